@@ -1,0 +1,206 @@
+"""StyleGAN2 (Karras et al., 2020) in plain PyTorch: mapping z -> w, synthesis w -> picture.
+
+Parameters are named and scaled as in NVlabs/stylegan2-ada-pytorch (training/networks.py), so that converted
+checkpoints compute the same pictures. No compiled operators: every line runs on CPU and CUDA alike.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+NOISE_MODES = ("const", "random", "none")
+OUTPUTS = {"linear": lambda picture: picture, "tanh": torch.tanh}
+SQRT2 = math.sqrt(2)
+
+
+class Generator(nn.Module):
+    """`mapping(z)` gives W+ codes, `synthesis(w)` renders them.
+
+    resolution: side of the picture, a power of two >= 8.  img_channels: 1 or 3.
+    channels: widths of the feature maps at 4, 8, ... resolution px, one each.
+    use_noise: whether layers add noise maps.  conv_clamp: bound on activations, or None.
+    output: "linear" as published, or "tanh" for pictures whose background is exactly black.
+    """
+
+    def __init__(
+        self, *, resolution: int, img_channels: int = 3, channels: tuple[int, ...] | None = None, z_dim: int = 512, w_dim: int = 512,
+        mapping_layers: int = 8, use_noise: bool = True, conv_clamp: float | None = None, output: str = "linear",
+    ):  # fmt: skip
+        super().__init__()
+        levels = round(math.log2(resolution)) - 1
+        if resolution != 2 ** (levels + 1) or resolution < 8:
+            raise ValueError(f"resolution {resolution} is not a power of two >= 8")
+        channels = tuple(channels or (min(32768 // (4 * 2**level), 512) for level in range(levels)))
+        if len(channels) != levels:
+            raise ValueError(f"channels gives {len(channels)} widths, resolution {resolution} has {levels} levels (4..{resolution} px)")
+        if output not in OUTPUTS:
+            raise ValueError(f"output {output!r} is unknown: choose one of {', '.join(OUTPUTS)}")
+        self.config = {
+            "resolution": resolution, "img_channels": img_channels, "channels": list(channels), "z_dim": z_dim, "w_dim": w_dim,
+            "mapping_layers": mapping_layers, "use_noise": use_noise, "conv_clamp": conv_clamp, "output": output,
+        }  # fmt: skip
+        self.resolution, self.z_dim, self.w_dim, self.num_ws = resolution, z_dim, w_dim, 2 * levels
+        self.mapping = Mapping(z_dim, w_dim, self.num_ws, mapping_layers)
+        self.synthesis = Synthesis(channels, w_dim, img_channels, use_noise, conv_clamp, output)
+
+    def forward(self, z: Tensor, truncation_psi: float = 1.0, noise: str = "const") -> Tensor:
+        """z [N, z_dim] -> picture [N, C, H, W], about [-1, 1]."""
+        return self.synthesis(self.mapping(z, truncation_psi), noise)
+
+    @classmethod
+    def from_pretrained(cls, source, revision: str | None = None, token: str | None = None) -> "Generator":
+        """The generator of a folder or a Hub repo, in evaluation mode. Errors as `lwgan.registry.load_model`."""
+        from lwgan.registry import load_module
+
+        return load_module(cls, "generator", source, revision, token)
+
+
+class Mapping(nn.Module):
+    """z -> w: normalise, then `mapping_layers` fully connected layers; w is repeated for each of the num_ws styles."""
+
+    def __init__(self, z_dim: int, w_dim: int, num_ws: int, layers: int):
+        super().__init__()
+        self.z_dim, self.num_ws, self.layers = z_dim, num_ws, layers
+        for i in range(layers):
+            setattr(self, f"fc{i}", Linear(z_dim if i == 0 else w_dim, w_dim, lr_multiplier=0.01, activate=True))
+        self.register_buffer("w_avg", torch.zeros(w_dim))
+
+    def forward(self, z: Tensor, truncation_psi: float = 1.0) -> Tensor:
+        """z [N, z_dim], standard normal -> w [N, num_ws, w_dim], drawn towards w_avg when truncation_psi < 1."""
+        if z.ndim != 2 or z.shape[1] != self.z_dim:
+            raise ValueError(f"z has shape {tuple(z.shape)}, expected [N, {self.z_dim}]")
+        w = z * (z.square().mean(1, keepdim=True) + 1e-8).rsqrt()
+        for i in range(self.layers):
+            w = getattr(self, f"fc{i}")(w)
+        w = self.w_avg.lerp(w, truncation_psi) if truncation_psi != 1 else w
+        return w[:, None].expand(-1, self.num_ws, -1)
+
+
+class Synthesis(nn.Module):
+    """w -> picture: a learned constant, two modulated convolutions a level, skip connections to the picture."""
+
+    def __init__(self, channels, w_dim: int, img_channels: int, use_noise: bool, conv_clamp: float | None, output: str):
+        super().__init__()
+        self.resolutions = [4 * 2**level for level in range(len(channels))]
+        self.num_ws, self.w_dim, self.output = 2 * len(channels), w_dim, OUTPUTS[output]
+        for level, (resolution, width) in enumerate(zip(self.resolutions, channels, strict=True)):
+            setattr(self, f"b{resolution}", Block(channels[level - 1] if level else 0, width, w_dim, resolution, img_channels, use_noise, conv_clamp))
+
+    def forward(self, w: Tensor, noise: str = "const") -> Tensor:
+        """w [N, num_ws, w_dim] -> picture [N, C, H, W], about [-1, 1].
+
+        noise: "const" (the same maps for every picture), "random" or "none".
+        """
+        if w.ndim != 3 or w.shape[1:] != (self.num_ws, self.w_dim):
+            raise ValueError(f"w has shape {tuple(w.shape)}, expected [N, {self.num_ws}, {self.w_dim}]")
+        if noise not in NOISE_MODES:
+            raise ValueError(f"noise {noise!r} is unknown: choose one of {', '.join(NOISE_MODES)}")
+        styles = iter(w.unbind(1))
+        x = picture = None
+        style = next(styles)
+        for resolution in self.resolutions:
+            x, picture, style = getattr(self, f"b{resolution}")(x, picture, style, styles, noise)
+        return self.output(picture.float())
+
+
+class Block(nn.Module):
+    """One resolution: (upsampling convolution,) convolution, and the picture so far plus this level's share."""
+
+    def __init__(self, in_channels: int, channels: int, w_dim: int, resolution: int, img_channels: int, use_noise: bool, conv_clamp: float | None):
+        super().__init__()
+        self.first = in_channels == 0
+        if self.first:
+            self.const = nn.Parameter(torch.randn(channels, resolution, resolution))
+        else:
+            self.conv0 = StyledConv(in_channels, channels, w_dim, resolution, use_noise, conv_clamp, up=True)
+        self.conv1 = StyledConv(channels, channels, w_dim, resolution, use_noise, conv_clamp)
+        self.torgb = ToRGB(channels, img_channels, w_dim, conv_clamp)
+
+    def forward(self, x, picture, style: Tensor, styles, noise: str):
+        """The picture's share takes the same style as the next level's first convolution, which is passed on."""
+        if self.first:
+            x = self.const.expand(len(style), -1, -1, -1).to(memory_format=torch.channels_last)
+        else:
+            x, style = self.conv0(x, style, noise), next(styles)
+        x, style = self.conv1(x, style, noise), next(styles)
+        share = self.torgb(x, style).float()
+        return x, share if picture is None else upsample(picture) + share, style
+
+
+class StyledConv(nn.Module):
+    """Modulated 3 x 3 convolution, noise, bias, leaky ReLU. Modulation scales the activations, demodulation the result:
+    the same function as modulating the weights, with one dense convolution for the whole batch."""
+
+    def __init__(self, in_channels: int, channels: int, w_dim: int, resolution: int, use_noise: bool, conv_clamp: float | None, up: bool = False):
+        super().__init__()
+        self.up, self.clamp = up, conv_clamp
+        self.affine = Linear(w_dim, in_channels, bias_init=1)
+        self.weight = nn.Parameter(torch.randn(channels, in_channels, 3, 3))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        if use_noise:
+            self.register_buffer("noise_const", torch.randn(resolution, resolution))
+            self.noise_strength = nn.Parameter(torch.zeros([]))
+
+    def forward(self, x: Tensor, style: Tensor, noise: str) -> Tensor:
+        s = self.affine(style)  # [N, I]
+        demodulation = (s.square() @ self.weight.square().sum((2, 3)).T + 1e-8).rsqrt()  # [N, O]
+        x = x * s[:, :, None, None].to(x.dtype)
+        if self.up:
+            x = blur(F.conv_transpose2d(x, self.weight.transpose(0, 1), stride=2), gain=4)
+        else:
+            x = F.conv2d(x, self.weight, padding=1)
+        x = x * (demodulation * SQRT2)[:, :, None, None].to(x.dtype)  # the activation's gain, moved before it: one pass less
+        if noise != "none" and hasattr(self, "noise_const"):
+            field = self.noise_const if noise == "const" else torch.randn(len(x), 1, *x.shape[2:], device=x.device)
+            x = x + (field * self.noise_strength * SQRT2).to(x.dtype)
+        x = F.leaky_relu(x + (self.bias * SQRT2)[:, None, None].to(x.dtype), 0.2)
+        return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
+
+
+class ToRGB(nn.Module):
+    """Modulated 1 x 1 convolution to the picture's channels, without demodulation."""
+
+    def __init__(self, channels: int, img_channels: int, w_dim: int, conv_clamp: float | None):
+        super().__init__()
+        self.clamp = conv_clamp
+        self.affine = Linear(w_dim, channels, bias_init=1)
+        self.weight = nn.Parameter(torch.randn(img_channels, channels, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(img_channels))
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        s = self.affine(style) / math.sqrt(self.weight.shape[1])
+        x = F.conv2d(x * s[:, :, None, None].to(x.dtype), self.weight) + self.bias[:, None, None].to(x.dtype)
+        return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
+
+
+class Linear(nn.Module):
+    """Fully connected layer with an equalised learning rate: the stored weight is scaled at run time."""
+
+    def __init__(self, in_features: int, out_features: int, bias_init: float = 0.0, lr_multiplier: float = 1.0, activate: bool = False):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
+        self.bias = nn.Parameter(torch.full([out_features], float(bias_init)))
+        self.weight_gain, self.bias_gain, self.activate = lr_multiplier / math.sqrt(in_features), lr_multiplier, activate
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.linear(x, self.weight * self.weight_gain, self.bias * self.bias_gain)
+        return F.leaky_relu(x, 0.2) * SQRT2 if self.activate else x
+
+
+def blur_kernel(channels: int, gain: float, like: Tensor) -> Tensor:
+    """The separable filter [1, 3, 3, 1], one copy a channel, summing to `gain`: [channels, 1, 4, 4]."""
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0], device=like.device, dtype=like.dtype) / 8
+    return (gain * torch.outer(taps, taps)).expand(channels, 1, 4, 4)
+
+
+def blur(x: Tensor, gain: float) -> Tensor:
+    """Low-pass filter after a transposed convolution: [N, C, 2H+1, 2W+1] -> [N, C, 2H, 2W]."""
+    return F.conv2d(x, blur_kernel(x.shape[1], gain, x), padding=1, groups=x.shape[1])
+
+
+def upsample(picture: Tensor) -> Tensor:
+    """The picture at twice its side, [N, C, H, W] -> [N, C, 2H, 2W], with the same filter."""
+    channels = picture.shape[1]
+    return F.conv_transpose2d(picture, blur_kernel(channels, 4, picture), stride=2, padding=1, groups=channels)

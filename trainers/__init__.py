@@ -1,0 +1,1 @@
+"""What fits parameters: one module a stage, run as `python -m trainers STAGE`."""

@@ -1,0 +1,1 @@
+"""Data sets: each yields (picture, labels), deterministically by seed."""

@@ -1,0 +1,121 @@
+"""MultiMNIST (the paper's Sec. 4.1): pictures of 1-4 real MNIST digits, labelled with which digits they hold.
+
+Three layouts place the digits; sizes are given for 64 px and double at 128 px.
+`cells`  distinct random cells of a 2 x 2 grid, ink centred in its cell and jittered by up to 4 px: the default.
+`free`   anywhere, ink boxes apart: much harder to invert.
+`slots`  as the repository that the paper cites (shaohua0116/MultiDigitMNIST, generator.py): equal vertical slots,
+         digits unscaled at 28 px, left to right. The geometry alone gives the count away.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from lwgan.images import CELL_JITTER, FRAME_SIZES, ink_box
+from trainers.datasets.mnist import Digits
+
+LAYOUTS = ("cells", "free", "slots")
+MAX_COUNT = 4
+MAX_TRIES = 200
+
+
+class Pictures(NamedTuple):
+    """`images` uint8 [N, H, W], ink bright on black; `numbers` uint8 [N, 10], how many of each digit;
+    `count` is their sum, in 1..4."""
+
+    images: np.ndarray
+    numbers: np.ndarray
+
+    @property
+    def count(self) -> np.ndarray:
+        return self.numbers.sum(1)
+
+
+def compose(digits: Digits, n: int, *, seed: int, resolution: int = 64, layout: str = "cells", progress: bool = False) -> Pictures:
+    """`n` pictures of 1-4 of the given digits, counts equally frequent, the same for the same seed.
+
+    resolution: 64 or 128 px. ValueError for another layout or resolution, or for n < 1.
+    """
+    if layout not in LAYOUTS:
+        raise ValueError(f"layout {layout!r} is unknown: choose one of {', '.join(LAYOUTS)}")
+    if resolution not in (64, 128):
+        raise ValueError(f"resolution {resolution}: MultiMNIST is made at 64 or 128 px")
+    if layout == "slots" and resolution < 128:
+        raise ValueError("layout 'slots' gives four digits 28 px each side by side: it needs resolution 128, not 64")
+    if n < 1:
+        raise ValueError(f"n = {n}: at least one picture is needed")
+    rng = np.random.default_rng(seed)
+    counts = rng.permutation(np.arange(n) % MAX_COUNT + 1)
+    chosen = rng.integers(len(digits.labels), size=(n, MAX_COUNT))
+    sizes = _frame_sizes(rng, (n, MAX_COUNT), resolution, layout)
+    glyphs = _glyphs(digits, chosen, sizes, cropped=layout != "slots")
+    images = np.zeros((n, resolution, resolution), np.uint8)
+    numbers = np.zeros((n, 10), np.uint8)
+    for i in tqdm(range(n), "compose", disable=not progress):
+        drawn = [glyphs[i, k] for k in range(counts[i])]
+        corners = PLACERS[layout](rng, [glyph.shape for glyph in drawn], resolution)
+        for k, (glyph, (top, left)) in enumerate(zip(drawn, corners, strict=True)):
+            images[i, top : top + glyph.shape[0], left : left + glyph.shape[1]] = glyph
+            numbers[i, digits.labels[chosen[i, k]]] += 1
+    return Pictures(images, numbers)
+
+
+def _frame_sizes(rng, shape, resolution: int, layout: str) -> np.ndarray:
+    """The side to which each digit's 28-px frame is scaled: one distribution for all counts."""
+    if layout == "slots":
+        return np.full(shape, 28)
+    return rng.integers(FRAME_SIZES[0], FRAME_SIZES[1] + 1, size=shape) * (resolution // 64)
+
+
+def _glyphs(digits: Digits, chosen: np.ndarray, sizes: np.ndarray, cropped: bool) -> np.ndarray:
+    """The chosen digits scaled to their frame size (and cut to their ink box), as an object array of uint8 pictures."""
+    glyphs = np.empty(chosen.shape, object)
+    for size in np.unique(sizes):
+        rows, columns = np.nonzero(sizes == size)
+        frames = torch.from_numpy(digits.images[chosen[rows, columns]]).float()[:, None]
+        if size != 28:
+            frames = torch.nn.functional.interpolate(frames, size=(int(size), int(size)), mode="bicubic", antialias=True)
+        frames = frames[:, 0].round().clamp(0, 255).to(torch.uint8).numpy()
+        for row, column, frame in zip(rows, columns, frames, strict=True):
+            glyphs[row, column] = frame[ink_box(frame)] if cropped else frame
+    return glyphs
+
+
+def _cells(rng, shapes, resolution: int):
+    """Corners of ink boxes centred in distinct cells of a 2 x 2 grid, then jittered."""
+    cell, jitter = resolution // 2, CELL_JITTER * (resolution // 64)
+    for place, (height, width) in zip(rng.permutation(4)[: len(shapes)], shapes, strict=True):
+        centre = np.array(divmod(int(place), 2)) * cell + cell // 2 + rng.integers(-jitter, jitter + 1, 2)
+        top, left = centre - np.array([height, width]) // 2
+        yield int(np.clip(top, 0, resolution - height)), int(np.clip(left, 0, resolution - width))
+
+
+def _free(rng, shapes, resolution: int):
+    """Corners of ink boxes placed uniformly, none touching another; starts again when the last does not fit."""
+    while True:
+        corners: list[tuple[int, int]] = []
+        for height, width in shapes:
+            for _ in range(MAX_TRIES):
+                top, left = int(rng.integers(resolution - height + 1)), int(rng.integers(resolution - width + 1))
+                if all(_apart((top, left, height, width), (*corner, *shape)) for corner, shape in zip(corners, shapes, strict=False)):
+                    corners.append((top, left))
+                    break
+        if len(corners) == len(shapes):
+            return corners
+
+
+def _apart(a, b) -> bool:
+    return a[0] + a[2] <= b[0] or b[0] + b[2] <= a[0] or a[1] + a[3] <= b[1] or b[1] + b[3] <= a[1]
+
+
+def _slots(rng, shapes, resolution: int):
+    """Corners of unscaled frames in equal vertical slots, left to right."""
+    slot = resolution // len(shapes)
+    for i, (height, width) in enumerate(shapes):
+        # The cited code draws below an exclusive bound that is 0 for a slot of just 28 px; we allow that slot.
+        yield int(rng.integers(max(resolution - height, 1))), i * slot + int(rng.integers(max(slot - width, 1)))
+
+
+PLACERS = {"cells": _cells, "free": _free, "slots": _slots}

@@ -1,0 +1,51 @@
+"""Data-parallel training: one process a core (or GPU), gradients averaged with gloo (or NCCL).
+
+On CPUs two processes of one thread stay fast when the machine is shared; one process of two threads does not.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+
+def launch(worker: Callable, processes: int, *args) -> None:
+    """Runs worker(rank, processes, *args) in each process; in this one when there is only one."""
+    if processes == 1:
+        return worker(0, 1, *args)
+    with tempfile.TemporaryDirectory() as folder:
+        mp.spawn(_enter, (worker, processes, Path(folder) / "rendezvous", *args), nprocs=processes)
+
+
+def _enter(rank: int, worker: Callable, processes: int, rendezvous: Path, *args) -> None:
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
+    dist.init_process_group("gloo", init_method=rendezvous.as_uri(), rank=rank, world_size=processes)
+    try:
+        worker(rank, processes, *args)
+    finally:
+        dist.destroy_process_group()
+
+
+def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
+    """Replaces every gradient by its mean over the processes, in one message."""
+    if not dist.is_initialized():
+        return
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([g.flatten() for g in gradients])
+    dist.all_reduce(flat)
+    for gradient, mean in zip(gradients, (flat / dist.get_world_size()).split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(mean.view_as(gradient))
+
+
+def agree(flag: bool) -> bool:
+    """True in every process when it is true in the first: all stop at the same step."""
+    if not dist.is_initialized():
+        return flag
+    vote = torch.tensor([int(flag)])
+    dist.broadcast(vote, 0)
+    return bool(vote.item())
