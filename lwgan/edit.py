@@ -1,0 +1,80 @@
+"""Eq. 1 of the paper: w' = w + alpha * H(w), with H(w)_l = A_l w_l + b_l for each layer l. (The paper's z is our w.)"""
+
+import math
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lwgan import registry
+
+
+class AffineEdit:
+    """One edit. Whatever method fitted it, this is what it gives: an affine direction for each layer.
+
+    weight: A, float [num_ws, w_dim, w_dim], out before in; None for a translation (A = 0).
+    bias: b, float [num_ws, w_dim].
+    config: what config.json holds; kind, num_ws and w_dim are filled in from the tensors.
+    """
+
+    def __init__(self, weight: Tensor | None, bias: Tensor, config: dict | None = None):
+        if bias.ndim != 2 or not bias.is_floating_point():
+            raise ValueError(f"bias has shape {tuple(bias.shape)} and type {bias.dtype}, expected float [num_ws, w_dim]")
+        num_ws, w_dim = bias.shape
+        if weight is not None and (weight.shape != (num_ws, w_dim, w_dim) or weight.dtype != bias.dtype):
+            wanted = f"{(num_ws, w_dim, w_dim)} and {bias.dtype}"
+            raise ValueError(f"weight has shape {tuple(weight.shape)} and type {weight.dtype}, the bias asks for {wanted}")
+        facts = {"kind": "translation" if weight is None else "affine", "num_ws": num_ws, "w_dim": w_dim}
+        for key, value in facts.items():
+            if (config or {}).get(key, value) != value:
+                raise ValueError(f"config says {key} {config[key]!r}, the tensors say {value!r}")
+        self.weight, self.bias, self.config = weight, bias, {**facts, **(config or {})}
+
+    def __call__(self, w: Tensor, alpha: float | Tensor = 1.0) -> Tensor:
+        """Codes w [N, num_ws, w_dim] -> edited codes, same shape, type and device. alpha: one strength, or one for each code [N]."""
+        self._check_codes(w)
+        if isinstance(alpha, Tensor):
+            if alpha.shape not in ((), (len(w),)):
+                raise ValueError(f"alpha has shape {tuple(alpha.shape)}, expected one number or [{len(w)}], one for each code")
+            return w + alpha.to(w).reshape(-1, 1, 1) * self.direction(w)
+        if not math.isfinite(alpha):
+            raise ValueError(f"alpha is {alpha}, expected a finite number")
+        return w + alpha * self.direction(w)
+
+    def direction(self, w: Tensor) -> Tensor:
+        """H(w), what alpha multiplies: [N, num_ws, w_dim] -> the same shape."""
+        self._check_codes(w)
+        if self.weight is None:
+            return self.bias.to(w).expand_as(w)
+        return torch.einsum("nli,loi->nlo", w, self.weight.to(w)) + self.bias.to(w)
+
+    def _check_codes(self, w: Tensor) -> None:
+        num_ws, w_dim = self.bias.shape
+        if w.ndim == 3 and w.shape[1:] == (num_ws, w_dim) and w.is_floating_point():
+            return
+        hint = ""
+        if w.ndim == 2 and w.shape[1] == w_dim:
+            hint = f"; a code of W goes to all layers by w[:, None].expand(-1, {num_ws}, -1)"
+            if w.shape[0] == num_ws:
+                hint = "; if this is one code of W+, give w[None]"
+        expected = f"expected float [N, {num_ws}, {w_dim}] (N codes, num_ws, w_dim)"
+        raise ValueError(f"codes have shape {tuple(w.shape)} and type {w.dtype}, {expected}{hint}")
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path, revision: str | None = None, token: str | None = None) -> "AffineEdit":
+        """The edit of a folder or a Hub repo, checked. Errors as `lwgan.registry.load_model`."""
+        config, tensors = registry.load_model(source, registry.EDIT_KINDS, revision, token)
+        return cls(tensors.get("weight"), tensors["bias"], config)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Writes config.json and model.safetensors, in the type that the config names (float32 by default)."""
+        tensors = {"bias": self.bias} if self.weight is None else {"weight": self.weight, "bias": self.bias}
+        registry.save_folder(folder, self.config, tensors, self.config.get("dtype"))
+
+    def push_to_hub(self, repo_id: str, private: bool = False, token: str | None = None) -> "registry.Pushed":
+        """Pushes config and weights in one commit; a card that the repo has stays. Errors as `lwgan.registry.push`.
+        (`python -m trainers publish` pushes a folder with its card and pictures.)"""
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            return registry.push(folder, repo_id, private=private, token=token)
