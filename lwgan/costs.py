@@ -1,0 +1,52 @@
+"""Eqs. 4-5: the spaces in which the ground cost c_ij is half a squared distance, 1/2 |u_i - v_j|^2.
+
+Both costs of the paper are of this form, so that one `losses.wasserstein` serves both:
+Eq. 4 in the space of the codes, Eq. 5 in the space phi_l = sqrt(1 - gamma_lk) F_l(w) of scaled attribute logits.
+"""
+
+import torch
+from torch import Tensor
+
+MEDIAN_SAMPLES = 1000  # of each cloud: their 10^6 distances give the median to about .1%
+
+
+def latent_space(w: Tensor) -> Tensor:
+    """Eq. 4: codes [N, num_ws, w_dim] -> points [N, num_ws * w_dim]."""
+    return w.flatten(1)
+
+
+def attribute_space(logits: Tensor, gamma: Tensor) -> Tensor:
+    """Eq. 5: logits F_l(w) [N, K] and the correlations gamma_lk [K] with the edited attribute k -> points [N, K].
+
+    1/2 |phi(x) - phi(y)|^2 = 1/2 sum_l (1 - gamma_lk) |F_l(x) - F_l(y)|^2. As gamma_kk = 1, k itself drops out.
+    """
+    if logits.ndim != 2 or gamma.shape != logits.shape[1:]:
+        raise ValueError(f"logits of shape {tuple(logits.shape)} and gamma of {tuple(gamma.shape)}: expected [N, K] and [K]")
+    if not ((gamma >= 0) & (gamma <= 1 + 1e-6)).all():
+        raise ValueError(f"gamma reaches from {gamma.min().item():g} to {gamma.max().item():g}: absolute correlations lie in [0, 1]")
+    return (1 - gamma).clamp(min=0).sqrt().to(logits) * logits
+
+
+def correlations(labels: Tensor) -> Tensor:
+    """gamma_lk: absolute correlation of attributes l and k over labels [N, K] -> float64 [K, K] with 1 on the diagonal.
+
+    An attribute that all samples have, or none, is correlated with no other.
+    """
+    labels = torch.as_tensor(labels)
+    if labels.ndim != 2 or len(labels) < 2:
+        raise ValueError(f"labels have shape {tuple(labels.shape)}, expected [N, K] with N >= 2")
+    centred = labels.double() - labels.double().mean(0)
+    norm = centred.norm(dim=0)
+    unit = torch.where(norm > 0, centred / norm, 0.0)
+    return (unit.T @ unit).abs().clamp(max=1).fill_diagonal_(1)
+
+
+@torch.no_grad()
+def median_distance(x: Tensor, y: Tensor) -> float:
+    """The median distance between the points x [N, D] and y [M, D]: the unit in which a blur is chosen.
+
+    Of large clouds, evenly spaced points stand for all.
+    """
+    x, y = (points[:: -(-len(points) // MEDIAN_SAMPLES)] for points in (x, y))
+    centre = y.mean(0)
+    return torch.cdist(x - centre, y - centre).median().item()
