@@ -1,0 +1,31 @@
+"""What all tests share: no network, no traces outside temporary folders, two threads, fixed seeds."""
+
+import os
+import tempfile
+from pathlib import Path
+
+HF_HOME = tempfile.TemporaryDirectory(prefix="lwgan-tests-")
+# Read once, when huggingface_hub and gradio are first imported: set before any test module is.
+os.environ.update(HF_HOME=HF_HOME.name, HF_ENDPOINT="http://127.0.0.1:9", HF_HUB_DISABLE_TELEMETRY="1", GRADIO_ANALYTICS_ENABLED="False")
+for name in ("HF_TOKEN", "HF_HUB_OFFLINE", "HF_HUB_CACHE", "LWGAN_REGISTRY"):
+    os.environ.pop(name, None)
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Every test starts from the same random state, on at most two threads."""
+    torch.set_num_threads(min(2, torch.get_num_threads()))
+    torch.manual_seed(0)
+    np.random.seed(0)
+
+
+@pytest.fixture(scope="session")
+def mnist() -> Path:
+    """A folder of MNIST's four IDX files: its first 3,000 training and 500 test digits."""
+    return DATA / "mnist"
