@@ -1,0 +1,168 @@
+"""Digits in a drawing: finding them, stroke by stroke, and giving them the size and strokes of MNIST's."""
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+INK_SIDE = 20  # px: the longer side of a digit's ink, as MNIST has it in its 28-px frame
+STROKE_INK = 48  # of 255: the ink that connects a stroke
+MAX_PIECES = 60  # more marks than these are looked at no longer: the picture is no drawing of four digits
+SPECK = 0.08  # of the longest piece: shorter ones are dirt
+FRAGMENT = 0.45  # of the longest piece: shorter ones are no digit by themselves
+TOUCHING, NEAR, FAR = 0.06, 0.14, 0.35  # of the longest piece: gaps between the pieces of one digit (see `_belong`)
+MENDING_SIDE = 80  # px: strokes are measured and mended at this size, 4 px for one of the frame
+STROKES = (6.4, 13.5)  # px at MENDING_SIDE: 5th and 95th percentile of the stroke widths of MNIST's test digits
+STROKE = 8.9  # px at MENDING_SIDE: their median
+
+
+class Glyph(NamedTuple):
+    """One digit: `ink` float [h, w] in 0..255, cut to its box, and that box's corners (y, x) in its picture."""
+
+    ink: np.ndarray
+    start: np.ndarray
+    stop: np.ndarray
+
+    @property
+    def centre(self) -> np.ndarray:
+        return (self.start + self.stop) / 2
+
+
+class _Piece(NamedTuple):
+    """Connected ink: the numbers of its components, its box's corners (y, x)."""
+
+    components: tuple[int, ...]
+    start: np.ndarray
+    stop: np.ndarray
+
+    @property
+    def sides(self) -> np.ndarray:
+        return self.stop - self.start
+
+
+def mask_box(mask: np.ndarray) -> tuple[slice, slice]:
+    """The smallest box, (rows, columns), around what is true in a mask [H, W]. ValueError if nothing is."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if len(rows) == 0:
+        raise ValueError("the picture is blank: it holds no ink")
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
+def find_glyphs(ink: np.ndarray) -> list[Glyph]:
+    """The digits in float ink [H, W] in 0..255, in reading order by their upper left corner's row, then column."""
+    components = label(ink > STROKE_INK)
+    glyphs = [_cut(ink, components, piece) for piece in _merge(components)]
+    return sorted(glyphs, key=lambda glyph: tuple(glyph.start))
+
+
+def label(mask: np.ndarray) -> np.ndarray:
+    """Connected components of a mask [H, W], diagonal neighbours included: 1, 2, ... on them, 0 elsewhere."""
+    on = torch.from_numpy(mask)
+    ids = (torch.arange(1, mask.size + 1).view(mask.shape) * on).float()  # exact below 2^24 pixels
+    while True:
+        grown = F.max_pool2d(ids[None, None], 3, 1, 1)[0, 0] * on
+        # An id is a pixel's place: taking that pixel's own id doubles the distance travelled in each round.
+        grown = torch.where(on, grown.flatten()[(grown.long() - 1).clamp(min=0)], 0.0)
+        if torch.equal(grown, ids):
+            return np.unique(ids.numpy(), return_inverse=True)[1].reshape(mask.shape) + (1 if mask.all() else 0)
+        ids = grown
+
+
+def _merge(components: np.ndarray) -> list[_Piece]:
+    """Pieces that belong to one digit are joined, the nearest first, until none are left that do."""
+    pieces = [_Piece((number,), *_corners(components == number)) for number in range(1, components.max() + 1)]
+    longest = max(piece.sides.max() for piece in pieces)
+    pieces = [piece for piece in pieces if piece.sides.max() > SPECK * longest][:MAX_PIECES]
+    gaps = _gaps(components, pieces)
+    while True:
+        pairs = itertools.combinations(range(len(pieces)), 2)
+        close = [(gaps[i, j], i, j) for i, j in pairs if _belong(pieces[i], pieces[j], gaps[i, j] / longest, longest)]
+        if not close:
+            return pieces
+        _, i, j = min(close)
+        pieces[i] = _join(pieces[i], pieces.pop(j))
+        gaps[i] = gaps[:, i] = np.minimum(gaps[i], gaps[j])
+        gaps = np.delete(np.delete(gaps, j, 0), j, 1)
+
+
+def _belong(a: _Piece, b: _Piece, gap: float, longest: int) -> bool:
+    """Whether two pieces are strokes of one digit; `gap` between them in units of the longest piece.
+
+    They are if they touch, or are near and not both whole digits (which, side by side, are too wide for one), or if one
+    lies within the other's box, or if one is a fragment or a dash (the bar of a 5) and the other not far.
+    """
+    small, large = sorted((a, b), key=lambda piece: piece.sides.max())
+    both = _join(a, b)
+    overlap = np.maximum(np.minimum(a.stop, b.stop) - np.maximum(a.start, b.start), 0).prod() / small.sides.prod()
+    fragment = small.sides.max() < FRAGMENT * longest or any(piece.sides[1] > 1.8 * piece.sides[0] for piece in (a, b))
+    one_digit = both.sides.max() <= 1.5 * large.sides.max()
+    return gap < TOUCHING or overlap > 0.6 or (one_digit and gap < (FAR if fragment else NEAR))
+
+
+def _join(a: _Piece, b: _Piece) -> _Piece:
+    return _Piece(a.components + b.components, np.minimum(a.start, b.start), np.maximum(a.stop, b.stop))
+
+
+def _gaps(components: np.ndarray, pieces: list[_Piece]) -> np.ndarray:
+    """Smallest distances in px between the pieces' ink, [K, K]; of large pieces, a sample of pixels stands for all."""
+    points = [np.argwhere(np.isin(components, piece.components)) for piece in pieces]
+    points = [torch.from_numpy(p[:: len(p) // 1000 + 1]).float() for p in points]
+    gaps = np.zeros((len(pieces), len(pieces)))
+    for i, j in itertools.combinations(range(len(pieces)), 2):
+        gaps[i, j] = gaps[j, i] = max(torch.cdist(points[i], points[j]).min() - 1, 0)
+    return gaps
+
+
+def _corners(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    rows, columns = mask_box(mask)
+    return np.array([rows.start, columns.start]), np.array([rows.stop, columns.stop])
+
+
+def _cut(ink: np.ndarray, components: np.ndarray, piece: _Piece) -> Glyph:
+    """The piece's ink with its soft edge, and nothing of its neighbours."""
+    own = np.isin(components, piece.components)
+    edge = F.max_pool2d(torch.from_numpy(own)[None, None].float(), 5, 1, 2)[0, 0].bool().numpy()
+    own = np.where(own | (edge & (components == 0)), ink, 0)
+    rows, columns = mask_box(own > STROKE_INK)
+    return Glyph(own[rows, columns], np.array([rows.start, columns.start]), np.array([rows.stop, columns.stop]))
+
+
+def normalise(ink: np.ndarray) -> np.ndarray:
+    """A digit's ink [h, w] float -> uint8 with a longer side of INK_SIDE px and strokes of a width known from MNIST."""
+    mended = resize(ink, MENDING_SIDE)
+    width = stroke_width(mended)
+    if not STROKES[0] <= width <= STROKES[1]:
+        ink = _change_strokes(mended, width)
+    small = resize(ink, INK_SIDE)
+    return (small * (255 / small.max())).round().astype(np.uint8)
+
+
+def stroke_width(ink: np.ndarray) -> float:
+    """Mean width of strokes in px: twice the area over the outline's length (the total variation, by the co-area formula)."""
+    padded = np.pad(ink.astype(np.float64), 1)
+    return 2 * padded.sum() / np.hypot(np.diff(padded, axis=0)[:, 1:], np.diff(padded, axis=1)[1:]).sum()
+
+
+def _change_strokes(ink: np.ndarray, width: float) -> np.ndarray:
+    """Strokes grown or shrunk, from `width` towards STROKE, by greyscale dilation or erosion with an octagon."""
+    # Growing by r on each side also grows the digit, which is scaled back: (width + 2 r) * side / (side + 2 r) = STROKE.
+    r = round((STROKE - width) / 2 * MENDING_SIDE / (MENDING_SIDE - STROKE))
+    x = torch.from_numpy(np.pad(ink, max(r, 0) + 1)).float()[None, None]
+    x = x if r > 0 else -x
+    for step in range(abs(r)):
+        cross = torch.maximum(F.max_pool2d(x, (3, 1), 1, (1, 0)), F.max_pool2d(x, (1, 3), 1, (0, 1)))
+        x = cross if step % 2 else F.max_pool2d(x, 3, 1, 1)
+    x = (x if r > 0 else -x)[0, 0].numpy().clip(0, 255)
+    return x[mask_box(x > STROKE_INK)] if (x > STROKE_INK).any() else ink
+
+
+def resize(ink: np.ndarray, side: int) -> np.ndarray:
+    """Float ink [h, w] scaled, antialiased, so that its longer side is `side` px; in 0..255."""
+    height, width = (max(round(edge * side / max(ink.shape)), 1) for edge in ink.shape)
+    if (height, width) == ink.shape:
+        return ink
+    pixels: Tensor = torch.from_numpy(ink.copy()).float()[None, None]
+    return F.interpolate(pixels, (height, width), mode="bicubic", antialias=True)[0, 0].clamp(0, 255).numpy()
