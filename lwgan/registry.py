@@ -38,7 +38,7 @@ REVISION = re.compile(r"[\w.-]+(/[\w.-]+)*")
 CONFIG_LIMIT = 1_000_000  # bytes
 EDIT_LIMIT, MODEL_LIMIT = 64_000_000, 4_000_000_000  # bytes of weights
 PATIENCE = 10  # seconds until the Hub counts as away
-PUSH_TRIES = 5
+PUSH_TRIES, PUSH_PAUSE = 5, 0.25  # seconds before the second try, doubled for each further one
 
 
 class Damaged(ValueError):
@@ -146,7 +146,8 @@ def load_module(cls, kind: str, source: str | Path, revision: str | None = None,
 
 
 def _stored(value: Tensor, dtype: torch.dtype) -> Tensor:
-    return value.detach().cpu().to(dtype if value.is_floating_point() else value.dtype).contiguous()
+    """A copy of its own: safetensors refuses tensors that share memory."""
+    return value.detach().to("cpu", dtype if value.is_floating_point() else value.dtype, copy=True).contiguous()
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -380,7 +381,8 @@ def _is_away(error: Exception) -> bool:
     """Whether the Hub did not answer, or only to say that it cannot: then the cache may speak for it."""
     if isinstance(error, HfHubHTTPError):
         return _status(error) >= 500 or _status(error) == 429
-    return isinstance(error, (httpx.TransportError, ConnectionError, TimeoutError, LocalEntryNotFoundError))
+    # JSONDecodeError: something between us and the Hub answered with a page of its own.
+    return isinstance(error, (httpx.TransportError, ConnectionError, TimeoutError, LocalEntryNotFoundError, json.JSONDecodeError))
 
 
 def _status(error: Exception) -> int:
@@ -409,7 +411,7 @@ def push(folder: str | Path, repo_id: str, *, private: bool = False, token: str 
     _check_token(api)
     made, error = None, None  # made: the first commit of a repo that this call made
     for attempt in range(PUSH_TRIES):
-        time.sleep(0.25 * 2**attempt if attempt else 0)
+        time.sleep(PUSH_PAUSE * 2 ** (attempt - 1) if attempt else 0)
         try:
             info = _info(api, repo_id)
             if info is None:
@@ -422,8 +424,9 @@ def push(folder: str | Path, repo_id: str, *, private: bool = False, token: str 
             commit = api.create_commit(repo_id, changes, commit_message=message or f"Push {repo_id.split('/')[1]}", parent_commit=info.sha)
             return Pushed(repo_id, commit.oid, f"{api.endpoint}/{repo_id}", changed=True)
         except Exception as caught:
-            error = caught
-            if not (_is_away(caught) or _status(caught) in (409, 412)):
+            # A failed upload comes wrapped in a RuntimeError.
+            error = caught.__cause__ if type(caught) is RuntimeError and isinstance(caught.__cause__, Exception) else caught
+            if not (_is_away(error) or _status(error) in (409, 412)):
                 break
             # 409: another commit is under way. 412: another one was faster. Away: our own may have landed all the same.
     if made:
