@@ -33,13 +33,16 @@ class Options:
 
 
 def main(options: Options) -> None:
-    options.data.mkdir(parents=True, exist_ok=True)
+    splits = {}
     for split, offset in SEEDS.items():
-        digits = load_digits(split, options.mnist)
-        n = options.train if split == "train" else options.heldout
-        pictures = compose(digits, n, seed=3 * options.seed + offset, resolution=options.resolution, layout=options.layout, progress=True)
+        digits, n = load_digits(split, options.mnist), options.train if split == "train" else options.heldout
+        splits[split] = compose(
+            digits, n, seed=3 * options.seed + offset, resolution=options.resolution, layout=options.layout, progress=True
+        )
+        print(f"{split}: {n} pictures of {len(digits.labels)} digits, counts {np.bincount(splits[split].count)[1:].tolist()}")
+    options.data.mkdir(parents=True, exist_ok=True)  # only now: what is refused leaves nothing behind
+    for split, pictures in splits.items():
         save_pictures(options.data / f"{split}.safetensors", pictures)
-        print(f"{split}: {n} pictures of {len(digits.labels)} digits, counts {np.bincount(pictures.count)[1:].tolist()}")
 
 
 def save_pictures(path: Path, pictures: Pictures) -> None:

@@ -1,0 +1,251 @@
+"""The stages as users run them, `python -m trainers STAGE`, at toy size: whole, stopped, killed, resumed, and refused."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from trainers import __main__ as command_line
+from trainers.data import load_pictures
+
+ROOT = Path(__file__).parent.parent
+
+
+# The smallest run of each stage. A new stage joins by a line here, and by tests that name it.
+TOYS = {
+    "data": {"train": 64, "heldout": 16},
+    "generator": {
+        "channels": (8, 8, 8, 8, 8), "z_dim": 8, "w_dim": 8, "mapping_layers": 2, "batch": 8, "r1_every": 2, "checkpoint_kimg": 0.016,
+        "sheet_kimg": 1, "processes": 1, "device": "cpu",
+    },
+}  # fmt: skip
+BATCH_KIMG = 0.008  # of the toy generator: thousands of pictures a step
+
+
+def arguments(stage: str, **options) -> list[str]:
+    """The stage's command line: its toy options, changed by `options`; tuples become several words."""
+    words = [stage]
+    for name, value in (TOYS[stage] | options).items():
+        words.append(f"--{name.replace('_', '-')}")
+        words += [str(part) for part in value] if isinstance(value, tuple) else [str(value)]
+    return words
+
+
+@pytest.fixture
+def trainers(monkeypatch):
+    """trainers(stage, **options) runs the real entry point in this process; SystemExit as it would exit."""
+
+    def run(stage: str, **options) -> None:
+        monkeypatch.setattr(sys, "argv", ["trainers", *arguments(stage, **options)])
+        command_line.main()
+
+    return run
+
+
+def start(stage: str, **options) -> subprocess.Popen:
+    """The same as a process of its own, to be killed; on as many threads, for the same rounding."""
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads()), "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen([sys.executable, "-m", "trainers", *arguments(stage, **options)], cwd=ROOT, env=environment)
+
+
+@pytest.fixture(scope="module")
+def data(mnist, tmp_path_factory) -> Path:
+    """What the data stage writes."""
+    folder = tmp_path_factory.mktemp("toy") / "data"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["trainers", *arguments("data", data=folder, mnist=mnist)])
+        command_line.main()
+    return folder
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    """All that a run knows at its end: the model it publishes, and every tensor of its checkpoint."""
+    found = {f"model/{name}": tensor for name, tensor in load_file(run / "model.safetensors").items()}
+    held = [("checkpoint", torch.load(run / "checkpoint.pt", weights_only=True))]
+    while held:
+        name, value = held.pop()
+        if isinstance(value, torch.Tensor):
+            found[name] = value
+        elif isinstance(value, dict):
+            held += [(f"{name}/{key}", part) for key, part in value.items()]
+    return found
+
+
+def assert_same_weights(run: Path, other: Path) -> None:
+    found, expected = weights(run), weights(other)
+    assert found.keys() == expected.keys() and len(found) > 20
+    different = [name for name in found if not torch.equal(found[name], expected[name])]
+    assert not different
+
+
+def steps_of(run: Path) -> int:
+    return torch.load(run / "checkpoint.pt", weights_only=True)["step"]
+
+
+# Data
+
+
+def test_data_are_written_for_all_splits(data):
+    pictures = {split: load_pictures(data, split) for split in ("train", "validation", "test")}
+    assert {split: held.images.shape for split, held in pictures.items()} == {
+        "train": (64, 64, 64), "validation": (16, 64, 64), "test": (16, 64, 64)
+    }  # fmt: skip
+    assert sorted(path.name for path in data.iterdir()) == ["test.safetensors", "train.safetensors", "validation.safetensors"]
+    assert all((held.count >= 1).all() and (held.count <= 4).all() for held in pictures.values())
+
+
+def test_data_repeat_with_their_seed(data, mnist, tmp_path, trainers):
+    trainers("data", data=tmp_path / "again", mnist=mnist)
+    trainers("data", data=tmp_path / "other", mnist=mnist, seed=1)
+    for split in ("train", "test"):
+        first, again, other = (load_pictures(folder, split).images for folder in (data, tmp_path / "again", tmp_path / "other"))
+        assert (first == again).all() and (first != other).any()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"layout": "grid"}, "layout 'grid' is unknown"),
+        ({"resolution": 100}, "resolution 100"),
+        ({"heldout": 0}, "n = 0"),
+        ({"train": -5}, "n = -5"),
+        ({"mnist": "nowhere"}, "no file train-images"),
+    ],
+)
+def test_refused_data_leave_nothing_behind(change, message, mnist, tmp_path, trainers):
+    with pytest.raises(SystemExit, match=f"^error: .*{message}"):
+        trainers("data", **{"data": tmp_path / "data", "mnist": mnist} | change)
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_damaged_test_file_is_noticed_before_anything_is_written(mnist, tmp_path, trainers):
+    copied = shutil.copytree(mnist, tmp_path / "mnist")
+    (copied / "t10k-images.idx3-ubyte.gz").write_bytes(b"no digits")
+    with pytest.raises(SystemExit, match=r"^error: t10k-images.idx3-ubyte.gz is damaged"):
+        trainers("data", data=tmp_path / "data", mnist=copied)
+    assert not (tmp_path / "data").exists()
+
+
+# Runs that stop and go on
+
+
+def test_a_resumed_generator_is_the_uninterrupted_one(data, tmp_path, trainers):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    trainers("generator", data=data, run=whole, kimg=4 * BATCH_KIMG)
+    trainers("generator", data=data, run=parts, kimg=2 * BATCH_KIMG)
+    assert steps_of(parts) == 2
+    trainers("generator", data=data, run=parts, kimg=4 * BATCH_KIMG)
+    assert steps_of(parts) == steps_of(whole) == 4
+    assert_same_weights(parts, whole)
+
+
+def test_training_moves_the_generator(data, tmp_path, trainers):
+    trainers("generator", data=data, run=tmp_path / "run", kimg=BATCH_KIMG)
+    first = weights(tmp_path / "run")
+    trainers("generator", data=data, run=tmp_path / "run", kimg=4 * BATCH_KIMG)
+    later = weights(tmp_path / "run")
+    for part in ("generator", "ema", "discriminator"):
+        moved = [name for name in first if name.startswith(f"checkpoint/{part}/") and not torch.equal(first[name], later[name])]
+        assert len(moved) > 10, part
+
+
+def test_a_finished_run_repeated_stays_as_it_is(data, tmp_path, trainers):
+    trainers("generator", data=data, run=tmp_path / "run", kimg=2 * BATCH_KIMG)
+    shutil.copytree(tmp_path / "run", tmp_path / "before")
+    trainers("generator", data=data, run=tmp_path / "run", kimg=2 * BATCH_KIMG)
+    assert_same_weights(tmp_path / "run", tmp_path / "before")
+
+
+def test_a_killed_generator_goes_on_where_it_was(data, tmp_path, trainers):
+    killed, whole, steps = tmp_path / "killed", tmp_path / "whole", 40
+    process = start("generator", data=data, run=killed, kimg=steps * BATCH_KIMG)
+    try:
+        deadline = time.monotonic() + 120
+        while not (killed / "checkpoint.pt").exists():
+            assert process.poll() is None and time.monotonic() < deadline, "no checkpoint before the run ended"
+            time.sleep(0.01)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert 0 < steps_of(killed) < steps
+    trainers("generator", data=data, run=killed, kimg=steps * BATCH_KIMG)
+    trainers("generator", data=data, run=whole, kimg=steps * BATCH_KIMG)
+    assert_same_weights(killed, whole)
+
+
+def test_time_that_is_up_stops_a_run_at_a_checkpoint(data, tmp_path, trainers):
+    trainers("generator", data=data, run=tmp_path / "run", kimg=1000 * BATCH_KIMG, max_minutes=0)
+    assert 0 < steps_of(tmp_path / "run") < 1000
+    assert (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_two_processes_share_a_batch(data, tmp_path, trainers):
+    """Both draw their own pictures and average their gradients; the run ends with one model."""
+    trainers("generator", data=data, run=tmp_path / "run", kimg=2 * BATCH_KIMG, processes=2)
+    assert steps_of(tmp_path / "run") == 2
+
+
+def test_a_run_folder_says_what_was_done(data, tmp_path, trainers):
+    trainers("generator", data=data, run=tmp_path / "run", kimg=2 * BATCH_KIMG)
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert lines[-1]["step"] == 2 and {"d_loss", "g_loss"} <= lines[-1].keys()
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["kind"] == "generator" and config["architecture"]["channels"] == [8] * 5
+    assert list((tmp_path / "run").glob("samples-*.png"))
+    assert str(tmp_path) not in (tmp_path / "run" / "config.json").read_text()  # no path of this machine is published
+
+
+# Refusals
+
+
+def test_other_options_in_the_same_folder_are_refused(data, tmp_path, trainers):
+    trainers("generator", data=data, run=tmp_path / "run", kimg=BATCH_KIMG)
+    before = weights(tmp_path / "run")
+    with pytest.raises(SystemExit, match=r"holds a run with learning_rate = 0\.0025, not 0\.01: choose another --run"):
+        trainers("generator", data=data, run=tmp_path / "run", kimg=2 * BATCH_KIMG, learning_rate=0.01)
+    assert all(torch.equal(before[name], value) for name, value in weights(tmp_path / "run").items())
+
+
+def test_missing_and_damaged_data_are_refused(data, tmp_path, trainers):
+    with pytest.raises(SystemExit, match=r"^error: .*train\.safetensors is missing: make it with `python -m trainers data"):
+        trainers("generator", data=tmp_path / "nowhere", run=tmp_path / "run", kimg=BATCH_KIMG)
+    copied = shutil.copytree(data, tmp_path / "data")
+    path = copied / "train.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(SystemExit, match=r"^error: .*train\.safetensors is damaged"):
+        trainers("generator", data=copied, run=tmp_path / "run", kimg=BATCH_KIMG)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_checkpoint_is_refused(data, tmp_path, trainers):
+    trainers("generator", data=data, run=tmp_path / "run", kimg=BATCH_KIMG)
+    path = tmp_path / "run" / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(SystemExit, match=r"^error: .*checkpoint\.pt is damaged"):
+        trainers("generator", data=data, run=tmp_path / "run", kimg=2 * BATCH_KIMG)
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(data, tmp_path, trainers):
+    with pytest.raises(SystemExit, match="--batch 8 cannot be shared by --processes 3"):
+        trainers("generator", data=data, run=tmp_path / "run", processes=3)
+
+
+@pytest.mark.parametrize(
+    "words", [["nothing"], ["generator", "--kimgs", "3"], ["generator", "--data", "x"], ["data", "--data", "x", "--train", "many"]]
+)
+def test_the_command_line_names_what_it_does_not_know(words, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["trainers", *words])
+    with pytest.raises(SystemExit) as stopped:
+        command_line.main()
+    assert stopped.value.code == 2
+    told = capsys.readouterr()
+    culprit = {"nothing": "nothing", "generator": "--kimgs" if "--kimgs" in words else "--run", "data": "many"}[words[0]]
+    assert culprit in told.out + told.err
