@@ -4,9 +4,9 @@ import sys
 
 import tyro
 
-from trainers import data, generator
+from trainers import classifiers, data, encoder, generator, publish
 
-STAGES = {"data": data, "generator": generator}
+STAGES = {"data": data, "generator": generator, "encoder": encoder, "classifiers": classifiers, "publish": publish}
 
 
 def main() -> None:

@@ -24,11 +24,13 @@ class Discriminator(nn.Module):
         self.fc = nn.Linear(16 * widths[-1], widths[-1])
         self.logit = nn.Linear(widths[-1], 1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
-        x = self.blocks(activate(self.stem(x)))
+    def forward(self, x: Tensor, with_features: bool = False):
+        """Logits; with_features: also the feature maps of every block, the space of the encoder's perceptual loss."""
+        x = activate(self.stem(F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)))
+        features = [x := block(x) for block in self.blocks]
         x = activate(self.conv(minibatch_stddev(x, self.group_size)))
-        return self.logit(activate(self.fc(x.flatten(1)))).squeeze(1).float()
+        logit = self.logit(activate(self.fc(x.flatten(1)))).squeeze(1).float()
+        return (logit, features) if with_features else logit
 
 
 class ResidualDown(nn.Module):

@@ -4,6 +4,7 @@ On CPUs two processes of one thread stay fast when the machine is shared; one pr
 """
 
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -22,6 +23,8 @@ def launch(worker: Callable, processes: int, *args) -> None:
 
 
 def _enter(rank: int, worker: Callable, processes: int, rendezvous: Path, *args) -> None:
+    # torch sends SIGINT to its children when the parent dies; under nohup they would inherit that it is ignored, and live on.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
     dist.init_process_group("gloo", init_method=rendezvous.as_uri(), rank=rank, world_size=processes)

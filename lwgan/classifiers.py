@@ -1,0 +1,106 @@
+"""Classifiers: judges that read pictures, and F_l (Eq. 5) that reads codes.
+
+They are kept apart by what they may be used for: F_l trains edits; one judge ("selector") may choose settings and
+alphas; another ("judge") is seen by no training loss, early stopping or choice, and gives the published figures.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+MAX_DIGITS = 4
+
+
+class Reading(NamedTuple):
+    """What a judge sees: `count` [N] digits in 0..40, `numbers` [N, 10] how many of each, `confidence` [N] in [0, 1],
+    the probability it gives to that reading being right in all ten classes."""
+
+    count: Tensor
+    numbers: Tensor
+    confidence: Tensor
+
+
+class DigitJudge(nn.Module):
+    """How many of each digit a picture holds: x [N, 1, H, W] in [-1, 1] -> logits [N, 10, 5] over 0..4.
+
+    Residual convolutions down to H/8, features summed over places, so that the answer does not depend on the layout.
+    """
+
+    def __init__(self, *, widths: tuple[int, ...] = (32, 64, 128), features: int = 128):
+        super().__init__()
+        self.config = {"widths": list(widths), "features": features}
+        blocks, channels = [], 4
+        for width in widths:
+            blocks += [ConvBlock(channels, width), ConvBlock(width, width)]
+            channels = width
+            blocks.append(nn.MaxPool2d(2))
+        self.body = nn.Sequential(*blocks[:-1], ConvBlock(channels, 2 * channels), ConvBlock(2 * channels, features))
+        self.hidden = nn.Linear(features, features)
+        self.head = nn.Linear(features, 10 * (MAX_DIGITS + 1))
+
+    def features(self, x: Tensor) -> Tensor:
+        """x [N, 1, H, W] in [-1, 1] -> [N, features], the space of the Frechet distance."""
+        x = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
+        return F.relu(self.hidden(self.body(x).float().sum((2, 3)) / 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x)).view(-1, 10, MAX_DIGITS + 1)
+
+    @torch.no_grad()
+    def read(self, x: Tensor) -> Reading:
+        """x [N, 1, H, W] in [-1, 1] -> the likeliest reading of each picture."""
+        probability = torch.cat([self(part).softmax(2) for part in x.split(500)])
+        best, numbers = probability.max(2)
+        return Reading(numbers.sum(1), numbers, best.prod(1))
+
+    @torch.no_grad()
+    def count_probability(self, x: Tensor) -> Tensor:
+        """x [N, 1, H, W] -> [N, 41], the probability of each total count, the ten classes taken as independent."""
+        total = None
+        for p in torch.cat([self(part).softmax(2) for part in x.split(500)]).unbind(1):
+            total = p if total is None else convolve(total, p)
+        return total
+
+    @classmethod
+    def from_pretrained(cls, source, revision: str | None = None, token: str | None = None) -> "DigitJudge":
+        """The judge of a folder or a Hub repo, in evaluation mode. Errors as `lwgan.registry.load_model`."""
+        from lwgan.registry import load_module
+
+        return load_module(cls, "judge", source, revision, token)
+
+
+def convolve(p: Tensor, q: Tensor) -> Tensor:
+    """Distribution of the sum of two independent counts: [N, A], [N, B] -> [N, A + B - 1]."""
+    return sum(F.pad(p * q[:, k : k + 1], (k, q.shape[1] - 1 - k)) for k in range(q.shape[1]))
+
+
+class ConvBlock(nn.Module):
+    """3 x 3 convolution, batch normalisation, ReLU; with a shortcut where the widths allow it."""
+
+    def __init__(self, in_channels: int, channels: int):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(in_channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
+        self.shortcut = in_channels == channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.norm(self.conv(x))
+        return F.relu(x + y if self.shortcut else y)
+
+
+class LatentClassifier(nn.Module):
+    """F_l of Eq. 5: codes w [N, num_ws, w_dim] -> logits [N, outputs].
+
+    Shape of Latent Transformer's classifier as its paper gives it (Yao et al., 2021): two hidden layers on the flattened code.
+    """
+
+    def __init__(self, *, num_ws: int, w_dim: int, outputs: int, hidden: tuple[int, int] = (1024, 256)):
+        super().__init__()
+        self.config = {"num_ws": num_ws, "w_dim": w_dim, "outputs": outputs, "hidden": list(hidden)}
+        sizes = (num_ws * w_dim, *hidden)
+        layers = [layer for a, b in zip(sizes, sizes[1:], strict=False) for layer in (nn.Linear(a, b), nn.LeakyReLU(0.2))]
+        self.layers = nn.Sequential(*layers, nn.Linear(hidden[-1], outputs))
+
+    def forward(self, w: Tensor) -> Tensor:
+        return self.layers(w.flatten(1))

@@ -1,0 +1,234 @@
+"""Stage 2: pSp on a trained generator (Richardson et al., 2021), then, with --tune, both together.
+
+    python -m trainers encoder --data ../runs/data --generator ../runs/generator --run ../runs/encoder
+    python -m trainers encoder --data ../runs/data --generator ../runs/generator --encoder ../runs/encoder --tune --run ../runs/tuned
+
+Half of each batch is real pictures, for which only the picture is known (pixel and perceptual loss); half is sampled
+pictures, whose code is known too (code loss). Judges take no part. With --tune the generator goes on with its GAN
+training and learns to render the encoder's codes as well; the tuned generator lies in RUN/generator.
+"""
+
+import copy
+import itertools
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from lwgan import registry
+from lwgan.encoder import Encoder
+from lwgan.generator import Generator
+from lwgan.images import save_sheet
+from trainers import run
+from trainers.data import load_pictures
+from trainers.discriminator import Discriminator, r1_penalty
+from trainers.generator import blurred, sample, to_pictures, update_ema
+from trainers.parallel import agree, average_gradients, launch
+
+BLANK = 0.2  # mean squared error of an all-black answer, in [-1, 1] units: losses on pixels are shares of it
+
+
+@dataclass(frozen=True)
+class Options:
+    """Train the encoder, alone or together with its generator."""
+
+    data: Path
+    """Folder that `python -m trainers data` wrote."""
+    generator: Path
+    """Run of the generator stage: its model and its checkpoint (discriminator, optimisers)."""
+    run: Path
+    """Folder of this run; an unfinished run there is resumed."""
+    encoder: Path | None = None
+    """Run of this stage whose encoder is the start; by default a fresh one."""
+    tune: bool = False
+    """Train the generator too: GAN loss on samples, and the encoder's losses on its codes."""
+    steps: int = 8_000
+    batch: int = 64
+    """Real pictures a step, all processes together; as many are sampled."""
+    learning_rate: float = 1e-3
+    """Of the encoder; falls to zero over the last 40% of the steps."""
+    generator_learning_rate: float = 1e-3
+    """Of generator and discriminator when they are tuned."""
+    code: float = 0.1
+    """Weight of the code loss on sampled pictures, in units of the codes' variance."""
+    norm: float = 0.002
+    """Weight of the codes' squared distance from the mean code, in the same units."""
+    delta: float = 0.0
+    """Weight of e4e's term: squared distance between the codes of different styles of one picture."""
+    perceptual: float = 0.1
+    """Weight of the distance between the discriminator's features of picture and reconstruction."""
+    adversarial: float = 0.02
+    """Weight of the GAN loss on reconstructions (only with --tune)."""
+    r1: float = 0.7
+    r1_every: int = 16
+    instance_noise: float = 0.04
+    ema_kimg: float = 10
+    seed: int = 0
+    checkpoint_steps: int = 250
+    processes: int = 2
+    device: str = "auto"
+    max_minutes: float | None = None
+    """Stop at a checkpoint after this long; repeat the command to go on."""
+
+
+def main(options: Options) -> None:
+    images = torch.from_numpy(load_pictures(options.data, "train").images)
+    heldout = torch.from_numpy(load_pictures(options.data, "validation").images[:1000])
+    if options.batch % options.processes:
+        raise ValueError(f"--batch {options.batch} cannot be shared by --processes {options.processes}")
+    run.start(options.run, options)
+    launch(train, options.processes, images, heldout, options)
+
+
+def train(rank: int, processes: int, images: Tensor, heldout: Tensor, options: Options) -> None:
+    device, share, first = run.device_of(options.device), options.batch // processes, rank == 0
+    torch.manual_seed(options.seed)
+    generator, discriminator, adams = load_gan(options, device)
+    encoder = load_encoder(options, generator, device)
+    ema_encoder, ema_generator = copy.deepcopy(encoder).requires_grad_(False), copy.deepcopy(generator).requires_grad_(False)
+    adams["encoder_adam"] = torch.optim.Adam(encoder.parameters(), options.learning_rate, betas=(0.9, 0.99))
+    trained = list(encoder.parameters()) + (list(generator.parameters()) if options.tune else [])
+    parts = {"encoder": encoder, "ema_encoder": ema_encoder, "generator": generator, "ema_generator": ema_generator, "discriminator": discriminator} | adams
+    step = 0
+    if state := run.load_checkpoint(options.run):
+        step = state["step"]
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+    variance = code_variance(generator)
+
+    began = time.monotonic()
+    for step in tqdm(range(step + 1, options.steps + 1), "encoder", total=options.steps, initial=step, disable=not first, mininterval=5):
+        torch.manual_seed(hash((options.seed, step, rank)))
+        adams["encoder_adam"].param_groups[0]["lr"] = options.learning_rate * min(step / 200, 1.0, (options.steps - step + 1) / (0.4 * options.steps))
+        real = to_pictures(images[torch.randint(len(images), (share,))], device)
+        z = torch.randn(share, generator.z_dim).to(device)
+        with torch.set_grad_enabled(options.tune):
+            w = generator.mapping(z)
+        with run.half_precision(device):
+            with torch.set_grad_enabled(options.tune):
+                fake = generator.synthesis(w)
+            real_codes, fake_codes = encoder(torch.cat([real, fake.detach()])).chunk(2)
+            reconstruction = generator.synthesis(real_codes)
+
+        if options.tune:
+            discriminator.requires_grad_(True)
+            with run.half_precision(device):
+                real_logit = discriminator(blurred(real, options))
+                fake_logit = discriminator(blurred(torch.cat([fake, reconstruction]).detach(), options))
+            adams["d_adam"].zero_grad()
+            (F.softplus(-real_logit).mean() + F.softplus(fake_logit).mean()).backward()
+            if step % options.r1_every == 0:
+                (options.r1 / 2 * options.r1_every * r1_penalty(discriminator, real)).backward()
+            average_gradients(discriminator.parameters())
+            adams["d_adam"].step()
+            discriminator.requires_grad_(False)
+
+        with run.half_precision(device):
+            logit, features = discriminator(torch.cat([reconstruction, fake] if options.tune else [reconstruction]), with_features=True)
+            with torch.no_grad():
+                wanted = discriminator(real, with_features=True)[1]
+        losses = {
+            "pixel": pixel_loss(reconstruction, real),
+            "code": options.code * (fake_codes - w.detach()).square().mean() / variance,
+            "norm": options.norm * (real_codes - generator.mapping.w_avg).square().mean() / variance,
+            "delta": options.delta * real_codes.var(1).mean() / variance,
+            "perceptual": options.perceptual * feature_distance(features, wanted, share),
+        }
+        if options.tune:
+            losses |= {"adversarial": options.adversarial * F.softplus(-logit[:share]).mean(), "gan": F.softplus(-logit[share:]).mean()}
+        for adam in adams.values():
+            adam.zero_grad()
+        sum(losses.values()).backward()
+        average_gradients(trained)
+        adams["encoder_adam"].step()
+        if options.tune:
+            adams["g_adam"].step()
+            generator.mapping.w_avg.lerp_(w[:, 0].detach().float().mean(0), 0.005)
+            update_ema(ema_generator, generator, 10**9, options)
+        update_ema(ema_encoder, encoder, step * options.batch, options)
+
+        stop = options.max_minutes is not None and time.monotonic() - began > 60 * options.max_minutes
+        last = agree(step == options.steps or stop) if step % 20 == 0 or step == options.steps else False
+        if first and (last or step % options.checkpoint_steps == 0):
+            error = reconstruction_error(ema_encoder, ema_generator, to_pictures(heldout, device))
+            run.log(options.run, step=step, heldout_error=error, code_error=losses["code"].item() / max(options.code, 1e-9), **{k: v.item() for k, v in losses.items()})
+            run.save_checkpoint(options.run, step=step, **{name: part.state_dict() for name, part in parts.items()})
+            save(options, ema_encoder, ema_generator, step, heldout, error)
+        if last:
+            break
+
+
+def load_gan(options: Options, device: torch.device):
+    """Generator (its moving average), discriminator and, to go on with their training, their optimisers, from stage 1."""
+    state = run.load_checkpoint(options.generator)
+    if state is None:
+        raise FileNotFoundError(f"{options.generator} holds no checkpoint.pt: train it with `python -m trainers generator`")
+    config, _ = registry.load_model(options.generator, "generator")
+    generator = Generator(**config["architecture"]).to(device, memory_format=torch.channels_last)
+    generator.load_state_dict(state["ema"])
+    discriminator = Discriminator(img_channels=config["architecture"]["img_channels"], channels=config["architecture"]["channels"][:-1])
+    discriminator.to(device, memory_format=torch.channels_last).load_state_dict(state["discriminator"])
+    discriminator.requires_grad_(False)
+    generator.requires_grad_(options.tune)
+    adams = {}
+    if options.tune:
+        generator.load_state_dict(state["generator"])
+        for name, part in {"g_adam": generator, "d_adam": discriminator}.items():
+            adams[name] = torch.optim.Adam(part.parameters(), betas=(0.0, 0.99))
+            adams[name].load_state_dict(state[name])
+            adams[name].param_groups[0]["lr"] = options.generator_learning_rate
+    return generator, discriminator, adams
+
+
+def load_encoder(options: Options, generator: Generator, device: torch.device) -> Encoder:
+    """A fresh encoder around the generator's mean code, or the one of an earlier run."""
+    architecture = {"resolution": generator.resolution, "img_channels": generator.config["img_channels"], "num_ws": generator.num_ws, "w_dim": generator.w_dim,
+                    "widths": (32, 96, 192, 256) if generator.resolution == 64 else (24, 32, 96, 192, 256)}  # fmt: skip
+    encoder = Encoder(**architecture)
+    encoder.w_avg.copy_(generator.mapping.w_avg)
+    if options.encoder is not None:
+        encoder.load_state_dict(registry.load_model(options.encoder, "encoder")[1])
+    return encoder.to(device, memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def code_variance(generator: Generator) -> float:
+    """Mean variance of a coordinate of w: the unit of code losses."""
+    z = torch.randn(4096, generator.z_dim, generator=torch.Generator().manual_seed(0)).to(generator.mapping.w_avg.device)
+    return generator.mapping(z)[:, 0].var(0).mean().item()
+
+
+def pixel_loss(reconstruction: Tensor, real: Tensor) -> Tensor:
+    """Squared error summed over four scales (1, 2, 4, 8 px), each as a share of a blank picture's at scale 1."""
+    difference = (reconstruction - real).float()
+    return sum(F.avg_pool2d(difference, scale).square().mean() for scale in (1, 2, 4, 8)) / BLANK
+
+
+def feature_distance(features: list[Tensor], wanted: list[Tensor], n: int) -> Tensor:
+    """Squared distance of the first n pictures' features at each level, as a share of the wanted features' energy."""
+    return sum((a[:n].float() - b.float()).square().mean() / b.float().square().mean() for a, b in zip(features, wanted, strict=True)) / len(wanted)
+
+
+@torch.no_grad()
+def reconstruction_error(encoder: Encoder, generator: Generator, x: Tensor) -> float:
+    """Squared error of G(E(x)) as a share of the all-black picture's, over pictures [N, C, H, W]."""
+    error = sum((generator.synthesis(encoder(part)) - part).square().sum().item() for part in x.split(250))
+    return error / (x + 1).square().sum().item()
+
+
+def save(options: Options, encoder: Encoder, generator: Generator, step: int, heldout: Tensor, error: float) -> None:
+    training = run.as_json(options) | {"seen_steps": step}
+    config = {"kind": "encoder", "domain": "multimnist", "architecture": encoder.config, "training": training | {"validation_pixel_error": error}}
+    registry.save_folder(options.run, config, encoder.state_dict(), dtype="float16")
+    if options.tune:
+        config = {"kind": "generator", "domain": "multimnist", "architecture": generator.config, "training": training}
+        registry.save_folder(options.run / "generator", config, generator.state_dict(), dtype="float16")
+        save_sheet(options.run / "samples.png", sample(generator, 100, seed=0), columns=10)
+    real = to_pictures(heldout[:50], generator.mapping.w_avg.device)
+    with torch.no_grad():
+        pairs = zip(real.split(10), generator.synthesis(encoder(real)).split(10), strict=True)
+    save_sheet(options.run / "reconstructions.png", torch.cat(list(itertools.chain.from_iterable(pairs))).cpu(), columns=10)
