@@ -4,13 +4,23 @@ import sys
 
 import tyro
 
-from trainers import classifiers, data, encoder, generator, publish
+from trainers import classifiers, codes, data, edit, encoder, evaluate, generator, publish
 
-STAGES = {"data": data, "generator": generator, "encoder": encoder, "classifiers": classifiers, "publish": publish}
+STAGES = {
+    "data": data,
+    "generator": generator,
+    "encoder": encoder,
+    "classifiers": classifiers,
+    "codes": codes,
+    "edit": edit,
+    "evaluate": evaluate,
+    "publish": publish,
+}
 
 
 def main() -> None:
-    options = tyro.extras.subcommand_cli_from_dict({name: stage.Options for name, stage in STAGES.items()}, prog="python -m trainers")
+    stages = {name: stage.Options for name, stage in STAGES.items()}
+    options = tyro.extras.subcommand_cli_from_dict(stages, prog="python -m trainers", config=(tyro.conf.OmitArgPrefixes,))
     stage = next(stage for stage in STAGES.values() if stage.Options is type(options))
     try:
         stage.main(options)

@@ -57,8 +57,9 @@ def main(options: Options) -> None:
     for split in ("train", "validation", "test"):
         pictures = load_pictures(options.data, split)
         images = torch.from_numpy(pictures.images[: options.train if split == "train" else options.heldout])
-        w = encode(encoder, images, progress=split)
-        save_codes(options.run / f"{split}.safetensors", Codes(w, torch.from_numpy(pictures.numbers[: len(images)]).long()), encoder.card_config["weights"]["sha256"])
+        codes = Codes(encode(encoder, images, progress=split), torch.from_numpy(pictures.numbers[: len(images)]).long())
+        base = {"encoder": encoder.card_config["weights"]["sha256"], **encoder.card_config["base_revision"]}
+        save_codes(options.run / f"{split}.safetensors", codes, base)
 
 
 @torch.no_grad()
@@ -68,21 +69,21 @@ def encode(encoder: Encoder, images: Tensor, progress: str | None = None) -> Ten
     return torch.cat([encoder(to_pictures(part, device)).cpu() for part in tqdm(images.split(200), progress, disable=progress is None)])
 
 
-def save_codes(path: Path, codes: Codes, encoder_sha256: str) -> None:
-    """Half precision is enough: its error is a thousandth of the codes' spread. The encoder's hash travels along,
-    so that codes of another encoder are never mixed in."""
+def save_codes(path: Path, codes: Codes, base: dict[str, str]) -> None:
+    """Half precision is enough: its error is a thousandth of the codes' spread. The hashes of encoder and generator
+    travel along, so that codes of other nets are never mixed in."""
     partial = path.with_name(path.name + ".partial")
-    save_file({"w": codes.w.half(), "numbers": codes.numbers.to(torch.uint8)}, partial, metadata={"encoder_sha256": encoder_sha256})
+    save_file({"w": codes.w.half(), "numbers": codes.numbers.to(torch.uint8)}, partial, metadata=base)
     partial.replace(path)
 
 
-def load_codes(folder: Path, split: str) -> tuple[Codes, str]:
-    """A split that this stage wrote, and the sha256 of its encoder's weights. FileNotFoundError, ValueError if missing or damaged."""
+def load_codes(folder: Path, split: str) -> tuple[Codes, dict[str, str]]:
+    """A split that this stage wrote, and the sha256 of its encoder's and generator's weights. FileNotFoundError, ValueError if missing or damaged."""
     path = folder / f"{split}.safetensors"
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing: make it with `python -m trainers codes --run {folder}`")
     try:
         with safe_open(path, "pt") as held:
-            return Codes(held.get_tensor("w").float(), held.get_tensor("numbers").long()), held.metadata()["encoder_sha256"]
+            return Codes(held.get_tensor("w").float(), held.get_tensor("numbers").long()), {key: held.metadata()[key] for key in ("encoder", "generator")}
     except Exception as error:
         raise ValueError(f"{path} is damaged ({error}): make it again with `python -m trainers codes`") from error

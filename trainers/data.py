@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+from lwgan import registry
 from trainers.datasets.mnist import load_digits
 from trainers.datasets.multimnist import Pictures, compose
 
@@ -18,7 +19,7 @@ class Options:
     """Compose MultiMNIST pictures of the three splits."""
 
     data: Path
-    """The folder to write: train.safetensors, validation.safetensors, test.safetensors."""
+    """The folder to write: train.safetensors, validation.safetensors, test.safetensors, and the app's samples/."""
     mnist: Path | None = None
     """Folder of MNIST's four IDX files; by default the files of ylecun/mnist on the Hub."""
     layout: str = "cells"
@@ -43,6 +44,13 @@ def main(options: Options) -> None:
     options.data.mkdir(parents=True, exist_ok=True)  # only now: what is refused leaves nothing behind
     for split, pictures in splits.items():
         save_pictures(options.data / f"{split}.safetensors", pictures)
+
+
+def save_samples(folder: Path, test: Pictures, options: Options) -> None:
+    """The last 200 test pictures as a model folder, for the app to show: the first thousands are for figures."""
+    tensors = {"images": torch.from_numpy(test.images[-200:]), "numbers": torch.from_numpy(test.numbers[-200:])}
+    config = {"kind": "pictures", "domain": "multimnist", "training": {"split": "test", "layout": options.layout, "seed": options.seed}}
+    registry.save_folder(folder, config, tensors)
 
 
 def save_pictures(path: Path, pictures: Pictures) -> None:

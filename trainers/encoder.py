@@ -221,13 +221,16 @@ def reconstruction_error(encoder: Encoder, generator: Generator, x: Tensor) -> f
 
 
 def save(options: Options, encoder: Encoder, generator: Generator, step: int, heldout: Tensor, error: float) -> None:
+    """The run's models so far, with sheets to look at. The encoder names its generator by the hash of its weights."""
     training = run.as_json(options) | {"seen_steps": step}
-    config = {"kind": "encoder", "domain": "multimnist", "architecture": encoder.config, "training": training | {"validation_pixel_error": error}}
-    registry.save_folder(options.run, config, encoder.state_dict(), dtype="float16")
     if options.tune:
         config = {"kind": "generator", "domain": "multimnist", "architecture": generator.config, "training": training}
         registry.save_folder(options.run / "generator", config, generator.state_dict(), dtype="float16")
         save_sheet(options.run / "samples.png", sample(generator, 100, seed=0), columns=10)
+    base = run.weights_hash(options.run / "generator" if options.tune else options.generator)
+    config = {"kind": "encoder", "domain": "multimnist", "architecture": encoder.config, "base_revision": {"generator": base},
+              "training": training | {"validation_pixel_error": error}}  # fmt: skip
+    registry.save_folder(options.run, config, encoder.state_dict(), dtype="float16")
     real = to_pictures(heldout[:50], generator.mapping.w_avg.device)
     with torch.no_grad():
         pairs = zip(real.split(10), generator.synthesis(encoder(real)).split(10), strict=True)

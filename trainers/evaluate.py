@@ -6,7 +6,6 @@ The figures go into each folder's config.json under "metrics", and from there in
 """
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from lwgan.classifiers import DigitJudge
 from lwgan.edit import AffineEdit
 from lwgan.encoder import Encoder
 from lwgan.generator import Generator
-from lwgan.metrics import Rate, digits_kept, rate, relative_frechet_distance, target_change
+from lwgan.metrics import digits_kept, rate, relative_frechet_distance, target_change
 from trainers import run
 from trainers.codes import Codes, encode
 from trainers.data import load_pictures
@@ -124,12 +123,11 @@ def edit_figures(edit, alpha: float, codes: Codes, generator: Generator, judge: 
     changed = target_change(before.count, after.count, asked)
     sure = judge.count_probability(pictures)[:, asked] >= CONFIDENT
     kept = digits_kept(truth, before.numbers, after.numbers)
-    none = Rate(math.nan, math.nan, math.nan, 0)
     return {
         "alpha": alpha,
         "target_change": rate(changed)._asdict(),
-        "confident": (rate(sure[changed]) if changed.any() else none)._asdict(),
-        "digits_kept": (rate(kept[changed]) if changed.any() else none)._asdict(),
+        "confident": rate(sure[changed])._asdict() if changed.any() else None,
+        "digits_kept": rate(kept[changed])._asdict() if changed.any() else None,
         "true_change": rate(changed & kept)._asdict(),
         "overshoot": rate(after.count > asked).value,
         "norm": (edited - w).flatten(1).norm(dim=1).mean().item(),

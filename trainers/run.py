@@ -57,6 +57,11 @@ def load_checkpoint(folder: Path) -> dict | None:
         raise ValueError(f"{path} is damaged ({error}); delete it to start the run afresh") from error
 
 
+def weights_hash(folder: Path) -> str:
+    """sha256 of a model folder's weights, by which other models name it."""
+    return json.loads((folder / "config.json").read_text())["weights"]["sha256"]
+
+
 def log(folder: Path, **values: Any) -> None:
     """Appends one line to log.jsonl."""
     with (folder / "log.jsonl").open("a") as file:

@@ -1,0 +1,70 @@
+"""Stage 5: learn one edit on the codes of real pictures.
+
+    python -m trainers edit --codes ../runs/codes --attribute 1to2 --run ../runs/lw-1to2
+    python -m trainers edit --codes ../runs/codes --attribute 1to2 --run ../runs/mean-1to2 centroids
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import subcommand
+
+from lwgan import registry
+from trainers import run
+from trainers.codes import load_codes
+from trainers.edits import Attribute, Splits, attribute_named, centroids, latent_wasserstein
+
+METHODS = {"lw": latent_wasserstein, "centroids": centroids}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Learn an edit: one more digit."""
+
+    codes: Path
+    """Folder that `python -m trainers codes` wrote."""
+    attribute: str
+    """1to2, 2to3 or 3to4."""
+    run: Path
+    """Folder of this run; an unfinished run there is resumed."""
+    method: (
+        Annotated[latent_wasserstein.Options, subcommand("lw", prefix_name=False)]
+        | Annotated[centroids.Options, subcommand("centroids", prefix_name=False)]
+    ) = field(default_factory=latent_wasserstein.Options)
+    """How it is learned, with the method's own options."""
+
+
+def main(options: Options) -> None:
+    attribute = attribute_named(options.attribute)
+    method = next(name for name, module in METHODS.items() if isinstance(options.method, module.Options))
+    (train, base), (validation, other) = load_codes(options.codes, "train"), load_codes(options.codes, "validation")
+    if base != other:
+        raise ValueError(f"{options.codes}: train codes come from nets {base}, validation codes from {other}")
+    codes = Splits(train, validation)
+    check(codes, attribute)
+    run.start(options.run, options)
+    extra = {"folder": options.run} if method == "lw" else {}
+    edit = METHODS[method].fit(codes, attribute, options.method, **extra)
+    registry.save_folder(options.run, edit.config | describe(attribute, method, base, options), tensors(edit), dtype="float16")
+
+
+def tensors(edit) -> dict:
+    return {"bias": edit.bias} if edit.weight is None else {"weight": edit.weight, "bias": edit.bias}
+
+
+def check(codes: Splits, attribute: Attribute) -> None:
+    """ValueError when a side has too few codes to speak of a distribution."""
+    for split, held in zip(Splits._fields, codes, strict=True):
+        for name, side in (("source", attribute.source(held)), ("target", attribute.target(held))):
+            if len(side.w) < 10:
+                raise ValueError(f"{attribute.name}: the {split} codes hold {len(side.w)} {name} pictures, at least 10 are needed")
+
+
+def describe(attribute: Attribute, method: str, base: dict, options: Options) -> dict:
+    """What config.json says of the edit beside its tensors (design of the folder: lwgan/registry.py)."""
+    before, after = attribute.count - 1, attribute.count
+    return {
+        "method": method, "attribute": "one-more-digit", "from": f"{before} digit{'s' * (before > 1)}", "to": f"{after} digits", "to_count": after,
+        "domain": "multimnist", "alpha": 1.0, "base_revision": base, "training": run.as_json(options),
+    }  # fmt: skip
