@@ -21,14 +21,18 @@ class Encoder(nn.Module):
     ):  # fmt: skip
         super().__init__()
         if len(widths) != round(math.log2(resolution)) - 2 or len(widths) < 3:
-            raise ValueError(f"widths gives {len(widths)} levels, resolution {resolution} has {round(math.log2(resolution)) - 2} (H/2..4 px), at least 3")
+            raise ValueError(
+                f"widths gives {len(widths)} levels, resolution {resolution} has {round(math.log2(resolution)) - 2} (H/2..4 px), at least 3"
+            )
         self.config = {
             "resolution": resolution, "img_channels": img_channels, "num_ws": num_ws, "w_dim": w_dim, "widths": list(widths),
             "pyramid": pyramid, "head": head, "coarse": coarse, "middle": middle,
         }  # fmt: skip
         self.shape = (img_channels, resolution, resolution)
         self.stem = nn.Conv2d(4 * img_channels, widths[0], 3, padding=1)
-        self.backbone = nn.ModuleList(ResidualBlock(a, b, a_stride) for a, b, a_stride in zip((widths[0], *widths), widths, (1, 2, 2, 2, 2, 2, 2, 2), strict=False))
+        self.backbone = nn.ModuleList(
+            ResidualBlock(a, b, a_stride) for a, b, a_stride in zip((widths[0], *widths), widths, (1, 2, 2, 2, 2, 2, 2, 2), strict=False)
+        )
         self.lateral = nn.ModuleList(nn.Conv2d(width, pyramid, 1) for width in reversed(widths[-3:]))
         levels = [0] * coarse + [1] * middle + [2] * (num_ws - coarse - middle)
         self.heads = nn.ModuleList(StyleHead(pyramid, head, w_dim, level) for level in levels)

@@ -86,7 +86,11 @@ class Synthesis(nn.Module):
         self.resolutions = [4 * 2**level for level in range(len(channels))]
         self.num_ws, self.w_dim, self.output = 2 * len(channels), w_dim, OUTPUTS[output]
         for level, (resolution, width) in enumerate(zip(self.resolutions, channels, strict=True)):
-            setattr(self, f"b{resolution}", Block(channels[level - 1] if level else 0, width, w_dim, resolution, img_channels, use_noise, conv_clamp))
+            setattr(
+                self,
+                f"b{resolution}",
+                Block(channels[level - 1] if level else 0, width, w_dim, resolution, img_channels, use_noise, conv_clamp),
+            )
 
     def forward(self, w: Tensor, noise: str = "const") -> Tensor:
         """w [N, num_ws, w_dim] -> picture [N, C, H, W], about [-1, 1].
@@ -108,7 +112,9 @@ class Synthesis(nn.Module):
 class Block(nn.Module):
     """One resolution: (upsampling convolution,) convolution, and the picture so far plus this level's share."""
 
-    def __init__(self, in_channels: int, channels: int, w_dim: int, resolution: int, img_channels: int, use_noise: bool, conv_clamp: float | None):
+    def __init__(
+        self, in_channels: int, channels: int, w_dim: int, resolution: int, img_channels: int, use_noise: bool, conv_clamp: float | None
+    ):
         super().__init__()
         self.first = in_channels == 0
         if self.first:
@@ -133,7 +139,9 @@ class StyledConv(nn.Module):
     """Modulated 3 x 3 convolution, noise, bias, leaky ReLU. Modulation scales the activations, demodulation the result:
     the same function as modulating the weights, with one dense convolution for the whole batch."""
 
-    def __init__(self, in_channels: int, channels: int, w_dim: int, resolution: int, use_noise: bool, conv_clamp: float | None, up: bool = False):
+    def __init__(
+        self, in_channels: int, channels: int, w_dim: int, resolution: int, use_noise: bool, conv_clamp: float | None, up: bool = False
+    ):
         super().__init__()
         self.up, self.clamp = up, conv_clamp
         self.affine = Linear(w_dim, in_channels, bias_init=1)

@@ -1,6 +1,6 @@
 """Stage 4: codes of REAL pictures (Sec. 4.1: "latent codes corresponding to real images previously projected").
 
-    python -m trainers codes --data ../runs/data --encoder ../runs/encoder --run ../runs/codes
+python -m trainers codes --data ../runs/data --encoder ../runs/encoder --run ../runs/codes
 """
 
 from dataclasses import dataclass
@@ -84,6 +84,8 @@ def load_codes(folder: Path, split: str) -> tuple[Codes, dict[str, str]]:
         raise FileNotFoundError(f"{path} is missing: make it with `python -m trainers codes --run {folder}`")
     try:
         with safe_open(path, "pt") as held:
-            return Codes(held.get_tensor("w").float(), held.get_tensor("numbers").long()), {key: held.metadata()[key] for key in ("encoder", "generator")}
+            return Codes(held.get_tensor("w").float(), held.get_tensor("numbers").long()), {
+                key: held.metadata()[key] for key in ("encoder", "generator")
+            }
     except Exception as error:
         raise ValueError(f"{path} is damaged ({error}): make it again with `python -m trainers codes`") from error

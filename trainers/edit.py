@@ -1,20 +1,27 @@
 """Stage 5: learn one edit on the codes of real pictures.
 
-    python -m trainers edit --codes ../runs/codes --attribute 1to2 --run ../runs/lw-1to2
-    python -m trainers edit --codes ../runs/codes --attribute 1to2 --run ../runs/mean-1to2 centroids
+python -m trainers edit --codes ../runs/codes --attribute 1to2 --run ../runs/lw-1to2 --generator G --selector S
+python -m trainers edit --codes ../runs/codes --attribute 1to2 --run ../runs/mean-1to2 centroids
 """
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+from tqdm import tqdm
 from tyro.conf import subcommand
 
 from lwgan import registry
+from lwgan.classifiers import DigitJudge
+from lwgan.edit import AffineEdit
+from lwgan.generator import Generator
 from trainers import run
-from trainers.codes import load_codes
+from trainers.codes import Codes, load_codes
 from trainers.edits import Attribute, Splits, attribute_named, centroids, latent_wasserstein
+from trainers.evaluate import edit_figures
 
+ALPHAS = [round(0.5 + 0.1 * i, 1) for i in range(21)]
+CHOICE_PICTURES = 500
 METHODS = {"lw": latent_wasserstein, "centroids": centroids}
 
 
@@ -28,6 +35,10 @@ class Options:
     """1to2, 2to3 or 3to4."""
     run: Path
     """Folder of this run; an unfinished run there is resumed."""
+    generator: Path | None = None
+    """Folder of the generator; with --selector, to choose the recommended alpha."""
+    selector: Path | None = None
+    """Folder of a judge that may choose; never the judge that gives the published figures."""
     method: (
         Annotated[latent_wasserstein.Options, subcommand("lw", prefix_name=False)]
         | Annotated[centroids.Options, subcommand("centroids", prefix_name=False)]
@@ -46,7 +57,25 @@ def main(options: Options) -> None:
     run.start(options.run, options)
     extra = {"folder": options.run} if method == "lw" else {}
     edit = METHODS[method].fit(codes, attribute, options.method, **extra)
-    registry.save_folder(options.run, edit.config | describe(attribute, method, base, options), tensors(edit), dtype="float16")
+    config = edit.config | describe(attribute, method, base, options)
+    if options.generator and options.selector:
+        config |= choose_alpha(edit, codes.validation, options, attribute)
+    registry.save_folder(options.run, config, tensors(edit), dtype="float16")
+
+
+def choose_alpha(edit: AffineEdit, validation: Codes, options: Options, attribute: Attribute) -> dict:
+    """The strength whose edits are true most often (a digit more, the old ones kept) in the selector's eyes, on validation
+    pictures, and the whole curve."""
+    generator, selector = Generator.from_pretrained(options.generator), DigitJudge.from_pretrained(options.selector)
+    codes = validation.where(validation.count == attribute.count - 1)
+    codes = Codes(codes.w[:CHOICE_PICTURES], codes.numbers[:CHOICE_PICTURES])
+    curve = []
+    for alpha in tqdm(ALPHAS, "alpha"):
+        figures = edit_figures(edit, alpha, codes, generator, selector, attribute.count)
+        curve.append(
+            {"alpha": alpha, **{key: (figures[key] or {}).get("value") for key in ("target_change", "digits_kept", "true_change")}}
+        )
+    return {"alpha": max(curve, key=lambda point: point["true_change"])["alpha"], "curve": curve}
 
 
 def tensors(edit) -> dict:

@@ -47,11 +47,11 @@ class Options:
     tune: bool = False
     """Train the generator too: GAN loss on samples, and the encoder's losses on its codes."""
     steps: int = 8_000
-    batch: int = 64
+    batch: int = 32
     """Real pictures a step, all processes together; as many are sampled."""
     learning_rate: float = 1e-3
-    """Of the encoder; falls to zero over the last 40% of the steps."""
-    generator_learning_rate: float = 1e-3
+    """Of the encoder; all learning rates fall to zero over the last 40% of the steps."""
+    generator_learning_rate: float = 2e-3
     """Of generator and discriminator when they are tuned."""
     code: float = 0.1
     """Weight of the code loss on sampled pictures, in units of the codes' variance."""
@@ -61,7 +61,10 @@ class Options:
     """Weight of e4e's term: squared distance between the codes of different styles of one picture."""
     perceptual: float = 0.1
     """Weight of the distance between the discriminator's features of picture and reconstruction."""
-    adversarial: float = 0.02
+    code_noise: float = 0.2
+    """Noise on the codes of real pictures before they are rendered, as a share of the codes' standard deviation: near codes
+    must give near pictures, which is what makes a code editable."""
+    adversarial: float = 0.05
     """Weight of the GAN loss on reconstructions (only with --tune)."""
     r1: float = 0.7
     r1_every: int = 16
@@ -77,7 +80,7 @@ class Options:
 
 def main(options: Options) -> None:
     images = torch.from_numpy(load_pictures(options.data, "train").images)
-    heldout = torch.from_numpy(load_pictures(options.data, "validation").images[:1000])
+    heldout = torch.from_numpy(load_pictures(options.data, "validation").images[:500])
     if options.batch % options.processes:
         raise ValueError(f"--batch {options.batch} cannot be shared by --processes {options.processes}")
     run.start(options.run, options)
@@ -87,12 +90,18 @@ def main(options: Options) -> None:
 def train(rank: int, processes: int, images: Tensor, heldout: Tensor, options: Options) -> None:
     device, share, first = run.device_of(options.device), options.batch // processes, rank == 0
     torch.manual_seed(options.seed)
-    generator, discriminator, adams = load_gan(options, device)
+    generator, ema_generator, discriminator, adams = load_gan(options, device)
     encoder = load_encoder(options, generator, device)
-    ema_encoder, ema_generator = copy.deepcopy(encoder).requires_grad_(False), copy.deepcopy(generator).requires_grad_(False)
+    ema_encoder = copy.deepcopy(encoder).requires_grad_(False)
     adams["encoder_adam"] = torch.optim.Adam(encoder.parameters(), options.learning_rate, betas=(0.9, 0.99))
     trained = list(encoder.parameters()) + (list(generator.parameters()) if options.tune else [])
-    parts = {"encoder": encoder, "ema_encoder": ema_encoder, "generator": generator, "ema_generator": ema_generator, "discriminator": discriminator} | adams
+    parts = {
+        "encoder": encoder,
+        "ema_encoder": ema_encoder,
+        "generator": generator,
+        "ema_generator": ema_generator,
+        "discriminator": discriminator,
+    } | adams
     step = 0
     if state := run.load_checkpoint(options.run):
         step = state["step"]
@@ -103,7 +112,9 @@ def train(rank: int, processes: int, images: Tensor, heldout: Tensor, options: O
     began = time.monotonic()
     for step in tqdm(range(step + 1, options.steps + 1), "encoder", total=options.steps, initial=step, disable=not first, mininterval=5):
         torch.manual_seed(hash((options.seed, step, rank)))
-        adams["encoder_adam"].param_groups[0]["lr"] = options.learning_rate * min(step / 200, 1.0, (options.steps - step + 1) / (0.4 * options.steps))
+        for name, adam in adams.items():
+            rate = options.learning_rate if name == "encoder_adam" else options.generator_learning_rate
+            adam.param_groups[0]["lr"] = rate * min(step / 200, 1.0, (options.steps - step + 1) / (0.4 * options.steps))
         real = to_pictures(images[torch.randint(len(images), (share,))], device)
         z = torch.randn(share, generator.z_dim).to(device)
         with torch.set_grad_enabled(options.tune):
@@ -112,7 +123,8 @@ def train(rank: int, processes: int, images: Tensor, heldout: Tensor, options: O
             with torch.set_grad_enabled(options.tune):
                 fake = generator.synthesis(w)
             real_codes, fake_codes = encoder(torch.cat([real, fake.detach()])).chunk(2)
-            reconstruction = generator.synthesis(real_codes)
+            noise = options.code_noise * variance**0.5 * torch.randn_like(real_codes)
+            reconstruction = generator.synthesis(real_codes + noise)
 
         if options.tune:
             discriminator.requires_grad_(True)
@@ -155,7 +167,13 @@ def train(rank: int, processes: int, images: Tensor, heldout: Tensor, options: O
         last = agree(step == options.steps or stop) if step % 20 == 0 or step == options.steps else False
         if first and (last or step % options.checkpoint_steps == 0):
             error = reconstruction_error(ema_encoder, ema_generator, to_pictures(heldout, device))
-            run.log(options.run, step=step, heldout_error=error, code_error=losses["code"].item() / max(options.code, 1e-9), **{k: v.item() for k, v in losses.items()})
+            run.log(
+                options.run,
+                step=step,
+                heldout_error=error,
+                code_error=losses["code"].item() / max(options.code, 1e-9),
+                **{k: v.item() for k, v in losses.items()},
+            )
             run.save_checkpoint(options.run, step=step, **{name: part.state_dict() for name, part in parts.items()})
             save(options, ema_encoder, ema_generator, step, heldout, error)
         if last:
@@ -163,13 +181,14 @@ def train(rank: int, processes: int, images: Tensor, heldout: Tensor, options: O
 
 
 def load_gan(options: Options, device: torch.device):
-    """Generator (its moving average), discriminator and, to go on with their training, their optimisers, from stage 1."""
+    """From stage 1: generator and its moving average (the same when it is not tuned), discriminator, and their optimisers if tuned."""
     state = run.load_checkpoint(options.generator)
     if state is None:
         raise FileNotFoundError(f"{options.generator} holds no checkpoint.pt: train it with `python -m trainers generator`")
     config, _ = registry.load_model(options.generator, "generator")
     generator = Generator(**config["architecture"]).to(device, memory_format=torch.channels_last)
     generator.load_state_dict(state["ema"])
+    ema = copy.deepcopy(generator).requires_grad_(False)
     discriminator = Discriminator(img_channels=config["architecture"]["img_channels"], channels=config["architecture"]["channels"][:-1])
     discriminator.to(device, memory_format=torch.channels_last).load_state_dict(state["discriminator"])
     discriminator.requires_grad_(False)
@@ -180,8 +199,7 @@ def load_gan(options: Options, device: torch.device):
         for name, part in {"g_adam": generator, "d_adam": discriminator}.items():
             adams[name] = torch.optim.Adam(part.parameters(), betas=(0.0, 0.99))
             adams[name].load_state_dict(state[name])
-            adams[name].param_groups[0]["lr"] = options.generator_learning_rate
-    return generator, discriminator, adams
+    return generator, ema, discriminator, adams
 
 
 def load_encoder(options: Options, generator: Generator, device: torch.device) -> Encoder:
@@ -210,7 +228,9 @@ def pixel_loss(reconstruction: Tensor, real: Tensor) -> Tensor:
 
 def feature_distance(features: list[Tensor], wanted: list[Tensor], n: int) -> Tensor:
     """Squared distance of the first n pictures' features at each level, as a share of the wanted features' energy."""
-    return sum((a[:n].float() - b.float()).square().mean() / b.float().square().mean() for a, b in zip(features, wanted, strict=True)) / len(wanted)
+    return sum(
+        (a[:n].float() - b.float()).square().mean() / b.float().square().mean() for a, b in zip(features, wanted, strict=True)
+    ) / len(wanted)
 
 
 @torch.no_grad()

@@ -47,7 +47,7 @@ class Options:
 def main(options: Options) -> None:
     device = run.device_of(options.device)
     folders = {entry.name: Path(entry.folder) for entry in registry.models(options.registry)}
-    one = lambda kind: next(folder for name, folder in folders.items() if name.endswith(kind))  # noqa: E731
+    one = lambda kind: next(folder for name, folder in folders.items() if name.endswith(kind))
     judge = DigitJudge.from_pretrained(one("judge")).to(device)
     generator, encoder = Generator.from_pretrained(one("generator")).to(device), Encoder.from_pretrained(one("encoder")).to(device)
     pictures = load_pictures(options.data, "test")
@@ -75,7 +75,7 @@ def record(folder: Path, figures: dict) -> None:
 def generator_figures(generator: Generator, judge: DigitJudge, real: Tensor, samples: int) -> dict:
     """Counts, legibility and Frechet distance of sampled pictures (truncation 1), beside those of real test pictures."""
     fake = sample(generator, samples, seed=1).to(real.device)
-    features = lambda x: torch.cat([judge.features(part) for part in x.split(500)])  # noqa: E731
+    features = lambda x: torch.cat([judge.features(part) for part in x.split(500)])
     half = len(real) // 2
     reading = judge.read(fake)
     return {

@@ -89,7 +89,11 @@ def train(rank: int, processes: int, images: Tensor, options: Options) -> None:
         for name, part in parts.items():
             part.load_state_dict(state[name])
 
-    steps, began, every = round(options.kimg * 1000 / options.batch), time.monotonic(), lambda kimg: max(1, round(kimg * 1000 / options.batch))
+    steps, began, every = (
+        round(options.kimg * 1000 / options.batch),
+        time.monotonic(),
+        lambda kimg: max(1, round(kimg * 1000 / options.batch)),
+    )
     for step in tqdm(range(step + 1, steps + 1), "generator", total=steps, initial=step, disable=not first, mininterval=5):
         torch.manual_seed(hash((options.seed, step, rank)))
         real = to_pictures(images[torch.randint(len(images), (share,))], device)

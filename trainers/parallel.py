@@ -17,7 +17,8 @@ import torch.multiprocessing as mp
 def launch(worker: Callable, processes: int, *args) -> None:
     """Runs worker(rank, processes, *args) in each process; in this one when there is only one."""
     if processes == 1:
-        return worker(0, 1, *args)
+        worker(0, 1, *args)
+        return
     with tempfile.TemporaryDirectory() as folder:
         mp.spawn(_enter, (worker, processes, Path(folder) / "rendezvous", *args), nprocs=processes)
 

@@ -31,7 +31,7 @@ class Splits(NamedTuple):
 
 
 def attribute_named(name: str) -> Attribute:
-    """"1to2", "2to3" or "3to4"; ValueError otherwise."""
+    """ "1to2", "2to3" or "3to4"; ValueError otherwise."""
     known = {Attribute(count).name: Attribute(count) for count in (2, 3, 4)}
     if name not in known:
         raise ValueError(f"attribute {name!r} is unknown: choose one of {', '.join(known)}")

@@ -75,7 +75,9 @@ def fit(codes: Splits, attribute: Attribute, options: Options, folder: Path | No
     h = Map(source, target, options.rank)
     adam = torch.optim.Adam(h.parameters(), options.learning_rate)
     unit = median_distance(latent_space(source), latent_space(target))
-    held_source, held_target = (fixed(side, options.validation_codes) for side in (attribute.source(codes.validation), attribute.target(codes.validation)))
+    held_source, held_target = (
+        fixed(side, options.validation_codes) for side in (attribute.source(codes.validation), attribute.target(codes.validation))
+    )
     best, best_step, best_loss, step = h.state_dict(), 0, float("inf"), 0
     if folder is not None and (state := run.load_checkpoint(folder)):
         step, best, best_step, best_loss = state["step"], state["best"], state["best_step"], state["best_loss"]
@@ -91,7 +93,9 @@ def fit(codes: Splits, attribute: Attribute, options: Options, folder: Path | No
                 best, best_step, best_loss = {k: v.clone() for k, v in h.state_dict().items()}, step, loss
             if folder is not None:
                 run.log(folder, step=step, validation_loss=loss, best_step=best_step)
-                run.save_checkpoint(folder, step=step, map=h.state_dict(), adam=adam.state_dict(), best=best, best_step=best_step, best_loss=best_loss)
+                run.save_checkpoint(
+                    folder, step=step, map=h.state_dict(), adam=adam.state_dict(), best=best, best_step=best_step, best_loss=best_loss
+                )
             if step - best_step >= options.patience:
                 break
         torch.manual_seed(hash((options.seed, step)))
