@@ -15,7 +15,7 @@ SPECK = 0.08  # of the longest piece: shorter ones are dirt
 FRAGMENT = 0.45  # of the longest piece: shorter ones are no digit by themselves
 TOUCHING, NEAR, FAR = 0.06, 0.14, 0.35  # of the longest piece: gaps between the pieces of one digit (see `_belong`)
 MENDING_SIDE = 80  # px: strokes are measured and mended at this size, 4 px for one of the frame
-STROKES = (6.4, 13.5)  # px at MENDING_SIDE: 5th and 95th percentile of the stroke widths of MNIST's test digits
+STROKES = (7.0, 13.5)  # px at MENDING_SIDE: 10th and 95th percentile of the stroke widths of MNIST's digits
 STROKE = 8.9  # px at MENDING_SIDE: their median
 
 

@@ -21,6 +21,7 @@ MAX_MEGAPIXELS = 40
 FRAME, CELL = 64, 32  # px: the framed picture; one cell of its 2 x 2 grid
 MAX_DIGITS = 4
 WORK_SIDE = 320  # px: digits are looked for at this size
+MIN_SIDE = 12  # px: less than this shows no digit
 MIN_CONTRAST = 40  # of 255: a picture whose ink differs less from its paper is blank
 
 
@@ -42,7 +43,9 @@ def open_picture(source: str | Path | bytes | Image.Image) -> Image.Image:
             _check_size(picture.size)
             picture.load()
         return _flat(ImageOps.exif_transpose(picture))
-    except (UnidentifiedImageError, Image.DecompressionBombError):
+    except Image.DecompressionBombError:  # Pillow's own limit, far above ours
+        raise ValueError(f"that picture has more than {MAX_MEGAPIXELS} megapixels: shrink it first") from None
+    except UnidentifiedImageError:
         raise ValueError("that file does not open as a picture") from None
     except (OSError, SyntaxError, EOFError, IndexError, TypeError, MemoryError):  # what Pillow's decoders raise
         raise ValueError("that picture is damaged: it starts well but cannot be read to its end") from None
@@ -132,6 +135,8 @@ def _find_ink(picture: Image.Image) -> np.ndarray:
     The paper is a plane of grey (photographs are lit from one side); what differs from it in the stronger direction,
     lighter or darker, is ink; the paper's own noise is taken off.
     """
+    if min(picture.size) < MIN_SIDE:
+        raise ValueError(f"the picture is {picture.width} x {picture.height} px: a digit needs at least {MIN_SIDE}")
     picture = picture.copy()
     picture.thumbnail((WORK_SIDE, WORK_SIDE), Image.Resampling.BOX)
     values = np.asarray(picture, np.float64)
@@ -149,8 +154,9 @@ def _fit_paper(values: np.ndarray) -> tuple[np.ndarray, float]:
     """The plane a + b y + c x through the border's pixels, those far from their median left out, and the spread about it."""
     y, x = np.mgrid[: values.shape[0], : values.shape[1]] / max(values.shape)
     terms = np.stack([np.ones_like(y), y, x], -1)
-    at, border = _border(terms.transpose(0, 1, 2)).reshape(-1, 3), _border(values)
-    near = np.abs(border - np.median(border)) <= 60
+    at, border = _border(terms), _border(values)
+    far = np.abs(border - np.median(border))
+    near = far <= max(60, np.median(far))
     plane, *_ = np.linalg.lstsq(at[near], border[near], rcond=None)
     return terms @ plane, float((border[near] - at[near] @ plane).std())
 

@@ -1,0 +1,196 @@
+"""The Space: draw, upload or pick a picture of digits, add a digit with a slider, download the result. `python app.py` serves it."""
+
+import base64
+import io
+import json
+import sys
+from pathlib import Path
+
+import gradio as gr
+import torch
+from PIL import Image
+
+from lwgan.images import open_picture
+from lwgan.pipeline import EditingPipeline, check_alphas, count_label
+
+UI = Path(__file__).parent / "lwgan" / "ui"
+SLIDER = {"minimum": -1, "maximum": 3, "step": 0.05}
+PRIVATE = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "always_last"}
+HEAD = "# One more digit\nEdits learned with the Wasserstein loss, on pictures of handwritten digits."
+SMALL = "Your pictures stay on this server for an hour at most and are used for nothing else. No analytics, no run history."
+
+
+def build_demo(registry: str | Path | None = None) -> gr.Blocks:
+    """The page and its endpoints `list_edits` and `edit_image`, over the models of a registry (see `lwgan.registry.models`)."""
+    editor = Editor(EditingPipeline.from_pretrained(registry))
+    described = editor.pipe.describe_edits()
+    first = described[0] if described else {}
+    start_seed = editor.pipe.seed_of(first.get("from"))
+    start_alphas = [first.get("alpha") or 1.0, *[0.0] * (len(described) - 1)] if described else []
+    start = editor.sample(start_seed, {})
+    with gr.Blocks(title="lwgan", analytics_enabled=False, delete_cache=(3600, 3600)) as demo:
+        state = gr.State(start, time_to_live=3600)
+        gr.Markdown(HEAD, elem_id="head")
+        with gr.Row(elem_id="columns"):
+            with gr.Column(elem_id="source", scale=2, min_width=300):
+                with gr.Tab("Draw"):
+                    pad = gr.HTML(**_parts("pad"), elem_id="pad")
+                with gr.Tab("Upload"):
+                    upload = gr.Image(sources=["upload", "clipboard"], type="filepath", label="A picture of one to four digits", height=280, buttons=[])
+                with gr.Tab("Sample"):
+                    seed = gr.Number(start_seed, label="Seed", precision=0, minimum=0, elem_id="seed")
+                    another = gr.Button("Another", size="md", elem_id="another")
+            with gr.Column(elem_id="show", scale=3, min_width=340):
+                pictures = gr.HTML(editor.show(start, *start_alphas), **_parts("pictures"), elem_id="pictures")
+            with gr.Column(elem_id="edits", scale=2, min_width=300):
+                sliders = [
+                    gr.Slider(**SLIDER, value=alpha, label=_label(edit), elem_id=edit["name"])
+                    for edit, alpha in zip(described, start_alphas, strict=True)
+                ]
+                off = gr.Button("All off", size="sm", elem_id="off")
+        gr.Markdown(SMALL, elem_id="small")
+
+        show = {"fn": editor.show, "inputs": [state, *sliders], "outputs": pictures, **PRIVATE}
+        gr.on([pad.input], editor.draw, [pad, state], state, **PRIVATE).then(**show)
+        # Unprocessed, so that whatever arrives is opened, and if need be refused, by `open_picture` and not by Gradio.
+        gr.on([upload.upload], editor.upload, [upload, state], state, preprocess=False, **PRIVATE).then(**show)
+        gr.on([seed.input, seed.submit], editor.sample, [seed, state], state, **PRIVATE).then(**show)
+        another.click(lambda seed: (seed or 0) + 1, seed, seed, **PRIVATE).then(editor.sample, [seed, state], state, **PRIVATE).then(**show)
+        # `input` is any move by hand or keys; `release` the end of a drag and the slider's own reset button.
+        if sliders:
+            gr.on([event for slider in sliders for event in (slider.input, slider.release)], **show)
+        off.click(lambda: [0.0] * len(sliders), None, sliders, **PRIVATE).then(**show)
+
+        gr.api(editor.list_edits, api_name="list_edits", api_description="The edits: name, what they change, the strength that is recommended.")
+        with gr.Row(visible=False):
+            _edit_image_endpoint(editor)
+    return demo
+
+
+def _edit_image_endpoint(editor: "Editor") -> None:
+    picture, edits = gr.Image(label="picture", type="filepath"), gr.JSON(label="edits")
+    result = gr.Image(label="result", format="png", type="pil")
+    gr.Button().click(
+        editor.edit_image, [picture, edits], result, preprocess=False, api_name="edit_image",
+        api_description="A picture of one to four digits, edited. edits: JSON of edit name -> strength alpha, from -5 to 5.",
+    )  # fmt: skip
+
+
+def _label(edit: dict) -> str:
+    return f"{edit['from']} → {edit['to']}" if edit["from"] and edit["to"] else edit["name"]
+
+
+def _parts(name: str) -> dict[str, str]:
+    """The HTML, CSS and script of a component of our own."""
+    texts = {key: (UI / f"{name}.{suffix}").read_text("utf-8") for key, suffix in (("html_template", "html"), ("css_template", "css"), ("js_on_load", "js"))}
+    return {**texts, "apply_default_css": False}
+
+
+class Editor:
+    """What the page's events call. A state holds a source's code and pictures: w (numpy), framed and reconstruction (PNG as
+    data URLs), digits (what the judge reads in the reconstruction, or None); and problem, if the last source was refused."""
+
+    def __init__(self, pipe: EditingPipeline):
+        self.pipe = pipe
+
+    def draw(self, drawing: str | None, state: dict) -> dict:
+        """The pad's PNG, as a data URL, becomes the source."""
+        return self._source(lambda: open_picture(_decode(drawing)), state)
+
+    def upload(self, file: dict | None, state: dict) -> dict:
+        """An uploaded file becomes the source."""
+        return self._source(lambda: open_picture(_path(file)), state)
+
+    def sample(self, seed: int | None, state: dict) -> dict:
+        """The sample picture of a seed becomes the source."""
+        return self._source(lambda: self.pipe.sample(_check_seed(seed)), state)
+
+    def _source(self, open_source, state: dict) -> dict:
+        try:
+            framed = self.pipe.frame(open_source())
+        except (ValueError, OSError) as error:
+            return {**state, "problem": _words(error)}
+        w = self.pipe.encode(framed)
+        (reconstruction,) = self.pipe.generate(w)
+        digits = self.pipe.read([reconstruction])[0] if self.pipe.judge else None
+        return {"w": w.numpy(), "framed": _data_url(framed), "reconstruction": _data_url(reconstruction), "digits": digits}
+
+    def show(self, state: dict, *alphas: float) -> dict:
+        """What the page shows of a state with its edits at these strengths: the value of the `pictures` component."""
+        if "w" not in state:
+            return {"problem": True, "line": state.get("problem", "")}
+        (result,) = self._edit(torch.from_numpy(state["w"]), dict(zip(self.pipe.edits, alphas, strict=True)))
+        line = f"The judge reads {_spell(state['digits'])} → {_spell(self.pipe.read([result])[0])}." if self.pipe.judge else ""
+        pictures = {"framed": state["framed"], "reconstruction": state["reconstruction"], "result": _data_url(result)}
+        return {**pictures, "line": state.get("problem") or line, "problem": "problem" in state}
+
+    def _edit(self, w: torch.Tensor, alphas: dict[str, float]) -> list[Image.Image]:
+        return self.pipe.generate(self.pipe.edit(w, {name: alpha for name, alpha in alphas.items() if alpha != 0}))
+
+    def list_edits(self) -> list[dict]:
+        """The edits that can be used, in the order in which they are applied."""
+        return self.pipe.describe_edits()
+
+    def edit_image(self, picture: dict | None, edits: dict | str | None) -> Image.Image:
+        """One picture, edited. gr.Error, in words, for a picture or an edit that will not do."""
+        try:
+            alphas = json.loads(edits) if isinstance(edits, str) else edits or {}
+            check_alphas(alphas)
+            w = self.pipe.encode(open_picture(_path(picture)))
+            return self.pipe.generate(self.pipe.edit(w, alphas))[0]
+        except (ValueError, OSError) as error:
+            raise gr.Error(_words(error), print_exception=False) from None
+
+
+def _path(file: dict | None) -> str:
+    """The path of a file that Gradio has taken in and checked to be one of its own."""
+    if not isinstance(file, dict) or not file.get("path"):
+        raise ValueError("no picture was given")
+    return file["path"]
+
+
+def _decode(drawing: str | None) -> bytes:
+    head, _, body = (drawing or "").partition(",")
+    if head != "data:image/png;base64":
+        raise ValueError("the pad sent no PNG")
+    return base64.b64decode(body)
+
+
+def _check_seed(seed: int | None) -> int:
+    if seed is None or not 0 <= seed < 2**31:
+        raise ValueError(f"seed {seed}: a whole number from 0 to {2**31 - 1} is needed")
+    return int(seed)
+
+
+def _data_url(picture: Image.Image) -> str:
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def _spell(digits: tuple[int, ...]) -> str:
+    return f"{count_label(len(digits))} ({', '.join(map(str, digits))})" if digits else "no digit"
+
+
+def _words(error: Exception) -> str:
+    """An error as a sentence for visitors. What the system says of files may hold paths: it stays here."""
+    text = str(error) if isinstance(error, ValueError) and not isinstance(error, UnicodeError) else "that picture could not be read"
+    return text[:1].upper() + text[1:] + "."
+
+
+def _theme() -> gr.themes.Base:
+    theme = gr.themes.Default(primary_hue="indigo", neutral_hue="slate", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+    return theme.set(body_text_color_subdued="*neutral_500", body_text_color_subdued_dark="*neutral_400")
+
+
+def main() -> None:
+    try:
+        demo = build_demo()
+    except (ValueError, OSError) as error:
+        sys.exit(f"lwgan: {error}")
+    demo.queue(max_size=64, default_concurrency_limit=2)
+    demo.launch(theme=_theme(), css_paths=UI / "page.css", footer_links=["api"], max_file_size="20mb", run_history=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+// A drawing pad: black strokes on white. The picture goes out as a PNG at the end of each stroke and after undo.
+const canvas = element.querySelector("canvas");
+const undo = element.querySelector(".undo");
+const clear = element.querySelector(".clear");
+const paint = canvas.getContext("2d");
+let strokes = [];
+let pen = null; // the pointer that is drawing
+
+function redraw() {
+  paint.fillStyle = "#fff";
+  paint.fillRect(0, 0, canvas.width, canvas.height);
+  paint.strokeStyle = "#000";
+  paint.lineWidth = 14;
+  paint.lineCap = paint.lineJoin = "round";
+  for (const stroke of strokes) {
+    paint.beginPath();
+    paint.moveTo(...stroke[0]);
+    for (const point of stroke) paint.lineTo(...point); // to the first point too: a tap is a dot
+    paint.stroke();
+  }
+  undo.disabled = clear.disabled = strokes.length === 0;
+}
+
+function ship() {
+  if (strokes.length === 0) return;
+  props.value = canvas.toDataURL("image/png");
+  trigger("input");
+}
+
+function place(event) {
+  const box = canvas.getBoundingClientRect();
+  return [((event.clientX - box.left) / box.width) * canvas.width, ((event.clientY - box.top) / box.height) * canvas.height];
+}
+
+canvas.addEventListener("pointerdown", (event) => {
+  if (pen !== null || event.button !== 0) return;
+  pen = event.pointerId;
+  canvas.setPointerCapture(pen);
+  strokes.push([place(event)]);
+  redraw();
+});
+canvas.addEventListener("pointermove", (event) => {
+  if (event.pointerId !== pen) return;
+  for (const part of event.getCoalescedEvents?.() ?? [event]) strokes.at(-1).push(place(part));
+  redraw();
+});
+for (const end of ["pointerup", "pointercancel"]) {
+  canvas.addEventListener(end, (event) => {
+    if (event.pointerId !== pen) return;
+    pen = null;
+    ship();
+  });
+}
+undo.addEventListener("click", () => {
+  strokes.pop();
+  redraw();
+  ship();
+});
+clear.addEventListener("click", () => {
+  strokes = [];
+  redraw();
+});
+redraw();

@@ -1,0 +1,50 @@
+"""Headless Chromium for the tests of the page: Debian's packages chromium and chromium-driver."""
+
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+
+FLAGS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+)  # fmt: skip
+
+
+@contextmanager
+def browser(folder: Path, *, size: tuple[int, int] = (1280, 900), dark: bool = False):
+    """A driver of a fresh Chromium that keeps its profile and its downloads in `folder`.
+
+    Where there is none, the test fails if CI is set and is skipped elsewhere.
+    """
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (chromium and driver):
+        missing = "this test needs the commands chromium and chromedriver (Debian: apt-get install chromium chromium-driver)"
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+    options = Options()
+    options.binary_location = chromium
+    for flag in (*FLAGS, f"--user-data-dir={folder / 'profile'}", f"--window-size={size[0]},{size[1]}"):
+        options.add_argument(flag)
+    options.add_experimental_option("prefs", {"download.default_directory": str(folder / "downloads")})
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    chrome = webdriver.Chrome(options, Service(driver))
+    try:
+        # The window's frame, and its least width of 500 px, would otherwise come off a phone's screen.
+        metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size[0] < 600}
+        chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]})
+        yield chrome
+    finally:
+        chrome.quit()
+
+
+def requests(chrome) -> list[str]:
+    """The addresses of all requests that pages have made since the last call."""
+    messages = (json.loads(entry["message"])["message"] for entry in chrome.get_log("performance"))
+    return [message["params"]["request"]["url"] for message in messages if message["method"] == "Network.requestWillBeSent"]

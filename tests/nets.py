@@ -1,0 +1,57 @@
+"""A stand-in registry: small nets of the real classes with random weights, in folders laid out as the bundled ones.
+
+They load, encode, edit and render as trained ones do, but draw nothing legible. Each edit moves the picture.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lwgan.classifiers import DigitJudge
+from lwgan.edit import AffineEdit
+from lwgan.encoder import Encoder
+from lwgan.generator import Generator
+from lwgan.registry import save_folder
+
+NUM_WS, W_DIM = 10, 16
+EDITS = {"lwgan-multimnist-lw-1to2": (1, 2), "lwgan-multimnist-lw-2to3": (2, 3), "lwgan-multimnist-lw-3to4": (3, 4)}
+
+
+def make_registry(folder: Path, *, judge: bool = True, samples: np.ndarray | None = None, numbers: np.ndarray | None = None) -> Path:
+    """Writes a generator, an encoder, three edits and, if wanted, a judge and samples (uint8 [N, 64, 64]) into `folder`."""
+    torch.manual_seed(0)
+    sizes = {"resolution": 64, "img_channels": 1, "w_dim": W_DIM}
+    made = {
+        "generator": Generator(**sizes, channels=(16, 16, 16, 8, 8), z_dim=16, mapping_layers=2, output="tanh"),
+        "encoder": Encoder(**sizes, num_ws=NUM_WS, widths=(8, 8, 16, 16), pyramid=16, head=8),
+    }
+    if judge:
+        made["judge"] = DigitJudge(widths=(8, 8, 8), features=16)
+    for kind, module in made.items():
+        config = {"kind": kind, "domain": "multimnist", "architecture": module.config}
+        save_folder(folder / f"lwgan-multimnist-{kind}", config, module.state_dict())
+    base = {kind: made_for(folder / f"lwgan-multimnist-{kind}") for kind in ("generator", "encoder")}
+    for name, (count, more) in EDITS.items():
+        save_edit(folder / name, base, count, more)
+    if samples is not None:
+        config = {"kind": "pictures", "domain": "multimnist"}
+        save_folder(
+            folder / "lwgan-multimnist-samples", config, {"images": torch.from_numpy(samples), "numbers": torch.from_numpy(numbers)}
+        )
+    return folder
+
+
+def save_edit(folder: Path, base: dict[str, str], count: int, more: int) -> None:
+    config = {
+        "method": "lw", "attribute": "one-more-digit", "from": f"{count} digit" + "s" * (count > 1), "to": f"{more} digits",
+        "domain": "multimnist", "base_model": "lwgan/lwgan-multimnist-generator", "base_revision": base, "alpha": 1.5,
+    }  # fmt: skip
+    AffineEdit(torch.randn(NUM_WS, W_DIM, W_DIM) / W_DIM**0.5, torch.randn(NUM_WS, W_DIM), config).save_pretrained(folder)
+
+
+def made_for(folder: Path) -> str:
+    """The sha256 of a saved model's weights, by which edits name their base."""
+    import json
+
+    return json.loads((folder / "config.json").read_text())["weights"]["sha256"]
