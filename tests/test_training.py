@@ -51,8 +51,8 @@ def trainers(monkeypatch):
 
 
 def start(stage: str, **options) -> subprocess.Popen:
-    """The same as a process of its own, to be killed; on as many threads, for the same rounding."""
-    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads()), "PYTHONPATH": str(ROOT)}
+    """The same as a process of its own, to be killed; on one thread too, for the same rounding."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.Popen([sys.executable, "-m", "trainers", *arguments(stage, **options)], cwd=ROOT, env=environment)
 
 
