@@ -168,7 +168,7 @@ def test_a_killed_generator_goes_on_where_it_was(data, tmp_path, trainers):
     killed, whole, steps = tmp_path / "killed", tmp_path / "whole", 40
     process = start("generator", data=data, run=killed, kimg=steps * BATCH_KIMG)
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 400
         while not (killed / "checkpoint.pt").exists():
             assert process.poll() is None and time.monotonic() < deadline, "no checkpoint before the run ended"
             time.sleep(0.01)
