@@ -27,7 +27,7 @@ TEMPLATES = Path(__file__).parents[1] / "hub_cards"
 TEMPLATE = {"affine": "edit.md", "translation": "edit.md", "generator": "generator.md", "encoder": "encoder.md", "judge": "judge.md"}
 PIPELINE_TAG = {"generator": "unconditional-image-generation", "judge": "image-classification"}  # others: image-to-image
 DATASETS = {"multimnist": ("ylecun/mnist", "MultiMNIST, composed of MNIST's test digits")}
-STAGE = {"generator": "generator", "encoder": "encoder", "judge": "classifiers"}  # kind -> stage, whose Options tell its flags
+STAGE = {"generator": "generator", "encoder": "encoder", "judge": "classifiers", "affine": "edit", "translation": "edit"}
 LABEL = re.compile(r"[\w][\w ,.'+-]{0,63}")  # of one line, without markup
 
 
@@ -103,7 +103,11 @@ def bases(config: dict, namespace: str) -> dict:
 def card(config: dict, repo_id: str, folder: Path) -> str:
     """The text of README.md. ValueError if the config lacks what the card must say."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     metrics = config.get("metrics") or {}
     values = {key: value for key, value in config.items() if isinstance(value, (str, int, float))}
@@ -114,7 +118,7 @@ def card(config: dict, repo_id: str, folder: Path) -> str:
         "rows": rows(metrics),
         "tables": tables(metrics),
     }
-    values |= {"command": command(config), "training": [(cell(key), cell(value)) for key, value in (config.get("training") or {}).items()]}
+    values |= {"command": command(config), "training": told(config.get("training") or {})}
     if config["kind"] in registry.EDIT_KINDS:
         values |= edit_values(config)
     try:
@@ -137,6 +141,7 @@ def edit_values(config: dict) -> dict:
     return {
         "alpha": alpha,
         "strength": f"{alpha} is recommended" if "alpha" in config else "1 is the whole of the map",
+        "curve": tables({"curve": config.get("curve") or []}),
         "formula": "A_l w_l + b_l" if config["kind"] == "affine" else "b_l",
         "learned": "with a Wasserstein loss" if config["method"] == "lw" else f"by the method `{config['method']}`",
     }
@@ -232,23 +237,33 @@ def cell(value) -> str:
     return re.sub(r"[|<>`\[\]\r\n]", " ", text)
 
 
+def told(training: dict, before: str = "") -> list[tuple[str, str]]:
+    """(name, value) of the training's options, nested names joined by /."""
+    found = []
+    for key, value in training.items():
+        found += told(value, f"{before}{key} / ") if isinstance(value, dict) else [(cell(f"{before}{key}"), cell(value))]
+    return found
+
+
 def command(config: dict) -> str | None:
-    """The command that trained it: config["training"]["command"], or else the stage's flags among the training's keys."""
-    training = config.get("training") or {}
-    if isinstance(training.get("command"), str):
-        return re.sub(r"[`\r\n]", " ", training["command"])
+    """The command that trained it, made of those keys of the training that its stage has flags for; None if there are none."""
     if config["kind"] not in STAGE:
         return None
     stage = importlib.import_module(f"trainers.{STAGE[config['kind']]}")
-    known = {field.name for field in fields(stage.Options)}
-    words = ["python", "-m", "trainers", STAGE[config["kind"]]]
-    for key, value in training.items():
-        if key in known and value is not None:
-            words += flags(key.replace("_", "-"), value)
-    return shlex.join(words) if len(words) > 4 else None
+    training = config.get("training") or {}
+    known = {field.name: training[field.name] for field in fields(stage.Options) if training.get(field.name) is not None}
+    words = [word for key, value in known.items() if not isinstance(value, dict) for word in flags(key, value)]
+    for key, value in known.items():
+        if isinstance(value, dict):  # a subcommand's own options come last
+            words += [
+                config["method"],
+                *(word for part, held in value.items() if held is not None for word in flags(f"{key}.{part}", held)),
+            ]
+    return shlex.join(["python", "-m", "trainers", STAGE[config["kind"]], *words]) if words else None
 
 
-def flags(name: str, value) -> list[str]:
+def flags(key: str, value) -> list[str]:
+    name = key.replace("_", "-")
     if isinstance(value, bool):
         return [f"--{name}" if value else f"--no-{name}"]
     return [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
