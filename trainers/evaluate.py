@@ -46,7 +46,7 @@ class Options:
 
 def main(options: Options) -> None:
     device = run.device_of(options.device)
-    folders = {entry.name: Path(entry.folder) for entry in registry.models(options.registry)}
+    folders = {entry.name: Path(entry.source) for entry in registry.models(options.registry)}
     one = lambda kind: next(folder for name, folder in folders.items() if name.endswith(kind))
     judge = DigitJudge.from_pretrained(one("judge")).to(device)
     generator, encoder = Generator.from_pretrained(one("generator")).to(device), Encoder.from_pretrained(one("encoder")).to(device)
@@ -56,11 +56,11 @@ def main(options: Options) -> None:
     rows = slice(0, options.heldout)
     record(one("encoder"), encoder_figures(encoder, generator, judge, real[rows], numbers[rows]))
     for entry in registry.list_edits(options.registry):
-        edit = AffineEdit.from_pretrained(entry.folder)
+        edit = AffineEdit.from_pretrained(entry.source)
         asked = edit.config["to_count"]
         held = torch.nonzero(numbers.sum(1) == asked - 1).squeeze(1)[: options.edit_pictures]
         codes = Codes(encode(encoder, real[held]), numbers[held])
-        record(Path(entry.folder), edit_figures(edit, edit.config["alpha"], codes, generator, judge, asked))
+        record(Path(entry.source), edit_figures(edit, edit.config["alpha"], codes, generator, judge, asked))
 
 
 def record(folder: Path, figures: dict) -> None:
