@@ -1,0 +1,126 @@
+"""Methods that fit edits, on codes whose right answer is known; the edit stage killed, resumed, refused."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from lwgan.edit import AffineEdit
+from trainers.codes import Codes, save_codes
+from trainers.edits import Splits, attribute_named, centroids, latent_wasserstein
+
+NUM_WS, W_DIM = 3, 8
+BASE = {"encoder": "e" * 64, "generator": "a" * 64}
+
+
+def codes(n: int, seed: int, move) -> Codes:
+    """Codes of pictures with 1 and 2 digits in turn; those with 2 are moved by `move(w)`."""
+    generator = torch.Generator().manual_seed(seed)
+    w = torch.randn(n, NUM_WS, W_DIM, generator=generator)
+    numbers = torch.zeros(n, 10, dtype=torch.long)
+    numbers[:, 0] = torch.arange(n) % 2 + 1
+    two = numbers[:, 0] == 2
+    w[two] = move(w[two])
+    return Codes(w, numbers)
+
+
+@pytest.fixture
+def shifted() -> Splits:
+    return Splits(*(codes(n, seed, lambda w: w + torch.linspace(1, 3, W_DIM)) for seed, n in enumerate((600, 300))))
+
+
+def test_centroids_find_a_translation(shifted):
+    edit = centroids.fit(shifted, attribute_named("1to2"), centroids.Options())
+    assert edit.weight is None
+    assert torch.allclose(edit.bias, torch.linspace(1, 3, W_DIM).expand(NUM_WS, -1), atol=0.3)
+
+
+def test_lw_finds_an_affine_map_that_no_shift_can_be():
+    # In two dimensions a few hundred points show the whole cloud; in many, minibatches pull towards the mean (docs of --blur).
+    def flat(held: Codes) -> Codes:
+        return Codes(held.w[:, :1, :2], held.numbers)
+
+    held = Splits(*(flat(codes(n, seed, lambda w: 2 * w + 1)) for seed, n in enumerate((800, 400))))
+    attribute = attribute_named("1to2")
+    options = latent_wasserstein.Options(steps=60, learning_rate=0.05, batch=200, blur=0.1, validation_codes=150, patience=150)
+    edit = latent_wasserstein.fit(held, attribute, options)
+    source, target = attribute.source(held.validation).w, attribute.target(held.validation).w
+    edited = edit(source)
+    assert source.var(0).mean() < 1.2
+    assert edited.var(0).mean() > 0.8 * target.var(0).mean(), "the cloud has to grow from variance 1 towards 4"
+    assert (edited.mean(0) - target.mean(0)).abs().max() < 0.4
+
+
+def test_lw_keeps_the_best_map_and_stops_early(shifted, tmp_path):
+    options = latent_wasserstein.Options(steps=60, learning_rate=0.3, batch=20, patience=10, validation_codes=60)
+    latent_wasserstein.fit(shifted, attribute_named("1to2"), options, tmp_path)
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert log[-1]["step"] < 60, "20 codes of 24 numbers are soon learned by heart: training has to stop"
+    best = min(log, key=lambda line: line["validation_loss"])
+    assert log[-1]["best_step"] == best["step"]
+
+
+def test_low_rank_means_low_rank(shifted):
+    options = latent_wasserstein.Options(steps=10, batch=50, rank=2, validation_codes=50, learning_rate=0.1)
+    edit = latent_wasserstein.fit(shifted, attribute_named("1to2"), options)
+    assert (torch.linalg.matrix_rank(edit.weight, rtol=1e-4) <= 2).all()
+
+
+def test_unknown_attribute_names_the_known():
+    with pytest.raises(ValueError, match="'4to5' is unknown: choose one of 1to2, 2to3, 3to4"):
+        attribute_named("4to5")
+
+
+def write_codes(folder, move=lambda w: 2 * w + 1):
+    folder.mkdir()
+    for seed, (split, n) in enumerate({"train": 600, "validation": 300, "test": 100}.items()):
+        save_codes(folder / f"{split}.safetensors", codes(n, seed, move), BASE)
+    return folder
+
+
+def stage(folder, run, *more, **kwargs):
+    command = [sys.executable, "-m", "trainers", "edit", "--codes", folder, "--attribute", "1to2", "--run", run, "lw", "--batch", "60"]
+    return subprocess.Popen([str(part) for part in (*command, *more)], stderr=subprocess.PIPE, text=True, **kwargs)
+
+
+def test_a_killed_edit_resumes_to_the_same_edit(tmp_path):
+    held, options = write_codes(tmp_path / "codes"), ("--steps", "25", "--validation-codes", "60", "--patience", "1000")
+    assert stage(held, tmp_path / "whole", *options).wait() == 0
+    running = stage(held, tmp_path / "killed", *options)
+    log = tmp_path / "killed" / "log.jsonl"
+    for _ in range(600):
+        if log.exists() and len(log.read_text().splitlines()) >= 3:
+            break
+        time.sleep(0.1)
+    os.kill(running.pid, signal.SIGKILL)
+    running.wait()
+    assert not (tmp_path / "killed" / "model.safetensors").exists()
+    assert stage(held, tmp_path / "killed", *options).wait() == 0
+    whole, resumed = (AffineEdit.from_pretrained(tmp_path / name) for name in ("whole", "killed"))
+    assert torch.equal(whole.weight, resumed.weight) and torch.equal(whole.bias, resumed.bias)
+    assert resumed.config["base_revision"] == BASE
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / "train.safetensors").unlink(), "train.safetensors is missing"),
+        (lambda folder: (folder / "train.safetensors").write_bytes(b"nonsense"), "train.safetensors is damaged"),
+        (lambda folder: save_codes(folder / "validation.safetensors", codes(300, 1, abs), BASE | {"encoder": "f" * 64}), "come from nets"),
+        (lambda folder: save_codes(folder / "train.safetensors", codes(12, 1, abs), BASE), "holds? 6 source pictures"),
+    ],
+)
+def test_bad_codes_are_refused_and_leave_no_run(tmp_path, damage, message):
+    held = write_codes(tmp_path / "codes")
+    damage(held)
+    refused = stage(held, tmp_path / "run")
+    _, error = refused.communicate()
+    assert refused.returncode == 1
+    assert re.search(message, error) and "Traceback" not in error
+    assert not (tmp_path / "run").exists()
