@@ -98,7 +98,7 @@ def _belong(a: _Piece, b: _Piece, gap: float, longest: int) -> bool:
     both = _join(a, b)
     overlap = np.maximum(np.minimum(a.stop, b.stop) - np.maximum(a.start, b.start), 0).prod() / small.sides.prod()
     fragment = small.sides.max() < FRAGMENT * longest or any(piece.sides[1] > 1.8 * piece.sides[0] for piece in (a, b))
-    one_digit = both.sides.max() <= 1.5 * large.sides.max()
+    one_digit = both.sides.max() <= 1.6 * large.sides.max()
     return gap < TOUCHING or overlap > 0.6 or (one_digit and gap < (FAR if fragment else NEAR))
 
 

@@ -172,15 +172,15 @@ def _assign_cells(glyphs: list[Glyph], size: tuple[int, int]) -> list[tuple[int,
     spread = np.ptp(centres, axis=0)
     if len(glyphs) > 2 and spread[0] < side / 2:
         return [divmod(int(rank), 2) for rank in centres[:, 1].argsort().argsort()]
-    spread[spread < side / 2] = np.inf  # as good as equal in this direction: the picture has the say
-    among = (centres - (centres.min(0) + centres.max(0)) / 2) / spread
+    spread[spread < side / 2] = np.inf  # as good as level in this direction
+    among = (centres - centres.mean(0)) / spread
     within = centres / np.array(size) - 0.5
     cells = [divmod(place, 2) for place in range(4)]
     targets = {cell: np.array(cell) - 0.5 for cell in cells}
 
     def misfit(chosen) -> float:
         aims = np.array([targets[cell] for cell in chosen])
-        return float(((among - aims) ** 2).sum() + 0.1 * ((within - aims) ** 2).sum())
+        return float(((among - (aims - aims.mean(0))) ** 2).sum() + 0.1 * ((within - aims) ** 2).sum())
 
     return list(min(itertools.permutations(cells, len(glyphs)), key=misfit))
 

@@ -1,0 +1,162 @@
+"""EditingPipeline on a stand-in registry: what it loads, what it refuses, and that its parts compute what they say."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lwgan import AffineEdit, EditingPipeline
+from lwgan.images import to_tensor
+from tests.nets import EDITS, W_DIM, make_registry, save_edit
+from trainers.datasets.mnist import load_digits
+from trainers.datasets.multimnist import compose
+
+ONE, TWO, THREE = EDITS
+
+
+@pytest.fixture(scope="module")
+def pictures(request):
+    return compose(load_digits("test", request.getfixturevalue("mnist")), 12, seed=1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, pictures):
+    return make_registry(tmp_path_factory.mktemp("registry"), samples=pictures.images, numbers=pictures.numbers)
+
+
+@pytest.fixture(scope="module")
+def pipe(folder):
+    return EditingPipeline.from_pretrained(folder)
+
+
+@pytest.fixture
+def copy(folder, tmp_path):
+    """The registry, to be broken."""
+    return shutil.copytree(folder, tmp_path / "registry")
+
+
+def test_the_registry_of_the_environment_is_the_default(folder, monkeypatch):
+    monkeypatch.setenv("LWGAN_REGISTRY", str(folder))
+    assert list(EditingPipeline.from_pretrained().edits) == list(EDITS)
+
+
+def test_it_loads_all_of_its_domain(pipe, folder):
+    assert list(pipe.edits) == [ONE, TWO, THREE] and pipe.refused == {}
+    assert pipe.config["domain"] == "multimnist" and pipe.config["generator"] == {"name": "lwgan-multimnist-generator", "revision": None}
+    assert pipe.describe_edits()[0] == {
+        "name": ONE, "attribute": "one-more-digit", "from": "1 digit", "to": "2 digits", "method": "lw", "domain": "multimnist", "alpha": 1.5,
+    }  # fmt: skip
+
+
+def test_encode_is_the_encoder_on_framed_pictures(pipe, pictures):
+    originals = [Image.fromarray(image) for image in pictures.images[:3]]
+    x = to_tensor(originals)
+    expected = pipe.encoder(x)
+    drawn = [picture.resize((320, 320), Image.Resampling.NEAREST).convert("RGB") for picture in originals]
+    for given in (originals, drawn, x):
+        torch.testing.assert_close(pipe.encode(given), expected)
+    torch.testing.assert_close(pipe.encode(originals[1]), expected[1:2])
+
+
+def test_edits_are_applied_one_after_another_by_name(pipe):
+    w = torch.randn(2, 10, W_DIM)
+    expected = w
+    for name, alpha in ((ONE, 0.5), (THREE, -1.0)):
+        weight, bias = pipe.edits[name].weight, pipe.edits[name].bias
+        expected = expected + alpha * torch.stack([expected[:, layer] @ weight[layer].T + bias[layer] for layer in range(10)], 1)
+    torch.testing.assert_close(pipe.edit(w, {THREE: -1.0, ONE: 0.5}), expected)
+    assert torch.equal(pipe.edit(w, {}), w) and torch.equal(pipe.edit(w, {TWO: 0}), w)
+
+
+def test_generate_is_the_synthesis_in_bytes(pipe):
+    w = torch.randn(2, 10, W_DIM)
+    expected = ((pipe.generator.synthesis(w)[:, 0] + 1) * 127.5).round().clamp(0, 255)
+    for picture, values in zip(pipe.generate(w), expected, strict=True):
+        assert picture.mode == "L" and np.array_equal(np.asarray(picture), values.numpy().astype(np.uint8))
+
+
+def test_the_judge_reads_digits_in_order(pipe, pictures):
+    originals = [Image.fromarray(image) for image in pictures.images[:4]]
+    numbers = pipe.judge.read(to_tensor(originals)).numbers
+    for digits, row in zip(pipe.read(originals), numbers.tolist(), strict=True):
+        assert list(digits) == sorted(digits) and [digits.count(digit) for digit in range(10)] == row
+
+
+def test_samples_are_the_registrys_pictures_by_seed(pipe, pictures):
+    for seed in (0, 5, 17):
+        assert np.array_equal(np.asarray(pipe.sample(seed)), pictures.images[seed % 12])
+    for label, count in (("1 digit", 1), ("3 digits", 3)):
+        assert pictures.count[pipe.seed_of(label)] == count
+    assert pipe.seed_of("no such label") == pipe.seed_of(None) == 0
+
+
+def test_without_samples_and_judge_the_generator_draws_and_nobody_reads(tmp_path):
+    pipe = EditingPipeline.from_pretrained(make_registry(tmp_path, judge=False))
+    first, again, other = (np.asarray(pipe.sample(seed)) for seed in (3, 3, 4))
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+    with pytest.raises(ValueError, match="no judge"):
+        pipe.read([Image.new("L", (64, 64))])
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("alpha", [float("nan"), float("inf"), 5.5, -6, "1", None, True, [1]])
+def test_an_alpha_that_will_not_do_is_named(pipe, alpha):
+    with pytest.raises(ValueError, match=rf"'{ONE}': alpha is .*, expected a number from -5 to 5"):
+        pipe.edit(torch.zeros(1, 10, W_DIM), {ONE: alpha})
+
+
+def test_an_unknown_edit_is_answered_with_the_nearest(pipe):
+    with pytest.raises(ValueError, match=f"'lwgan-multimnist-1to2' is unknown: did you mean '{ONE}'"):
+        pipe.edit(torch.zeros(1, 10, W_DIM), {"lwgan-multimnist-1to2": 1})
+
+
+@pytest.mark.parametrize("alphas", [[ONE], "text", {1: 1.0}, None])
+def test_edits_that_are_no_names_with_alphas_are_refused(pipe, alphas):
+    with pytest.raises(ValueError, match="edit"):
+        pipe.edit(torch.zeros(1, 10, W_DIM), alphas)
+
+
+@pytest.mark.parametrize("role", ["generator", "encoder"])
+@pytest.mark.parametrize("recorded", ["0" * 64, None])
+def test_an_edit_made_for_another_base_is_refused_with_both_hashes(copy, role, recorded):
+    right = {role: json.loads((copy / f"lwgan-multimnist-{role}" / "config.json").read_text())["weights"]["sha256"] for role in ("generator", "encoder")}
+    save_edit(copy / TWO, {**right, role: recorded}, 2, 3)
+    pipe = EditingPipeline.from_pretrained(copy)
+    assert list(pipe.edits) == [ONE, THREE]
+    assert str(recorded) in pipe.refused[TWO] and right[role] in pipe.refused[TWO] and role in pipe.refused[TWO]
+    with pytest.raises(ValueError, match=f"'{TWO}' cannot be used: .*{right[role]}"):
+        pipe.edit(torch.zeros(1, 10, W_DIM), {TWO: 1.0})
+    with pytest.raises(ValueError, match=right[role]):
+        pipe.add_edit(TWO, AffineEdit.from_pretrained(copy / TWO))
+
+
+def test_a_damaged_edit_is_left_out_with_its_reason(copy):
+    weights = copy / TWO / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    pipe = EditingPipeline.from_pretrained(copy)
+    assert list(pipe.edits) == [ONE, THREE] and "sha256" in pipe.refused[TWO]
+
+
+@pytest.mark.parametrize("kind", ["generator", "encoder"])
+def test_a_registry_without_nets_says_what_it_lacks(copy, kind):
+    shutil.rmtree(copy / f"lwgan-multimnist-{kind}")
+    with pytest.raises(ValueError, match=f"no {kind} for the domain 'multimnist'"):
+        EditingPipeline.from_pretrained(copy)
+
+
+def test_another_domain_is_not_mixed_in(pipe, copy):
+    config = copy / TWO / "config.json"
+    config.write_text(config.read_text().replace('"domain": "multimnist"', '"domain": "faces"'))
+    assert list(EditingPipeline.from_pretrained(copy).edits) == [ONE, THREE]
+    with pytest.raises(ValueError, match="no generator for the domain 'faces'"):
+        EditingPipeline.from_pretrained(copy, domain="faces")
+
+
+def test_an_edit_for_codes_of_another_shape_is_refused(pipe):
+    with pytest.raises(ValueError, match=rf"codes of \(10, 8\), the generator takes \(10, {W_DIM}\)"):
+        pipe.add_edit("odd", AffineEdit(None, torch.zeros(10, 8), {}))
