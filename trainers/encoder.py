@@ -1,7 +1,7 @@
 """Stage 2: pSp on a trained generator (Richardson et al., 2021), then, with --tune, both together.
 
     python -m trainers encoder --data ../runs/data --generator ../runs/generator --run ../runs/encoder
-    python -m trainers encoder --data ../runs/data --generator ../runs/generator --encoder ../runs/encoder --tune --run ../runs/tuned
+    python -m trainers encoder --data ../runs/data --generator ../runs/generator --start ../runs/encoder --tune --run ../runs/tuned
 
 Half of each batch is real pictures, for which only the picture is known (pixel and perceptual loss); half is sampled
 pictures, whose code is known too (code loss). Judges take no part. With --tune the generator goes on with its GAN
@@ -42,8 +42,8 @@ class Options:
     """Run of the generator stage: its model and its checkpoint (discriminator, optimisers)."""
     run: Path
     """Folder of this run; an unfinished run there is resumed."""
-    encoder: Path | None = None
-    """Run of this stage whose encoder is the start; by default a fresh one."""
+    start: Path | None = None
+    """Run of this stage whose nets and optimisers are the start; by default a fresh encoder and stage 1's generator."""
     tune: bool = False
     """Train the generator too: GAN loss on samples, and the encoder's losses on its codes."""
     steps: int = 8_000
@@ -54,7 +54,7 @@ class Options:
     generator_learning_rate: float = 2e-3
     """Of generator and discriminator when they are tuned."""
     code: float = 0.3
-    """Weight of the code loss on sampled pictures, in units of the codes' variance."""
+    """Weight of the code loss on sampled pictures, in units of the codes' variance; 0 leaves them out."""
     norm: float = 0.002
     """Weight of the codes' squared distance from the mean code, in the same units."""
     delta: float = 0.0
@@ -64,6 +64,8 @@ class Options:
     code_noise: float = 0.2
     """Noise on the codes of real pictures before they are rendered, as a share of the codes' standard deviation: near codes
     must give near pictures, which is what makes a code editable."""
+    gan_every: int = 1
+    """Steps from one GAN step to the next (only with --tune)."""
     adversarial: float = 0.05
     """Weight of the GAN loss on reconstructions (only with --tune)."""
     r1: float = 0.7
@@ -106,8 +108,10 @@ def train(rank: int, processes: int, images: Tensor, heldout: Tensor, options: O
     step = 0
     if state := run.load_checkpoint(options.run):
         step = state["step"]
-        for name, part in parts.items():
-            part.load_state_dict(state[name])
+    elif options.start is not None and (state := run.load_checkpoint(options.start)) is None:
+        raise FileNotFoundError(f"{options.start} holds no checkpoint.pt to start from")
+    for name in parts.keys() & (state or {}).keys():
+        parts[name].load_state_dict(state[name])
 
     began = time.monotonic()
     for step in tqdm(range(step + 1, options.steps + 1), "encoder", total=options.steps, initial=step, disable=not first, mininterval=5):
@@ -115,65 +119,66 @@ def train(rank: int, processes: int, images: Tensor, heldout: Tensor, options: O
         for name, adam in adams.items():
             rate = options.learning_rate if name == "encoder_adam" else options.generator_learning_rate
             adam.param_groups[0]["lr"] = rate * min(step / 200, 1.0, (options.steps - step + 1) / (0.4 * options.steps))
+        gan = options.tune and step % options.gan_every == 0
         real = to_pictures(images[torch.randint(len(images), (share,))], device)
-        z = torch.randn(share, generator.z_dim).to(device)
-        with torch.set_grad_enabled(options.tune):
-            w = generator.mapping(z)
+        w = fake = None
+        if gan or options.code:
+            with torch.set_grad_enabled(gan):
+                w = generator.mapping(torch.randn(share, generator.z_dim).to(device))
+                with run.half_precision(device):
+                    fake = generator.synthesis(w)
         with run.half_precision(device):
-            with torch.set_grad_enabled(options.tune):
-                fake = generator.synthesis(w)
-            real_codes, fake_codes = encoder(torch.cat([real, fake.detach()])).chunk(2)
+            codes = encoder(torch.cat([real, fake.detach()]) if options.code else real)
+            real_codes = codes[:share]
             noise = options.code_noise * variance**0.5 * torch.randn_like(real_codes)
             reconstruction = generator.synthesis(real_codes + noise)
 
-        if options.tune:
+        if gan:
             discriminator.requires_grad_(True)
             with run.half_precision(device):
                 real_logit = discriminator(blurred(real, options))
                 fake_logit = discriminator(blurred(torch.cat([fake, reconstruction]).detach(), options))
             adams["d_adam"].zero_grad()
             (F.softplus(-real_logit).mean() + F.softplus(fake_logit).mean()).backward()
-            if step % options.r1_every == 0:
+            if step // options.gan_every % options.r1_every == 0:
                 (options.r1 / 2 * options.r1_every * r1_penalty(discriminator, real)).backward()
             average_gradients(discriminator.parameters())
             adams["d_adam"].step()
             discriminator.requires_grad_(False)
 
         with run.half_precision(device):
-            logit, features = discriminator(torch.cat([reconstruction, fake] if options.tune else [reconstruction]), with_features=True)
+            logit, features = discriminator(torch.cat([reconstruction, fake]) if gan else reconstruction, with_features=True)
             with torch.no_grad():
                 wanted = discriminator(real, with_features=True)[1]
         losses = {
             "pixel": pixel_loss(reconstruction, real),
-            "code": options.code * (fake_codes - w.detach()).square().mean() / variance,
             "norm": options.norm * (real_codes - generator.mapping.w_avg).square().mean() / variance,
             "delta": options.delta * real_codes.var(1).mean() / variance,
             "perceptual": options.perceptual * feature_distance(features, wanted, share),
         }
+        if options.code:
+            losses["code"] = options.code * (codes[share:] - w.detach()).square().mean() / variance
         if options.tune:
-            losses |= {"adversarial": options.adversarial * F.softplus(-logit[:share]).mean(), "gan": F.softplus(-logit[share:]).mean()}
+            losses["adversarial"] = options.adversarial * F.softplus(-logit[:share]).mean()
+        if gan:
+            losses["gan"] = F.softplus(-logit[share:]).mean()
         for adam in adams.values():
             adam.zero_grad()
         sum(losses.values()).backward()
         average_gradients(trained)
         adams["encoder_adam"].step()
+        if gan:
+            generator.mapping.w_avg.lerp_(w[:, 0].detach().float().mean(0), 0.005)
         if options.tune:
             adams["g_adam"].step()
-            generator.mapping.w_avg.lerp_(w[:, 0].detach().float().mean(0), 0.005)
             update_ema(ema_generator, generator, 10**9, options)
-        update_ema(ema_encoder, encoder, step * options.batch, options)
+        update_ema(ema_encoder, encoder, 10**9 if options.start else step * options.batch, options)
 
         stop = options.max_minutes is not None and time.monotonic() - began > 60 * options.max_minutes
         last = agree(step == options.steps or stop) if step % 20 == 0 or step == options.steps else False
         if first and (last or step % options.checkpoint_steps == 0):
             error = reconstruction_error(ema_encoder, ema_generator, to_pictures(heldout, device))
-            run.log(
-                options.run,
-                step=step,
-                heldout_error=error,
-                code_error=losses["code"].item() / max(options.code, 1e-9),
-                **{k: v.item() for k, v in losses.items()},
-            )
+            run.log(options.run, step=step, heldout_error=error, **{k: v.item() for k, v in losses.items()})
             run.save_checkpoint(options.run, step=step, **{name: part.state_dict() for name, part in parts.items()})
             save(options, ema_encoder, ema_generator, step, heldout, error)
         if last:
@@ -203,13 +208,11 @@ def load_gan(options: Options, device: torch.device):
 
 
 def load_encoder(options: Options, generator: Generator, device: torch.device) -> Encoder:
-    """A fresh encoder around the generator's mean code, or the one of an earlier run."""
+    """A fresh encoder around the generator's mean code."""
     architecture = {"resolution": generator.resolution, "img_channels": generator.config["img_channels"], "num_ws": generator.num_ws, "w_dim": generator.w_dim,
                     "widths": (32, 96, 192, 256) if generator.resolution == 64 else (24, 32, 96, 192, 256)}  # fmt: skip
     encoder = Encoder(**architecture)
     encoder.w_avg.copy_(generator.mapping.w_avg)
-    if options.encoder is not None:
-        encoder.load_state_dict(registry.load_model(options.encoder, "encoder")[1])
     return encoder.to(device, memory_format=torch.channels_last)
 
 
