@@ -14,17 +14,19 @@ MAX_DIGITS = 4
 
 
 class Reading(NamedTuple):
-    """What a judge sees: `count` [N] digits in 0..40, `numbers` [N, 10] how many of each, `confidence` [N] in [0, 1],
-    the probability it gives to that reading being right in all ten classes."""
+    """What a judge sees: `count` [N] digits in 0..4, `numbers` [N, 10] how many of each; `count_confidence` and
+    `confidence` [N] in [0, 1], the probability it gives to that count, and to those numbers in all ten classes."""
 
     count: Tensor
     numbers: Tensor
+    count_confidence: Tensor
     confidence: Tensor
 
 
 class DigitJudge(nn.Module):
-    """How many of each digit a picture holds: x [N, 1, H, W] in [-1, 1] -> logits [N, 10, 5] over 0..4.
+    """How many digits a picture holds, and how many of each: x [N, 1, H, W] in [-1, 1] -> logits [N, 11, 5] over 0..4.
 
+    Rows 0..9 are the digits, row 10 is the count: a digit that could be a 4 or a 9 is still one digit.
     Residual convolutions down to H/8, features summed over places, so that the answer does not depend on the layout.
     """
 
@@ -38,7 +40,7 @@ class DigitJudge(nn.Module):
             blocks.append(nn.MaxPool2d(2))
         self.body = nn.Sequential(*blocks[:-1], ConvBlock(channels, 2 * channels), ConvBlock(2 * channels, features))
         self.hidden = nn.Linear(features, features)
-        self.head = nn.Linear(features, 10 * (MAX_DIGITS + 1))
+        self.head = nn.Linear(features, 11 * (MAX_DIGITS + 1))
 
     def features(self, x: Tensor) -> Tensor:
         """x [N, 1, H, W] in [-1, 1] -> [N, features], the space of the Frechet distance."""
@@ -46,22 +48,13 @@ class DigitJudge(nn.Module):
         return F.relu(self.hidden(self.body(x).float().sum((2, 3)) / 8))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.features(x)).view(-1, 10, MAX_DIGITS + 1)
+        return self.head(self.features(x)).view(-1, 11, MAX_DIGITS + 1)
 
     @torch.no_grad()
     def read(self, x: Tensor) -> Reading:
         """x [N, 1, H, W] in [-1, 1] -> the likeliest reading of each picture."""
-        probability = torch.cat([self(part).softmax(2) for part in x.split(500)])
-        best, numbers = probability.max(2)
-        return Reading(numbers.sum(1), numbers, best.prod(1))
-
-    @torch.no_grad()
-    def count_probability(self, x: Tensor) -> Tensor:
-        """x [N, 1, H, W] -> [N, 41], the probability of each total count, the ten classes taken as independent."""
-        total = None
-        for p in torch.cat([self(part).softmax(2) for part in x.split(500)]).unbind(1):
-            total = p if total is None else convolve(total, p)
-        return total
+        best, answer = torch.cat([self(part).softmax(2) for part in x.split(500)]).max(2)
+        return Reading(answer[:, 10], answer[:, :10], best[:, 10], best[:, :10].prod(1))
 
     @classmethod
     def from_pretrained(cls, source, revision: str | None = None, token: str | None = None) -> "DigitJudge":
@@ -69,11 +62,6 @@ class DigitJudge(nn.Module):
         from lwgan.registry import load_module
 
         return load_module(cls, "judge", source, revision, token)
-
-
-def convolve(p: Tensor, q: Tensor) -> Tensor:
-    """Distribution of the sum of two independent counts: [N, A], [N, B] -> [N, A + B - 1]."""
-    return sum(F.pad(p * q[:, k : k + 1], (k, q.shape[1] - 1 - k)) for k in range(q.shape[1]))
 
 
 class ConvBlock(nn.Module):

@@ -1,13 +1,10 @@
 """Metrics against hand-made cases and known formulas."""
 
-import math
-
 import numpy as np
 import pytest
 import scipy.linalg
 import torch
 
-from lwgan.classifiers import convolve
 from lwgan.metrics import digits_kept, frechet_distance, rate, relative_frechet_distance, target_change
 
 
@@ -59,9 +56,3 @@ def test_frechet_distance_agrees_with_the_matrix_square_root():
     cx, cy = np.cov(x.T), np.cov(y.T)
     want = np.square(x.mean(0) - y.mean(0)).sum() + np.trace(cx + cy - 2 * scipy.linalg.sqrtm(cx @ cy).real)
     assert frechet_distance(torch.tensor(x), torch.tensor(y)) == pytest.approx(want, rel=1e-8)
-
-
-def test_convolve_is_the_distribution_of_a_sum():
-    p, q = torch.tensor([[0.5, 0.5]]), torch.tensor([[0.25, 0.5, 0.25]])
-    assert torch.allclose(convolve(p, q), torch.tensor([[0.125, 0.375, 0.375, 0.125]]))
-    assert math.isclose(convolve(p, q).sum().item(), 1, rel_tol=1e-6)

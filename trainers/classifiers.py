@@ -47,7 +47,8 @@ class Options:
 
 def main(options: Options) -> None:
     pictures = load_pictures(options.data, "train")
-    images, numbers = torch.from_numpy(pictures.images), torch.from_numpy(pictures.numbers).long()
+    images, answers = torch.from_numpy(pictures.images), torch.from_numpy(pictures.numbers).long()
+    answers = torch.cat([answers, answers.sum(1, keepdim=True)], 1)  # the count is the judge's eleventh answer
     run.start(options.run, options)
     device = run.device_of(options.device)
     torch.manual_seed(options.seed)
@@ -66,7 +67,7 @@ def main(options: Options) -> None:
         adam.param_groups[0]["lr"] = options.learning_rate * min(step / 100, 1.0, (options.steps - step + 1) / (0.7 * options.steps))
         with run.half_precision(device):
             logits = judge(augmented(images[rows].to(device), options))
-        loss = F.cross_entropy(logits.float().flatten(0, 1), numbers[rows].to(device).flatten())
+        loss = F.cross_entropy(logits.float().flatten(0, 1), answers[rows].to(device).flatten())
         adam.zero_grad()
         loss.backward()
         adam.step()
@@ -99,6 +100,9 @@ def accuracy(judge: DigitJudge, data: Path, split: str) -> dict[str, float]:
     numbers = torch.from_numpy(pictures.numbers).long()
     device = next(judge.parameters()).device
     readings = [judge.read(part.to(device)) for part in x.split(500)]
-    read = torch.cat([reading.numbers for reading in readings]).cpu()
-    return {"count_accuracy": (read.sum(1) == numbers.sum(1)).float().mean().item(), "digits_accuracy": (read == numbers).all(1).float().mean().item(),
-            "n": len(x)}  # fmt: skip
+    count, read = (torch.cat([getattr(reading, name) for reading in readings]).cpu() for name in ("count", "numbers"))
+    return {
+        "count_accuracy": (count == numbers.sum(1)).float().mean().item(),
+        "digits_accuracy": (read == numbers).all(1).float().mean().item(),
+        "n": len(x),
+    }

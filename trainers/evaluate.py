@@ -121,7 +121,7 @@ def edit_figures(edit, alpha: float, codes: Codes, generator: Generator, judge: 
     before, pictures = judge.read(render(generator, w)), render(generator, edited)
     after = judge.read(pictures)
     changed = target_change(before.count, after.count, asked)
-    sure = judge.count_probability(pictures)[:, asked] >= CONFIDENT
+    sure = after.count_confidence >= CONFIDENT
     kept = digits_kept(truth, before.numbers, after.numbers)
     return {
         "alpha": alpha,
