@@ -1,8 +1,9 @@
 """Stage 6: what the judge says of generator, encoder and edits, on pictures of MNIST's test digits.
 
-    python -m trainers evaluate --data ../runs/data --registry lwgan/bundled
+    python -m trainers evaluate --data ../runs/data --registry lwgan/bundled --baselines ../runs/baselines
 
-The figures go into each folder's config.json under "metrics", and from there into cards and README.
+Each model's figures go into its config.json under "metrics", and from there into its card. All of them go into
+docs/results.json, and docs/results.md and the sheets of docs/images are made of that and of the models.
 """
 
 import json
@@ -19,7 +20,7 @@ from lwgan.edit import AffineEdit
 from lwgan.encoder import Encoder
 from lwgan.generator import Generator
 from lwgan.metrics import digits_kept, rate, relative_frechet_distance, target_change
-from trainers import run
+from trainers import results, run
 from trainers.codes import Codes, encode
 from trainers.data import load_pictures
 from trainers.generator import sample, to_pictures
@@ -29,16 +30,20 @@ CONFIDENT = 0.9
 
 @dataclass(frozen=True)
 class Options:
-    """Measure the models of a registry folder with its judge, and write the figures into their configs."""
+    """Measure the models of a registry folder with its judge; write the figures into their configs and into docs."""
 
     data: Path
     """Folder that `python -m trainers data` wrote."""
     registry: Path
     """Folder of models: generator, encoder, judge and edits of one domain."""
+    baselines: Path | None = None
+    """Folder of further edits to set beside them."""
+    docs: Path = Path("docs")
+    """Where results.json, results.md and images/ go."""
     samples: int = 10_000
     """Pictures to sample from the generator."""
     heldout: int = 2_000
-    """Pictures of test digits for the encoder; four times as many are at hand for the edits."""
+    """Pictures of test digits for the encoder."""
     edit_pictures: int = 1_000
     """Pictures of test digits for each edit."""
     device: str = "auto"
@@ -46,21 +51,49 @@ class Options:
 
 def main(options: Options) -> None:
     device = run.device_of(options.device)
-    folders = {entry.name: Path(entry.source) for entry in registry.models(options.registry)}
-    one = lambda kind: next(folder for name, folder in folders.items() if name.endswith(kind))
-    judge = DigitJudge.from_pretrained(one("judge")).to(device)
-    generator, encoder = Generator.from_pretrained(one("generator")).to(device), Encoder.from_pretrained(one("encoder")).to(device)
+    entries = {entry.config["kind"]: entry for entry in registry.models(options.registry) if entry.refused is None}
+    for kind in ("judge", "generator", "encoder"):
+        if kind not in entries:
+            raise ValueError(f"{options.registry} holds no {kind}")
+    folder = {kind: Path(entry.source) for kind, entry in entries.items()}
+    judge, generator, encoder = (
+        cls.from_pretrained(folder[kind]).to(device)
+        for kind, cls in (("judge", DigitJudge), ("generator", Generator), ("encoder", Encoder))
+    )
     pictures = load_pictures(options.data, "test")
     real, numbers = torch.from_numpy(pictures.images), torch.from_numpy(pictures.numbers).long()
-    record(one("generator"), generator_figures(generator, judge, to_pictures(real, device), options.samples))
-    rows = slice(0, options.heldout)
-    record(one("encoder"), encoder_figures(encoder, generator, judge, real[rows], numbers[rows]))
-    for entry in registry.list_edits(options.registry):
+    figures = {
+        "judge": judge.card_config["metrics"],
+        "generator": generator_figures(generator, judge, to_pictures(real, device), options.samples),
+        "encoder": encoder_figures(encoder, generator, judge, real[: options.heldout], numbers[: options.heldout]),
+        "edits": {},
+    }
+    record(folder["generator"], figures["generator"])
+    record(folder["encoder"], figures["encoder"])
+    edits = [(entry, True) for entry in registry.list_edits(options.registry)]
+    edits += [(entry, False) for entry in (registry.list_edits(options.baselines) if options.baselines else [])]
+    for entry, bundled in edits:
         edit = AffineEdit.from_pretrained(entry.source)
         asked = edit.config["to_count"]
         held = torch.nonzero(numbers.sum(1) == asked - 1).squeeze(1)[: options.edit_pictures]
         codes = Codes(encode(encoder, real[held]), numbers[held])
-        record(Path(entry.source), edit_figures(edit, edit.config["alpha"], codes, generator, judge, asked))
+        figures["edits"][entry.name] = {"method": edit.config["method"], "to_count": asked} | edit_figures(
+            edit, edit.config["alpha"], codes, generator, judge, asked
+        )
+        if bundled:
+            record(
+                Path(entry.source), {key: value for key, value in figures["edits"][entry.name].items() if key not in ("method", "to_count")}
+            )
+            results.save_strip(Path(entry.source) / "images" / "strip.png", edit, codes.w[:8].to(device), generator)
+    results.write(options.docs, figures)
+    results.save_sheets(
+        options.docs / "images",
+        generator,
+        encoder,
+        [AffineEdit.from_pretrained(entry.source) for entry, bundled in edits if bundled],
+        real,
+        numbers,
+    )
 
 
 def record(folder: Path, figures: dict) -> None:
@@ -106,6 +139,7 @@ def encoder_figures(encoder: Encoder, generator: Generator, judge: DigitJudge, i
     return {
         "count_kept": rate(after.count == truth.sum(1))._asdict(),
         "digits_kept": rate((after.numbers == truth).all(1))._asdict(),
+        "count_kept_by_count": [rate((after.count == k)[truth.sum(1) == k]).value for k in range(1, 5)],
         "pixel_error": ((y - x).square().sum() / (x + 1).square().sum()).item(),
         "judge_count_accuracy_real": rate(before.count == truth.sum(1))._asdict(),
         "judge_digits_accuracy_real": rate((before.numbers == truth).all(1))._asdict(),
@@ -123,12 +157,15 @@ def edit_figures(edit, alpha: float, codes: Codes, generator: Generator, judge: 
     changed = target_change(before.count, after.count, asked)
     sure = after.count_confidence >= CONFIDENT
     kept = digits_kept(truth, before.numbers, after.numbers)
+    right = before.count == asked - 1
     return {
         "alpha": alpha,
         "target_change": rate(changed)._asdict(),
         "confident": rate(sure[changed])._asdict() if changed.any() else None,
         "digits_kept": rate(kept[changed])._asdict() if changed.any() else None,
         "true_change": rate(changed & kept)._asdict(),
+        "count_right_before": rate(right)._asdict(),
+        "no_edit": rate(before.count == asked)._asdict(),
         "overshoot": rate(after.count > asked).value,
         "norm": (edited - w).flatten(1).norm(dim=1).mean().item(),
     }
