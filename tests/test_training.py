@@ -13,7 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from lwgan import Encoder
 from trainers import __main__ as command_line
+from trainers.codes import load_codes
 from trainers.data import load_pictures
 
 ROOT = Path(__file__).parent.parent
@@ -26,16 +28,20 @@ TOYS = {
         "channels": (8, 8, 8, 8, 8), "z_dim": 8, "w_dim": 8, "mapping_layers": 2, "batch": 8, "r1_every": 2, "checkpoint_kimg": 0.016,
         "sheet_kimg": 1, "processes": 1, "device": "cpu",
     },
+    "encoder": {"batch": 4, "r1_every": 2, "processes": 1, "device": "cpu"},
+    "classifiers": {"widths": (4, 8, 8), "features": 8, "batch": 16, "device": "cpu"},
+    "codes": {"train": 20, "heldout": 8, "device": "cpu"},
 }  # fmt: skip
 BATCH_KIMG = 0.008  # of the toy generator: thousands of pictures a step
 
 
 def arguments(stage: str, **options) -> list[str]:
-    """The stage's command line: its toy options, changed by `options`; tuples become several words."""
+    """The stage's command line: its toy options, changed by `options`. Tuples become several words, True none."""
     words = [stage]
     for name, value in (TOYS[stage] | options).items():
         words.append(f"--{name.replace('_', '-')}")
-        words += [str(part) for part in value] if isinstance(value, tuple) else [str(value)]
+        if value is not True:
+            words += [str(part) for part in value] if isinstance(value, tuple) else [str(value)]
     return words
 
 
@@ -56,13 +62,27 @@ def start(stage: str, **options) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, "-m", "trainers", *arguments(stage, **options)], cwd=ROOT, env=environment)
 
 
+def run_once(stage: str, **options) -> None:
+    """As `trainers`, for fixtures that serve a whole module."""
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["trainers", *arguments(stage, **options)])
+        command_line.main()
+
+
 @pytest.fixture(scope="module")
 def data(mnist, tmp_path_factory) -> Path:
     """What the data stage writes."""
     folder = tmp_path_factory.mktemp("toy") / "data"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["trainers", *arguments("data", data=folder, mnist=mnist)])
-        command_line.main()
+    run_once("data", data=folder, mnist=mnist)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def generator(data, tmp_path_factory) -> Path:
+    """A run of the generator stage."""
+    folder = tmp_path_factory.mktemp("toy") / "generator"
+    run_once("generator", data=data, run=folder, kimg=BATCH_KIMG)
     return folder
 
 
@@ -193,6 +213,39 @@ def test_two_processes_share_a_batch(data, tmp_path, trainers):
     assert steps_of(tmp_path / "run") == 2
 
 
+def test_an_encoder_that_was_stopped_goes_on_as_if_never_stopped(data, generator, tmp_path, trainers):
+    """With --tune: encoder, generator and discriminator all are trained."""
+    options = {"data": data, "generator": generator, "steps": 22, "tune": True}
+    trainers("encoder", run=tmp_path / "whole", **options)
+    trainers("encoder", run=tmp_path / "parts", max_minutes=0, **options)
+    assert steps_of(tmp_path / "parts") == 20
+    trainers("encoder", run=tmp_path / "parts", **options)
+    assert_same_weights(tmp_path / "parts", tmp_path / "whole")
+    assert (tmp_path / "parts" / "generator" / "model.safetensors").exists()
+
+
+def test_a_judge_that_was_stopped_goes_on_as_if_never_stopped(data, tmp_path, trainers):
+    trainers("classifiers", data=data, run=tmp_path / "whole", steps=4)
+    trainers("classifiers", data=data, run=tmp_path / "parts", steps=4, max_minutes=0)
+    assert steps_of(tmp_path / "parts") == 1
+    trainers("classifiers", data=data, run=tmp_path / "parts", steps=4)
+    assert_same_weights(tmp_path / "parts", tmp_path / "whole")
+
+
+def test_codes_are_the_encoders_of_the_labelled_pictures(data, generator, tmp_path, trainers):
+    trainers("encoder", data=data, generator=generator, run=tmp_path / "encoder", steps=1)
+    trainers("codes", data=data, encoder=tmp_path / "encoder", run=tmp_path / "codes")
+    encoder = Encoder.from_pretrained(tmp_path / "encoder")
+    for split, n in (("train", 20), ("validation", 8), ("test", 8)):
+        codes, base = load_codes(tmp_path / "codes", split)
+        pictures = load_pictures(data, split)
+        with torch.no_grad():
+            w = encoder(torch.from_numpy(pictures.images[:n]).float()[:, None] / 127.5 - 1)
+        assert torch.allclose(codes.w, w, atol=2e-3 * w.abs().max().item())  # they are stored in half precision
+        assert codes.numbers.tolist() == pictures.numbers[:n].tolist()
+        assert base["encoder"] == json.loads((tmp_path / "encoder" / "config.json").read_text())["weights"]["sha256"]
+
+
 def test_a_run_folder_says_what_was_done(data, tmp_path, trainers):
     trainers("generator", data=data, run=tmp_path / "run", kimg=2 * BATCH_KIMG)
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
@@ -231,6 +284,11 @@ def test_a_damaged_checkpoint_is_refused(data, tmp_path, trainers):
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(SystemExit, match=r"^error: .*checkpoint\.pt is damaged"):
         trainers("generator", data=data, run=tmp_path / "run", kimg=2 * BATCH_KIMG)
+
+
+def test_an_encoder_without_its_generator_is_refused(data, tmp_path, trainers):
+    with pytest.raises(SystemExit, match=r"^error: .*holds no checkpoint\.pt"):
+        trainers("encoder", data=data, generator=tmp_path / "nowhere", run=tmp_path / "run", steps=1)
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(data, tmp_path, trainers):
