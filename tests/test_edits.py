@@ -42,7 +42,7 @@ def test_centroids_find_a_translation(shifted):
 
 
 def test_lw_finds_an_affine_map_that_no_shift_can_be():
-    # In two dimensions a few hundred points show the whole cloud; in many, minibatches pull towards the mean (docs of --blur).
+    # In two dimensions a few hundred points show the whole cloud; in many, minibatches pull towards the mean (help of --blur).
     def flat(held: Codes) -> Codes:
         return Codes(held.w[:, :1, :2], held.numbers)
 
