@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from lwgan.images import open_picture
-from lwgan.pipeline import EditingPipeline, check_alphas, count_label
+from lwgan.pipeline import EditingPipeline, Seen, check_alphas, count_label
 
 UI = Path(__file__).parent / "lwgan" / "ui"
 SLIDER = {"minimum": -1, "maximum": 3, "step": 0.05}
@@ -36,7 +36,7 @@ def build_demo(registry: str | Path | None = None) -> gr.Blocks:
                 with gr.Tab("Draw"):
                     pad = gr.HTML(**_parts("pad"), elem_id="pad")
                 with gr.Tab("Upload"):
-                    upload = gr.Image(sources=["upload", "clipboard"], type="filepath", label="A picture of one to four digits", height=280, buttons=[])
+                    upload = gr.Image(label="A picture of one to four digits", sources=["upload", "clipboard"], height=280, buttons=[])
                 with gr.Tab("Sample"):
                     seed = gr.Number(start_seed, label="Seed", precision=0, minimum=0, elem_id="seed")
                     another = gr.Button("Another", size="md", elem_id="another")
@@ -61,7 +61,7 @@ def build_demo(registry: str | Path | None = None) -> gr.Blocks:
             gr.on([event for slider in sliders for event in (slider.input, slider.release)], **show)
         off.click(lambda: [0.0] * len(sliders), None, sliders, **PRIVATE).then(**show)
 
-        gr.api(editor.list_edits, api_name="list_edits", api_description="The edits: name, what they change, the strength that is recommended.")
+        gr.api(editor.list_edits, api_name="list_edits", api_description="The edits: name, what they change, recommended strength.")
         with gr.Row(visible=False):
             _edit_image_endpoint(editor)
     return demo
@@ -82,13 +82,13 @@ def _label(edit: dict) -> str:
 
 def _parts(name: str) -> dict[str, str]:
     """The HTML, CSS and script of a component of our own."""
-    texts = {key: (UI / f"{name}.{suffix}").read_text("utf-8") for key, suffix in (("html_template", "html"), ("css_template", "css"), ("js_on_load", "js"))}
-    return {**texts, "apply_default_css": False}
+    files = {"html_template": "html", "css_template": "css", "js_on_load": "js"}
+    return {**{key: (UI / f"{name}.{suffix}").read_text("utf-8") for key, suffix in files.items()}, "apply_default_css": False}
 
 
 class Editor:
     """What the page's events call. A state holds a source's code and pictures: w (numpy), framed and reconstruction (PNG as
-    data URLs), digits (what the judge reads in the reconstruction, or None); and problem, if the last source was refused."""
+    data URLs), seen (what the judge reads in the reconstruction, or None); and problem, if the last source was refused."""
 
     def __init__(self, pipe: EditingPipeline):
         self.pipe = pipe
@@ -112,15 +112,15 @@ class Editor:
             return {**state, "problem": _words(error)}
         w = self.pipe.encode(framed)
         (reconstruction,) = self.pipe.generate(w)
-        digits = self.pipe.read([reconstruction])[0] if self.pipe.judge else None
-        return {"w": w.numpy(), "framed": _data_url(framed), "reconstruction": _data_url(reconstruction), "digits": digits}
+        seen = self.pipe.read([reconstruction])[0] if self.pipe.judge else None
+        return {"w": w.numpy(), "framed": _data_url(framed), "reconstruction": _data_url(reconstruction), "seen": seen}
 
     def show(self, state: dict, *alphas: float) -> dict:
         """What the page shows of a state with its edits at these strengths: the value of the `pictures` component."""
         if "w" not in state:
             return {"problem": True, "line": state.get("problem", "")}
         (result,) = self._edit(torch.from_numpy(state["w"]), dict(zip(self.pipe.edits, alphas, strict=True)))
-        line = f"The judge reads {_spell(state['digits'])} → {_spell(self.pipe.read([result])[0])}." if self.pipe.judge else ""
+        line = f"The judge reads {_spell(state['seen'])} → {_spell(self.pipe.read([result])[0])}." if self.pipe.judge else ""
         pictures = {"framed": state["framed"], "reconstruction": state["reconstruction"], "result": _data_url(result)}
         return {**pictures, "line": state.get("problem") or line, "problem": "problem" in state}
 
@@ -134,12 +134,19 @@ class Editor:
     def edit_image(self, picture: dict | None, edits: dict | str | None) -> Image.Image:
         """One picture, edited. gr.Error, in words, for a picture or an edit that will not do."""
         try:
-            alphas = json.loads(edits) if isinstance(edits, str) else edits or {}
-            check_alphas(alphas)
+            check_alphas(alphas := _parse(edits))
             w = self.pipe.encode(open_picture(_path(picture)))
             return self.pipe.generate(self.pipe.edit(w, alphas))[0]
         except (ValueError, OSError) as error:
             raise gr.Error(_words(error), print_exception=False) from None
+
+
+def _parse(edits: dict | str | None) -> dict:
+    """Edits as clients send them: an object, or its JSON as text; nothing at all is no edit."""
+    try:
+        return json.loads(edits) if isinstance(edits, str) else {} if edits is None else edits
+    except (ValueError, RecursionError):
+        raise ValueError("edits are not JSON: expected an object of edit name -> alpha") from None
 
 
 def _path(file: dict | None) -> str:
@@ -168,8 +175,9 @@ def _data_url(picture: Image.Image) -> str:
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def _spell(digits: tuple[int, ...]) -> str:
-    return f"{count_label(len(digits))} ({', '.join(map(str, digits))})" if digits else "no digit"
+def _spell(seen: Seen) -> str:
+    which = ", ".join(map(str, seen.digits)) if len(seen.digits) == seen.count else "not sure which"
+    return f"{count_label(seen.count)} ({which})" if seen.count else "no digit"
 
 
 def _words(error: Exception) -> str:
@@ -179,7 +187,8 @@ def _words(error: Exception) -> str:
 
 
 def _theme() -> gr.themes.Base:
-    theme = gr.themes.Default(primary_hue="indigo", neutral_hue="slate", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+    fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}  # the visitor's own: none is loaded
+    theme = gr.themes.Default(primary_hue="indigo", neutral_hue="slate", **fonts)
     return theme.set(body_text_color_subdued="*neutral_500", body_text_color_subdued_dark="*neutral_400")
 
 

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from PIL import Image
@@ -22,15 +23,25 @@ MAX_ALPHA = 5  # beyond it an edit only extrapolates
 MODULES = {"generator": Generator, "encoder": Encoder, "judge": DigitJudge}
 
 
+class Seen(NamedTuple):
+    """How many digits the judge sees in a picture, and which, ascending. It is asked for both: they may disagree."""
+
+    count: int
+    digits: tuple[int, ...]
+
+
 class EditingPipeline:
     """The generator, the encoder and the edits of one domain.
 
-    edits: name -> AffineEdit.  refused: name -> why that edit cannot be used.  config: which models serve, from where.
+    edits: name -> AffineEdit.  refused: name -> why that edit (judge, pictures) cannot be used.  config: which models serve, from where.
     judge: reads the digits of a picture, or None.  images, numbers: real pictures to try, uint8 [N, H, W], and how many
     of each digit they hold, [N, 10]; or None.
     """
 
-    def __init__(self, generator: Generator, encoder: Encoder, edits: Mapping[str, AffineEdit] | None = None, *, domain: str = "multimnist", judge=None):
+    def __init__(
+        self, generator: Generator, encoder: Encoder, edits: Mapping[str, AffineEdit] | None = None, *,
+        domain: str = "multimnist", judge: DigitJudge | None = None,
+    ):  # fmt: skip
         if domain not in FRAMES:
             raise ValueError(f"domain {domain!r} is unknown: choose one of {', '.join(FRAMES)}")
         self.generator, self.encoder, self.judge, self.frame = generator, encoder, judge, FRAMES[domain]
@@ -55,25 +66,29 @@ class EditingPipeline:
             if found[kind] is None:
                 broken = "".join(f"; {entry.name} is refused: {entry.refused}" for entry in entries if entry.refused)
                 raise ValueError(f"the registry has no {kind} for the domain {domain!r}{broken}")
-        modules = {kind: MODULES[kind].from_pretrained(found[kind].source, found[kind].revision) for kind in MODULES if found[kind]}
-        pipe = cls(modules["generator"], modules["encoder"], domain=domain, judge=modules.get("judge"))
+        nets = [MODULES[kind].from_pretrained(found[kind].source, found[kind].revision) for kind in ("generator", "encoder")]
+        pipe = cls(*nets, domain=domain)
         pipe.config.update({kind: {"name": entry.name, "revision": entry.revision} for kind, entry in found.items() if entry})
-        if found["pictures"]:
-            tensors = models.load_model(found["pictures"].source, "pictures", found["pictures"].revision)[1]
-            pipe.images, pipe.numbers = tensors["images"], tensors["numbers"]
-        for entry in entries:
-            pipe._take(entry)
+        edits = [entry for entry in entries if entry.kind in models.EDIT_KINDS and entry.domain == domain]
+        for entry in [found["judge"], found["pictures"], *edits, *(entry for entry in entries if entry.refused)]:
+            if entry:
+                pipe._take(entry)
         return pipe
 
     def _take(self, entry: models.Entry) -> None:
-        """The registry's entry, if it is an edit of this domain, among `edits`, or among `refused`."""
-        if entry.refused:
-            self.refused[entry.name] = entry.refused
-        elif entry.kind in models.EDIT_KINDS and entry.domain == self.config["domain"]:
-            try:
+        """Loads what the pipeline can do without: the judge, the pictures to try, an edit. What does not load goes among `refused`."""
+        try:
+            if entry.refused:
+                raise ValueError(entry.refused)
+            if entry.kind == "judge":
+                self.judge = DigitJudge.from_pretrained(entry.source, entry.revision)
+            elif entry.kind == "pictures":
+                tensors = models.load_model(entry.source, "pictures", entry.revision)[1]
+                self.images, self.numbers = tensors["images"], tensors["numbers"]
+            else:
                 self.add_edit(entry.name, AffineEdit.from_pretrained(entry.source, entry.revision))
-            except (ValueError, OSError) as error:
-                self.refused[entry.name] = str(error)
+        except (ValueError, OSError) as error:
+            self.refused[entry.name] = str(error)
 
     def add_edit(self, name: str, edit: AffineEdit) -> None:
         """Adds an edit. ValueError if it was made for another generator or encoder than those loaded."""
@@ -125,11 +140,13 @@ class EditingPipeline:
         """Codes w [N, num_ws, w_dim] -> N pictures."""
         return to_pil(self.generator.synthesis(w))
 
-    def read(self, pictures: Sequence[Image.Image]) -> list[tuple[int, ...]]:
-        """The digits that the judge reads in each picture (already framed), ascending. ValueError if there is no judge."""
+    def read(self, pictures: Sequence[Image.Image]) -> list[Seen]:
+        """What the judge sees in each picture (already framed). ValueError if there is no judge."""
         if self.judge is None:
             raise ValueError("the registry has no judge: nobody can read the pictures")
-        return [tuple(torch.arange(10).repeat_interleave(row).tolist()) for row in self.judge.read(to_tensor(pictures)).numbers]
+        reading = self.judge.read(to_tensor(pictures))
+        digits = [tuple(torch.arange(10).repeat_interleave(row).tolist()) for row in reading.numbers]
+        return [Seen(*seen) for seen in zip(reading.count.tolist(), digits, strict=True)]
 
     def sample(self, seed: int) -> Image.Image:
         """A picture to try: a real one that no training saw, or, where the registry has none, one of the generator's."""

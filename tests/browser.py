@@ -39,7 +39,8 @@ def browser(folder: Path, *, size: tuple[int, int] = (1280, 900), dark: bool = F
         # The window's frame, and its least width of 500 px, would otherwise come off a phone's screen.
         metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size[0] < 600}
         chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]})
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
         yield chrome
     finally:
         chrome.quit()

@@ -3,6 +3,7 @@
 They load, encode, edit and render as trained ones do, but draw nothing legible. Each edit moves the picture.
 """
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,4 @@ def save_edit(folder: Path, base: dict[str, str], count: int, more: int) -> None
 
 def made_for(folder: Path) -> str:
     """The sha256 of a saved model's weights, by which edits name their base."""
-    import json
-
     return json.loads((folder / "config.json").read_text())["weights"]["sha256"]

@@ -120,7 +120,11 @@ def test_edit_image_gives_the_pipelines_picture(client, pipe, drawing, edits):
 
 
 FIVE = [("0", 10, 20, 80), ("7", 80, 20, 80), ("1", 150, 20, 80), ("5", 20, 150, 80), ("7", 120, 150, 80)]
-BAD_PICTURES = {**BAD, "blank": (saved(Image.new("L", (99, 99), 255), "PNG"), "blank"), "five digits": (saved(draw(FIVE, 8), "PNG"), "5 digits were found")}
+BAD_PICTURES = {
+    **BAD,
+    "blank": (saved(Image.new("L", (99, 99), 255), "PNG"), "blank"),
+    "five digits": (saved(draw(FIVE, 8), "PNG"), "5 digits were found"),
+}
 
 
 @pytest.mark.parametrize("name", BAD_PICTURES)
@@ -182,7 +186,8 @@ class Page:
     def __init__(self, chrome, address: str):
         self.chrome = chrome
         chrome.get(address)
-        self.until(lambda: self.has("#pictures .result img[src]") and self.has("#pad canvas"), "the page with its first picture")
+        parts = ("#pictures .result img[src]", "#pad canvas", *(f"#{name} input[type=range]" for name in EDITS), "#off")
+        self.until(lambda: all(self.has(part) for part in parts), "the page with its first picture")
 
     def until(self, condition, what: str):
         WebDriverWait(self.chrome, PATIENCE, 0.1).until(lambda _: condition(), f"in vain waited for {what}")
@@ -227,6 +232,7 @@ def pixels(data_url: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(data_url.partition(",")[2]))))
 
 
+ALL = (Keys.CONTROL, "a", Keys.NULL)  # selects what a field holds, to be typed over
 SEVEN = [(60, 50), (150, 50), (100, 200)]
 
 
@@ -252,7 +258,7 @@ def test_a_visitor_draws_a_digit_moves_every_slider_and_downloads(server, tmp_pa
             page.changes("result", lambda slider=slider: slider.send_keys(Keys.ARROW_RIGHT), f"an arrow key on {name}")
             mouse = ActionChains(chrome).move_to_element_with_offset(slider, slider.size["width"] // 3, 0).click()
             page.changes("result", mouse.perform, f"a click on {name}")
-            page.changes("result", lambda number=number: number.send_keys(Keys.CONTROL + "a" + Keys.NULL, "-0.5", Keys.ENTER), f"typing into {name}")
+            page.changes("result", lambda number=number: number.send_keys(*ALL, "-0.5", Keys.ENTER), f"typing into {name}")
             page.changes("result", page.find(f"#{name} button[aria-label^=Reset]").click, f"reset of {name}")
         page.changes("result", page.find("#off").click, "all off")
         page.until(lambda: page.picture("result") == page.picture("reconstruction"), "no edit: the reconstruction")
@@ -276,7 +282,7 @@ def test_a_visitor_uploads_and_samples(server, drawing, tmp_path):
         page.find("#source input[type=file]").send_keys(str(bad))
         page.until(lambda: "does not open as a picture" in page.line(), "words on the bad file")
         assert page.picture("framed") == start and page.has("#pictures .line.problem")
-        page.find("#source button[aria-label=Clear], #source button[title=Clear]").click()
+        page.find("#source button[title='Remove Image']").click()
         page.until(lambda: page.has("#source input[type=file]"), "the upload, empty again")
         framed = page.changes("framed", lambda: page.find("#source input[type=file]").send_keys(str(drawing)), "uploading")
         assert [bool(pixels(framed)[top:, left:][:32, :32].any()) for top in (0, 32) for left in (0, 32)] == [True, False, False, True]
@@ -286,7 +292,7 @@ def test_a_visitor_uploads_and_samples(server, drawing, tmp_path):
         page.until(lambda: page.find("#another").is_displayed(), "the tab of samples")
         first = page.changes("framed", page.find("#another").click, "another sample")
         number = page.find("#seed input")
-        page.changes("framed", lambda: number.send_keys(Keys.CONTROL + "a" + Keys.NULL, "3", Keys.ENTER), "seed 3")
+        page.changes("framed", lambda: number.send_keys(*ALL, "3", Keys.ENTER), "seed 3")
         page.changes("framed", page.find("#another").click, "another sample")
         assert page.picture("framed") != first and number.get_attribute("value") == "4"
         check_requests_and_console(chrome)
@@ -300,8 +306,8 @@ def test_on_a_phone_the_picture_and_the_sliders_are_in_view_together(server, tmp
         for name in EDITS:
             slider = page.find(f"#{name} input[type=range]")
             for element in (slider, page.find("#pictures .result img")):
-                box = chrome.execute_script("const b = arguments[0].getBoundingClientRect(); return [b.left, b.top, b.right, b.bottom]", element)
-                assert box[0] >= 0 and box[1] >= 0 and box[2] <= 390 and box[3] <= 844
+                box = chrome.execute_script("return arguments[0].getBoundingClientRect().toJSON()", element)
+                assert box["left"] >= 0 and box["top"] >= 0 and box["right"] <= 390 and box["bottom"] <= 844
         # Further down, where one draws, the picture stays.
         page.changes("framed", lambda: page.draw(SEVEN), "drawing")
         top = chrome.execute_script("return document.querySelector('#pictures .result img').getBoundingClientRect().top")
@@ -313,5 +319,5 @@ def check_requests_and_console(chrome) -> None:
     """Every request was local, and the console tells of no error."""
     asked = requests(chrome)
     assert any(address.startswith("http://127.0.0.1") for address in asked)
-    assert [address for address in asked if not address.startswith(("http://127.0.0.1:", "data:", "blob:"))] == []
+    assert [address for address in asked if not address.startswith(("http://127.0.0.1:", "data:", "blob:", "chrome:"))] == []
     assert [entry["message"] for entry in chrome.get_log("browser") if entry["level"] == "SEVERE"] == []

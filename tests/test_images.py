@@ -94,7 +94,9 @@ def test_sixteen_bits_are_scaled_not_clipped():
     assert abs(pixels[0].astype(int) - np.arange(256)).max() <= 1
 
 
-@pytest.mark.parametrize(("mode", "format", "expected"), [("CMYK", "JPEG", "RGB"), ("1", "PNG", "L"), ("P", "GIF", "RGB"), ("RGB", "WEBP", "RGB")])
+@pytest.mark.parametrize(
+    ("mode", "format", "expected"), [("CMYK", "JPEG", "RGB"), ("1", "PNG", "L"), ("P", "GIF", "RGB"), ("RGB", "WEBP", "RGB")]
+)
 def test_other_kinds_come_as_grey_or_rgb(mode, format, expected):
     source = Image.new("RGB", (16, 16), (200, 200, 200)).convert(mode)
     opened = open_picture(saved(source, format))
@@ -162,7 +164,8 @@ def test_mnist_digits_drawn_large_come_back_as_they_were(digits, size, inverted)
             scale = min(size) / 2 * rng.uniform(0.033, 0.044)
             large = Image.fromarray(glyph).resize([int(side * scale) for side in glyph.shape[::-1]], Image.Resampling.BICUBIC)
             (row, column), (height, width) = divmod(int(place), 2), large.size[::-1]
-            top, left = row * size[1] // 2 + rng.integers(2, size[1] // 2 - height), column * size[0] // 2 + rng.integers(2, size[0] // 2 - width)
+            top = row * size[1] // 2 + rng.integers(2, size[1] // 2 - height)
+            left = column * size[0] // 2 + rng.integers(2, size[0] // 2 - width)
             canvas[top : top + height, left : left + width] = large
             originals[row, column] = glyph
         frame = frame_digits(Image.fromarray(255 - canvas if inverted else canvas))

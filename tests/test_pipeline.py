@@ -1,6 +1,5 @@
 """EditingPipeline on a stand-in registry: what it loads, what it refuses, and that its parts compute what they say."""
 
-import json
 import shutil
 
 import numpy as np
@@ -10,7 +9,8 @@ from PIL import Image
 
 from lwgan import AffineEdit, EditingPipeline
 from lwgan.images import to_tensor
-from tests.nets import EDITS, W_DIM, make_registry, save_edit
+from lwgan.registry import bundled
+from tests.nets import EDITS, W_DIM, made_for, make_registry, save_edit
 from trainers.datasets.mnist import load_digits
 from trainers.datasets.multimnist import compose
 
@@ -80,9 +80,10 @@ def test_generate_is_the_synthesis_in_bytes(pipe):
 
 def test_the_judge_reads_digits_in_order(pipe, pictures):
     originals = [Image.fromarray(image) for image in pictures.images[:4]]
-    numbers = pipe.judge.read(to_tensor(originals)).numbers
-    for digits, row in zip(pipe.read(originals), numbers.tolist(), strict=True):
-        assert list(digits) == sorted(digits) and [digits.count(digit) for digit in range(10)] == row
+    reading = pipe.judge.read(to_tensor(originals))
+    for seen, count, row in zip(pipe.read(originals), reading.count.tolist(), reading.numbers.tolist(), strict=True):
+        assert seen.count == count
+        assert list(seen.digits) == sorted(seen.digits) and [seen.digits.count(digit) for digit in range(10)] == row
 
 
 def test_samples_are_the_registrys_pictures_by_seed(pipe, pictures):
@@ -124,7 +125,7 @@ def test_edits_that_are_no_names_with_alphas_are_refused(pipe, alphas):
 @pytest.mark.parametrize("role", ["generator", "encoder"])
 @pytest.mark.parametrize("recorded", ["0" * 64, None])
 def test_an_edit_made_for_another_base_is_refused_with_both_hashes(copy, role, recorded):
-    right = {role: json.loads((copy / f"lwgan-multimnist-{role}" / "config.json").read_text())["weights"]["sha256"] for role in ("generator", "encoder")}
+    right = {net: made_for(copy / f"lwgan-multimnist-{net}") for net in ("generator", "encoder")}
     save_edit(copy / TWO, {**right, role: recorded}, 2, 3)
     pipe = EditingPipeline.from_pretrained(copy)
     assert list(pipe.edits) == [ONE, THREE]
@@ -140,6 +141,14 @@ def test_a_damaged_edit_is_left_out_with_its_reason(copy):
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
     pipe = EditingPipeline.from_pretrained(copy)
     assert list(pipe.edits) == [ONE, THREE] and "sha256" in pipe.refused[TWO]
+
+
+def test_without_a_judge_that_fits_the_rest_still_serves(copy):
+    name = "lwgan-multimnist-judge"
+    config = copy / name / "config.json"
+    config.write_text(config.read_text().replace('"features": 16', '"features": 17'))
+    pipe = EditingPipeline.from_pretrained(copy)
+    assert pipe.judge is None and "does not fit DigitJudge" in pipe.refused[name] and list(pipe.edits) == list(EDITS)
 
 
 @pytest.mark.parametrize("kind", ["generator", "encoder"])
@@ -160,3 +169,20 @@ def test_another_domain_is_not_mixed_in(pipe, copy):
 def test_an_edit_for_codes_of_another_shape_is_refused(pipe):
     with pytest.raises(ValueError, match=rf"codes of \(10, 8\), the generator takes \(10, {W_DIM}\)"):
         pipe.add_edit("odd", AffineEdit(None, torch.zeros(10, 8), {}))
+
+
+# The embedded default
+
+
+@pytest.mark.skipif(not (bundled() / "lwgan-multimnist-generator").exists(), reason="the embedded nets are not trained yet")
+def test_the_embedded_edits_add_a_digit_to_real_pictures():
+    """On the bundled pictures of test digits, at the strength each edit recommends, as the bundled judge counts."""
+    pipe = EditingPipeline.from_pretrained("bundled")
+    assert list(pipe.edits) == list(EDITS) and pipe.refused == {} and pipe.judge is not None
+    counts = pipe.numbers.sum(1)
+    for n, (name, edit) in enumerate(pipe.edits.items(), 1):
+        originals = [Image.fromarray(image.numpy()) for image in pipe.images[counts == n]]
+        w = pipe.encode(originals)
+        before = [seen.count for seen in pipe.read(pipe.generate(w))]
+        after = [seen.count for seen in pipe.read(pipe.generate(pipe.edit(w, {name: edit.config["alpha"]})))]
+        assert len(originals) >= 20 and np.mean(np.array(before) == n) > 0.85 and np.mean(np.array(after) == n + 1) > 0.75
