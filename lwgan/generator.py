@@ -159,11 +159,13 @@ class StyledConv(nn.Module):
             x = blur(F.conv_transpose2d(x, self.weight.transpose(0, 1), stride=2), gain=4)
         else:
             x = F.conv2d(x, self.weight, padding=1)
-        x = x * (demodulation * SQRT2)[:, :, None, None].to(x.dtype)  # the activation's gain, moved before it: one pass less
+        # sqrt(2), the activation's gain, is moved before it; scale, noise and bias then take one pass over the maps, the activation one in place.
+        shift = (self.bias * SQRT2)[:, None, None]
         if noise != "none" and hasattr(self, "noise_const"):
             field = self.noise_const if noise == "const" else torch.randn(len(x), 1, *x.shape[2:], device=x.device)
-            x = x + (field * self.noise_strength * SQRT2).to(x.dtype)
-        x = F.leaky_relu(x + (self.bias * SQRT2)[:, None, None].to(x.dtype), 0.2)
+            shift = shift + field * self.noise_strength * SQRT2
+        x = torch.addcmul(shift.to(x.dtype), x, (demodulation * SQRT2)[:, :, None, None].to(x.dtype))
+        x = F.leaky_relu(x, 0.2, inplace=True)
         return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
 
 
