@@ -20,8 +20,8 @@ from trainers.codes import Codes, load_codes
 from trainers.edits import Attribute, Splits, attribute_named, centroids, latent_wasserstein
 from trainers.evaluate import edit_figures
 
-ALPHAS = [round(0.5 + 0.1 * i, 1) for i in range(21)]
-CHOICE_PICTURES = 500
+ALPHAS = [round(0.3 + 0.05 * i, 2) for i in range(29)]
+CHOICE_PICTURES = 300
 METHODS = {"lw": latent_wasserstein, "centroids": centroids}
 
 
