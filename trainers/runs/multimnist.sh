@@ -11,7 +11,7 @@ keep() { mkdir -p "$2" && cp "$1/config.json" "$1/model.safetensors" "$2/"; }
 stage data --data "$runs/data" $mnist
 stage classifiers --data "$runs/data" --run "$runs/selector" --seed 2 --steps 800 --widths 24 48 96 --features 96
 stage classifiers --data "$runs/data" --run "$runs/judge" --seed 1 --steps 1500
-stage generator --data "$runs/data" --run "$runs/generator" --kimg 147
+stage generator --data "$runs/data" --run "$runs/generator" --kimg 144
 stage encoder --data "$runs/data" --generator "$runs/generator" --tune --run "$runs/warm" --steps 1000
 stage encoder --data "$runs/data" --generator "$runs/generator" --start "$runs/warm" --tune --run "$runs/tuned" \
     --steps 4800 --gan-every 2 --code 0 --code-noise 0.1 --learning-rate 5e-4
