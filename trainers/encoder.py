@@ -68,6 +68,9 @@ class Options:
     """Steps from one GAN step to the next (only with --tune)."""
     adversarial: float = 0.05
     """Weight of the GAN loss on reconstructions (only with --tune)."""
+    mixed: float = 0.0
+    """Weight of the GAN loss on pictures of codes between those of two real pictures (only with --tune, at GAN steps): what
+    lies between must be a picture too, not two ghosts."""
     r1: float = 0.7
     r1_every: int = 16
     instance_noise: float = 0.04
@@ -133,11 +136,17 @@ def train(rank: int, processes: int, images: Tensor, heldout: Tensor, options: O
             noise = options.code_noise * variance**0.5 * torch.randn_like(real_codes)
             reconstruction = generator.synthesis(real_codes + noise)
 
+        fakes = [reconstruction, fake] if gan else [reconstruction]
+        if gan and options.mixed:
+            with run.half_precision(device):
+                between = real_codes.lerp(real_codes.roll(1, 0), torch.rand(share, 1, 1, device=device))
+                fakes.append(generator.synthesis(between))
+
         if gan:
             discriminator.requires_grad_(True)
             with run.half_precision(device):
                 real_logit = discriminator(blurred(real, options))
-                fake_logit = discriminator(blurred(torch.cat([fake, reconstruction]).detach(), options))
+                fake_logit = discriminator(blurred(torch.cat(fakes).detach(), options))
             adams["d_adam"].zero_grad()
             (F.softplus(-real_logit).mean() + F.softplus(fake_logit).mean()).backward()
             if step // options.gan_every % options.r1_every == 0:
@@ -147,7 +156,7 @@ def train(rank: int, processes: int, images: Tensor, heldout: Tensor, options: O
             discriminator.requires_grad_(False)
 
         with run.half_precision(device):
-            logit, features = discriminator(torch.cat([reconstruction, fake]) if gan else reconstruction, with_features=True)
+            logit, features = discriminator(torch.cat(fakes), with_features=True)
             with torch.no_grad():
                 wanted = discriminator(real, with_features=True)[1]
         losses = {
@@ -161,7 +170,9 @@ def train(rank: int, processes: int, images: Tensor, heldout: Tensor, options: O
         if options.tune:
             losses["adversarial"] = options.adversarial * F.softplus(-logit[:share]).mean()
         if gan:
-            losses["gan"] = F.softplus(-logit[share:]).mean()
+            losses["gan"] = F.softplus(-logit[share : 2 * share]).mean()
+        if gan and options.mixed:
+            losses["mixed"] = options.mixed * F.softplus(-logit[2 * share :]).mean()
         for adam in adams.values():
             adam.zero_grad()
         sum(losses.values()).backward()
