@@ -60,6 +60,17 @@ def test_overshoot_and_wrong_reconstructions_are_no_success():
     assert still["target_change"]["value"] == 0 and still["no_edit"]["value"] == pytest.approx(2 / 3) and still["digits_kept"] is None
 
 
+def test_added_ink_is_one_for_a_digit_as_bright_as_the_others():
+    black = torch.full((1, 1, 8, 8), -1.0)
+    one, two, faint = black.clone(), black.clone(), black.clone()
+    one[..., 1:3, 1:3] = 1
+    two[..., 1:3, 1:3], two[..., 5:7, 5:7] = 1, 1
+    faint[..., 1:3, 1:3], faint[..., 5:7, 5:7] = 1, -0.6
+    assert evaluate.added_ink(one, two, asked=2).item() == pytest.approx(1)
+    assert evaluate.added_ink(one, faint, asked=2).item() == pytest.approx(0.2)
+    assert evaluate.added_ink(two, two, asked=3).item() == 0
+
+
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory, request):
     """The stage run on untrained nets: (registry, docs)."""

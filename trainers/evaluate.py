@@ -152,8 +152,8 @@ def edit_figures(edit, alpha: float, codes: Codes, generator: Generator, judge: 
     device = generator.mapping.w_avg.device
     w, truth = codes.w.to(device), codes.numbers.to(device)
     edited = edit(w, alpha)
-    before, pictures = judge.read(render(generator, w)), render(generator, edited)
-    after = judge.read(pictures)
+    reconstructions, pictures = render(generator, w), render(generator, edited)
+    before, after = judge.read(reconstructions), judge.read(pictures)
     changed = target_change(before.count, after.count, asked)
     sure = after.count_confidence >= CONFIDENT
     kept = digits_kept(truth, before.numbers, after.numbers)
@@ -166,9 +166,17 @@ def edit_figures(edit, alpha: float, codes: Codes, generator: Generator, judge: 
         "true_change": rate(changed & kept)._asdict(),
         "count_right_before": rate(right)._asdict(),
         "no_edit": rate(before.count == asked)._asdict(),
+        "added_ink": added_ink(reconstructions, pictures, asked)[changed].mean().item() if changed.any() else None,
         "overshoot": rate(after.count > asked).value,
         "norm": (edited - w).flatten(1).norm(dim=1).mean().item(),
     }
+
+
+def added_ink(before: Tensor, after: Tensor, asked: int) -> Tensor:
+    """How much brightness an edit adds, in units of the picture's mean old digit: [N, C, H, W] twice -> [N]. A judge may read
+    a digit in a faint outline; this is then far below the 1 of a digit as bright as the others."""
+    ink_before, ink_after = ((x + 1).sum((1, 2, 3)) for x in (before, after))
+    return (ink_after / ink_before - 1) * (asked - 1)
 
 
 def render(generator: Generator, w: Tensor) -> Tensor:

@@ -50,23 +50,28 @@ def text(figures: dict) -> str:
         "",
         "Of held-out pictures with n digits: *changed* have a reconstruction read as n and an edit read as n + 1 digits; of these, *digits kept*",
         "still show every old digit that the reconstruction showed, and *confident* are read as n + 1 with at least .9. *True* is changed and kept.",
+        "*Added ink*: the brightness that the edit added, where an old digit's is 1 (a judge reads a digit even in a faint outline).",
         "alpha was chosen on validation pictures by another judge. *No edit*: reconstructions that are read as n + 1 anyway.",
         "*Paper*: LT / LW in its Table 2, on other data (128 px, slots).",
         "",
-        "| edit | method | alpha | changed | digits kept | confident | true | overshoot | norm of the move | no edit | paper |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| edit | method | alpha | changed | digits kept | confident | true | added ink | overshoot | norm of the move | no edit | paper |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in sorted(figures["edits"].values(), key=lambda row: (row["to_count"], row["method"] != "lw")):
         n = row["to_count"]
-        lines.append(
-            f"| {n - 1} to {n} | {METHOD.get(row['method'], row['method'])} | {row['alpha']:g} | {show(row['target_change'])} | {show(row['digits_kept'])} "
-            f"| {show(row['confident'])} | {show(row['true_change'])} | {row['overshoot']:.3f} | {row['norm']:.2f} | {show(row['no_edit'])} | {PAPER[n]} |"
-        )
+        rates = [show(row[name]) for name in ("target_change", "digits_kept", "confident", "true_change")]
+        cells = [f"{n - 1} to {n}", METHOD.get(row["method"], row["method"]), f"{row['alpha']:g}", *rates, ink(row["added_ink"])]
+        cells += [f"{row['overshoot']:.3f}", f"{row['norm']:.2f}", show(row["no_edit"]), PAPER[n]]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
 def show(figure: dict | None) -> str:
     return "none" if figure is None else f"{figure['value']:.3f} [{figure['low']:.3f}, {figure['high']:.3f}]"
+
+
+def ink(figure: float | None) -> str:
+    return "none" if figure is None else f"{figure:.2f}"
 
 
 @torch.no_grad()
