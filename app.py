@@ -50,7 +50,8 @@ def build_demo(registry: str | Path | None = None) -> gr.Blocks:
                 off = gr.Button("All off", size="sm", elem_id="off")
         gr.Markdown(SMALL, elem_id="small")
 
-        show = {"fn": editor.show, "inputs": [state, *sliders], "outputs": pictures, **PRIVATE}
+        # Unprocessed, because Gradio's own look at a slider fails on a number box that is being emptied to type another number.
+        show = {"fn": editor.show, "inputs": [state, *sliders], "outputs": pictures, "preprocess": False, **PRIVATE}
         gr.on([pad.input], editor.draw, [pad, state], state, **PRIVATE).then(**show)
         # Unprocessed, so that whatever arrives is opened, and if need be refused, by `open_picture` and not by Gradio.
         gr.on([upload.upload], editor.upload, [upload, state], state, preprocess=False, **PRIVATE).then(**show)
@@ -115,8 +116,12 @@ class Editor:
         seen = self.pipe.read([reconstruction])[0] if self.pipe.judge else None
         return {"w": w.numpy(), "framed": _data_url(framed), "reconstruction": _data_url(reconstruction), "seen": seen}
 
-    def show(self, state: dict, *alphas: float) -> dict:
-        """What the page shows of a state with its edits at these strengths: the value of the `pictures` component."""
+    def show(self, state: dict, *alphas: float | None) -> dict:
+        """What the page shows of a state with its edits at these strengths: the value of the `pictures` component.
+
+        An empty number box counts as 0, a number beyond the slider's range as the end of it.
+        """
+        alphas = [min(max(alpha or 0.0, SLIDER["minimum"]), SLIDER["maximum"]) for alpha in alphas]
         if "w" not in state:
             return {"problem": True, "line": state.get("problem", "")}
         (result,) = self._edit(torch.from_numpy(state["w"]), dict(zip(self.pipe.edits, alphas, strict=True)))

@@ -171,6 +171,13 @@ def test_a_seed_out_of_range_is_a_problem(pipe, seed):
     assert "whole number" in app.Editor(pipe).sample(seed, {})["problem"]
 
 
+def test_an_emptied_number_box_is_no_edit_and_a_huge_number_the_end_of_the_slider(pipe):
+    editor = app.Editor(pipe)
+    state = editor.sample(0, {})
+    assert editor.show(state, None, 0.0, 0.0) == editor.show(state, 0.0, 0.0, 0.0) != editor.show(state, 1.0, 0.0, 0.0)
+    assert editor.show(state, 99, 0.0, 0.0) == editor.show(state, app.SLIDER["maximum"], 0.0, 0.0)
+
+
 def test_a_registry_that_is_not_there_ends_the_app_with_words(tmp_path):
     environment = {**os.environ, "LWGAN_REGISTRY": str(tmp_path)}
     ended = subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=4 * PATIENCE)
