@@ -19,13 +19,18 @@ STAGES = {
 
 
 def main() -> None:
-    stages = {name: stage.Options for name, stage in STAGES.items()}
-    options = tyro.extras.subcommand_cli_from_dict(stages, prog="python -m trainers", config=(tyro.conf.OmitArgPrefixes,))
+    options = parse(sys.argv[1:])
     stage = next(stage for stage in STAGES.values() if stage.Options is type(options))
     try:
         stage.main(options)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"error: {error}")
+
+
+def parse(words: list[str]):
+    """The Options of the stage that the words of a command line name. SystemExit, with help, if they make no sense."""
+    stages = {name: stage.Options for name, stage in STAGES.items()}
+    return tyro.extras.subcommand_cli_from_dict(stages, prog="python -m trainers", args=words, config=(tyro.conf.OmitArgPrefixes,))
 
 
 if __name__ == "__main__":

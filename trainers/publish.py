@@ -253,11 +253,11 @@ def command(config: dict) -> str | None:
     training = config.get("training") or {}
     known = {field.name: training[field.name] for field in fields(stage.Options) if training.get(field.name) is not None}
     words = [word for key, value in known.items() if not isinstance(value, dict) for word in flags(key, value)]
-    for key, value in known.items():
+    for _key, value in known.items():
         if isinstance(value, dict):  # a subcommand's own options come last
             words += [
                 config["method"],
-                *(word for part, held in value.items() if held is not None for word in flags(f"{key}.{part}", held)),
+                *(word for part, held in value.items() if held is not None for word in flags(part, held)),
             ]
     return shlex.join(["python", "-m", "trainers", STAGE[config["kind"]], *words]) if words else None
 
