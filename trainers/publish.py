@@ -253,7 +253,7 @@ def command(config: dict) -> str | None:
     training = config.get("training") or {}
     known = {field.name: training[field.name] for field in fields(stage.Options) if training.get(field.name) is not None}
     words = [word for key, value in known.items() if not isinstance(value, dict) for word in flags(key, value)]
-    for _key, value in known.items():
+    for value in known.values():
         if isinstance(value, dict):  # a subcommand's own options come last
             words += [
                 config["method"],

@@ -34,7 +34,7 @@ class Options:
     rank: int | None = None
     """Rank of each A_l; None: full."""
     decay: float = 0.0
-    """Weight of |A w|^2 as a share of the mean squared distance of two codes: keeps the map near a plain shift."""
+    """Weight of 1/2 |A w|^2 beside the Wasserstein loss, in the same units: keeps the map near a plain shift. Not used by the bundled edits."""
     validate_every: int = 5
     patience: int = 50
     """Stop after so many steps without a better Wasserstein distance on codes of other digits; the best map is kept."""
