@@ -6,27 +6,32 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+SPACES = ("W+", "W")
+
 
 class Encoder(nn.Module):
     """x [N, C, H, W] in [-1, 1] -> w [N, num_ws, w_dim].
 
     A residual backbone from H/2 px down to 4 px, a feature pyramid on its last three levels, and a head for each
     style: the first `coarse` styles read the 4-px level, the next `middle` the 8-px level, the rest the 16-px level.
+    space: "W+", a code for each style, or "W": the sum of the heads is one code, given to all styles (pSp's learn_in_w).
     widths: of the backbone at H/2, H/4, ... 4 px.  pyramid: width of the pyramid.  head: width within a head.
     """
 
     def __init__(
         self, *, resolution: int, img_channels: int, num_ws: int, w_dim: int, widths: tuple[int, ...] = (32, 96, 192, 256),
-        pyramid: int = 128, head: int = 48, coarse: int = 3, middle: int = 3,
+        pyramid: int = 128, head: int = 48, coarse: int = 3, middle: int = 3, space: str = "W+",
     ):  # fmt: skip
         super().__init__()
         if len(widths) != round(math.log2(resolution)) - 2 or len(widths) < 3:
             raise ValueError(
                 f"widths gives {len(widths)} levels, resolution {resolution} has {round(math.log2(resolution)) - 2} (H/2..4 px), at least 3"
             )
+        if space not in SPACES:
+            raise ValueError(f"space {space!r} is unknown: choose one of {', '.join(SPACES)}")
         self.config = {
             "resolution": resolution, "img_channels": img_channels, "num_ws": num_ws, "w_dim": w_dim, "widths": list(widths),
-            "pyramid": pyramid, "head": head, "coarse": coarse, "middle": middle,
+            "pyramid": pyramid, "head": head, "coarse": coarse, "middle": middle, "space": space,
         }  # fmt: skip
         self.shape = (img_channels, resolution, resolution)
         self.stem = nn.Conv2d(4 * img_channels, widths[0], 3, padding=1)
@@ -49,7 +54,8 @@ class Encoder(nn.Module):
         pyramid = [self.lateral[0](features[-1])]
         for lateral, feature in zip(self.lateral[1:], features[-2:-4:-1], strict=True):
             pyramid.append(F.interpolate(pyramid[-1], scale_factor=2, mode="nearest") + lateral(feature))
-        return self.w_avg + torch.stack([head(pyramid[head.level]).float() for head in self.heads], 1)
+        w = torch.stack([head(pyramid[head.level]).float() for head in self.heads], 1)
+        return self.w_avg + (w if self.config["space"] == "W+" else w.sum(1, keepdim=True).expand_as(w))
 
     @classmethod
     def from_pretrained(cls, source, revision: str | None = None, token: str | None = None) -> "Encoder":

@@ -28,7 +28,8 @@ TOYS = {
         "channels": (8, 8, 8, 8, 8), "z_dim": 8, "w_dim": 8, "mapping_layers": 2, "batch": 8, "r1_every": 2, "checkpoint_kimg": 0.016,
         "sheet_kimg": 1, "processes": 1, "device": "cpu",
     },
-    "encoder": {"batch": 4, "r1_every": 2, "processes": 1, "device": "cpu"},
+    "encoder": {"batch": 4, "gan_batch": 8, "r1_every": 2, "processes": 1, "device": "cpu"},
+    "join": {"pictures": 64, "mapping_steps": 20},
     "classifiers": {"widths": (4, 8, 8), "features": 8, "batch": 16, "device": "cpu"},
     "codes": {"train": 20, "heldout": 8, "device": "cpu"},
 }  # fmt: skip
@@ -222,6 +223,38 @@ def test_an_encoder_that_was_stopped_goes_on_as_if_never_stopped(data, generator
     trainers("encoder", run=tmp_path / "parts", **options)
     assert_same_weights(tmp_path / "parts", tmp_path / "whole")
     assert (tmp_path / "parts" / "generator" / "model.safetensors").exists()
+
+
+@pytest.fixture(scope="module")
+def tuned(data, generator, tmp_path_factory) -> Path:
+    """A run of generator and encoder together."""
+    folder = tmp_path_factory.mktemp("toy") / "tuned"
+    run_once("encoder", data=data, generator=generator, run=folder, steps=2, tune=True)
+    return folder
+
+
+def test_joined_nets_are_trained_on_in_one_space(data, generator, tuned, tmp_path, trainers):
+    trainers("join", data=data, start=tuned, run=tmp_path / "joined")
+    trainers("encoder", data=data, generator=generator, start=tmp_path / "joined", run=tmp_path / "run", steps=2, tune=True, mixed=0.5)
+    joined, trained = Encoder.from_pretrained(tmp_path / "joined"), Encoder.from_pretrained(tmp_path / "run")
+    pictures = torch.from_numpy(load_pictures(data, "test").images).float()[:, None] / 127.5 - 1
+    for w in (joined(pictures), trained(pictures)):
+        assert torch.equal(w[:, 0], w[:, -1]) and w.std(0).mean() > 0
+    assert not torch.equal(joined(pictures), trained(pictures))
+
+
+def test_joining_what_is_joined_or_was_never_trained_is_refused(data, tuned, tmp_path, trainers):
+    trainers("join", data=data, start=tuned, run=tmp_path / "joined")
+    with pytest.raises(SystemExit, match=r"^error: .*joined holds an encoder into W, expected W\+: it is joined already"):
+        trainers("join", data=data, start=tmp_path / "joined", run=tmp_path / "again")
+    with pytest.raises(SystemExit, match=r"^error: .*nowhere holds no checkpoint\.pt"):
+        trainers("join", data=data, start=tmp_path / "nowhere", run=tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+
+
+def test_fewer_sampled_than_encoded_pictures_are_refused(data, generator, tmp_path, trainers):
+    with pytest.raises(SystemExit, match="--gan-batch 2 is below --batch 4"):
+        trainers("encoder", data=data, generator=generator, run=tmp_path / "run", gan_batch=2)
 
 
 def test_a_judge_that_was_stopped_goes_on_as_if_never_stopped(data, tmp_path, trainers):

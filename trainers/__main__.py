@@ -4,12 +4,13 @@ import sys
 
 import tyro
 
-from trainers import classifiers, codes, data, edit, encoder, evaluate, generator, publish
+from trainers import classifiers, codes, data, edit, encoder, evaluate, generator, join, publish
 
 STAGES = {
     "data": data,
     "generator": generator,
     "encoder": encoder,
+    "join": join,
     "classifiers": classifiers,
     "codes": codes,
     "edit": edit,

@@ -48,7 +48,9 @@ class Options:
     """Train the generator too: GAN loss on samples, and the encoder's losses on its codes."""
     steps: int = 8_000
     batch: int = 32
-    """Real pictures a step, all processes together; as many are sampled."""
+    """Real pictures that are encoded in a step, all processes together."""
+    gan_batch: int = 32
+    """Pictures that are sampled in a step, all processes together; the discriminator sees as many real ones. Not below batch."""
     learning_rate: float = 3e-4
     """Of the encoder (at 1e-3 it fled to one far code for all pictures); all learning rates fall to zero over the last 40% of the steps."""
     generator_learning_rate: float = 2e-3
@@ -88,12 +90,15 @@ def main(options: Options) -> None:
     heldout = torch.from_numpy(load_pictures(options.data, "validation").images[:500])
     if options.batch % options.processes:
         raise ValueError(f"--batch {options.batch} cannot be shared by --processes {options.processes}")
+    if options.gan_batch % options.processes or options.gan_batch < options.batch:
+        raise ValueError(f"--gan-batch {options.gan_batch} is below --batch {options.batch} or cannot be shared by --processes {options.processes}")
     run.start(options.run, options)
     launch(train, options.processes, images, heldout, options)
 
 
 def train(rank: int, processes: int, images: Tensor, heldout: Tensor, options: Options) -> None:
-    device, share, first = run.device_of(options.device), options.batch // processes, rank == 0
+    device, first = run.device_of(options.device), rank == 0
+    share, sampled = options.batch // processes, options.gan_batch // processes
     torch.manual_seed(options.seed)
     generator, ema_generator, discriminator, adams = load_gan(options, device)
     encoder = load_encoder(options, generator, device)
@@ -107,14 +112,10 @@ def train(rank: int, processes: int, images: Tensor, heldout: Tensor, options: O
         "ema_generator": ema_generator,
         "discriminator": discriminator,
     } | adams
-    variance = code_variance(generator)  # of the generator as it came, also when a run goes on
-    step = 0
-    if state := run.load_checkpoint(options.run):
-        step = state["step"]
-    elif options.start is not None and (state := run.load_checkpoint(options.start)) is None:
-        raise FileNotFoundError(f"{options.start} holds no checkpoint.pt to start from")
-    for name in parts.keys() & (state or {}).keys():
-        parts[name].load_state_dict(state[name])
+    if options.start is not None:
+        load(parts, options.start)
+    variance = code_variance(generator)  # of the nets that the run starts from, also when it goes on
+    step = load(parts, options.run) if (options.run / "checkpoint.pt").exists() else 0
 
     began = time.monotonic()
     for step in tqdm(range(step + 1, options.steps + 1), "encoder", total=options.steps, initial=step, disable=not first, mininterval=5):
@@ -123,15 +124,16 @@ def train(rank: int, processes: int, images: Tensor, heldout: Tensor, options: O
             rate = options.learning_rate if name == "encoder_adam" else options.generator_learning_rate
             adam.param_groups[0]["lr"] = rate * min(step / 200, 1.0, (options.steps - step + 1) / (0.4 * options.steps))
         gan = options.tune and step % options.gan_every == 0
-        real = to_pictures(images[torch.randint(len(images), (share,))], device)
+        real = to_pictures(images[torch.randint(len(images), (sampled,))], device)
+        seen = real[:share]  # what the encoder sees; the rest is for the discriminator
         w = fake = None
         if gan or options.code:
             with torch.set_grad_enabled(gan):
-                w = generator.mapping(torch.randn(share, generator.z_dim).to(device))
+                w = generator.mapping(torch.randn(sampled, generator.z_dim).to(device))
                 with run.half_precision(device):
                     fake = generator.synthesis(w)
         with run.half_precision(device):
-            codes = encoder(torch.cat([real, fake.detach()]) if options.code else real)
+            codes = encoder(torch.cat([seen, fake[:share].detach()]) if options.code else seen)
             real_codes = codes[:share]
             noise = options.code_noise * variance**0.5 * torch.randn_like(real_codes)
             reconstruction = generator.synthesis(real_codes + noise)
@@ -158,21 +160,21 @@ def train(rank: int, processes: int, images: Tensor, heldout: Tensor, options: O
         with run.half_precision(device):
             logit, features = discriminator(torch.cat(fakes), with_features=True)
             with torch.no_grad():
-                wanted = discriminator(real, with_features=True)[1]
+                wanted = discriminator(seen, with_features=True)[1]
         losses = {
-            "pixel": pixel_loss(reconstruction, real),
+            "pixel": pixel_loss(reconstruction, seen),
             "norm": options.norm * (real_codes - generator.mapping.w_avg).square().mean() / variance,
             "delta": options.delta * real_codes.var(1).mean() / variance,
             "perceptual": options.perceptual * feature_distance(features, wanted, share),
         }
         if options.code:
-            losses["code"] = options.code * (codes[share:] - w.detach()).square().mean() / variance
+            losses["code"] = options.code * (codes[share:] - w[:share].detach()).square().mean() / variance
         if options.tune:
             losses["adversarial"] = options.adversarial * F.softplus(-logit[:share]).mean()
         if gan:
-            losses["gan"] = F.softplus(-logit[share : 2 * share]).mean()
+            losses["gan"] = F.softplus(-logit[share : share + sampled]).mean()
         if gan and options.mixed:
-            losses["mixed"] = options.mixed * F.softplus(-logit[2 * share :]).mean()
+            losses["mixed"] = options.mixed * F.softplus(-logit[share + sampled :]).mean()
         for adam in adams.values():
             adam.zero_grad()
         sum(losses.values()).backward()
@@ -194,6 +196,16 @@ def train(rank: int, processes: int, images: Tensor, heldout: Tensor, options: O
             save(options, ema_encoder, ema_generator, step, heldout, error)
         if last:
             break
+
+
+def load(parts: dict, folder: Path) -> int:
+    """Gives nets and optimisers the state that a run's checkpoint holds of them; its step."""
+    state = run.load_checkpoint(folder)
+    if state is None:
+        raise FileNotFoundError(f"{folder} holds no checkpoint.pt to start from")
+    for name in parts.keys() & state.keys():
+        parts[name].load_state_dict(state[name])
+    return state["step"]
 
 
 def load_gan(options: Options, device: torch.device):
@@ -219,7 +231,10 @@ def load_gan(options: Options, device: torch.device):
 
 
 def load_encoder(options: Options, generator: Generator, device: torch.device) -> Encoder:
-    """A fresh encoder around the generator's mean code."""
+    """A fresh encoder around the generator's mean code, shaped as that of the run to start from."""
+    if options.start is not None:
+        config, _ = registry.load_model(options.start, "encoder")
+        return Encoder(**config["architecture"]).to(device, memory_format=torch.channels_last)
     architecture = {"resolution": generator.resolution, "img_channels": generator.config["img_channels"], "num_ws": generator.num_ws, "w_dim": generator.w_dim,
                     "widths": (32, 96, 192, 256) if generator.resolution == 64 else (24, 32, 96, 192, 256)}  # fmt: skip
     encoder = Encoder(**architecture)
@@ -257,11 +272,12 @@ def reconstruction_error(encoder: Encoder, generator: Generator, x: Tensor) -> f
 def save(options: Options, encoder: Encoder, generator: Generator, step: int, heldout: Tensor, error: float) -> None:
     """The run's models so far, with sheets to look at. The encoder names its generator by the hash of its weights."""
     training = run.as_json(options) | {"seen_steps": step}
-    if options.tune:
+    tuned = getattr(options, "tune", True)
+    if tuned:
         config = {"kind": "generator", "domain": "multimnist", "architecture": generator.config, "training": training}
         registry.save_folder(options.run / "generator", config, generator.state_dict(), dtype="float16")
         save_sheet(options.run / "samples.png", sample(generator, 100, seed=0), columns=10)
-    base = run.weights_hash(options.run / "generator" if options.tune else options.generator)
+    base = run.weights_hash(options.run / "generator" if tuned else options.generator)
     config = {"kind": "encoder", "domain": "multimnist", "architecture": encoder.config, "base_revision": {"generator": base},
               "training": training | {"validation_pixel_error": error}}  # fmt: skip
     registry.save_folder(options.run, config, encoder.state_dict(), dtype="float16")
