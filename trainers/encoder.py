@@ -91,7 +91,9 @@ def main(options: Options) -> None:
     if options.batch % options.processes:
         raise ValueError(f"--batch {options.batch} cannot be shared by --processes {options.processes}")
     if options.gan_batch % options.processes or options.gan_batch < options.batch:
-        raise ValueError(f"--gan-batch {options.gan_batch} is below --batch {options.batch} or cannot be shared by --processes {options.processes}")
+        raise ValueError(
+            f"--gan-batch {options.gan_batch} is below --batch {options.batch} or cannot be shared by --processes {options.processes}"
+        )
     run.start(options.run, options)
     launch(train, options.processes, images, heldout, options)
 
@@ -100,6 +102,7 @@ def train(rank: int, processes: int, images: Tensor, heldout: Tensor, options: O
     device, first = run.device_of(options.device), rank == 0
     share, sampled = options.batch // processes, options.gan_batch // processes
     torch.manual_seed(options.seed)
+    heldout = to_pictures(heldout, device)
     generator, ema_generator, discriminator, adams = load_gan(options, device)
     encoder = load_encoder(options, generator, device)
     ema_encoder = copy.deepcopy(encoder).requires_grad_(False)
@@ -190,10 +193,10 @@ def train(rank: int, processes: int, images: Tensor, heldout: Tensor, options: O
         stop = options.max_minutes is not None and time.monotonic() - began > 60 * options.max_minutes
         last = agree(step == options.steps or stop) if step % 20 == 0 or step == options.steps else False
         if first and (last or step % options.checkpoint_steps == 0):
-            error = reconstruction_error(ema_encoder, ema_generator, to_pictures(heldout, device))
+            error = reconstruction_error(ema_encoder, ema_generator, heldout)
             run.log(options.run, step=step, heldout_error=error, **{k: v.item() for k, v in losses.items()})
             run.save_checkpoint(options.run, step=step, **{name: part.state_dict() for name, part in parts.items()})
-            save(options, ema_encoder, ema_generator, step, heldout, error)
+            save(options, ema_encoder, ema_generator, step, heldout, error, options.tune)
         if last:
             break
 
@@ -269,10 +272,10 @@ def reconstruction_error(encoder: Encoder, generator: Generator, x: Tensor) -> f
     return error / (x + 1).square().sum().item()
 
 
-def save(options: Options, encoder: Encoder, generator: Generator, step: int, heldout: Tensor, error: float) -> None:
-    """The run's models so far, with sheets to look at. The encoder names its generator by the hash of its weights."""
+def save(options: Options, encoder: Encoder, generator: Generator, step: int, heldout: Tensor, error: float, tuned: bool) -> None:
+    """The run's models so far, with sheets to look at. The encoder names its generator by the hash of its weights.
+    heldout: pictures [N, C, H, W].  tuned: whether the generator is the run's own too."""
     training = run.as_json(options) | {"seen_steps": step}
-    tuned = getattr(options, "tune", True)
     if tuned:
         config = {"kind": "generator", "domain": "multimnist", "architecture": generator.config, "training": training}
         registry.save_folder(options.run / "generator", config, generator.state_dict(), dtype="float16")
@@ -281,7 +284,7 @@ def save(options: Options, encoder: Encoder, generator: Generator, step: int, he
     config = {"kind": "encoder", "domain": "multimnist", "architecture": encoder.config, "base_revision": {"generator": base},
               "training": training | {"validation_pixel_error": error}}  # fmt: skip
     registry.save_folder(options.run, config, encoder.state_dict(), dtype="float16")
-    real = to_pictures(heldout[:50], generator.mapping.w_avg.device)
+    real = heldout[:50]
     with torch.no_grad():
         pairs = zip(real.split(10), generator.synthesis(encoder(real)).split(10), strict=True)
     save_sheet(options.run / "reconstructions.png", torch.cat(list(itertools.chain.from_iterable(pairs))).cpu(), columns=10)

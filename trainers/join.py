@@ -48,26 +48,28 @@ def main(options: Options) -> None:
     if state is None:
         raise FileNotFoundError(f"{options.start} holds no checkpoint.pt: train it with `python -m trainers encoder --tune`")
     generator, encoder = Generator.from_pretrained(options.start / "generator"), Encoder.from_pretrained(options.start)
-    generator.requires_grad_(True).load_state_dict(state["ema_generator"])
-    encoder.requires_grad_(True).load_state_dict(state["ema_encoder"])
     if encoder.config["space"] != "W+":
         raise ValueError(f"{options.start} holds an encoder into {encoder.config['space']}, expected W+: it is joined already")
+    generator.load_state_dict(state["ema_generator"])  # the folder holds them in half precision
+    encoder.load_state_dict(state["ema_encoder"])
+    images = torch.from_numpy(load_pictures(options.data, "train").images[: options.pictures])
+    heldout = to_pictures(torch.from_numpy(load_pictures(options.data, "validation").images[:500]), torch.device("cpu"))
     run.start(options.run, options)
+
     torch.manual_seed(options.seed)
-    images = torch.from_numpy(load_pictures(options.data, "train").images)
-    heldout = torch.from_numpy(load_pictures(options.data, "validation").images[:500])
-    codes = encode(encoder, images[: options.pictures])
+    codes = encode(encoder, images, "codes")
     mean, basis, scale = subspace(codes)
-    joined = into_w(encoder, mean, basis, scale)
+    encoder = into_w(encoder, mean, basis, scale)
     fold(generator, mean, basis, scale)
-    coordinates = scale * (codes - mean).flatten(1) @ basis
-    covariance = torch.cov(coordinates.T)
+    covariance = torch.cov((scale * (codes - mean).flatten(1) @ basis).T)
     fit_mapping(generator.mapping, torch.linalg.cholesky(covariance + 1e-4 * torch.eye(len(covariance))), options.mapping_steps)
-    new = {"ema_encoder": joined, "encoder": joined, "ema_generator": generator, "generator": generator}
-    fresh = {"g_adam": torch.optim.Adam(generator.parameters(), betas=(0.0, 0.99)), "encoder_adam": torch.optim.Adam(joined.parameters(), betas=(0.9, 0.99))}  # fmt: skip
+
+    weights = {"encoder": encoder.state_dict(), "generator": generator.state_dict()}
+    weights |= {f"ema_{name}": held for name, held in weights.items()}
     kept = {name: state[name] for name in ("discriminator", "d_adam")}
-    run.save_checkpoint(options.run, step=0, **{name: part.state_dict() for name, part in (new | fresh).items()}, **kept)
-    save(options, joined, generator, 0, heldout, reconstruction_error(joined, generator, to_pictures(heldout, torch.device("cpu"))))
+    kept["g_adam"] = torch.optim.Adam(generator.parameters(), betas=(0.0, 0.99)).state_dict()  # its memory was of the old coordinates
+    run.save_checkpoint(options.run, step=0, **weights, **kept)
+    save(options, encoder, generator, 0, heldout, reconstruction_error(encoder, generator, heldout), tuned=True)
 
 
 def subspace(codes: Tensor) -> tuple[Tensor, Tensor, float]:
@@ -119,9 +121,10 @@ def styles(generator: Generator) -> list[tuple[int, Linear]]:
 def fit_mapping(mapping: Mapping, factor: Tensor, steps: int) -> None:
     """Fits the mapping network to w = factor z, z on the sphere of the standard normal: w is then all but normal."""
     for i in range(mapping.layers):
-        getattr(mapping, f"fc{i}").weight.data.normal_().mul_(100)
-        getattr(mapping, f"fc{i}").bias.data.zero_()
-    mapping.w_avg.zero_()
+        layer = getattr(mapping, f"fc{i}")
+        torch.nn.init.normal_(layer.weight, std=100)  # 1 / lr_multiplier, as at the start of stage 1
+        torch.nn.init.zeros_(layer.bias)
+    mapping.requires_grad_(True).w_avg.zero_()
     adam = torch.optim.Adam(mapping.parameters(), 0.1)
     for step in tqdm(range(steps), "mapping"):
         adam.param_groups[0]["lr"] = 0.1 * min(1, step / 100) * (1 - step / steps)
