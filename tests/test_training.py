@@ -29,7 +29,7 @@ TOYS = {
         "sheet_kimg": 1, "processes": 1, "device": "cpu",
     },
     "encoder": {"batch": 4, "gan_batch": 8, "r1_every": 2, "processes": 1, "device": "cpu"},
-    "join": {"pictures": 64, "mapping_steps": 20},
+    "join": {"pictures": 64},
     "classifiers": {"widths": (4, 8, 8), "features": 8, "batch": 16, "device": "cpu"},
     "codes": {"train": 20, "heldout": 8, "device": "cpu"},
 }  # fmt: skip

@@ -6,8 +6,8 @@ the generator then knows two regions, and what it learns from real pictures in t
 
 The codes of real pictures lie close to a w_dim-dimensional subspace of W+. Its coordinates become the new W: the change is
 folded into the affine layers of the generator and the last layers of the encoder, so both still draw the same pictures, and
-the mapping network is fitted anew, to the normal distribution with the codes' mean and covariance. GAN training on samples
-then starts where the codes of real pictures are.
+the mapping network is set anew, to the normal distribution with the codes' mean and variances. GAN training on samples then
+starts where the codes of real pictures are.
 """
 
 from dataclasses import dataclass
@@ -15,15 +15,16 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from lwgan.encoder import Encoder
-from lwgan.generator import Generator, Linear, Mapping
+from lwgan.generator import SQRT2, Generator, Linear, Mapping
 from trainers import run
 from trainers.codes import encode
 from trainers.data import load_pictures
 from trainers.encoder import reconstruction_error, save
 from trainers.generator import to_pictures
+
+OFFSET = 5  # standard deviations from a coordinate's mean to 0, where the mapping's last activation has its kink
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,6 @@ class Options:
     """Folder of this run; `encoder --start` goes on from it."""
     pictures: int = 40_000
     """Real pictures whose codes give mean and covariance."""
-    mapping_steps: int = 6_000
-    """Steps of fitting the mapping network."""
-    seed: int = 0
 
 
 def main(options: Options) -> None:
@@ -55,14 +53,16 @@ def main(options: Options) -> None:
     images = torch.from_numpy(load_pictures(options.data, "train").images[: options.pictures])
     heldout = to_pictures(torch.from_numpy(load_pictures(options.data, "validation").images[:500]), torch.device("cpu"))
     run.start(options.run, options)
+    if (options.run / "checkpoint.pt").exists():
+        print(f"{options.run} is there already")
+        return
 
-    torch.manual_seed(options.seed)
     codes = encode(encoder, images, "codes")
-    mean, basis, scale = subspace(codes)
-    encoder = into_w(encoder, mean, basis, scale)
-    fold(generator, mean, basis, scale)
-    covariance = torch.cov((scale * (codes - mean).flatten(1) @ basis).T)
-    fit_mapping(generator.mapping, torch.linalg.cholesky(covariance + 1e-4 * torch.eye(len(covariance))), options.mapping_steps)
+    mean, basis, deviation = subspace(codes)
+    offset = OFFSET * deviation
+    encoder = into_w(encoder, mean, basis, offset)
+    fold(generator, mean, basis, offset)
+    set_mapping(generator.mapping, deviation, offset)
 
     weights = {"encoder": encoder.state_dict(), "generator": generator.state_dict()}
     weights |= {f"ema_{name}": held for name, held in weights.items()}
@@ -72,36 +72,40 @@ def main(options: Options) -> None:
     save(options, encoder, generator, 0, heldout, reconstruction_error(encoder, generator, heldout), tuned=True)
 
 
-def subspace(codes: Tensor) -> tuple[Tensor, Tensor, float]:
-    """Codes [N, num_ws, w_dim] -> their mean [num_ws, w_dim], an orthonormal basis [num_ws * w_dim, w_dim] of their w_dim first
-    principal directions, turned at random so that all coordinates carry as much, and the scale that gives these variance 1."""
+def subspace(codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Codes [N, num_ws, w_dim] -> their mean [num_ws, w_dim]; their w_dim first principal directions, [num_ws * w_dim, w_dim], scaled
+    so that the coordinates w of codes = mean + basis w have mean variance 1; and the standard deviation of each coordinate [w_dim]."""
     w_dim = codes.shape[2]
     mean = codes.mean(0)
     variances, directions = torch.linalg.eigh(torch.cov((codes - mean).flatten(1).T))
-    lost = 1 - (variances[-w_dim:].sum() / variances.sum()).item()
-    print(f"the first {w_dim} of {len(variances)} directions leave out {lost:.2%} of the codes' variance")
-    turn = torch.linalg.qr(torch.randn(w_dim, w_dim)).Q
-    return mean, directions[:, -w_dim:] @ turn, variances[-w_dim:].mean().rsqrt().item()
+    variances, directions = variances.clamp(min=0).flip(0), directions.flip(1)[:, :w_dim]
+    for n in (w_dim, w_dim // 2):
+        print(
+            f"the first {n} of {len(variances)} directions leave out {1 - variances[:n].sum() / variances.sum():.2%} of the codes' variance"
+        )
+    unit = variances[:w_dim].mean().sqrt()
+    return mean, directions * unit, variances[:w_dim].sqrt() / unit
 
 
 @torch.no_grad()
-def into_w(encoder: Encoder, mean: Tensor, basis: Tensor, scale: float) -> Encoder:
-    """The encoder whose one code w = scale * basis^T (codes - mean) goes to all styles; its heads are summed."""
+def into_w(encoder: Encoder, mean: Tensor, basis: Tensor, offset: Tensor) -> Encoder:
+    """The encoder whose one code w, with codes = mean + basis (w - offset), goes to all styles; its heads are summed."""
     joined = Encoder(**{**encoder.config, "space": "W"})
     joined.load_state_dict(encoder.state_dict())
-    joined.w_avg.zero_()
-    for head, centre, block in zip(joined.heads, mean, scale * basis.view(*mean.shape, -1), strict=True):
-        head.linear.bias.copy_(block.T @ (head.linear.bias + encoder.w_avg - centre))
-        head.linear.weight.copy_(block.T @ head.linear.weight)
+    joined.w_avg.copy_(offset)
+    inverse = torch.linalg.pinv(basis).view(-1, *mean.shape)
+    for i, head in enumerate(joined.heads):
+        head.linear.bias.copy_(inverse[:, i] @ (head.linear.bias + encoder.w_avg - mean[i]))
+        head.linear.weight.copy_(inverse[:, i] @ head.linear.weight)
     return joined.eval()
 
 
 @torch.no_grad()
-def fold(generator: Generator, mean: Tensor, basis: Tensor, scale: float) -> None:
-    """Gives every affine layer the new coordinates: A w_l + b with w_l = mean_l + basis_l w / scale is (A basis_l / scale) w + (A mean_l + b)."""
-    blocks = basis.view(*mean.shape, -1) / scale
+def fold(generator: Generator, mean: Tensor, basis: Tensor, offset: Tensor) -> None:
+    """Gives every affine layer the new coordinates: A c_l + b, with c_l = mean_l + basis_l (w - offset), as a layer on w."""
+    blocks = basis.view(*mean.shape, -1)
     for index, affine in styles(generator):
-        affine.bias.add_(affine.weight_gain * affine.weight @ mean[index])
+        affine.bias.add_(affine.weight_gain * affine.weight @ (mean[index] - blocks[index] @ offset))
         affine.weight.copy_(affine.weight @ blocks[index])
 
 
@@ -118,20 +122,22 @@ def styles(generator: Generator) -> list[tuple[int, Linear]]:
     return found
 
 
-def fit_mapping(mapping: Mapping, factor: Tensor, steps: int) -> None:
-    """Fits the mapping network to w = factor z, z on the sphere of the standard normal: w is then all but normal."""
+@torch.no_grad()
+def set_mapping(mapping: Mapping, deviation: Tensor, offset: Tensor) -> None:
+    """Makes the mapping network w = offset + deviation * x, x the first w_dim / 2 coordinates of the normalised z (0 for the others).
+
+    A leaky ReLU kept as the pair (a(x), a(-x)) loses nothing: x = (a(x) - a(-x)) / (1.2 sqrt(2)). So all layers start at
+    their kink, where they learn; the last one, which has an activation too, is kept on its linear side by the offset.
+    """
+    half = min(len(offset) // 2, mapping.z_dim)
+    select = torch.eye(half, mapping.z_dim)
+    pair = torch.eye(half, len(offset) + half)
+    decode = (pair[:, : len(offset)] - pair[:, : len(offset)].roll(half, 1)) / (1.2 * SQRT2)
     for i in range(mapping.layers):
+        last = i == mapping.layers - 1
+        x = select if i == 0 else decode
+        weight = torch.diag(deviation)[:, :half] @ x / SQRT2 if last else torch.cat([x, -x])
         layer = getattr(mapping, f"fc{i}")
-        torch.nn.init.normal_(layer.weight, std=100)  # 1 / lr_multiplier, as at the start of stage 1
-        torch.nn.init.zeros_(layer.bias)
-    mapping.requires_grad_(True).w_avg.zero_()
-    adam = torch.optim.Adam(mapping.parameters(), 0.1)
-    for step in tqdm(range(steps), "mapping"):
-        adam.param_groups[0]["lr"] = 0.1 * min(1, step / 100) * (1 - step / steps)
-        z = torch.randn(256, mapping.z_dim)
-        wanted = z * z.square().mean(1, keepdim=True).rsqrt() @ factor.T
-        loss = (mapping(z)[:, 0] - wanted).square().mean()
-        adam.zero_grad()
-        loss.backward()
-        adam.step()
-    print(f"the mapping misses {loss.item():.1%} of the codes' variance")
+        layer.weight.zero_()[: len(weight)].copy_(weight / layer.weight_gain)
+        layer.bias.copy_((offset / SQRT2 if last else torch.zeros_like(offset)) / layer.bias_gain)
+    mapping.w_avg.copy_(offset)

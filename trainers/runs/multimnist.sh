@@ -12,16 +12,19 @@ stage data --data "$runs/data" $mnist
 stage classifiers --data "$runs/data" --run "$runs/selector" --seed 2 --steps 800 --widths 24 48 96 --features 96
 stage classifiers --data "$runs/data" --run "$runs/judge" --seed 1 --steps 1500
 stage generator --data "$runs/data" --run "$runs/generator" --kimg 144
-stage encoder --data "$runs/data" --generator "$runs/generator" --tune --run "$runs/warm" --steps 1000
-stage encoder --data "$runs/data" --generator "$runs/generator" --start "$runs/warm" --tune --run "$runs/tuned" \
-    --steps 4800 --gan-every 2 --code 0 --code-noise 0.1 --learning-rate 5e-4
-stage codes --data "$runs/data" --encoder "$runs/tuned" --run "$runs/codes"
+nets="--data $runs/data --generator $runs/generator"
+stage encoder $nets --tune --run "$runs/warm" --steps 1000
+stage encoder $nets --start "$runs/warm" --tune --run "$runs/tuned" --steps 4800 --gan-every 2 --code 0 --code-noise 0.1 --learning-rate 5e-4
+stage encoder $nets --start "$runs/tuned" --tune --run "$runs/mixed" --steps 1200 --code 0 --code-noise 0.1 --learning-rate 5e-4 --mixed 0.5
+stage join --data "$runs/data" --start "$runs/mixed" --run "$runs/joined"
+stage encoder $nets --start "$runs/joined" --tune --run "$runs/final" --steps 3000 --batch 16 --gan-batch 64 --ema-kimg 5 --code 0.1 --norm 0 --code-noise 0.1
+stage codes --data "$runs/data" --encoder "$runs/final" --run "$runs/codes"
 
-keep "$runs/tuned/generator" "$runs/registry/lwgan-multimnist-generator"
-keep "$runs/tuned" "$runs/registry/lwgan-multimnist-encoder"
+keep "$runs/final/generator" "$runs/registry/lwgan-multimnist-generator"
+keep "$runs/final" "$runs/registry/lwgan-multimnist-encoder"
 keep "$runs/judge" "$runs/registry/lwgan-multimnist-judge"
 keep "$runs/data/samples" "$runs/registry/lwgan-multimnist-samples"
-choose="--generator $runs/tuned/generator --selector $runs/selector"
+choose="--generator $runs/final/generator --selector $runs/selector"
 for edit in 1to2 2to3 3to4; do
     stage edit --codes "$runs/codes" --attribute $edit --run "$runs/lw-$edit" $choose
     stage edit --codes "$runs/codes" --attribute $edit --run "$runs/centroids-$edit" $choose centroids
