@@ -100,7 +100,7 @@ class Array:
 
 
 def _storage(data: bytes):
-    return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    return _read_torch(io.BytesIO(data))
 
 
 def _tensor(storage, offset: int, size: tuple, stride: tuple, *_) -> Tensor:
