@@ -81,12 +81,19 @@ def dump(path: Path, content, protocol: int = 4) -> Path:
 # NVIDIA's PyTorch: a tree of modules with our names
 
 
-def nvidia(weights: dict[str, Tensor], w_avg: Tensor, *, flat: bool = False, attributes: dict | None = None, **synthesis) -> Persistent:
-    """G_ema. flat: options as in stylegan3's repo.  attributes: of each convolution and picture layer, beside its weights."""
-    ours = {"mapping.w_avg": w_avg} | dict(renamed(name, value) for name, value in weights.items() if not name.endswith(".kernel"))
+def nvidia(weights: dict[str, Tensor], w_avg: Tensor, **options) -> Persistent:
+    """G_ema from weights in rosinality's layout. options: as `nvidia_named` takes them."""
+    ours = dict(renamed(name, value) for name, value in weights.items() if not name.endswith(".kernel"))
+    return nvidia_named({"mapping.w_avg": w_avg} | ours, **options)
+
+
+def nvidia_named(ours: dict[str, Tensor], *, flat: bool = False, attributes: dict | None = None, **synthesis) -> Persistent:
+    """G_ema from weights under our names. flat: options as in stylegan3's repo.  attributes: of each convolution and picture layer."""
+    ours = dict(ours)
     for name in [name for name in ours if re.search(r"conv[01]\.weight$", name)]:
         ours[name.replace("weight", "resample_filter")] = torch.outer(TAPS, TAPS)
-    options = {"z_dim": len(w_avg), "c_dim": 0, "w_dim": len(w_avg), "img_channels": 3}
+    channels, z_dim = len(ours["synthesis.b4.torgb.bias"]), ours["mapping.fc0.weight"].shape[1]
+    options = {"z_dim": z_dim, "c_dim": 0, "w_dim": len(ours["mapping.w_avg"]), "img_channels": channels}
     options["img_resolution"] = max(int(found[1]) for found in (re.match(r"synthesis\.b(\d+)", name) for name in ours) if found)
     depth = sum(bool(re.match(r"mapping\.fc\d+\.weight", name)) for name in ours)
     options["mapping_kwargs"] = EasyDict(num_layers=depth)

@@ -9,13 +9,13 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from foreign import EasyDict, Network, Persistent, dump, nvidia, nvidia_file, psp_file, tensorflow, tensorflow_file
+from foreign import EasyDict, Network, Persistent, dump, nvidia, nvidia_file, nvidia_named, psp_file, tensorflow, tensorflow_file
 from parity import FOLDER, arrays_of, drawn, error, psp_weights, rosinality_weights
 
 from lwgan.encoder import Encoder
 from lwgan.generator import Generator
 from lwgan.registry import load_model, models
-from trainers.__main__ import parse
+from trainers.__main__ import main, parse
 from trainers.convert import Options, convert
 
 
@@ -84,6 +84,20 @@ def test_stylegan3s_repo_clamps_by_default(tmp_path, weights, held):
     assert converted(source, tmp_path / "g").config["conv_clamp"] == 256
 
 
+@pytest.mark.parametrize("use_noise", [True, False])
+def test_sizes_are_read_from_the_weights(tmp_path, use_noise):
+    generator = Generator(
+        resolution=32, img_channels=1, channels=(8, 6, 5, 4), z_dim=7, w_dim=9, mapping_layers=3, use_noise=use_noise, conv_clamp=2.5
+    )
+    generator.mapping.w_avg.normal_()
+    source = nvidia_file(tmp_path / "n.pkl", nvidia_named(generator.state_dict(), conv_clamp=2.5))
+    again = converted(source, tmp_path / "g")
+    assert again.config == generator.config
+    z = torch.randn(2, 7)
+    with torch.no_grad():
+        assert torch.equal(again(z, truncation_psi=0.5), generator(z, truncation_psi=0.5))
+
+
 def test_tensorflows_file(tmp_path, weights, held):
     gs = tensorflow(weights, held["latent_avg"], resolution=16, num_channels=3, label_size=0, randomize_noise=False)
     computes_the_reference(converted(tensorflow_file(tmp_path / "t.pkl", gs), tmp_path / "g"), held)
@@ -117,6 +131,17 @@ def test_half_precision_is_an_option(tmp_path, held):
     generator = converted(FOLDER / "g16s-rosinality.pt", tmp_path / "g", dtype="float16")
     assert load_model(tmp_path / "g")[0]["dtype"] == "float16"
     assert 1e-5 < error(generator(held["z"]), held["img_z"]) < 5e-3
+
+
+def test_the_command_line_says_what_it_wrote_and_why_it_refuses(tmp_path, monkeypatch, capsys):
+    words = ["trainers", "convert", "--target", str(tmp_path / "g"), "--source"]
+    monkeypatch.setattr("sys.argv", [*words, str(FOLDER / "g16s-rosinality.pt")])
+    main()
+    assert str(tmp_path / "g") in capsys.readouterr().out
+    (tmp_path / "bomb.pkl").write_bytes(pickle.dumps(Bomb("true")))
+    monkeypatch.setattr("sys.argv", [*words, str(tmp_path / "bomb.pkl")])
+    with pytest.raises(SystemExit, match="error: .*bomb.pkl is refused, and nothing of it was run"):
+        main()
 
 
 def test_the_command_line_knows_the_stage():
@@ -352,9 +377,22 @@ def test_psp_files_that_do_not_fit_are_refused_whole(tmp_path):
     assert json.loads((folders[1] / "config.json").read_text())["architecture"]["space"] == "W+ deltas"
 
 
+def test_weights_too_large_for_half_precision_are_refused(tmp_path, weights):
+    source = rosinality_file(tmp_path / "r.pt", weights | {"conv1.activate.bias": torch.full((32,), 1e5)}, torch.zeros(32))
+    refused(source, tmp_path / "out", "b4.conv1.bias of its generator holds NaN or infinity, or what is that in float16", dtype="float16")
+    assert converted(source, tmp_path / "out").synthesis.b4.conv1.bias[0] == 1e5
+
+
+def test_absurd_numbers_of_layers_are_refused_at_once(tmp_path, weights):
+    source = rosinality_file(tmp_path / "r.pt", weights | {"to_rgbs.99999999999.bias": torch.zeros(1)}, torch.zeros(32))
+    refused(source, tmp_path / "out", "names 100000000000 layers of one kind")
+
+
 def test_a_target_that_was_there_keeps_what_it_held(tmp_path, weights):
     target = tmp_path / "g"
     converted(FOLDER / "g16s-rosinality.pt", target)
+    with pytest.raises(ValueError, match="config.json is a file, expected a folder"):
+        convert(Options(source=FOLDER / "g16s-rosinality.pt", target=target / "config.json"))
     before = {path.name: path.read_bytes() for path in target.iterdir()}
     rosinality_file(tmp_path / "r.pt", weights | {"conv1.activate.bias": torch.full((32,), torch.nan)}, torch.zeros(32))
     with pytest.raises(ValueError, match="NaN or infinity"):

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 from lwgan import registry
 from trainers import layouts, run, unpickle
 
@@ -42,11 +44,14 @@ def convert(options: Options) -> list[Path]:
     """Writes the models of a checkpoint; the folders. ValueError or FileNotFoundError if it cannot be taken as a whole: then none is left."""
     if not registry.NAME.fullmatch(options.domain):
         raise ValueError(f"--domain {options.domain!r} may have 1 to 64 of a-z, 0-9, _ and -")
+    if options.target.exists() and not options.target.is_dir():
+        raise ValueError(f"--target {options.target} is a file, expected a folder")
     content = unpickle.read(options.source)
     try:
         models = layouts.models(content, str(options.source), options.encoder_type)
     except (TypeError, AttributeError, KeyError, RecursionError) as error:  # of a file that is built unlike any checkpoint
         raise ValueError(f"{options.source} is no known checkpoint ({type(error).__name__}: {error})") from error
+    _check_numbers(models, options)
     origin = {"file": options.source.name, "sha256": _sha256(options.source)}
     folders = [options.target if len(models) == 1 else options.target / f"lwgan-{options.domain}-{model.kind}" for model in models]
     new = [folder for folder in (options.target, *folders) if not folder.exists()]
@@ -61,6 +66,14 @@ def convert(options: Options) -> list[Path]:
             shutil.rmtree(folder, ignore_errors=True)
         raise
     return folders
+
+
+def _check_numbers(models: list[layouts.Model], options: Options) -> None:
+    """ValueError if a weight cannot be stored, before any model is."""
+    for model in models:
+        for name, value in model.weights.items():
+            if value.is_floating_point() and not torch.isfinite(value.to(registry.STORED[options.dtype])).all():
+                raise ValueError(f"{options.source}: {name} of its {model.kind} holds NaN or infinity, or what is that in {options.dtype}")
 
 
 def _sha256(path: Path) -> str:
