@@ -28,7 +28,7 @@ def read(path: Path) -> object:
     """The content of a checkpoint: dicts, lists, numbers, texts, tensors, and the records below.
 
     FileNotFoundError if there is no such file; ValueError, naming it, if it is damaged, no checkpoint, or asks for a global
-    that is not on the list: in that case nothing of it was called.
+    that is not on the list. Nothing of the file is run in any case.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file")
