@@ -1,4 +1,8 @@
-"""pSp (Richardson et al., 2021): a picture becomes a W+ code in one pass; one head a style, codes around the mean code."""
+"""pSp (Richardson et al., 2021): a picture becomes a W+ code in one pass; one head a style, codes around the mean code.
+
+One skeleton, two sizes of it: the small encoder of the digits and pSp's own, whose checkpoints, as those of e4e
+(Tov et al., 2021), are converted by `python -m trainers convert`.
+"""
 
 import math
 
@@ -6,56 +10,100 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SPACES = ("W+", "W")
+from lwgan import ir_se
+
+BACKBONES = {  # the usual sizes of each
+    "small": {"widths": (32, 96, 192, 256), "pyramid": 128, "head": 48, "middle": 3},
+    "ir_se50": {"widths": (64, 128, 256, 512), "pyramid": 512, "head": 512, "middle": 4},
+}
+# What the heads' outputs h_l become, before the mean code is added: [N, num_ws, w_dim] each.
+SPACES = {
+    "W+": lambda h: h,
+    "W": lambda h: h.sum(1, keepdim=True).expand_as(h),
+    "W+ deltas": lambda h: torch.cat([h[:, :1], h[:, :1] + h[:, 1:]], 1),
+}
 
 
 class Encoder(nn.Module):
     """x [N, C, H, W] in [-1, 1] -> w [N, num_ws, w_dim].
 
-    A residual backbone from H/2 px down to 4 px, a feature pyramid on its last three levels, and a head for each
-    style: the first `coarse` styles read the 4-px level, the next `middle` the 8-px level, the rest the 16-px level.
-    space: "W+", a code for each style, or "W": the sum of the heads is one code, given to all styles (pSp's learn_in_w).
-    widths: of the backbone at H/2, H/4, ... 4 px.  pyramid: width of the pyramid.  head: width within a head.
+    A residual backbone, a feature pyramid on three of its levels, and a head for each style: the first `coarse` styles
+    read the coarsest level, the next `middle` the one between, the rest the finest.
+    backbone: "small", from H/2 px down to 4 px; or "ir_se50", pSp's IR-SE50 (`lwgan.ir_se`), for pictures of 256 px.
+    space: "W+", a code for each style; "W", the sum of the heads is one code, given to all styles;
+    "W+ deltas", e4e's: the first head is a code, the others what their styles add to it.
+    widths: of the backbone at H/2, H/4, ... px.  pyramid: width of the pyramid.  head: width within a head.
+    None stands for the backbone's usual size.
     """
 
     def __init__(
-        self, *, resolution: int, img_channels: int, num_ws: int, w_dim: int, widths: tuple[int, ...] = (32, 96, 192, 256),
-        pyramid: int = 128, head: int = 48, coarse: int = 3, middle: int = 3, space: str = "W+",
+        self, *, resolution: int, img_channels: int, num_ws: int, w_dim: int, widths: tuple[int, ...] | None = None,
+        pyramid: int | None = None, head: int | None = None, coarse: int = 3, middle: int | None = None, space: str = "W+",
+        backbone: str = "small",
     ):  # fmt: skip
         super().__init__()
+        for name, value, known in (("space", space, SPACES), ("backbone", backbone, BACKBONES)):
+            if value not in known:
+                raise ValueError(f"{name} {value!r} is unknown: choose one of {', '.join(known)}")
+        given = {"widths": widths, "pyramid": pyramid, "head": head, "middle": middle}
+        sizes = {**BACKBONES[backbone], **{name: value for name, value in given.items() if value is not None}}
+        self.config = {
+            "resolution": resolution, "img_channels": img_channels, "num_ws": num_ws, "w_dim": w_dim, "widths": list(sizes["widths"]),
+            "pyramid": sizes["pyramid"], "head": sizes["head"], "coarse": coarse, "middle": sizes["middle"], "space": space,
+            "backbone": backbone,
+        }  # fmt: skip
+        self.shape, self.combine, self.small = (img_channels, resolution, resolution), SPACES[space], backbone == "small"
+        levels = ([0] * coarse + [1] * sizes["middle"] + [2] * num_ws)[:num_ws]
+        build = self._build_small if self.small else self._build_ir_se50
+        build(resolution, img_channels, w_dim, tuple(sizes["widths"]), sizes["pyramid"], sizes["head"], levels)
+        self.register_buffer("w_avg", torch.zeros(w_dim))
+
+    def _build_small(self, resolution, img_channels, w_dim, widths, pyramid, head, levels) -> None:
         if len(widths) != round(math.log2(resolution)) - 2 or len(widths) < 3:
             raise ValueError(
                 f"widths gives {len(widths)} levels, resolution {resolution} has {round(math.log2(resolution)) - 2} (H/2..4 px), at least 3"
             )
-        if space not in SPACES:
-            raise ValueError(f"space {space!r} is unknown: choose one of {', '.join(SPACES)}")
-        self.config = {
-            "resolution": resolution, "img_channels": img_channels, "num_ws": num_ws, "w_dim": w_dim, "widths": list(widths),
-            "pyramid": pyramid, "head": head, "coarse": coarse, "middle": middle, "space": space,
-        }  # fmt: skip
-        self.shape = (img_channels, resolution, resolution)
         self.stem = nn.Conv2d(4 * img_channels, widths[0], 3, padding=1)
         self.backbone = nn.ModuleList(
             ResidualBlock(a, b, a_stride) for a, b, a_stride in zip((widths[0], *widths), widths, (1, 2, 2, 2, 2, 2, 2, 2), strict=False)
         )
+        self.taps = tuple(range(len(widths)))[-3:]
         self.lateral = nn.ModuleList(nn.Conv2d(width, pyramid, 1) for width in reversed(widths[-3:]))
-        levels = [0] * coarse + [1] * middle + [2] * (num_ws - coarse - middle)
         self.heads = nn.ModuleList(StyleHead(pyramid, head, w_dim, level) for level in levels)
-        self.register_buffer("w_avg", torch.zeros(w_dim))
+
+    def _build_ir_se50(self, resolution, img_channels, w_dim, widths, pyramid, head, levels) -> None:
+        if len(widths) != len(ir_se.UNITS):
+            raise ValueError(f"widths gives {len(widths)} levels, the backbone ir_se50 has {len(ir_se.UNITS)}")
+        if pyramid != widths[-1]:
+            raise ValueError(f"pyramid is {pyramid}, the backbone ir_se50 has that of its last level, {widths[-1]}")
+        if resolution % 16 or not 16 <= resolution <= 256:
+            raise ValueError(f"resolution {resolution} is no multiple of 16 up to 256, which the backbone ir_se50 takes")
+        self.stem, self.backbone, self.taps = ir_se.stem(img_channels, widths[0]), ir_se.units(widths), ir_se.TAPS
+        lateral = [nn.Conv2d(width, pyramid, 1) for width in (widths[2], widths[1])]
+        self.lateral = nn.ModuleList([nn.Identity(), *lateral])  # the coarsest level is the backbone's output itself
+        self.heads = nn.ModuleList(ir_se.GradualHead(pyramid, head, w_dim, level) for level in levels)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim != 4 or x.shape[1:] != self.shape:
             raise ValueError(f"pictures have shape {tuple(x.shape)}, expected [N, {', '.join(map(str, self.shape))}]")
-        x = self.stem(F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last))
+        x = F.pixel_unshuffle(x, 2) if self.small else x
+        x = self.stem(x.contiguous(memory_format=torch.channels_last))
         features = []
-        for block in self.backbone:
+        for i, block in enumerate(self.backbone):
             x = block(x)
-            features.append(x)
-        pyramid = [self.lateral[0](features[-1])]
-        for lateral, feature in zip(self.lateral[1:], features[-2:-4:-1], strict=True):
-            pyramid.append(F.interpolate(pyramid[-1], scale_factor=2, mode="nearest") + lateral(feature))
-        w = torch.stack([head(pyramid[head.level]).float() for head in self.heads], 1)
-        return self.w_avg + (w if self.config["space"] == "W+" else w.sum(1, keepdim=True).expand_as(w))
+            if i in self.taps:
+                features.append(x)
+        pyramid = [self.lateral[0](features[2])]
+        for lateral, feature in zip(self.lateral[1:], (features[1], features[0]), strict=True):
+            pyramid.append(self._enlarge(pyramid[-1]) + lateral(feature))
+        h = torch.stack([head(pyramid[head.level]).float() for head in self.heads], 1)
+        return self.w_avg + self.combine(h)
+
+    def _enlarge(self, x: Tensor) -> Tensor:
+        """A level of the pyramid at the next one's side: [N, C, H, W] -> [N, C, 2H, 2W]."""
+        if self.small:
+            return F.interpolate(x, scale_factor=2, mode="nearest")
+        return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
 
     @classmethod
     def from_pretrained(cls, source, revision: str | None = None, token: str | None = None) -> "Encoder":

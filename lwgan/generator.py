@@ -5,6 +5,7 @@ checkpoints compute the same pictures. No compiled operators: every line runs on
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from torch.nn import functional as F
 NOISE_MODES = ("const", "random", "none")
 OUTPUTS = {"linear": lambda picture: picture, "tanh": torch.tanh}
 SQRT2 = math.sqrt(2)
+Noise = str | Sequence[Tensor]  # one of NOISE_MODES, or a map for each styled convolution
 
 
 class Generator(nn.Module):
@@ -45,8 +47,8 @@ class Generator(nn.Module):
         self.mapping = Mapping(z_dim, w_dim, self.num_ws, mapping_layers)
         self.synthesis = Synthesis(channels, w_dim, img_channels, use_noise, conv_clamp, output)
 
-    def forward(self, z: Tensor, truncation_psi: float = 1.0, noise: str = "const") -> Tensor:
-        """z [N, z_dim] -> picture [N, C, H, W], about [-1, 1]."""
+    def forward(self, z: Tensor, truncation_psi: float = 1.0, noise: Noise = "const") -> Tensor:
+        """z [N, z_dim] -> picture [N, C, H, W], about [-1, 1]. noise: as `Synthesis` takes it."""
         return self.synthesis(self.mapping(z, truncation_psi), noise)
 
     @classmethod
@@ -84,7 +86,7 @@ class Synthesis(nn.Module):
     def __init__(self, channels, w_dim: int, img_channels: int, use_noise: bool, conv_clamp: float | None, output: str):
         super().__init__()
         self.resolutions = [4 * 2**level for level in range(len(channels))]
-        self.num_ws, self.w_dim, self.output = 2 * len(channels), w_dim, OUTPUTS[output]
+        self.num_ws, self.w_dim, self.use_noise, self.output = 2 * len(channels), w_dim, use_noise, OUTPUTS[output]
         for level, (resolution, width) in enumerate(zip(self.resolutions, channels, strict=True)):
             setattr(
                 self,
@@ -92,21 +94,48 @@ class Synthesis(nn.Module):
                 Block(channels[level - 1] if level else 0, width, w_dim, resolution, img_channels, use_noise, conv_clamp),
             )
 
-    def forward(self, w: Tensor, noise: str = "const") -> Tensor:
-        """w [N, num_ws, w_dim] -> picture [N, C, H, W], about [-1, 1].
+    def forward(self, w: Tensor, noise: Noise = "const") -> Tensor:
+        """w [N, num_ws, w_dim] -> picture [N, C, H, W], about [-1, 1]. Styles of several codes are mixed by mixing the rows of w.
 
-        noise: "const" (the same maps for every picture), "random" or "none".
+        noise: "const" (the same maps for every picture), "random", "none", or one map for each of `noise_layers`:
+        [r, r] or [1, 1, r, r] for all pictures, [N, 1, r, r] for each its own. ValueError for other numbers or shapes.
         """
         if w.ndim != 3 or w.shape[1:] != (self.num_ws, self.w_dim):
             raise ValueError(f"w has shape {tuple(w.shape)}, expected [N, {self.num_ws}, {self.w_dim}]")
-        if noise not in NOISE_MODES:
-            raise ValueError(f"noise {noise!r} is unknown: choose one of {', '.join(NOISE_MODES)}")
+        fields = iter(self._fields(noise, len(w)))
         styles = iter(w.unbind(1))
         x = picture = None
         style = next(styles)
         for resolution in self.resolutions:
-            x, picture, style = getattr(self, f"b{resolution}")(x, picture, style, styles, noise)
+            x, picture, style = getattr(self, f"b{resolution}")(x, picture, style, styles, fields)
         return self.output(picture.float())
+
+    def _fields(self, noise: Noise, n: int) -> list:
+        """What each styled convolution is given: the mode, or its own map, checked."""
+        layers = self.noise_layers
+        if isinstance(noise, str):
+            if noise not in NOISE_MODES:
+                raise ValueError(f"noise {noise!r} is unknown: choose one of {', '.join(NOISE_MODES)}")
+            return [noise] * len(layers)
+        if not isinstance(noise, (list, tuple)) or not all(isinstance(field, Tensor) for field in noise):
+            raise ValueError(f"noise is {type(noise).__name__}, expected one of {', '.join(NOISE_MODES)} or a list of maps")
+        if not self.use_noise:
+            raise ValueError("noise maps were given to a generator without noise (use_noise is off)")
+        if len(noise) != len(layers):
+            first, last = next(iter(layers.items())), list(layers.items())[-1]
+            raise ValueError(
+                f"noise gives {len(noise)} maps, expected {len(layers)}: "
+                f"from {first[0]} [{first[1]}, {first[1]}] to {last[0]} [{last[1]}, {last[1]}]"
+            )
+        for (name, r), field in zip(layers.items(), noise, strict=True):
+            if tuple(field.shape) not in ((r, r), (1, 1, r, r), (n, 1, r, r)):
+                raise ValueError(f"noise map of {name} has shape {tuple(field.shape)}, expected ({r}, {r}) or ({n} or 1, 1, {r}, {r})")
+        return list(noise)
+
+    @property
+    def noise_layers(self) -> dict[str, int]:
+        """The styled convolutions in the order in which they run, and the side of their maps: {"b4.conv1": 4, "b8.conv0": 8, ...}."""
+        return {f"b{r}.conv{i}": r for r in self.resolutions for i in (0, 1) if r > 4 or i}
 
 
 class Block(nn.Module):
@@ -124,13 +153,13 @@ class Block(nn.Module):
         self.conv1 = StyledConv(channels, channels, w_dim, resolution, use_noise, conv_clamp)
         self.torgb = ToRGB(channels, img_channels, w_dim, conv_clamp)
 
-    def forward(self, x, picture, style: Tensor, styles, noise: str):
+    def forward(self, x, picture, style: Tensor, styles, fields):
         """The picture's share takes the same style as the next level's first convolution, which is passed on."""
         if self.first:
             x = self.const.expand(len(style), -1, -1, -1).to(memory_format=torch.channels_last)
         else:
-            x, style = self.conv0(x, style, noise), next(styles)
-        x, style = self.conv1(x, style, noise), next(styles)
+            x, style = self.conv0(x, style, next(fields)), next(styles)
+        x, style = self.conv1(x, style, next(fields)), next(styles)
         share = self.torgb(x, style).float()
         return x, share if picture is None else upsample(picture) + share, style
 
@@ -151,7 +180,8 @@ class StyledConv(nn.Module):
             self.register_buffer("noise_const", torch.randn(resolution, resolution))
             self.noise_strength = nn.Parameter(torch.zeros([]))
 
-    def forward(self, x: Tensor, style: Tensor, noise: str) -> Tensor:
+    def forward(self, x: Tensor, style: Tensor, noise: str | Tensor) -> Tensor:
+        """x [N, I, H, W], style [N, w_dim]; noise: a mode, or a map [H, W] or [N or 1, 1, H, W]."""
         s = self.affine(style)  # [N, I]
         demodulation = (s.square() @ self.weight.square().sum((2, 3)).T + 1e-8).rsqrt()  # [N, O]
         x = x * s[:, :, None, None].to(x.dtype)
@@ -161,12 +191,18 @@ class StyledConv(nn.Module):
             x = F.conv2d(x, self.weight, padding=1)
         # sqrt(2), the activation's gain, is moved before it; scale, noise and bias then take one pass over the maps, the activation one in place.
         shift = (self.bias * SQRT2)[:, None, None]
-        if noise != "none" and hasattr(self, "noise_const"):
-            field = self.noise_const if noise == "const" else torch.randn(len(x), 1, *x.shape[2:], device=x.device)
+        if hasattr(self, "noise_const") and (field := self._field(noise, x)) is not None:
             shift = shift + field * self.noise_strength * SQRT2
         x = torch.addcmul(shift.to(x.dtype), x, (demodulation * SQRT2)[:, :, None, None].to(x.dtype))
         x = F.leaky_relu(x, 0.2, inplace=True)
         return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
+
+    def _field(self, noise: str | Tensor, x: Tensor) -> Tensor | None:
+        if isinstance(noise, Tensor):
+            return noise.to(self.noise_strength)
+        if noise == "random":
+            return torch.randn(len(x), 1, *x.shape[2:], device=x.device)
+        return self.noise_const if noise == "const" else None
 
 
 class ToRGB(nn.Module):

@@ -1,4 +1,7 @@
-"""Reference networks without a checkpoint: weights drawn by parameter name, so that any implementation can have the same."""
+"""Reference networks without a checkpoint: weights drawn by parameter name, so that any implementation can have the same.
+
+The arrays in data/parity are what the community's implementations compute with these weights (data/parity/README.md).
+"""
 
 import json
 import re
@@ -15,6 +18,11 @@ PARAMETERS = {
     "conv.weight": "weight", "conv.modulation.weight": "affine.weight", "conv.modulation.bias": "affine.bias",
     "noise.weight": "noise_strength", "activate.bias": "bias", "bias": "bias",
 }  # fmt: skip
+
+
+def error(found: Tensor, expected: Tensor) -> float:
+    """Root mean square error as a fraction of the expected values' root mean square."""
+    return ((found - expected).norm() / expected.norm()).item()
 
 
 def drawn(name: str, shape) -> np.ndarray:
@@ -36,15 +44,71 @@ def weight(name: str, shape) -> np.ndarray:
     return 0.2 * x if name.endswith("bias") else x
 
 
-def reference(case: str) -> tuple[dict, dict[str, Tensor], dict[str, Tensor]]:
-    """Of "g16s" or "g64s": its sizes, its weights under our names, its inputs and outputs."""
-    sizes = json.loads((FOLDER / f"{case}.json").read_text())
+def encoder_weight(name: str, shape, names) -> np.ndarray:
+    """The value of one entry of an encoder in pSp's layout; `names` are all of its names."""
+    if name.endswith("num_batches_tracked"):
+        return np.zeros(shape, np.int64)
+    x, module = drawn(name, shape), name.rpartition(".")[0]
+    if name.endswith("running_var"):
+        return 0.5 + 0.5 * x * x
+    if name.endswith("running_mean"):
+        return np.float32(0.3) * x
+    if name.endswith("bias"):
+        return 0.2 * x
+    if name.endswith("linear.weight"):
+        return x
+    if name.endswith("res_layer.4.weight"):  # keeps 24 residual units tame
+        return 0.3 + 0.05 * x
+    if len(shape) == 1:
+        return 1 + 0.2 * x if f"{module}.bias" in names else 0.25 + 0.05 * x  # normalisation, or PReLU
+    return x * np.float32(np.sqrt(1.6 / np.prod(shape[1:])))
+
+
+def picture(n: int, side: int) -> Tensor:
+    """The pictures on which the reference encoders were run: [n, 3, side, side] in [-1, 1]."""
+    coarse = drawn("image", (n, 3, side // 4, side // 4)).repeat(4, 2).repeat(4, 3)
+    return torch.from_numpy(np.tanh(0.7 * coarse + 0.2 * drawn("image2", (n, 3, side, side))).astype(np.float32))
+
+
+def noise_maps(n: int, resolution: int) -> list[Tensor]:
+    """The maps that the reference generators were given, [n, 1, r, r] for each styled convolution."""
+    sides = [4] + [side for side in (2**k for k in range(3, 11)) if side <= resolution for _ in range(2)]
+    return [torch.from_numpy(drawn(f"nl{i}", (n, 1, side, side))) for i, side in enumerate(sides)]
+
+
+def sizes_of(case: str) -> dict:
+    return json.loads((FOLDER / f"{case}.json").read_text())
+
+
+def arrays_of(case: str) -> dict[str, Tensor]:
     with np.load(FOLDER / f"{case}.npz") as held:
-        arrays = {key: torch.from_numpy(held[key]) for key in held.files}
+        return {key: torch.from_numpy(held[key]) for key in held.files}
+
+
+def rosinality_weights(case: str) -> dict[str, Tensor]:
+    """A reference generator's state dict as rosinality's class has it."""
+    shapes, taps = sizes_of(case)["keys"], torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+    return {
+        name: 4 * torch.outer(taps, taps) if name.endswith(".kernel") else torch.from_numpy(weight(name, shape))
+        for name, shape in shapes.items()
+    }
+
+
+def psp_weights(num_ws: int = 18, shrink: int = 1) -> dict[str, Tensor]:
+    """A reference encoder's state dict as pSp's class has it; with all widths divided by `shrink`."""
+    shapes = json.loads((FOLDER / "psp_enc_full.json").read_text())
+    kept = {name: shape for name, shape in shapes.items() if not re.match(r"styles\.(\d+)", name) or int(name.split(".")[1]) < num_ws}
+    kept = {name: [side if side in (1, 3) else side // shrink for side in shape] for name, shape in kept.items()}
+    return {name: torch.from_numpy(np.asarray(encoder_weight(name, shape, kept))) for name, shape in kept.items()}
+
+
+def reference(case: str) -> tuple[dict, dict[str, Tensor], dict[str, Tensor]]:
+    """Of a generator in data/parity: its sizes, its weights under our names, its inputs and outputs."""
+    sizes, arrays = sizes_of(case), arrays_of(case)
     weights = {"mapping.w_avg": arrays["latent_avg"]}
-    for name, shape in sizes["keys"].items():
+    for name, value in rosinality_weights(case).items():
         if not name.endswith(".kernel"):
-            key, value = renamed(name, torch.from_numpy(weight(name, shape)))
+            key, value = renamed(name, value)
             weights[key] = value
     return sizes, weights, arrays
 

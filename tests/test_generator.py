@@ -1,10 +1,11 @@
 """The generator against the community's StyleGAN2; the parts of GAN training against what they are defined to be."""
 
 import copy
+import re
 
 import pytest
 import torch
-from parity import drawn, reference
+from parity import error, noise_maps, reference
 
 from lwgan.generator import Generator, blur, upsample
 from trainers import generator as stage
@@ -13,25 +14,40 @@ from trainers.discriminator import Discriminator, minibatch_stddev, r1_penalty
 SMALL = {"resolution": 16, "img_channels": 1, "channels": (8, 8, 8), "z_dim": 6, "w_dim": 5, "mapping_layers": 2}
 
 
-def error(found, expected) -> float:
-    """Root mean square error as a fraction of the expected values' root mean square."""
-    return ((found - expected).norm() / expected.norm()).item()
-
-
 def load_peer(case: str) -> tuple[Generator, dict]:
     """Our generator with a reference network's weights, and what that network computes."""
     sizes, weights, arrays = reference(case)
     levels = sizes["size"].bit_length() - 2
-    width = weights["synthesis.b4.const"].shape[0]
     generator = Generator(
         resolution=sizes["size"],
-        channels=(width,) * levels,
+        channels=tuple(len(weights[f"synthesis.b{4 * 2**level}.conv1.bias"]) for level in range(levels)),
         z_dim=sizes["style_dim"],
         w_dim=sizes["style_dim"],
         mapping_layers=sizes["n_mlp"],
     )
     generator.load_state_dict(weights)
     return generator.requires_grad_(False), arrays
+
+
+def clamped(generator: Generator, clamp: float) -> Generator:
+    made = Generator(**{**generator.config, "conv_clamp": clamp})
+    made.load_state_dict(generator.state_dict())
+    return made.requires_grad_(False)
+
+
+def mixed(w, at: int):
+    """The codes, from style `at` on those of the batch reversed."""
+    return torch.cat([w[:, :at], w.flip(0)[:, at:]], 1)
+
+
+def compare(picture, held: dict, name: str) -> None:
+    """With what is kept of a large reference picture: every k-th pixel and the middle."""
+    sampled = next(key for key in held if key.startswith(f"{name}_sub"))
+    step, start = int(sampled.rpartition("_sub")[2]), picture.shape[-1] * 15 // 32 if picture.shape[-1] > 128 else 48
+    crop = held[f"{name}_crop"]
+    end = start + crop.shape[-1]
+    assert error(picture[..., ::step, ::step], held[sampled]) < 1e-5
+    assert error(picture[..., start:end, start:end], crop) < 1e-5
 
 
 @pytest.fixture(scope="module", params=["g16s", "g64s"])
@@ -60,24 +76,60 @@ def test_truncation_is_the_communitys(peer):
 
 def test_clamping_is_nvidias(peer):
     generator, held = peer
-    clamped = Generator(**{**generator.config, "conv_clamp": 1.0})
-    clamped.load_state_dict(generator.state_dict())
-    with torch.no_grad():
-        assert error(clamped.synthesis(held["wplus"]), held["nv_img_wplus_clamp1"]) < 1e-5
+    assert error(clamped(generator, 1.0).synthesis(held["wplus"]), held["nv_img_wplus_clamp1"]) < 1e-5
 
 
-def test_the_noise_maps_reach_the_right_layers():
-    """The reference network was given other maps, drawn by name and layer."""
-    generator, held = load_peer("g16s")
-    maps, resolution = {"b4.conv1": drawn("nl0", (2, 1, 4, 4))}, 8
-    while resolution <= generator.resolution:
-        for conv in (0, 1):
-            maps[f"b{resolution}.conv{conv}"] = drawn(f"nl{len(maps)}", (2, 1, resolution, resolution))
-        resolution *= 2
-    for i in range(2):  # our maps are one for all pictures, the reference's one for each
-        for name, field in maps.items():
-            generator.synthesis.get_submodule(name).noise_const.copy_(torch.from_numpy(field[i, 0]))
-        assert error(generator.synthesis(held["wplus"][i : i + 1]), held["img_noise_list"][i : i + 1]) < 1e-5
+def test_styles_mix_as_the_communitys(peer):
+    generator, held = peer
+    assert error(generator.synthesis(mixed(generator.mapping(held["z"]), 3)), held["img_mix3"]) < 1e-5
+
+
+def test_given_noise_is_the_communitys(peer):
+    generator, held = peer
+    maps = noise_maps(2, generator.resolution)
+    assert error(generator.synthesis(held["wplus"], noise=maps), held["img_noise_list"]) < 1e-5
+    assert error(generator.synthesis(held["wplus"], noise=maps[:1] + maps[2:3] + maps[1:2] + maps[3:]), held["img_noise_list"]) > 1e-3
+    for i in range(2):  # one map for all pictures, with and without sides of 1
+        for shared in ([field[i, 0] for field in maps], [field[i : i + 1] for field in maps]):
+            assert error(generator.synthesis(held["wplus"], noise=shared)[i], held["img_noise_list"][i]) < 1e-5
+
+
+def test_every_level_adds_the_communitys_share():
+    generator, held = load_peer("g64s")
+    pictures = []
+    for resolution in generator.synthesis.resolutions:
+        block = getattr(generator.synthesis, f"b{resolution}")
+        block.register_forward_hook(lambda module, arguments, out: pictures.append(out[1].clone()))
+    generator.synthesis(held["wplus"])
+    assert all(error(picture, held[f"skip_{i}"]) < 1e-5 for i, picture in enumerate(pictures[:-1]))
+    assert len(pictures) == 5 and error(pictures[-1], held["img_wplus"]) < 1e-5
+
+
+def test_128_pixels_are_the_communitys():
+    """Full width: 29 M parameters."""
+    generator, held = load_peer("g128cm2")
+    assert error(generator.mapping(held["z"])[:, 0], held["w"]) < 1e-5
+    compare(generator.synthesis(held["wplus"]), held, "img_wplus")
+    compare(generator(held["z"]), held, "img_z")
+    compare(generator(held["z"], truncation_psi=0.7), held, "img_z_trunc07")
+    compare(generator.synthesis(held["wplus"], noise=noise_maps(2, 128)), held, "img_noise_list")
+    compare(generator.synthesis(mixed(generator.mapping(held["z"]), 3)), held, "img_mix3")
+    compare(generator.synthesis(held["wplus"], noise="none"), held, "img_zero_noise")
+    compare(clamped(generator, 1.0).synthesis(held["wplus"]), held, "nv_img_wplus_clamp1")
+
+
+def test_1024_pixels_are_the_communitys():
+    generator, held = load_peer("g1024cm2")
+    assert generator.config["channels"] == Generator(resolution=1024).config["channels"]  # the usual widths
+    pictures = {
+        "img_wplus": generator.synthesis(held["wplus"]),
+        "img_z_trunc07": generator(held["z"], truncation_psi=0.7),
+        "nv_img_wplus_clamp1": clamped(generator, 1.0).synthesis(held["wplus"]),
+    }
+    for name, picture in pictures.items():
+        compare(picture, held, name)
+        found = torch.stack([picture.mean(), picture.std(), picture.min(), picture.max()])
+        assert torch.allclose(found, held[f"{name}_stats"], rtol=1e-4, atol=1e-4)
 
 
 def test_random_noise_differs_from_call_to_call_and_const_does_not():
@@ -137,6 +189,24 @@ def test_wrong_shapes_are_refused():
             generator.synthesis(torch.randn(shape))
     with pytest.raises(ValueError, match="noise 'off' is unknown"):
         generator.synthesis(torch.randn(1, 6, 5), noise="off")
+
+
+def test_noise_maps_that_do_not_fit_are_refused_by_their_layer():
+    generator, w, maps = Generator(**SMALL), torch.randn(2, 6, 5), noise_maps(2, 16)
+    with pytest.raises(ValueError, match=r"noise gives 4 maps, expected 5: from b4.conv1 \[4, 4\] to b16.conv1 \[16, 16\]"):
+        generator.synthesis(w, noise=maps[:4])
+    for i, name, field in (
+        (1, "b8.conv0", torch.zeros(4, 4)),
+        (2, "b8.conv1", torch.zeros(3, 1, 8, 8)),
+        (4, "b16.conv1", torch.zeros(2, 16, 16)),
+    ):
+        shapes = re.escape(f"noise map of {name} has shape {tuple(field.shape)}, expected ({field.shape[-1] if i != 1 else 8}, ")
+        with pytest.raises(ValueError, match=shapes):
+            generator.synthesis(w, noise=[*maps[:i], field, *maps[i + 1 :]])
+    with pytest.raises(ValueError, match="noise is Tensor, expected one of const, random, none or a list of maps"):
+        generator.synthesis(w, noise=torch.zeros(5))
+    with pytest.raises(ValueError, match="a generator without noise"):
+        Generator(**SMALL, use_noise=False).synthesis(w, noise=maps)
 
 
 # What GAN training adds

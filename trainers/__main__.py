@@ -4,7 +4,7 @@ import sys
 
 import tyro
 
-from trainers import classifiers, codes, data, edit, encoder, evaluate, generator, join, publish
+from trainers import classifiers, codes, convert, data, edit, encoder, evaluate, generator, join, publish
 
 STAGES = {
     "data": data,
@@ -16,6 +16,7 @@ STAGES = {
     "edit": edit,
     "evaluate": evaluate,
     "publish": publish,
+    "convert": convert,
 }
 
 

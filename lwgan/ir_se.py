@@ -1,0 +1,84 @@
+"""The parts of pSp's encoder: a 50-layer residual network with squeeze and excitation (IR-SE50, from ArcFace), and its style heads.
+
+The layers compute what eladrich/pixel2style2pixel does (models/encoders/helpers.py, psp_encoders.py), so that its checkpoints
+and those of omertov/encoder4editing can be converted. Within a unit the parameters keep the names they have there.
+"""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lwgan.generator import Linear
+
+UNITS = (3, 4, 14, 3)  # residual units of each of the four widths; the first of each halves the side
+TAPS = (6, 20, 23)  # the units whose output the feature pyramid reads: 1/4, 1/8 and 1/16 of the picture's side
+CONVS = (4, 5, 6)  # convolutions of a head, by the pyramid level it reads: from 16, 32 and 64 px (256 px pictures) to 1
+REDUCTION = 16  # of the channels inside squeeze and excitation
+
+
+def stem(img_channels: int, width: int) -> nn.Sequential:
+    """[N, C, H, W] -> [N, width, H, W]."""
+    return nn.Sequential(nn.Conv2d(img_channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.PReLU(width))
+
+
+def units(widths: tuple[int, ...]) -> nn.ModuleList:
+    """The residual units of all four widths, in the order in which a picture passes them."""
+    made, before = [], widths[0]
+    for width, count in zip(widths, UNITS, strict=True):
+        made += [Unit(before if i == 0 else width, width, stride=2 if i == 0 else 1) for i in range(count)]
+        before = width
+    return nn.ModuleList(made)
+
+
+class Unit(nn.Module):
+    """Normalisation, two 3 x 3 convolutions, squeeze and excitation; added to a shortcut, which is the input itself
+    (every other pixel of it where the side is halved) as long as the width stays."""
+
+    def __init__(self, in_channels: int, channels: int, stride: int):
+        super().__init__()
+        self.stride = stride
+        if in_channels != channels:
+            self.shortcut_layer = nn.Sequential(
+                nn.Conv2d(in_channels, channels, 1, stride=stride, bias=False), nn.BatchNorm2d(channels)
+            )  # fmt: skip
+        self.res_layer = nn.Sequential(
+            nn.BatchNorm2d(in_channels),
+            nn.Conv2d(in_channels, channels, 3, padding=1, bias=False),
+            nn.PReLU(channels),
+            nn.Conv2d(channels, channels, 3, stride=stride, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            SqueezeExcite(channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = self.shortcut_layer(x) if hasattr(self, "shortcut_layer") else x[:, :, :: self.stride, :: self.stride]
+        return self.res_layer(x) + shortcut
+
+
+class SqueezeExcite(nn.Module):
+    """Every channel scaled by a factor in (0, 1), which the channels' means decide."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        hidden = max(channels // REDUCTION, 1)
+        self.fc1 = nn.Conv2d(channels, hidden, 1, bias=False)
+        self.fc2 = nn.Conv2d(hidden, channels, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.fc2(F.relu(self.fc1(x.mean((2, 3), keepdim=True)))).sigmoid()
+
+
+class GradualHead(nn.Module):
+    """pSp's map2style: convolutions that halve the side down to one pixel, then a linear layer. `level` 0 is the coarsest."""
+
+    def __init__(self, pyramid: int, width: int, w_dim: int, level: int):
+        super().__init__()
+        self.level = level
+        self.convs = nn.ModuleList(
+            nn.Conv2d(width if i else pyramid, width, 3, stride=2, padding=1) for i in range(CONVS[level])
+        )  # fmt: skip
+        self.linear = Linear(width, w_dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for conv in self.convs:
+            x = F.leaky_relu(conv(x), 0.01)
+        return self.linear(x.flatten(1))

@@ -1,0 +1,400 @@
+"""Checkpoints of others, written by our own writers, compute after conversion what their own code computes; bad ones are refused."""
+
+import argparse
+import copy
+import json
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from foreign import EasyDict, Network, Persistent, dump, nvidia, nvidia_file, nvidia_named, psp_file, tensorflow, tensorflow_file
+from parity import FOLDER, arrays_of, drawn, error, psp_weights, rosinality_weights
+
+from lwgan.encoder import Encoder
+from lwgan.generator import Generator
+from lwgan.registry import load_model, models
+from trainers.__main__ import main, parse
+from trainers.convert import Options, convert
+
+
+@pytest.fixture(scope="module")
+def weights() -> dict:
+    return rosinality_weights("g16s")
+
+
+@pytest.fixture(scope="module")
+def held() -> dict:
+    return arrays_of("g16s")
+
+
+def converted(source, target, **options) -> Generator:
+    (folder,) = convert(Options(source=source, target=target, **options))
+    return Generator.from_pretrained(folder)
+
+
+def computes_the_reference(generator, held) -> None:
+    assert error(generator(held["z"]), held["img_z"]) < 1e-5
+    assert error(generator(held["z"], truncation_psi=0.7), held["img_z_trunc07"]) < 1e-5
+    assert error(generator.synthesis(held["wplus"]), held["img_wplus"]) < 1e-5
+
+
+def rosinality_file(path, weights, latent_avg=None, **more):
+    torch.save({"g_ema": weights} | ({} if latent_avg is None else {"latent_avg": latent_avg}) | more, path)
+    return path
+
+
+# What converts
+
+
+def test_rosinalitys_converted_file(tmp_path, held):
+    """Written by rosinality's own code."""
+    computes_the_reference(converted(FOLDER / "g16s-rosinality.pt", tmp_path / "g"), held)
+    config, _ = load_model(tmp_path / "g")
+    assert (config["kind"], config["domain"], config["origin"]["file"]) == ("generator", "faces", "g16s-rosinality.pt")
+
+
+def test_rosinalitys_training_file_gets_an_estimated_mean_code(tmp_path, held):
+    generator = converted(FOLDER / "g16s-rosinality-train.pt", tmp_path / "g")
+    assert error(generator(held["z"]), held["img_z"]) < 1e-5
+    with torch.no_grad():
+        mean = generator.mapping(torch.randn(50_000, 32, generator=torch.Generator().manual_seed(5)))[:, 0]
+    assert (generator.mapping.w_avg - mean.mean(0)).abs().max() < 5 * mean.std(0).max() / 150
+    assert "estimated" in load_model(tmp_path / "g")[0]["w_avg"]
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4])
+def test_nvidias_file(tmp_path, weights, held, protocol):
+    source = nvidia_file(tmp_path / "n.pkl", nvidia(weights, held["latent_avg"], channel_base=32768, num_fp16_res=4), protocol)
+    generator = converted(source, tmp_path / "g")
+    computes_the_reference(generator, held)
+    assert generator.config["conv_clamp"] is None
+
+
+@pytest.mark.parametrize("place", ["nested", "flat", "attribute"])
+def test_nvidias_clamp_is_found_where_each_repo_keeps_it(tmp_path, weights, held, place):
+    options = {"attributes": {"conv_clamp": 1}} if place == "attribute" else {"conv_clamp": 1, "flat": place == "flat"}
+    generator = converted(nvidia_file(tmp_path / "n.pkl", nvidia(weights, held["latent_avg"], **options)), tmp_path / "g")
+    assert error(generator.synthesis(held["wplus"]), held["nv_img_wplus_clamp1"]) < 1e-5
+
+
+def test_stylegan3s_repo_clamps_by_default(tmp_path, weights, held):
+    source = nvidia_file(tmp_path / "n.pkl", nvidia(weights, held["latent_avg"], flat=True, channel_base=32768))
+    assert converted(source, tmp_path / "g").config["conv_clamp"] == 256
+
+
+@pytest.mark.parametrize("use_noise", [True, False])
+def test_sizes_are_read_from_the_weights(tmp_path, use_noise):
+    generator = Generator(
+        resolution=32, img_channels=1, channels=(8, 6, 5, 4), z_dim=7, w_dim=9, mapping_layers=3, use_noise=use_noise, conv_clamp=2.5
+    )
+    generator.mapping.w_avg.normal_()
+    source = nvidia_file(tmp_path / "n.pkl", nvidia_named(generator.state_dict(), conv_clamp=2.5))
+    again = converted(source, tmp_path / "g")
+    assert again.config == generator.config
+    z = torch.randn(2, 7)
+    with torch.no_grad():
+        assert torch.equal(again(z, truncation_psi=0.5), generator(z, truncation_psi=0.5))
+
+
+def test_tensorflows_file(tmp_path, weights, held):
+    gs = tensorflow(weights, held["latent_avg"], resolution=16, num_channels=3, label_size=0, randomize_noise=False)
+    computes_the_reference(converted(tensorflow_file(tmp_path / "t.pkl", gs), tmp_path / "g"), held)
+
+
+@pytest.mark.parametrize("shape", ["one", "for-each-style"])
+@pytest.mark.parametrize(("case", "encoder_type"), [("psp", "GradualStyleEncoder"), ("e4e", "Encoder4Editing")])
+def test_psp_and_e4e_files(tmp_path, case, encoder_type, shape):
+    """Codes and pictures of the whole pSp and the whole e4e, with a quarter of the widths; old options (no output_size)."""
+    held, latent_avg = arrays_of(f"{case}_small_encode"), torch.from_numpy(0.3 * drawn("latent_avg", (128,)))
+    stored = latent_avg if shape == "one" else latent_avg.repeat(10, 1)
+    opts = {"encoder_type": encoder_type, "start_from_latent_avg": True}
+    source = psp_file(tmp_path / "p.pt", psp_weights(10, shrink=4), rosinality_weights("g64s"), stored, **opts)
+    folders = convert(Options(source=source, target=tmp_path / "out"))
+    assert [folder.name for folder in folders] == ["lwgan-faces-generator", "lwgan-faces-encoder"]
+    assert [(entry.kind, entry.refused) for entry in models(tmp_path / "out")] == [("encoder", None), ("generator", None)]
+    config, tensors = load_model(folders[1], "encoder")
+    assert config["architecture"]["resolution"] == 256
+    assert config["base_revision"]["generator"] == load_model(folders[0])[0]["weights"]["sha256"]
+    encoder = Encoder(**config["architecture"] | {"resolution": 64})  # the references were made on small pictures
+    encoder.load_state_dict(tensors)
+    generator = Generator.from_pretrained(folders[0])
+    with torch.no_grad():
+        w = encoder.eval()(held["x"])
+        assert error(w, held["latents"]) < 1e-5
+        assert error(generator.synthesis(w), held["img"]) < 1e-5
+        assert error(generator.mapping.w_avg, latent_avg) == 0
+
+
+def test_half_precision_is_an_option(tmp_path, held):
+    generator = converted(FOLDER / "g16s-rosinality.pt", tmp_path / "g", dtype="float16")
+    assert load_model(tmp_path / "g")[0]["dtype"] == "float16"
+    assert 1e-5 < error(generator(held["z"]), held["img_z"]) < 5e-3
+
+
+def test_the_command_line_says_what_it_wrote_and_why_it_refuses(tmp_path, monkeypatch, capsys):
+    words = ["trainers", "convert", "--target", str(tmp_path / "g"), "--source"]
+    monkeypatch.setattr("sys.argv", [*words, str(FOLDER / "g16s-rosinality.pt")])
+    main()
+    assert str(tmp_path / "g") in capsys.readouterr().out
+    (tmp_path / "bomb.pkl").write_bytes(pickle.dumps(Bomb("true")))
+    monkeypatch.setattr("sys.argv", [*words, str(tmp_path / "bomb.pkl")])
+    with pytest.raises(SystemExit, match="error: .*bomb.pkl is refused, and nothing of it was run"):
+        main()
+
+
+def test_the_command_line_knows_the_stage():
+    options = parse(["convert", "--source", "a.pt", "--target", "b", "--dtype", "float16", "--domain", "cars"])
+    assert (options.source.name, options.dtype, options.domain) == ("a.pt", "float16", "cars")
+
+
+# What these tests would see
+
+
+def mutants():
+    def flipped(weights):
+        for name in [name for name in weights if name in ("convs.0.conv.weight", "convs.2.conv.weight")]:
+            weights[name] = weights[name].flip(3, 4)
+
+    def swapped_noise(weights):
+        weights["noises.noise_1"], weights["noises.noise_2"] = weights["noises.noise_2"], weights["noises.noise_1"]
+
+    def no_noise(weights):
+        weights["convs.1.noise.weight"] = torch.zeros(1)
+
+    def no_bias(weights):
+        weights["convs.1.activate.bias"] = torch.zeros_like(weights["convs.1.activate.bias"])
+
+    def modulation(weights):
+        weights["to_rgbs.0.conv.modulation.bias"] = weights["to_rgbs.0.conv.modulation.bias"] - 1
+
+    return [flipped, swapped_noise, no_noise, no_bias, modulation]
+
+
+@pytest.mark.parametrize("write", ["rosinality", "nvidia", "tensorflow"])
+@pytest.mark.parametrize("spoil", mutants())
+def test_a_planted_error_shows_in_the_pictures(tmp_path, weights, held, spoil, write):
+    spoilt = copy.deepcopy(weights)
+    spoil(spoilt)
+    files = {
+        "rosinality": lambda path: rosinality_file(path, spoilt, held["latent_avg"]),
+        "nvidia": lambda path: nvidia_file(path, nvidia(spoilt, held["latent_avg"])),
+        "tensorflow": lambda path: tensorflow_file(path, tensorflow(spoilt, held["latent_avg"])),
+    }
+    generator = converted(files[write](tmp_path / "file"), tmp_path / "g")
+    assert error(generator(held["z"]), held["img_z"]) > 1e-3
+
+
+# What is refused: by name, with nothing left behind
+
+
+def refused(source, target, message: str, **options) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        convert(Options(source=source, target=target, **options))
+    assert source.name in str(caught.value)
+    assert not target.exists()
+
+
+class Bomb:
+    """A pickle that runs a command when it is read as usual."""
+
+    def __init__(self, command: str):
+        self.command = command
+
+    def __reduce__(self):
+        return os.system, (self.command,)
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_a_pickle_that_runs_a_command_is_refused_and_runs_nothing(tmp_path, protocol):
+    trace, source = tmp_path / "trace", tmp_path / "bomb.pkl"
+    source.write_bytes(pickle.dumps({"G_ema": Bomb(f"touch {trace}")}, protocol=protocol))
+    refused(source, tmp_path / "out", "it asks for the global '(posix|nt).system'")
+    assert not trace.exists()
+    pickle.loads(source.read_bytes())  # and read as usual it would have run
+    assert trace.exists()
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_torch_file_that_runs_a_command_is_refused_and_runs_nothing(tmp_path, zipped):
+    trace, source = tmp_path / "trace", tmp_path / "bomb.pt"
+    torch.save({"g_ema": Bomb(f"touch {trace}")}, source, _use_new_zipfile_serialization=zipped)
+    refused(source, tmp_path / "out", "it asks for the global '(posix|nt).system'")
+    assert not trace.exists()
+
+
+def test_a_bomb_within_a_storage_runs_nothing(tmp_path, weights, held):
+    """The bytes of a tensor in NVIDIA's pickles are a file of torch of their own."""
+
+    class Storage:
+        def __reduce__(self):
+            return torch.storage._load_from_bytes, (pickle.dumps(Bomb(f"touch {trace}"), protocol=2),)
+
+    trace, g_ema = tmp_path / "trace", nvidia(weights, held["latent_avg"])
+    g_ema.state["_buffers"]["extra"] = Storage()
+    refused(nvidia_file(tmp_path / "n.pkl", g_ema), tmp_path / "out", "it asks for the global '(posix|nt).system'")
+    assert not trace.exists()
+
+
+def test_unknown_globals_are_refused_by_their_name(tmp_path):
+    for thing, name in ((argparse.Namespace(a=1), "argparse.Namespace"), (np.random.RandomState(0), "numpy"), (print, "builtins.print")):
+        refused(dump(tmp_path / "n.pkl", {"G_ema": thing}), tmp_path / "out", f"it asks for the global '{name}")
+    torch.save({"g_ema": {}, "args": np.float64(1)}, tmp_path / "r.pt")
+    refused(tmp_path / "r.pt", tmp_path / "out", "it asks for the global 'numpy")
+
+
+@pytest.mark.parametrize("cut", [0, 1, 0.1, 0.5, 0.99])
+@pytest.mark.parametrize("write", ["rosinality", "nvidia", "tensorflow"])
+def test_files_cut_short_are_refused(tmp_path, weights, held, write, cut):
+    source = tmp_path / "file"
+    if write == "rosinality":
+        rosinality_file(source, weights, held["latent_avg"])
+    elif write == "nvidia":
+        nvidia_file(source, nvidia(weights, held["latent_avg"]))
+    else:
+        tensorflow_file(source, tensorflow(weights, held["latent_avg"]))
+    data = source.read_bytes()
+    source.write_bytes(data[: cut if isinstance(cut, int) else int(len(data) * cut)])
+    refused(source, tmp_path / "out", "no checkpoint, or is damaged or cut short")
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="none.pt: there is no such file"):
+        convert(Options(source=tmp_path / "none.pt", target=tmp_path / "out"))
+    for data in (b"hello, world", b"\x89PNG\r\n\x1a\n", b"{}", (FOLDER / "g16s.npz").read_bytes()):
+        (tmp_path / "file").write_bytes(data)
+        refused(tmp_path / "file", tmp_path / "out", "is no checkpoint")
+    for content in ({"state": 1}, [1, 2], (Network("G", []), 1, 2), {"G_ema": EasyDict()}, {"g_ema": 5}):
+        refused(dump(tmp_path / "file", content), tmp_path / "out", "expected 'g_ema'")
+
+
+@pytest.mark.parametrize("write", ["rosinality", "nvidia", "tensorflow"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("missing", "has no '.*(activate.bias|bias)'"),
+        ("unexpected", "has the unexpected key '.*extra'"),
+        ("shape", r"has shape \(.*32, 3\)?.*, which gives no \(32, 32, 3, 3\)"),
+        ("nan", "NaN or infinity"),
+    ],
+)
+def test_keys_and_shapes_must_fit(tmp_path, weights, held, change, message, write):
+    g_ema, gs = nvidia(weights, held["latent_avg"]), tensorflow(weights, held["latent_avg"])
+    layer, ours = g_ema.state["_modules"]["synthesis"].state["_modules"]["b8"].state["_modules"]["conv0"].state, dict(weights)
+    variables = gs.state["components"]["synthesis"].state["variables"]
+    theirs = dict(variables)
+    spoil = {
+        "missing": lambda held, bias, _: held.pop(bias),
+        "unexpected": lambda held, bias, _: held.update(extra=held[bias]),
+        "shape": lambda held, _, weight: held.update({weight: held[weight][..., :2] if write != "tensorflow" else held[weight][:2]}),
+        "nan": lambda held, bias, _: held.update({bias: held[bias] * np.nan}),
+    }[change]
+    if write == "rosinality":
+        spoil(ours, "convs.0.activate.bias", "convs.0.conv.weight")
+        source = rosinality_file(tmp_path / "file", ours, held["latent_avg"])
+    elif write == "nvidia":
+        spoil(layer["_parameters"], "bias", "weight")
+        source = nvidia_file(tmp_path / "file", g_ema)
+    else:
+        spoil(theirs, "8x8/Conv0_up/bias", "8x8/Conv0_up/weight")
+        variables[:] = theirs.items()
+        source = tensorflow_file(tmp_path / "file", gs)
+    with pytest.raises(ValueError, match=message):
+        convert(Options(source=source, target=tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_networks_of_nvidias_classes_are_refused(tmp_path, weights, held):
+    def file(**options):
+        return nvidia_file(tmp_path / "n.pkl", nvidia(weights, held["latent_avg"], **options))
+
+    for architecture in ("resnet", "orig"):
+        refused(file(architecture=architecture), tmp_path / "out", f"architecture is '{architecture}', only 'skip' is known")
+        refused(file(flat=True, architecture=architecture), tmp_path / "out", f"architecture is '{architecture}'")
+    refused(file(activation="relu"), tmp_path / "out", "activation is 'relu', only 'lrelu' is known")
+    refused(file(flat=True, resample_filter=[1]), tmp_path / "out", "resample_filter is")
+    conditional = nvidia(weights, held["latent_avg"])
+    conditional.state["_init_kwargs"]["c_dim"] = 10
+    refused(nvidia_file(tmp_path / "n.pkl", conditional), tmp_path / "out", "conditional generator")
+    embedded = nvidia(weights, held["latent_avg"])
+    embed = Persistent("FullyConnectedLayer", _parameters={"weight": torch.ones(2, 2)}, _buffers={}, _modules={})
+    embedded.state["_modules"]["mapping"].state["_modules"]["embed"] = embed
+    refused(nvidia_file(tmp_path / "n.pkl", embedded), tmp_path / "out", "conditional generator")
+    larger = nvidia(weights, held["latent_avg"])
+    larger.state["_init_kwargs"]["img_resolution"] = 32
+    refused(nvidia_file(tmp_path / "n.pkl", larger), tmp_path / "out", "weights have resolution 16, its options say 32")
+
+
+def test_blocks_of_another_architecture_are_refused_by_their_weights(tmp_path, weights, held):
+    g_ema = nvidia(weights, held["latent_avg"])
+    del g_ema.state["_modules"]["synthesis"].state["_modules"]["b4"].state["_modules"]["torgb"]
+    refused(nvidia_file(tmp_path / "n.pkl", g_ema), tmp_path / "out", "architecture is 'orig'")
+
+
+def test_other_networks_of_tensorflow_are_refused(tmp_path, weights, held):
+    for options, message in (
+        ({"architecture": "resnet"}, "architecture is 'resnet'"), ({"label_size": 10}, "conditional generator"),
+        ({"nonlinearity": "relu"}, "nonlinearity is 'relu'"), ({"resolution": 32}, "weights have resolution 16, its options say 32"),
+        ({"resample_kernel": [1, 1]}, r"resample_kernel is \[1, 1\]"), ({"normalize_latents": False}, "normalize_latents is False"),
+    ):  # fmt: skip
+        refused(tensorflow_file(tmp_path / "t.pkl", tensorflow(weights, held["latent_avg"], **options)), tmp_path / "out", message)
+    old = tensorflow(weights, held["latent_avg"])
+    old.state["version"] = 3
+    refused(tensorflow_file(tmp_path / "t.pkl", old), tmp_path / "out", "version 3, expected 4")
+
+
+def test_another_blur_filter_is_refused(tmp_path, weights, held):
+    other = weights | {"convs.0.conv.blur.kernel": torch.full((4, 4), 0.25)}
+    refused(rosinality_file(tmp_path / "r.pt", other, held["latent_avg"]), tmp_path / "out", r"another filter than \[1, 3, 3, 1\]")
+
+
+def test_psp_files_that_do_not_fit_are_refused_whole(tmp_path):
+    encoder, decoder, mean = psp_weights(10, shrink=4), rosinality_weights("g64s"), torch.zeros(128)
+    usual = {"encoder_type": "GradualStyleEncoder", "start_from_latent_avg": True}
+
+    def file(encoder=encoder, decoder=decoder, mean=mean, **opts):
+        return psp_file(tmp_path / "p.pt", encoder, decoder, mean, **usual | opts)
+
+    for source, message in (
+        (lambda: file(encoder_type="BackboneEncoderUsingLastLayerIntoW"), "encoder_type is 'BackboneEncoderUsingLastLayerIntoW'"),
+        (lambda: file(encoder_type=None), "say so with --encoder-type"),
+        (lambda: file(learn_in_w=True), "learn_in_w is True"),
+        (lambda: file(output_size=1024), "weights have resolution 64, its options say 1024"),
+        (lambda: file(n_styles=18), "weights have 10 styles, the file's options say n_styles 18"),
+        (lambda: file(encoder=psp_weights(9, shrink=4)), "encoder has 9 styles of 128, its decoder takes 10 of 128"),
+        (lambda: file(mean=None), "which it does not hold"),
+        (lambda: file(mean=torch.zeros(64)), r"latent_avg is of shape \(64,\), expected \[128\]"),
+        (lambda: file(mean=torch.randn(10, 128)), "latent_avg differs between styles"),
+        (lambda: file(encoder={n: v for n, v in encoder.items() if n != "styles.4.convs.8.bias"}), "has no 'styles.4.convs.8.bias'"),
+        (lambda: file(encoder=encoder | {"output_layer.0.weight": mean}), "unexpected key 'output_layer.0.weight'"),
+        (lambda: file(encoder=encoder | {"latlayer1.bias": mean * torch.nan}), "NaN or infinity"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            convert(Options(source=source(), target=tmp_path / "out"))
+        assert not (tmp_path / "out").exists()
+    folders = convert(Options(source=file(encoder_type=None), target=tmp_path / "out", encoder_type="Encoder4Editing"))
+    assert json.loads((folders[1] / "config.json").read_text())["architecture"]["space"] == "W+ deltas"
+
+
+def test_weights_too_large_for_half_precision_are_refused(tmp_path, weights):
+    source = rosinality_file(tmp_path / "r.pt", weights | {"conv1.activate.bias": torch.full((32,), 1e5)}, torch.zeros(32))
+    refused(source, tmp_path / "out", "b4.conv1.bias of its generator holds NaN or infinity, or what is that in float16", dtype="float16")
+    assert converted(source, tmp_path / "out").synthesis.b4.conv1.bias[0] == 1e5
+
+
+def test_absurd_numbers_of_layers_are_refused_at_once(tmp_path, weights):
+    source = rosinality_file(tmp_path / "r.pt", weights | {"to_rgbs.99999999999.bias": torch.zeros(1)}, torch.zeros(32))
+    refused(source, tmp_path / "out", "names 100000000000 layers of one kind")
+
+
+def test_a_target_that_was_there_keeps_what_it_held(tmp_path, weights):
+    target = tmp_path / "g"
+    converted(FOLDER / "g16s-rosinality.pt", target)
+    with pytest.raises(ValueError, match="config.json is a file, expected a folder"):
+        convert(Options(source=FOLDER / "g16s-rosinality.pt", target=target / "config.json"))
+    before = {path.name: path.read_bytes() for path in target.iterdir()}
+    rosinality_file(tmp_path / "r.pt", weights | {"conv1.activate.bias": torch.full((32,), torch.nan)}, torch.zeros(32))
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        convert(Options(source=tmp_path / "r.pt", target=target))
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == before
