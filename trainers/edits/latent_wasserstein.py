@@ -15,7 +15,7 @@ from lwgan.edit import AffineEdit
 from lwgan.losses import edit_loss
 from trainers import run
 from trainers.codes import Codes
-from trainers.edits import Attribute, Splits, mean_shift
+from trainers.edits import Attribute, Label, Splits, mean_shift
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Map(torch.nn.Module):
         return AffineEdit(weight.clone(), (self.bias - torch.einsum("loi,li->lo", weight, self.centre)).detach())
 
 
-def fit(codes: Splits, attribute: Attribute, options: Options, folder: Path | None = None) -> AffineEdit:
+def fit(codes: Splits, attribute: Attribute | Label, options: Options, folder: Path | None = None) -> AffineEdit:
     """The edit that minimises L_edit. folder: of the run, whose checkpoint a stopped run resumes from."""
     source, target = attribute.source(codes.train).w, attribute.target(codes.train).w
     torch.manual_seed(options.seed)
