@@ -4,7 +4,7 @@ import sys
 
 import tyro
 
-from trainers import classifiers, codes, data, edit, encoder, evaluate, generator, join, publish
+from trainers import classifiers, codes, data, edit, encoder, evaluate, generator, join, latent_classifier, publish
 
 STAGES = {
     "data": data,
@@ -13,6 +13,7 @@ STAGES = {
     "join": join,
     "classifiers": classifiers,
     "codes": codes,
+    "latent-classifier": latent_classifier,
     "edit": edit,
     "evaluate": evaluate,
     "publish": publish,

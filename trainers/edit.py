@@ -59,6 +59,10 @@ def main(options: Options) -> None:
     check(codes, attribute)
     if options.selector and train.names is not None:
         raise ValueError(f"--selector {options.selector}: a judge of digits cannot choose the alpha of {attribute.name!r}")
+    if method == "lw":
+        latent_wasserstein.check(codes, attribute, options.method)
+        if options.method.classifier:
+            check_classifier(options.method.classifier, base)
     run.start(options.run, options)
     extra = {"folder": options.run} if method == "lw" else {}
     edit = METHODS[method].fit(codes, attribute, options.method, **extra)
@@ -93,6 +97,13 @@ def check(codes: Splits, attribute: Attribute | Label) -> None:
         for name, side in (("source", attribute.source(held)), ("target", attribute.target(held))):
             if len(side.w) < 10:
                 raise ValueError(f"{attribute.name}: the {split} codes hold {len(side.w)} {name} pictures, at least 10 are needed")
+
+
+def check_classifier(folder: Path, base: dict) -> None:
+    """ValueError unless F was trained on codes of the same nets."""
+    made_for = registry.load_model(folder, "latent-classifier")[0].get("base_revision")
+    if made_for != base:
+        raise ValueError(f"{folder} was trained on codes of nets {made_for}, these come from {base}")
 
 
 def describe(attribute: Attribute | Label, domain: str, method: str, base: dict, options: Options) -> dict:
