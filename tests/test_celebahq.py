@@ -2,7 +2,10 @@
 
 import json
 import os
+import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,11 +20,11 @@ from lwgan.images import to_tensor
 from tests.nets import NUM_WS, W_DIM, made_for, make_faces_registry
 from trainers import codes as stage
 from trainers import edit as edit_stage
-from trainers import latent_classifier
-from trainers.__main__ import main, parse
+from trainers import evaluate_labels, latent_classifier, publish
+from trainers.__main__ import STAGES, main, parse
 from trainers.codes import Codes, load_codes, save_codes
 from trainers.datasets import celebahq
-from trainers.edits import attribute_named
+from trainers.edits import attribute_named, latent_wasserstein
 
 NAMES = ("Bangs", "Eyeglasses", "Smiling")
 COUNT = 60
@@ -516,3 +519,118 @@ def test_codes_of_digits_have_no_attributes_to_read(tmp_path):
     with pytest.raises(ValueError, match="holds codes of digits"):
         latent_classifier.main(latent_classifier.Options(codes=tmp_path / "codes", run=tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+# Figures, cards, the whole way
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory):
+    """The whole way from codes to cards, at toy size: nets of random weights, codes in which Eyeglasses are a direction."""
+    folder = tmp_path_factory.mktemp("shelf")
+    make_faces_registry(folder / "registry")
+    base = {kind: made_for(folder / "registry" / f"lwgan-faces-{kind}") for kind in ("encoder", "generator")}
+    shutil.rmtree(folder / "registry" / "lwgan-faces-lw-eyeglasses")
+    (folder / "codes").mkdir()
+    for seed, (split, n) in enumerate({"train": 800, "validation": 200, "test": 200}.items()):
+        save_codes(folder / "codes" / f"{split}.safetensors", labelled(n, seed), base)
+    at = lambda *parts: str(folder.joinpath(*parts))
+    learn = ["latent-classifier", "--codes", at("codes"), "--device", "cpu", "--epochs", "8", "--learning-rate", "1e-3", "--batch", "20"]
+    for name, seed, hidden in (("classifier", "1", ("64", "32")), ("referee", "2", ("64", "16"))):
+        latent_classifier.main(parse([*learn, "--run", at(name), "--seed", seed, "--hidden", *hidden]))
+    lw = ["lw", "--preservation-weight", "1", "--classifier", at("classifier"), "--masses", "match", "--balance", "Bangs", "Smiling"]
+    for name, more in (("lw", [*lw, "--steps", "5", "--batch", "100"]), ("centroids", ["centroids"])):
+        words = ["edit", "--codes", at("codes"), "--attribute", "Eyeglasses", "--run", at("registry", f"lwgan-faces-{name}-eyeglasses")]
+        edit_stage.main(parse([*words, *more]))
+    evaluate_labels.main(
+        parse(["evaluate-labels", "--codes", at("codes"), "--referee", at("referee"), "--registry", at("registry"), "--device", "cpu"])
+    )
+    return folder
+
+
+def test_figures_say_what_the_referee_reads_and_that_it_read_codes(shelf):
+    for name in ("lw", "centroids"):
+        config = json.loads((shelf / "registry" / f"lwgan-faces-{name}-eyeglasses" / "config.json").read_text())
+        figures = config["metrics"]
+        assert figures["target_change"]["value"] > 0.9 and figures["attribute_preservation"]["value"] > 0.9
+        assert 2 < figures["norm"] / NUM_WS**0.5 < 4, "three in each layer, and the chance of 400 codes in the other coordinates"
+        assert "no picture was looked at" in figures["read_by"]
+        rates = [point["target_change"] for point in figures["curve"]]
+        assert rates[0] == 0 and rates[-1] >= figures["target_change"]["value"] and rates == sorted(rates)
+        assert figures["curve"][0]["attribute_preservation"] == 1 and figures["curve"][0]["norm"] == 0
+        assert Image.open(shelf / "registry" / f"lwgan-faces-{name}-eyeglasses" / "images" / "strip.png").size == (4 * 65 - 1, 3 * 65 - 1)
+
+
+def test_a_reading_counts_what_changed_and_what_stayed():
+    before = torch.tensor([[0, 1, 0], [0, 0, 0], [1, 1, 1], [0, 1, 1]]).bool()
+    after = torch.tensor([[1, 1, 0], [1, 1, 0], [1, 1, 1], [0, 0, 0]]).bool()
+    found = evaluate_labels.reading(before, after, 0, True)
+    assert found["target_change"]["value"] == pytest.approx(2 / 3) and found["target_change"]["n"] == 3
+    assert found["attribute_preservation"] == {"value": pytest.approx(5 / 8), "n": 4}
+    with pytest.raises(ValueError, match="reads all 4 test codes as edited already"):
+        evaluate_labels.reading(~before[:1].repeat(4, 1), after, 0, True)
+
+
+def test_the_referee_must_not_have_trained_the_edit_nor_read_other_codes(shelf):
+    options = evaluate_labels.Options(
+        codes=shelf / "codes", referee=shelf / "classifier", registry=shelf / "registry", pictures=0, device="cpu"
+    )
+    with pytest.raises(ValueError, match="lwgan-faces-lw-eyeglasses was trained with the referee itself"):
+        evaluate_labels.main(options)
+
+
+def test_the_referee_of_other_codes_is_refused(shelf, classifier):
+    options = evaluate_labels.Options(codes=shelf / "codes", referee=classifier, registry=shelf / "registry", device="cpu")
+    with pytest.raises(ValueError, match="was not trained on codes such as those of"):
+        evaluate_labels.main(options)
+
+
+def test_cards_of_faces_name_the_licence_and_a_command_that_works(shelf):
+    for kind, says in (
+        ("lw-eyeglasses", "not eyeglasses"),
+        ("centroids-eyeglasses", "not eyeglasses"),
+        ("encoder", "pSp"),
+        ("generator", "StyleGAN2"),
+    ):
+        folder = shelf / "registry" / f"lwgan-faces-{kind}"
+        publish.main(publish.Options(folder, "lab", dry_run=True))
+        text = (folder / "README.md").read_text()
+        assert "license: other\nlicense_name: non-commercial" in text and "NVIDIA's Source\nCode License-NC" in text
+        assert says in text and "digits" not in text.replace("redrawn, and now and then a digit", "") and "mnist" not in text.lower()
+        config = json.loads((folder / "config.json").read_text())
+        if config["kind"] in ("affine", "translation"):
+            options = parse(publish.command(config).split()[3:])
+            assert options.attribute == "Eyeglasses" and "frame_face" in text
+    assert EditingPipeline.from_pretrained(shelf / "registry").refused == {}
+
+
+def test_every_line_of_the_script_is_one_that_its_stage_understands(tmp_path):
+    """faces.sh with a `python` that only notes what it was asked, and leaves a file where a stage leaves a model."""
+    tool = tmp_path / "bin" / "python"
+    tool.parent.mkdir()
+    tool.write_text(
+        "#!/usr/bin/env bash\nprintf '%s\\t' \"$@\" >> $LOG; echo >> $LOG\n"
+        'while [ $# -gt 0 ]; do case $1 in --run) mkdir -p "$2"; touch "$2/config.json" "$2/model.safetensors";; '
+        '--target) for kind in generator encoder; do mkdir -p "$2/lwgan-faces-$kind"; touch "$2/lwgan-faces-$kind/config.json"; done;; esac; shift; done\n'
+    )
+    tool.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tool.parent}:{os.environ['PATH']}", "LOG": str(tmp_path / "log"), "STEPS": "7"}
+    script = Path(__file__).parent.parent / "trainers" / "runs" / "faces.sh"
+    command = ["bash", str(script), str(tmp_path / "runs"), "psp.pt", "pictures", "list.txt"]
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    lines = [line.split("\t")[2:-1] for line in (tmp_path / "log").read_text().splitlines()]
+    stages = [words[0] for words in lines]
+    assert stages == ["convert", "codes", *["latent-classifier"] * 2, *["edit"] * 16, *["evaluate-labels"] * 2, *["publish"] * 10]
+    lambdas = {}
+    for words in lines:
+        if words[0] in STAGES:
+            options = parse(words)
+            if words[0] == "edit" and isinstance(options.method, latent_wasserstein.Options):
+                lambdas[options.attribute] = options.method.preservation_weight
+                assert options.method.masses == "match" and options.method.steps == 7 and options.method.learning_rate == 1e-3
+    assert set(lambdas) == set(PAPER.values())
+    assert {name for name, weight in lambdas.items() if weight == 15} == {"Eyeglasses"} and sorted(set(lambdas.values())) == [1, 15]
+    subprocess.run([*command, "lab"], env=environment, check=True, capture_output=True)
+    again = [line.split("\t")[2:-1] for line in (tmp_path / "log").read_text().splitlines()][len(lines) :]
+    assert again[0][0] == "codes", "what was converted is not converted again"
+    assert all("lab" in words and "--dry-run" not in words for words in again if words[0] == "publish")

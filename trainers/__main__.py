@@ -4,7 +4,7 @@ import sys
 
 import tyro
 
-from trainers import classifiers, codes, data, edit, encoder, evaluate, generator, join, latent_classifier, publish
+from trainers import classifiers, codes, data, edit, encoder, evaluate, evaluate_labels, generator, join, latent_classifier, publish
 
 STAGES = {
     "data": data,
@@ -16,6 +16,7 @@ STAGES = {
     "latent-classifier": latent_classifier,
     "edit": edit,
     "evaluate": evaluate,
+    "evaluate-labels": evaluate_labels,
     "publish": publish,
 }
 

@@ -61,12 +61,11 @@ def main(options: Options) -> None:
         raise ValueError(f"--selector {options.selector}: a judge of digits cannot choose the alpha of {attribute.name!r}")
     if method == "lw":
         latent_wasserstein.check(codes, attribute, options.method)
-        if options.method.classifier:
-            check_classifier(options.method.classifier, base)
+    classifier = classifier_facts(getattr(options.method, "classifier", None), base)
     run.start(options.run, options)
     extra = {"folder": options.run} if method == "lw" else {}
     edit = METHODS[method].fit(codes, attribute, options.method, **extra)
-    config = edit.config | describe(attribute, train.domain, method, base, options)
+    config = edit.config | describe(attribute, train.domain, method, base, options) | classifier
     if options.generator and options.selector:
         config |= choose_alpha(edit, codes.validation, options, attribute)
     registry.save_folder(options.run, config, tensors(edit), dtype="float16")
@@ -99,11 +98,14 @@ def check(codes: Splits, attribute: Attribute | Label) -> None:
                 raise ValueError(f"{attribute.name}: the {split} codes hold {len(side.w)} {name} pictures, at least 10 are needed")
 
 
-def check_classifier(folder: Path, base: dict) -> None:
-    """ValueError unless F was trained on codes of the same nets."""
-    made_for = registry.load_model(folder, "latent-classifier")[0].get("base_revision")
-    if made_for != base:
-        raise ValueError(f"{folder} was trained on codes of nets {made_for}, these come from {base}")
+def classifier_facts(folder: Path | None, base: dict) -> dict:
+    """Which F took part, for config.json. ValueError unless it was trained on codes of the same nets."""
+    if folder is None:
+        return {}
+    config, _ = registry.load_model(folder, "latent-classifier")
+    if config.get("base_revision") != base:
+        raise ValueError(f"{folder} was trained on codes of nets {config.get('base_revision')}, these come from {base}")
+    return {"classifier_revision": config["weights"]["sha256"]}
 
 
 def describe(attribute: Attribute | Label, domain: str, method: str, base: dict, options: Options) -> dict:
