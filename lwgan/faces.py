@@ -55,7 +55,9 @@ def align_face(source, landmarks=None, *, size: int = 1024, supersample: int = 4
     side = math.dist(quad[0], quad[3])
     if side < MIN_QUAD:
         raise ValueError(f"the face's frame is {side:.1f} px wide: at least {MIN_QUAD} are needed")
-    return Aligned(_cut(picture, quad, size, supersample), quad, landmarks, note)
+    cut = _cut(picture, quad, size, supersample)
+    cut.info = {}  # nothing of the camera's notes, such as the place
+    return Aligned(cut, quad, landmarks, note)
 
 
 def frame_face(source, size: int = 256) -> Image.Image:
@@ -71,13 +73,13 @@ def frame_face(source, size: int = 256) -> Image.Image:
     if is_framed(picture.size, quad_of(_checked(landmarks, picture.size))):
         return mark_framed(picture.resize((size, size), Image.Resampling.LANCZOS))
     aligned = align_face(picture, landmarks, size=size, supersample=1)
-    aligned.picture.info.update(note=note, quad=aligned.quad.tolist())
-    return mark_framed(aligned.picture)
+    return mark_framed(aligned.picture, note=note, quad=aligned.quad.tolist())
 
 
-def mark_framed(picture: Image.Image) -> Image.Image:
-    """The same picture, known to be in the frame: it is not looked through for faces again."""
-    picture.info[FRAMED] = picture.size  # a part cut out of it inherits the entry, but not the size
+def mark_framed(picture: Image.Image, **info) -> Image.Image:
+    """The same picture, known to be in the frame: it is not looked through for faces again. Of its `info` only what is given
+    here stays: no place where a photograph was taken travels along."""
+    picture.info = {**info, FRAMED: picture.size}  # a part cut out of it inherits the entry, but not the size
     return picture
 
 

@@ -1,5 +1,6 @@
 """Photographs come into FFHQ's frame: pictures whose right answer is known, and one real face."""
 
+import base64
 import io
 import os
 import pickle
@@ -158,6 +159,17 @@ def test_every_kind_of_picture_gives_the_same_face(kind, colour):
     expected = Image.fromarray(upright(64).astype(np.uint8))
     assert found.picture.mode == "RGB"
     assert difference(found.picture, np.asarray(expected if colour else expected.convert("L").convert("RGB"), float)) < 1.5
+
+
+@needs_mtcnn
+def test_where_a_photograph_was_taken_stays_behind():
+    exif = Image.Exif()
+    exif[0x010F] = "camera"
+    photo = Image.open(io.BytesIO(saved(Image.open(ASTRONAUT), "JPEG", exif=exif, comment=b"at home")))
+    framed = align_face(photo, size=300).picture
+    photo_of_framed = Image.open(io.BytesIO(saved(framed, "JPEG", exif=exif)))
+    for picture in (framed, frame_face(photo), frame_face(photo_of_framed)):
+        assert not {"exif", "comment"} & set(picture.info) and b"camera" not in saved(picture, "PNG")
 
 
 def test_what_is_transparent_around_a_face_is_white():
@@ -320,8 +332,13 @@ def test_weights_of_another_network_are_refused():
 
 
 @pytest.fixture(scope="module")
-def pipe(tmp_path_factory):
-    return EditingPipeline.from_pretrained(make_faces_registry(tmp_path_factory.mktemp("faces")))
+def shelf(tmp_path_factory):
+    return make_faces_registry(tmp_path_factory.mktemp("faces"))
+
+
+@pytest.fixture(scope="module")
+def pipe(shelf):
+    return EditingPipeline.from_pretrained(shelf)
 
 
 @needs_mtcnn
@@ -345,3 +362,26 @@ def test_a_sample_of_the_generator_needs_no_face_to_be_found(pipe, monkeypatch):
 def test_a_photograph_without_a_face_is_refused_by_the_pipeline(pipe):
     with pytest.raises(ValueError, match="no face was found"):
         pipe.encode(Image.new("RGB", (200, 200), "blue"))
+
+
+@needs_mtcnn
+def test_the_page_takes_the_domain_as_it_takes_the_digits(shelf, pipe, tmp_path):
+    import app
+
+    app.build_demo(shelf)
+    editor = app.Editor(pipe)
+    state = editor.upload({"path": str(ASTRONAUT)}, {})
+    shown = editor.show(state, 1.0)
+    for name, size in (("framed", 256), ("reconstruction", 64), ("result", 64)):
+        assert app_picture(shown[name]).size == (size, size)
+    w = pipe.encode(frame_face(ASTRONAUT))
+    assert app_picture(shown["result"]).tobytes() == pipe.generate(pipe.edit(w, dict.fromkeys(pipe.edits, 1.0)))[0].tobytes()
+    saved_blank = tmp_path / "blank.png"
+    Image.new("RGB", (100, 100)).save(saved_blank)
+    refused = editor.upload({"path": str(saved_blank)}, state)
+    assert "no face was found" in refused["problem"] and np.array_equal(refused["w"], state["w"])
+    assert app_picture(editor.show(editor.sample(5, {}), 0.0)["framed"]).size == (256, 256)
+
+
+def app_picture(url: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
