@@ -379,7 +379,7 @@ def test_the_page_takes_the_domain_as_it_takes_the_digits(shelf, pipe, tmp_path)
     saved_blank = tmp_path / "blank.png"
     Image.new("RGB", (100, 100)).save(saved_blank)
     refused = editor.upload({"path": str(saved_blank)}, state)
-    assert "no face was found" in refused["problem"] and np.array_equal(refused["w"], state["w"])
+    assert "No face was found" in refused["problem"] and np.array_equal(refused["w"], state["w"])
     assert app_picture(editor.show(editor.sample(5, {}), 0.0)["framed"]).size == (256, 256)
 
 
