@@ -162,6 +162,7 @@ BAD_ARRAYS = {
     "whole numbers": (np.zeros((6, NUM_WS, W_DIM), np.int64), None, f"int64 of shape .*{SHAPE}"),
     "none": (np.zeros((0, NUM_WS, W_DIM), np.float32), None, SHAPE),
     "NaN": (nan_at(5), None, "code 5 holds NaN"),
+    "beyond half precision": (np.full((6, NUM_WS, W_DIM), 1e6), None, "code 0 holds NaN, infinity or a number beyond 65504"),
     "objects": (np.array([{}], object), None, "no array of numbers"),
     "a label too few": (None, np.zeros((5, 40)), r"labels of shape \[5, 40\], expected \[6, 40\]"),
     "other attributes": (None, np.zeros((6, 8)), r"shape \[6, 8\], expected \[6, 40\].*give a CSV"),

@@ -115,13 +115,14 @@ def labelled(options: Options, encoder: Encoder, base: dict[str, str]) -> None:
         split: celebahq.rows_of(table.files, split, options.train if split == "train" else options.heldout) for split in celebahq.SPLITS
     }
     run.start(options.run, options)
+    domain = encoder.card_config.get("domain") or "faces"
     for split, rows in splits.items():
         if options.data.suffix == ".npy":
             codes = torch.from_numpy(w[rows]).float()
         else:
             codes = encode_files(encoder, [paths[row] for row in rows], options.run / f"{split}.parts", base, options.align)
         numbers = torch.from_numpy(table.labels[rows]).long()
-        save_codes(options.run / f"{split}.safetensors", Codes(codes, numbers, table.names, encoder.card_config["domain"]), base)
+        save_codes(options.run / f"{split}.safetensors", Codes(codes, numbers, table.names, domain), base)
         print(f"{split}: {len(rows)} codes")
 
 
