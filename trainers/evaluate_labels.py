@@ -84,7 +84,8 @@ def figures(edit: AffineEdit, attribute: Label, w: Tensor, referee: LatentClassi
     before = referee(w) > 0
     at = lambda alpha: reading(before, referee(edit(w, alpha)) > 0, k, asked)
     curve = [
-        {"alpha": alpha, **{key: value["value"] for key, value in at(alpha).items()}, "norm": norm(edit, w, alpha)} for alpha in ALPHAS
+        {"alpha": alpha, **{key: value and value["value"] for key, value in at(alpha).items()}, "norm": norm(edit, w, alpha)}
+        for alpha in ALPHAS
     ]
     alpha = edit.config.get("alpha", 1.0)
     return {"read_by": READ_BY, "alpha": alpha, **at(alpha), "norm": norm(edit, w, alpha), "curve": curve}
@@ -92,13 +93,11 @@ def figures(edit: AffineEdit, attribute: Label, w: Tensor, referee: LatentClassi
 
 def reading(before: Tensor, after: Tensor, k: int, asked: bool) -> dict:
     """Readings bool [N, K] before and after an edit that asks attribute k to be `asked`: of those read otherwise before, how many
-    are read so after (target change); of the readings of all other attributes, how many are the same (attribute preservation)."""
-    other = before[:, k] != asked
-    if not other.any():
-        raise ValueError(f"the referee reads all {len(before)} test codes as edited already: there is nothing to measure")
-    same = before == after
+    are read so after (target change; None if none was read otherwise); of the readings of all other attributes, how many are the same
+    (attribute preservation)."""
+    other, same = before[:, k] != asked, before == after
     rest = torch.cat([same[:, :k], same[:, k + 1 :]], 1)
-    changed = {"target_change": rate(after[other, k] == asked)._asdict()}
+    changed = {"target_change": rate(after[other, k] == asked)._asdict() if other.any() else None}
     return changed | ({"attribute_preservation": {"value": rest.float().mean().item(), "n": len(rest)}} if rest.shape[1] else {})
 
 
