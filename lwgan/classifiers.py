@@ -92,3 +92,10 @@ class LatentClassifier(nn.Module):
 
     def forward(self, w: Tensor) -> Tensor:
         return self.layers(w.flatten(1))
+
+    @classmethod
+    def from_pretrained(cls, source, revision: str | None = None, token: str | None = None) -> "LatentClassifier":
+        """The classifier of a folder or a Hub repo, in evaluation mode. Errors as `lwgan.registry.load_model`."""
+        from lwgan.registry import load_module
+
+        return load_module(cls, "latent-classifier", source, revision, token)

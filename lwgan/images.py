@@ -1,4 +1,5 @@
-"""The only place that knows pixel ranges, EXIF, alpha, sizes and the frame into which a picture is brought."""
+"""The only place that knows pixel ranges, EXIF, alpha, sizes and the frame into which a picture is brought.
+(The frame of faces: lwgan/faces.py.)"""
 
 import io
 import itertools

@@ -15,10 +15,12 @@ from lwgan import registry as models
 from lwgan.classifiers import DigitJudge
 from lwgan.edit import AffineEdit
 from lwgan.encoder import Encoder
+from lwgan.faces import frame_face, mark_framed
 from lwgan.generator import Generator
 from lwgan.images import frame_digits, to_pil, to_tensor
 
-FRAMES = {"multimnist": frame_digits}  # how a domain's pictures are brought into the training frame
+# How a domain's pictures are brought into the training frame: (picture, side in px that its encoder takes) -> picture.
+FRAMES = {"multimnist": lambda picture, side: frame_digits(picture), "faces": frame_face}
 MAX_ALPHA = 5  # beyond it an edit only extrapolates
 MODULES = {"generator": Generator, "encoder": Encoder, "judge": DigitJudge}
 
@@ -44,7 +46,7 @@ class EditingPipeline:
     ):  # fmt: skip
         if domain not in FRAMES:
             raise ValueError(f"domain {domain!r} is unknown: choose one of {', '.join(FRAMES)}")
-        self.generator, self.encoder, self.judge, self.frame = generator, encoder, judge, FRAMES[domain]
+        self.generator, self.encoder, self.judge = generator, encoder, judge
         self.images = self.numbers = None
         self.config: dict = {"domain": domain}
         self.edits: dict[str, AffineEdit] = {}
@@ -106,6 +108,10 @@ class EditingPipeline:
         keys = ("attribute", "from", "to", "method", "domain", "alpha")
         return [{"name": name, **{key: edit.config.get(key) for key in keys}} for name, edit in self.edits.items()]
 
+    def frame(self, picture: Image.Image) -> Image.Image:
+        """A picture as the encoder takes it: digits in their cells, a face in FFHQ's frame. Framed once, it passes unchanged."""
+        return FRAMES[self.config["domain"]](picture, self.encoder.config["resolution"])
+
     @torch.inference_mode()
     def encode(self, pictures: Image.Image | Sequence[Image.Image] | Tensor) -> Tensor:
         """Pictures -> codes w [N, num_ws, w_dim]. PIL pictures are framed first; a tensor [N, C, H, W] in [-1, 1] is taken as it is."""
@@ -153,7 +159,7 @@ class EditingPipeline:
         if self.images is not None:
             return Image.fromarray(self.images[seed % len(self.images)].numpy())
         z = torch.randn(1, self.generator.z_dim, generator=torch.Generator().manual_seed(seed % 2**63))
-        return self.generate(self.generator.mapping(z))[0]
+        return mark_framed(self.generate(self.generator.mapping(z))[0])  # what it draws is as its training pictures were
 
     def seed_of(self, label: str | None) -> int:
         """The first seed whose sample has a label, such as "1 digit"; 0 if none is known to."""

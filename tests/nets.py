@@ -54,3 +54,25 @@ def save_edit(folder: Path, base: dict[str, str], count: int, more: int) -> None
 def made_for(folder: Path) -> str:
     """The sha256 of a saved model's weights, by which edits name their base."""
     return json.loads((folder / "config.json").read_text())["weights"]["sha256"]
+
+
+def make_faces_registry(folder: Path) -> Path:
+    """The faces domain: an encoder of 256-px pictures in colour, a generator (of 64 px, to be quick) and one edit."""
+    torch.manual_seed(0)
+    made = {
+        "generator": Generator(resolution=64, w_dim=W_DIM, channels=(16, 16, 16, 8, 8), z_dim=16, mapping_layers=2),
+        "encoder": Encoder(resolution=256, img_channels=3, w_dim=W_DIM, num_ws=NUM_WS, widths=(8, 8, 8, 8, 16, 16), pyramid=16, head=8),
+    }
+    for kind, module in made.items():
+        config = {"kind": kind, "domain": "faces", "architecture": module.config}
+        if kind == "encoder":
+            config["base_revision"] = {"generator": made_for(folder / "lwgan-faces-generator")}
+        save_folder(folder / f"lwgan-faces-{kind}", config, module.state_dict())
+    config = {
+        "method": "lw", "attribute": "eyeglasses", "from": "no eyeglasses", "to": "eyeglasses", "domain": "faces",
+        "base_revision": {kind: made_for(folder / f"lwgan-faces-{kind}") for kind in made}, "alpha": 1.0,
+    }  # fmt: skip
+    AffineEdit(torch.randn(NUM_WS, W_DIM, W_DIM) / W_DIM**0.5, torch.randn(NUM_WS, W_DIM), config).save_pretrained(
+        folder / "lwgan-faces-lw-eyeglasses"
+    )
+    return folder

@@ -4,7 +4,20 @@ import sys
 
 import tyro
 
-from trainers import classifiers, codes, convert, data, edit, encoder, evaluate, generator, join, publish
+from trainers import (
+    classifiers,
+    codes,
+    convert,
+    data,
+    edit,
+    encoder,
+    evaluate,
+    evaluate_labels,
+    generator,
+    join,
+    latent_classifier,
+    publish,
+)
 
 STAGES = {
     "data": data,
@@ -13,8 +26,10 @@ STAGES = {
     "join": join,
     "classifiers": classifiers,
     "codes": codes,
+    "latent-classifier": latent_classifier,
     "edit": edit,
     "evaluate": evaluate,
+    "evaluate-labels": evaluate_labels,
     "publish": publish,
     "convert": convert,
 }

@@ -1,22 +1,32 @@
 """Stage 4: codes of REAL pictures (Sec. 4.1: "latent codes corresponding to real images previously projected").
 
 python -m trainers codes --data ../runs/data --encoder ../runs/encoder --run ../runs/codes
+python -m trainers codes --data CelebA-HQ-img --labels list_attr.txt --encoder ../runs/encoder --run ../runs/codes
+python -m trainers codes --data codes.npy --labels labels.npy --encoder ../runs/encoder --run ../runs/codes
 """
 
+import hashlib
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
+from lwgan.attributes import index_of
 from lwgan.encoder import Encoder
+from lwgan.images import to_tensor
 from trainers import run
 from trainers.data import load_pictures
+from trainers.datasets import celebahq
 from trainers.generator import to_pictures
+
+PART = 64  # pictures: some minutes of a large encoder on a CPU
 
 
 @dataclass(frozen=True)
@@ -24,7 +34,7 @@ class Options:
     """Encode the pictures of all splits."""
 
     data: Path
-    """Folder that `python -m trainers data` wrote."""
+    """Folder that `python -m trainers data` wrote; with --labels a folder of pictures, or a .npy of codes that this encoder made."""
     encoder: Path
     """Folder of the encoder."""
     run: Path
@@ -33,33 +43,119 @@ class Options:
     """Pictures of the training split to encode (the paper has 25K)."""
     heldout: int = 4_000
     """Pictures of the validation and of the test split to encode."""
+    labels: Path | None = None
+    """CelebA's list_attr_celeba.txt, a CSV of 0 and 1 with a header, or (for a .npy of codes) a .npy of 40 labels a row."""
+    align: bool = False
+    """The pictures are photographs: cut the largest face out of each as FFHQ does. CelebA-HQ's and FFHQ's need no such thing."""
     device: str = "auto"
 
 
 class Codes(NamedTuple):
-    """`w` float [N, num_ws, w_dim], codes of real pictures; `numbers` int64 [N, 10], how many of each digit."""
+    """`w` float [N, num_ws, w_dim], codes of real pictures; `numbers` int64 [N, K]: how many of each digit (K = 10) or, where
+    there are `names`, 1 for each of these K attributes that the picture has, else 0; `domain` of the pictures."""
 
     w: Tensor
     numbers: Tensor
+    names: tuple[str, ...] | None = None
+    domain: str = "multimnist"
 
     @property
     def count(self) -> Tensor:
         return self.numbers.sum(1)
 
+    def has(self, name: str) -> Tensor:
+        """bool [N]: which pictures have the attribute. ValueError for a name that is unknown, or where there are no attributes."""
+        if self.names is None:
+            raise ValueError(f"attribute {name!r}: the codes hold digits, no attributes")
+        return self.numbers[:, index_of(name, self.names)] == 1
+
     def where(self, mask: Tensor) -> "Codes":
-        return Codes(self.w[mask], self.numbers[mask])
+        return self._replace(w=self.w[mask], numbers=self.numbers[mask])
 
 
 def main(options: Options) -> None:
+    if options.align and not options.labels:
+        raise ValueError("--align is for photographs of faces: give their --labels too")
     device = run.device_of(options.device)
     encoder = Encoder.from_pretrained(options.encoder).to(device, memory_format=torch.channels_last)
+    base = base_of(encoder, options.encoder)
+    (labelled if options.labels else counted)(options, encoder, base)
+
+
+def counted(options: Options, encoder: Encoder, base: dict[str, str]) -> None:
+    """Codes of the pictures that `python -m trainers data` composed, and how many of each digit they hold."""
     options.run.mkdir(parents=True, exist_ok=True)
     for split in ("train", "validation", "test"):
         pictures = load_pictures(options.data, split)
         images = torch.from_numpy(pictures.images[: options.train if split == "train" else options.heldout])
         codes = Codes(encode(encoder, images, progress=split), torch.from_numpy(pictures.numbers[: len(images)]).long())
-        base = {"encoder": encoder.card_config["weights"]["sha256"], **encoder.card_config["base_revision"]}
         save_codes(options.run / f"{split}.safetensors", codes, base)
+
+
+def base_of(encoder: Encoder, folder: Path) -> dict[str, str]:
+    """sha256 of the encoder's weights and of its generator's. ValueError if its config does not name the generator."""
+    generator = (encoder.card_config.get("base_revision") or {}).get("generator")
+    if not isinstance(generator, str):
+        raise ValueError(f"{folder}: its config.json does not say for which generator it is (base_revision, generator: sha256)")
+    return {"encoder": encoder.card_config["weights"]["sha256"], "generator": generator}
+
+
+# Pictures with yes/no labels
+
+
+def labelled(options: Options, encoder: Encoder, base: dict[str, str]) -> None:
+    """Codes and labels of all splits, split by the pictures' names. A run that was stopped goes on where it was."""
+    if options.data.suffix == ".npy":
+        num_ws, w_dim = encoder.config["num_ws"], encoder.config["w_dim"]
+        w, table = celebahq.read_arrays(options.data, options.labels, num_ws, w_dim)
+    else:
+        table = celebahq.read_table(options.labels)
+        paths = celebahq.picture_paths(options.data, table.files)
+    splits = {
+        split: celebahq.rows_of(table.files, split, options.train if split == "train" else options.heldout) for split in celebahq.SPLITS
+    }
+    run.start(options.run, options)
+    domain = encoder.card_config.get("domain") or "faces"
+    for split, rows in splits.items():
+        if options.data.suffix == ".npy":
+            codes = torch.from_numpy(w[rows]).float()
+        else:
+            codes = encode_files(encoder, [paths[row] for row in rows], options.run / f"{split}.parts", base, options.align)
+        numbers = torch.from_numpy(table.labels[rows]).long()
+        save_codes(options.run / f"{split}.safetensors", Codes(codes, numbers, table.names, domain), base)
+        print(f"{split}: {len(rows)} codes")
+
+
+def encode_files(encoder: Encoder, paths: list[Path], folder: Path, base: dict[str, str], align: bool) -> Tensor:
+    """Pictures -> codes [N, num_ws, w_dim], PART at a time; `folder` keeps the parts, and what is there is not made again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    size, device = encoder.config["resolution"], encoder.w_avg.device
+    parts = []
+    for number, part in enumerate(tqdm(list(celebahq.batches(paths, PART)), folder.stem)):
+        names = "\n".join([str(align), *(path.name for path in part)])
+        made_of = base | {"pictures": hashlib.sha256(names.encode()).hexdigest()}
+        parts.append(_kept(folder / f"{number:05d}.safetensors", made_of, lambda part=part: _encoded(encoder, part, size, device, align)))
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def _encoded(encoder: Encoder, paths: list[Path], size: int, device: torch.device, align: bool) -> Tensor:
+    pictures = ([celebahq.load_face(path, size, align) for path in few] for few in celebahq.batches(paths, 8))
+    return torch.cat([encoder(to_tensor(few).to(device)).float().cpu() for few in pictures])
+
+
+def _kept(path: Path, made_of: dict[str, str], make: Callable[[], Tensor]) -> Tensor:
+    """The codes in a file, if they were made of just this, else those that `make` makes, kept there."""
+    try:
+        with safe_open(path, "pt") as held:
+            if held.metadata() == made_of:
+                return held.get_tensor("w").float()
+    except (FileNotFoundError, SafetensorError):
+        pass  # not made yet, or torn
+    w, partial = make(), path.with_name(path.name + ".partial")
+    save_file({"w": w.half()}, partial, metadata=made_of)
+    partial.replace(path)
+    return w
 
 
 @torch.no_grad()
@@ -71,9 +167,10 @@ def encode(encoder: Encoder, images: Tensor, progress: str | None = None) -> Ten
 
 def save_codes(path: Path, codes: Codes, base: dict[str, str]) -> None:
     """Half precision is enough: its error is a thousandth of the codes' spread. The hashes of encoder and generator
-    travel along, so that codes of other nets are never mixed in."""
+    travel along, so that codes of other nets are never mixed in; and so do the names of attributes."""
     partial = path.with_name(path.name + ".partial")
-    save_file({"w": codes.w.half(), "numbers": codes.numbers.to(torch.uint8)}, partial, metadata=base)
+    named = {} if codes.names is None else {"names": json.dumps(codes.names), "domain": codes.domain}
+    save_file({"w": codes.w.half(), "numbers": codes.numbers.to(torch.uint8)}, partial, metadata=base | named)
     partial.replace(path)
 
 
@@ -84,8 +181,10 @@ def load_codes(folder: Path, split: str) -> tuple[Codes, dict[str, str]]:
         raise FileNotFoundError(f"{path} is missing: make it with `python -m trainers codes --run {folder}`")
     try:
         with safe_open(path, "pt") as held:
-            return Codes(held.get_tensor("w").float(), held.get_tensor("numbers").long()), {
-                key: held.metadata()[key] for key in ("encoder", "generator")
-            }
+            said = held.metadata()
+            codes = Codes(held.get_tensor("w").float(), held.get_tensor("numbers").long())
+            if "names" in said:
+                codes = codes._replace(names=tuple(json.loads(said["names"])), domain=said["domain"])
+            return codes, {key: said[key] for key in ("encoder", "generator")}
     except Exception as error:
         raise ValueError(f"{path} is damaged ({error}): make it again with `python -m trainers codes`") from error

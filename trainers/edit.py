@@ -2,6 +2,7 @@
 
 python -m trainers edit --codes ../runs/codes --attribute 1to2 --run ../runs/lw-1to2 --generator G --selector S
 python -m trainers edit --codes ../runs/codes --attribute 1to2 --run ../runs/mean-1to2 centroids
+python -m trainers edit --codes ../runs/celebahq --attribute Eyeglasses --run ../runs/lw-eyeglasses
 """
 
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from lwgan.edit import AffineEdit
 from lwgan.generator import Generator
 from trainers import run
 from trainers.codes import Codes, load_codes
-from trainers.edits import Attribute, Splits, attribute_named, centroids, latent_wasserstein
+from trainers.edits import Attribute, Label, Splits, attribute_named, centroids, latent_wasserstein
 from trainers.evaluate import edit_figures
 
 ALPHAS = [round(0.3 + 0.05 * i, 2) for i in range(29)]
@@ -27,12 +28,12 @@ METHODS = {"lw": latent_wasserstein, "centroids": centroids}
 
 @dataclass(frozen=True)
 class Options:
-    """Learn an edit: one more digit."""
+    """Learn an edit: one more digit, or an attribute more or less."""
 
     codes: Path
     """Folder that `python -m trainers codes` wrote."""
     attribute: str
-    """1to2, 2to3 or 3to4."""
+    """1to2, 2to3 or 3to4; of faces such as Eyeglasses, or not-Young."""
     run: Path
     """Folder of this run; an unfinished run there is resumed."""
     generator: Path | None = None
@@ -47,17 +48,24 @@ class Options:
 
 
 def main(options: Options) -> None:
-    attribute = attribute_named(options.attribute)
     method = next(name for name, module in METHODS.items() if isinstance(options.method, module.Options))
     (train, base), (validation, other) = load_codes(options.codes, "train"), load_codes(options.codes, "validation")
     if base != other:
         raise ValueError(f"{options.codes}: train codes come from nets {base}, validation codes from {other}")
+    if train.names != validation.names:
+        raise ValueError(f"{options.codes}: train codes are labelled with {train.names}, validation codes with {validation.names}")
     codes = Splits(train, validation)
+    attribute = attribute_named(options.attribute, train.names)
     check(codes, attribute)
+    if options.selector and train.names is not None:
+        raise ValueError(f"--selector {options.selector}: a judge of digits cannot choose the alpha of {attribute.name!r}")
+    if method == "lw":
+        latent_wasserstein.check(codes, attribute, options.method)
+    classifier = classifier_facts(getattr(options.method, "classifier", None), base)
     run.start(options.run, options)
     extra = {"folder": options.run} if method == "lw" else {}
     edit = METHODS[method].fit(codes, attribute, options.method, **extra)
-    config = edit.config | describe(attribute, method, base, options)
+    config = edit.config | describe(attribute, train.domain, method, base, options) | classifier
     if options.generator and options.selector:
         config |= choose_alpha(edit, codes.validation, options, attribute)
     registry.save_folder(options.run, config, tensors(edit), dtype="float16")
@@ -82,7 +90,7 @@ def tensors(edit) -> dict:
     return {"bias": edit.bias} if edit.weight is None else {"weight": edit.weight, "bias": edit.bias}
 
 
-def check(codes: Splits, attribute: Attribute) -> None:
+def check(codes: Splits, attribute: Attribute | Label) -> None:
     """ValueError when a side has too few codes to speak of a distribution."""
     for split, held in zip(Splits._fields, codes, strict=True):
         for name, side in (("source", attribute.source(held)), ("target", attribute.target(held))):
@@ -90,10 +98,17 @@ def check(codes: Splits, attribute: Attribute) -> None:
                 raise ValueError(f"{attribute.name}: the {split} codes hold {len(side.w)} {name} pictures, at least 10 are needed")
 
 
-def describe(attribute: Attribute, method: str, base: dict, options: Options) -> dict:
+def classifier_facts(folder: Path | None, base: dict) -> dict:
+    """Which F took part, for config.json. ValueError unless it was trained on codes of the same nets."""
+    if folder is None:
+        return {}
+    config, _ = registry.load_model(folder, "latent-classifier")
+    if config.get("base_revision") != base:
+        raise ValueError(f"{folder} was trained on codes of nets {config.get('base_revision')}, these come from {base}")
+    return {"classifier_revision": config["weights"]["sha256"]}
+
+
+def describe(attribute: Attribute | Label, domain: str, method: str, base: dict, options: Options) -> dict:
     """What config.json says of the edit beside its tensors (design of the folder: lwgan/registry.py)."""
-    before, after = attribute.count - 1, attribute.count
-    return {
-        "method": method, "attribute": "one-more-digit", "from": f"{before} digit{'s' * (before > 1)}", "to": f"{after} digits", "to_count": after,
-        "domain": "multimnist", "alpha": 1.0, "base_revision": base, "training": run.as_json(options),
-    }  # fmt: skip
+    training = run.as_json(options)
+    return {**attribute.describe(), "method": method, "domain": domain, "alpha": 1.0, "base_revision": base, "training": training}

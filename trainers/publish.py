@@ -27,6 +27,8 @@ TEMPLATES = Path(__file__).parents[1] / "hub_cards"
 TEMPLATE = {"affine": "edit.md", "translation": "edit.md", "generator": "generator.md", "encoder": "encoder.md", "judge": "judge.md"}
 PIPELINE_TAG = {"generator": "unconditional-image-generation", "judge": "image-classification"}  # others: image-to-image
 DATASETS = {"multimnist": ("ylecun/mnist", "MultiMNIST, composed of MNIST's test digits")}
+# What may be done with the weights of a domain: hub_cards/_data_DOMAIN.md says why.
+LICENCES = {"faces": {"license": "other", "license_name": "non-commercial"}}
 STAGE = {"generator": "generator", "encoder": "encoder", "judge": "classifiers", "affine": "edit", "translation": "edit"}
 LABEL = re.compile(r"[\w][\w ,.'+-]{0,63}")  # of one line, without markup
 
@@ -161,9 +163,10 @@ def metadata(config: dict, repo_id: str) -> ModelCardData:
     tags = ["lwgan", "latent-edit" if is_edit else kind, "stylegan2", f"domain:{config['domain']}"]
     tags += [f"{key}:{config[key]}" for key in ("attribute", "method") if is_edit and key in config]
     base = {"base_model": config["base_model"], "base_model_relation": "adapter"} if is_edit else {}
+    licence = LICENCES.get(config["domain"], {"license": "apache-2.0"})
     return ModelCardData(
-        license="apache-2.0", library_name="lwgan", pipeline_tag=task, tags=tags, datasets=[dataset] if dataset else None,
-        model_name=repo_id.split("/")[1], eval_results=results or None, **base,
+        library_name="lwgan", pipeline_tag=task, tags=tags, datasets=[dataset] if dataset else None,
+        model_name=repo_id.split("/")[1], eval_results=results or None, **licence, **base,
     )  # fmt: skip
 
 

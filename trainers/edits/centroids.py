@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from lwgan.edit import AffineEdit
-from trainers.edits import Attribute, Splits, mean_shift
+from trainers.edits import Attribute, Label, Splits, mean_shift
 
 
 @dataclass(frozen=True)
@@ -11,6 +11,6 @@ class Options:
     """The difference of the mean codes: nothing to choose."""
 
 
-def fit(codes: Splits, attribute: Attribute, options: Options) -> AffineEdit:
+def fit(codes: Splits, attribute: Attribute | Label, options: Options) -> AffineEdit:
     """H(w) = mean of the target's codes - mean of the source's."""
     return AffineEdit(None, mean_shift(attribute.source(codes.train).w, attribute.target(codes.train).w))

@@ -1,21 +1,27 @@
 """Latent Wasserstein, LW (Sec. 3): H moves the codes that lack the attribute onto those that have it.
 
-No classifier takes part. What the paper leaves open is chosen here: the shape of the map, where it starts, the blur.
+No classifier takes part, unless L_pres does (Eq. 5, preservation_weight > 0): its F is one. Masses (Sec. 3.2) undo correlations
+of the data. What the paper leaves open is chosen here: the shape of the map, where it starts, the blurs, the weighed attributes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from lwgan.costs import latent_space, median_distance
+from lwgan.attributes import index_of
+from lwgan.classifiers import LatentClassifier
+from lwgan.costs import attribute_space, correlations, latent_space, median_distance
 from lwgan.edit import AffineEdit
-from lwgan.losses import edit_loss
+from lwgan.losses import objective
+from lwgan.measures import MASSES, cells, effective_size, normalised
 from trainers import run
 from trainers.codes import Codes
-from trainers.edits import Attribute, Splits, mean_shift
+from trainers.edits import Attribute, Label, Splits
 
 
 @dataclass(frozen=True)
@@ -35,11 +41,38 @@ class Options:
     """Rank of each A_l; None: full."""
     decay: float = 0.0
     """Weight of 1/2 |A w|^2 beside the Wasserstein loss, in the same units: keeps the map near a plain shift. Not used by the bundled edits."""
+    preservation_weight: float = 0.0
+    """lambda of L_edit + lambda L_pres (Sec. 4.1: 1 for faces, 15 for glasses); above 0 it needs --classifier."""
+    classifier: Path | None = None
+    """Folder that `python -m trainers latent-classifier` wrote: F, whose logits of the other attributes are to stay."""
+    logit_blur: float = 0.05
+    """Blur of L_pres, as a share of the median distance between the source's and the target's logits (Eq. 5's space)."""
+    masses: Literal["uniform", "printed", "match", "balanced"] = "uniform"
+    """How samples weigh (Eq. 2, Sec. 3.2); all but uniform need --balance."""
+    balance: tuple[str, ...] = ()
+    """Attributes whose combinations the masses even out between source and target; the edited one is left out."""
     validate_every: int = 5
     patience: int = 50
     """Stop after so many steps without a better Wasserstein distance on codes of other digits; the best map is kept."""
     validation_codes: int = 800
     seed: int = 0
+
+
+class Side(NamedTuple):
+    """Source or target: codes [N, num_ws, w_dim] and their masses [N], float64, which sum to 1; None: all equal."""
+
+    w: Tensor
+    mass: Tensor | None = None
+
+    def mean(self) -> Tensor:
+        """The mean code [num_ws, w_dim]."""
+        return self.w.mean(0) if self.mass is None else torch.einsum("n,nli->li", self.mass.to(self.w), self.w)
+
+    def rows(self, rows: Tensor | slice) -> "Side":
+        return Side(self.w[rows], None if self.mass is None else normalised(self.mass[rows]))
+
+    def batch(self, size: int) -> "Side":
+        return self.rows(torch.randperm(len(self.w))[:size])
 
 
 class Map(torch.nn.Module):
@@ -48,12 +81,12 @@ class Map(torch.nn.Module):
     It starts as the shift between the mean codes: a random start would scatter the old digits before the loss says a word.
     """
 
-    def __init__(self, source: Tensor, target: Tensor, rank: int | None):
+    def __init__(self, source: Side, target: Side, rank: int | None):
         super().__init__()
-        num_ws, w_dim = source.shape[1:]
-        self.register_buffer("centre", source.mean(0))
+        num_ws, w_dim = source.w.shape[1:]
+        self.register_buffer("centre", source.mean())
         self.gain = w_dim**-0.5
-        self.bias = torch.nn.Parameter(mean_shift(source, target))
+        self.bias = torch.nn.Parameter(target.mean() - source.mean())
         self.out = torch.nn.Parameter(torch.zeros(num_ws, w_dim, rank or w_dim))
         self.into = None if rank is None else torch.nn.Parameter(torch.randn(num_ws, rank, w_dim))
 
@@ -70,50 +103,103 @@ class Map(torch.nn.Module):
         return AffineEdit(weight.clone(), (self.bias - torch.einsum("loi,li->lo", weight, self.centre)).detach())
 
 
-def fit(codes: Splits, attribute: Attribute, options: Options, folder: Path | None = None) -> AffineEdit:
-    """The edit that minimises L_edit. folder: of the run, whose checkpoint a stopped run resumes from."""
-    source, target = attribute.source(codes.train).w, attribute.target(codes.train).w
+def fit(codes: Splits, attribute: Attribute | Label, options: Options, folder: Path | None = None) -> AffineEdit:
+    """The edit that minimises L_edit + lambda L_pres. folder: of the run, whose checkpoint a stopped run resumes from."""
+    source, target = sides(codes.train, attribute, options)
+    for name, side in (("source", source), ("target", target)):
+        if side.mass is not None:
+            print(
+                f"{attribute.name}: the {len(side.w)} {name} codes that weigh anything count as {effective_size(side.mass):.0f} equal ones"
+            )
+    loss = loss_of(source, target, codes.train, attribute, options)
+    held = [side.rows(slice(options.validation_codes)) for side in sides(codes.validation, attribute, options)]
     torch.manual_seed(options.seed)
     h = Map(source, target, options.rank)
     adam = torch.optim.Adam(h.parameters(), options.learning_rate)
-    unit = median_distance(latent_space(source), latent_space(target))
-    held_source, held_target = (
-        fixed(side, options.validation_codes) for side in (attribute.source(codes.validation), attribute.target(codes.validation))
-    )
     best, best_step, best_loss, step = h.state_dict(), 0, float("inf"), 0
     if folder is not None and (state := run.load_checkpoint(folder)):
         step, best, best_step, best_loss = state["step"], state["best"], state["best_step"], state["best_loss"]
         h.load_state_dict(state["map"])
         adam.load_state_dict(state["adam"])
 
-    size = min(options.batch, len(source), len(target))
+    size = min(options.batch, len(source.w), len(target.w))
     for step in tqdm(range(step, options.steps + 1), attribute.name, total=options.steps, initial=step):
         if step % options.validate_every == 0:
+            # The same codes at every validation: the loss's floor depends on their number.
             with torch.no_grad():
-                loss = edit_loss(held_source + h.linear(held_source) + h.bias, held_target, blur=options.blur * unit).item()
-            if loss < best_loss:
-                best, best_step, best_loss = {k: v.clone() for k, v in h.state_dict().items()}, step, loss
+                now = loss(held[0].w + h.linear(held[0].w) + h.bias, *held).item()
+            if now < best_loss:
+                best, best_step, best_loss = {k: v.clone() for k, v in h.state_dict().items()}, step, now
             if folder is not None:
-                run.log(folder, step=step, validation_loss=loss, best_step=best_step)
+                run.log(folder, step=step, validation_loss=now, best_step=best_step)
                 run.save_checkpoint(
                     folder, step=step, map=h.state_dict(), adam=adam.state_dict(), best=best, best_step=best_step, best_loss=best_loss
                 )
             if step - best_step >= options.patience:
                 break
         torch.manual_seed(hash((options.seed, step)))
-        x, y = source[torch.randperm(len(source))[:size]], target[torch.randperm(len(target))[:size]]
-        moved = h.linear(x)
-        loss = edit_loss(x + moved + h.bias, y, blur=options.blur * unit)
+        x, y = source.batch(size), target.batch(size)
+        moved = h.linear(x.w)
+        total = loss(x.w + moved + h.bias, x, y)
         if options.decay:
-            loss = loss + options.decay / 2 * moved.flatten(1).square().sum(1).mean()
+            total = total + options.decay / 2 * moved.flatten(1).square().sum(1).mean()
         adam.param_groups[0]["lr"] = options.learning_rate * (1 - step / (options.steps + 1))
         adam.zero_grad()
-        loss.backward()
+        total.backward()
         adam.step()
     h.load_state_dict(best)
     return h.edit()
 
 
-def fixed(codes: Codes, n: int) -> Tensor:
-    """The same n codes at every validation: the loss's floor depends on their number."""
-    return codes.w[:n]
+def check(codes: Splits, attribute: Attribute | Label, options: Options) -> None:
+    """ValueError, before a run begins, for masses without anything to balance and for lambda without a fitting classifier."""
+    for held in codes:
+        sides(held, attribute, options)
+    if options.preservation_weight > 0:
+        classifier_for(codes.train, options)
+
+
+def sides(codes: Codes, attribute: Attribute | Label, options: Options) -> tuple[Side, Side]:
+    """Source and target with their masses (Sec. 3.2); what weighs nothing is left out. ValueError if there is nothing to balance."""
+    source, target = attribute.source(codes), attribute.target(codes)
+    if options.masses == "uniform":
+        return Side(source.w), Side(target.w)
+    others = [name for name in options.balance if name != getattr(attribute, "label", None)]
+    if not others:
+        raise ValueError(f"--masses {options.masses} needs --balance, attributes other than {attribute.name!r} to even out")
+    combinations = (cells(torch.stack([side.has(name) for name in others], 1)) for side in (source, target))
+    return tuple(
+        Side(side.w[mass > 0], normalised(mass[mass > 0]))
+        for side, mass in zip((source, target), MASSES[options.masses](*combinations), strict=True)
+    )
+
+
+def loss_of(source: Side, target: Side, codes: Codes, attribute: Attribute | Label, options: Options) -> Callable[..., Tensor]:
+    """The loss of edited codes, their source and the target: L_edit (Eq. 4), and lambda L_pres (Eq. 5) where lambda > 0."""
+    blur = options.blur * median_distance(latent_space(source.w), latent_space(target.w))
+    preservation = {}
+    if options.preservation_weight > 0:
+        classifier = classifier_for(codes, options)
+        gamma = correlations(codes.numbers)[index_of(attribute.label, codes.names)]
+        with torch.no_grad():
+            logits = [attribute_space(classifier(side.w), gamma) for side in (source, target)]
+        logit_blur = options.logit_blur * median_distance(*logits)
+        preservation = {
+            "classifier": classifier, "gamma": gamma, "preservation_weight": options.preservation_weight, "logit_blur": logit_blur
+        }  # fmt: skip
+    return lambda edited, x, y: objective(edited, x.w, y.w, x.mass, y.mass, blur=blur, **preservation).total
+
+
+def classifier_for(codes: Codes, options: Options) -> LatentClassifier:
+    """F of Eq. 5. ValueError unless it reads these codes' attributes."""
+    if options.classifier is None or codes.names is None:
+        raise ValueError(f"--preservation-weight {options.preservation_weight:g} needs --classifier, and codes labelled with attributes")
+    classifier = LatentClassifier.from_pretrained(options.classifier)
+    if tuple(classifier.card_config.get("names") or ()) != codes.names:
+        raise ValueError(
+            f"{options.classifier} reads {classifier.card_config.get('names')}, the codes are labelled with {list(codes.names)}"
+        )
+    wanted, found = tuple(codes.w.shape[1:]), (classifier.config["num_ws"], classifier.config["w_dim"])
+    if wanted != found:
+        raise ValueError(f"{options.classifier} reads codes of {found}, these are of {wanted}")
+    return classifier

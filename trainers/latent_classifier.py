@@ -1,0 +1,93 @@
+"""Stage 4b: F, which reads attributes off a code (Eq. 5), for edits that are to preserve them. Shape and training as Latent
+Transformer's paper and settings have them (Yao et al., 2021): two hidden layers, Adam at 1e-4, a tenth of it after half the epochs.
+
+    python -m trainers latent-classifier --codes ../runs/codes --run ../runs/latent-classifier
+    python -m trainers latent-classifier --codes ../runs/codes --run ../runs/referee --seed 2 --hidden 512 256
+
+Train two, with different --seed and --hidden: one for `edit --classifier`, another, which no edit has seen, to measure by.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from lwgan import registry
+from lwgan.classifiers import LatentClassifier
+from trainers import run
+from trainers.codes import Codes, load_codes
+
+
+@dataclass(frozen=True)
+class Options:
+    """Train a classifier of codes: which of the labelled attributes their pictures have."""
+
+    codes: Path
+    """Folder that `python -m trainers codes --labels` wrote."""
+    run: Path
+    """Folder of this run; an unfinished run there is resumed."""
+    hidden: tuple[int, int] = (2048, 512)
+    """Widths of the hidden layers."""
+    epochs: int = 20
+    batch: int = 256
+    learning_rate: float = 1e-4
+    decay: float = 5e-4
+    """Weight decay, as Adam's own (L2)."""
+    seed: int = 1
+    device: str = "auto"
+
+
+def main(options: Options) -> None:
+    (train, base), (validation, _) = load_codes(options.codes, "train"), load_codes(options.codes, "validation")
+    if train.names is None:
+        raise ValueError(f"{options.codes} holds codes of digits: a latent classifier reads attributes (`codes --labels`)")
+    run.start(options.run, options)
+    device = run.device_of(options.device)
+    torch.manual_seed(options.seed)
+    num_ws, w_dim = train.w.shape[1:]
+    classifier = LatentClassifier(num_ws=num_ws, w_dim=w_dim, outputs=len(train.names), hidden=options.hidden).to(device)
+    adam = torch.optim.Adam(classifier.parameters(), options.learning_rate, weight_decay=options.decay)
+    done = 0
+    if state := run.load_checkpoint(options.run):
+        done = state["epoch"]
+        classifier.load_state_dict(state["classifier"])
+        adam.load_state_dict(state["adam"])
+
+    for epoch in tqdm(range(done, options.epochs), "epoch", total=options.epochs, initial=done):
+        torch.manual_seed(hash((options.seed, epoch)))
+        adam.param_groups[0]["lr"] = options.learning_rate * (0.1 if epoch >= options.epochs / 2 else 1)
+        for rows in torch.randperm(len(train.w)).split(options.batch):
+            loss = F.binary_cross_entropy_with_logits(classifier(train.w[rows].to(device)), train.numbers[rows].to(device).float())
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+        run.log(options.run, epoch=epoch + 1, loss=loss.item())
+        run.save_checkpoint(options.run, epoch=epoch + 1, classifier=classifier.state_dict(), adam=adam.state_dict())
+
+    config = {
+        "kind": "latent-classifier", "domain": train.domain, "architecture": classifier.config, "names": list(train.names),
+        "base_revision": base, "metrics": accuracy(classifier.eval(), validation), "training": run.as_json(options),
+    }  # fmt: skip
+    registry.save_folder(options.run, config, classifier.state_dict())
+    print(config["metrics"])
+
+
+@torch.no_grad()
+def accuracy(classifier: LatentClassifier, codes: Codes) -> dict[str, float]:
+    """How often it is right about an attribute of codes it was not trained on; beside that how often always saying the commoner
+    answer would be, and its accuracy with those that have and that lack an attribute counted equally (of attributes with both)."""
+    device = next(classifier.parameters()).device
+    found = torch.cat([classifier(part.to(device)).cpu() for part in codes.w.split(500)]) > 0
+    truth = codes.numbers.bool()
+    share = truth.double().mean(0)
+    both = (share > 0) & (share < 1)
+    right = (found == truth).double()
+    balanced = ((right * truth).sum(0) / truth.sum(0) + (right * ~truth).sum(0) / (~truth).sum(0))[both] / 2
+    return {
+        "accuracy": right.mean().item(),
+        "commoner_answer": torch.maximum(share, 1 - share).mean().item(),
+        "balanced_accuracy": balanced.mean().item() if both.any() else 0.0,
+        "n": len(codes.w),
+    }
