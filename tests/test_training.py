@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 
 from lwgan import Encoder
 from trainers import __main__ as command_line
+from trainers import classifiers
 from trainers.codes import load_codes
 from trainers.data import load_pictures
 
@@ -263,6 +265,20 @@ def test_a_judge_that_was_stopped_goes_on_as_if_never_stopped(data, tmp_path, tr
     assert steps_of(tmp_path / "parts") == 1
     trainers("classifiers", data=data, run=tmp_path / "parts", steps=4)
     assert_same_weights(tmp_path / "parts", tmp_path / "whole")
+
+
+def test_ghosts_lie_in_blank_quarters_and_are_faint(data):
+    images = torch.from_numpy(load_pictures(data, "train").images)
+    torch.manual_seed(0)
+    options = classifiers.Options(data=data, run=data, contrast=0, noise=0)
+    plain, ghosted = (classifiers.augmented(images, replace(options, ghosts=ghosts)) for ghosts in (0, 0.35))
+    assert torch.equal(plain[:, 0], images.float() / 127.5 - 1)
+    quarters = lambda x: x.unflatten(2, (2, 32)).unflatten(4, (2, 32)).amax((1, 3, 5))  # [N, 2, 2], the brightest pixel of each
+    full, seen = quarters(plain) > -1, quarters(ghosted)
+    assert torch.equal(seen[full], quarters(plain)[full])
+    added = (seen[~full] + 1) / 2
+    assert 0.25 < added.max() <= 0.35
+    assert 0.2 < (ghosted != plain).flatten(1).any(1).float().mean() < 0.6
 
 
 def test_codes_are_the_encoders_of_the_labelled_pictures(data, generator, tmp_path, trainers):

@@ -38,6 +38,9 @@ class Options:
     """Standard deviation of the noise on training pictures."""
     contrast: float = 0.3
     """Training pictures lose up to this share of their contrast."""
+    ghosts: float = 0.35
+    """Half of the training pictures get another picture's digits into their blank quarters, with up to this share of their brightness,
+    and count none of them: a faint outline is no digit."""
     seed: int = 1
     checkpoint_steps: int = 250
     device: str = "auto"
@@ -87,10 +90,20 @@ def main(options: Options) -> None:
 
 
 def augmented(images: Tensor, options: Options) -> Tensor:
-    """uint8 [N, H, W] -> [N, 1, H, W] in about [-1, 1], with less contrast and some noise."""
+    """uint8 [N, H, W] -> [N, 1, H, W] in about [-1, 1], some with ghosts, with less contrast and some noise."""
     pictures = images[:, None].float() / 127.5
-    pictures = pictures * (1 - options.contrast * torch.rand(len(pictures), 1, 1, 1, device=images.device)) - 1
+    share = lambda: torch.rand(len(pictures), 1, 1, 1, device=images.device)
+    faintness = options.ghosts * share() * (share() < 0.5)
+    pictures = torch.where(blank_quarters(pictures), faintness * pictures.roll(1, 0), pictures)
+    pictures = pictures * (1 - options.contrast * share()) - 1
     return pictures + options.noise * torch.randn_like(pictures)
+
+
+def blank_quarters(pictures: Tensor) -> Tensor:
+    """bool [N, 1, H, W]: where a quarter of the picture (a cell of the layout `cells`) holds nothing."""
+    side = pictures.shape[-1] // 2
+    blank = F.max_pool2d(pictures, side) == 0
+    return blank.repeat_interleave(side, 2).repeat_interleave(side, 3)
 
 
 def accuracy(judge: DigitJudge, data: Path, split: str) -> dict[str, float]:

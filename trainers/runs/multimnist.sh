@@ -15,9 +15,10 @@ stage generator --data "$runs/data" --run "$runs/generator" --kimg 144
 nets="--data $runs/data --generator $runs/generator"
 stage encoder $nets --tune --run "$runs/warm" --steps 1000
 stage encoder $nets --start "$runs/warm" --tune --run "$runs/tuned" --steps 4800 --gan-every 2 --code 0 --code-noise 0.1 --learning-rate 5e-4
+# The nets in lwgan/bundled are those of "tuned"; what follows samples better (docs/training.md).
 stage encoder $nets --start "$runs/tuned" --tune --run "$runs/mixed" --steps 1200 --code 0 --code-noise 0.1 --learning-rate 5e-4 --mixed 0.5
 stage join --data "$runs/data" --start "$runs/mixed" --run "$runs/joined"
-stage encoder $nets --start "$runs/joined" --tune --run "$runs/final" --steps 3000 --batch 16 --gan-batch 64 --ema-kimg 5 --code 0.1 --norm 0 --code-noise 0.1
+stage encoder $nets --start "$runs/joined" --tune --run "$runs/final" --steps 2000 --batch 16 --gan-batch 64 --ema-kimg 5 --code 0.1 --norm 0 --code-noise 0.1
 stage codes --data "$runs/data" --encoder "$runs/final" --run "$runs/codes"
 
 keep "$runs/final/generator" "$runs/registry/lwgan-multimnist-generator"
