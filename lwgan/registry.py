@@ -137,8 +137,9 @@ def load_module(cls, kind: str, source: str | Path, revision: str | None = None,
     if not isinstance(architecture, dict):
         raise ValueError(f"{source}: architecture is {architecture!r}, expected the arguments of {cls.__name__}")
     try:
-        module = cls(**architecture)
-        module.load_state_dict(tensors, strict=True)
+        with torch.device("meta"):  # no random weights are drawn, only to be overwritten: four seconds and 2 GB for pSp's encoder
+            module = cls(**architecture)
+        module.load_state_dict(tensors, strict=True, assign=True)
     except (TypeError, RuntimeError) as error:
         raise ValueError(f"{source} does not fit {cls.__name__}: {error}") from error
     module.card_config = config
