@@ -35,7 +35,8 @@ class Options:
     batch: int = 128
     learning_rate: float = 2e-3
     noise: float = 0.05
-    """Standard deviation of the noise on training pictures."""
+    """Training pictures get noise of up to this standard deviation. Up to, as clean ones must be known too: with all of them equally
+    noisy and ghosts about, one judge read digits into backgrounds that were exactly black."""
     contrast: float = 0.3
     """Training pictures lose up to this share of their contrast."""
     ghosts: float = 0.35
@@ -96,7 +97,7 @@ def augmented(images: Tensor, options: Options) -> Tensor:
     faintness = options.ghosts * share() * (share() < 0.5)
     pictures = torch.where(blank_quarters(pictures), faintness * pictures.roll(1, 0), pictures)
     pictures = pictures * (1 - options.contrast * share()) - 1
-    return pictures + options.noise * torch.randn_like(pictures)
+    return pictures + options.noise * share() * torch.randn_like(pictures)
 
 
 def blank_quarters(pictures: Tensor) -> Tensor:
