@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from lwgan import Encoder
 from trainers import __main__ as command_line
-from trainers import classifiers
+from trainers import classifiers, join
 from trainers.codes import load_codes
 from trainers.data import load_pictures
 
@@ -252,6 +252,25 @@ def test_joining_what_is_joined_or_was_never_trained_is_refused(data, tuned, tmp
     with pytest.raises(SystemExit, match=r"^error: .*nowhere holds no checkpoint\.pt"):
         trainers("join", data=data, start=tmp_path / "nowhere", run=tmp_path / "again")
     assert not (tmp_path / "again").exists()
+
+
+def test_a_join_that_was_killed_while_it_saved_is_done_again(data, tuned, tmp_path, trainers, monkeypatch):
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(join, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            trainers("join", data=data, start=tuned, run=tmp_path / "joined")
+    trainers("join", data=data, start=tuned, run=tmp_path / "joined")
+    assert Encoder.from_pretrained(tmp_path / "joined").config["space"] == "W"
+    assert steps_of(tmp_path / "joined") == 0
+
+
+def test_too_few_pictures_to_join_by_are_refused(data, tuned, tmp_path, trainers):
+    with pytest.raises(SystemExit, match=r"^error: 8 pictures .* cannot span a W of 8 dimensions"):
+        trainers("join", data=data, start=tuned, run=tmp_path / "joined", pictures=8)
+    assert not (tmp_path / "joined").exists()
 
 
 def test_fewer_sampled_than_encoded_pictures_are_refused(data, generator, tmp_path, trainers):

@@ -101,7 +101,7 @@ def record(folder: Path, figures: dict) -> None:
     config = json.loads((folder / "config.json").read_text())
     config["metrics"] = figures
     run.write_text(folder / "config.json", json.dumps(config, indent=1))
-    print(folder.name, json.dumps(figures, indent=1))
+    print(folder.name, json.dumps({key: value for key, value in figures.items() if key != "curve"}, indent=1))
 
 
 @torch.no_grad()

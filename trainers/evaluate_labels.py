@@ -7,27 +7,23 @@ A classifier of codes is easily fooled (that is the paper's point): these figure
 that pictures change. That needs a classifier of pictures, and an identity network for the paper's third metric; there is none here yet.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from lwgan import registry
 from lwgan.classifiers import LatentClassifier
 from lwgan.edit import AffineEdit
 from lwgan.generator import Generator
-from lwgan.images import save_sheet
 from lwgan.metrics import rate
-from trainers import run
+from trainers import results, run
 from trainers.codes import load_codes
 from trainers.edits import Label, attribute_named
+from trainers.evaluate import record
 
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
-STRENGTHS = (0.0, 0.5, 1.0, 1.5)  # those of a strip
-STRIP_SIDE = 256  # px of a picture in a strip, at most
 READ_BY = "a classifier of codes that no edit has seen; no picture was looked at"
 
 
@@ -66,7 +62,7 @@ def main(options: Options) -> None:
         w = attribute.source(codes).w[: options.cases].to(device)
         record(folder, figures(edit, attribute, w, referee, codes.names))
         if generator:
-            save_strip(folder / "images" / "strip.png", edit, w[: options.pictures], generator)
+            results.save_strip(folder / "images" / "strip.png", edit, w[: options.pictures], generator)
 
 
 def check(edit: AffineEdit, name: str, base: dict, referee: dict) -> None:
@@ -106,28 +102,9 @@ def norm(edit: AffineEdit, w: Tensor, alpha: float) -> float:
     return (edit(w, alpha) - w).flatten(1).norm(dim=1).mean().item()
 
 
-def record(folder: Path, found: dict) -> None:
-    """Puts the figures into the folder's config.json."""
-    config = json.loads((folder / "config.json").read_text())
-    run.write_text(folder / "config.json", json.dumps(config | {"metrics": found}, indent=1))
-    print(folder.name, json.dumps({key: value for key, value in found.items() if key != "curve"}))
-
-
 def generator_of(folder: Path, revision: str) -> Generator:
     """The generator of a registry folder whose weights have this sha256. ValueError if there is none."""
     for entry in registry.models(folder):
         if entry.kind == "generator" and entry.config["weights"]["sha256"] == revision:
             return Generator.from_pretrained(entry.source)
     raise ValueError(f"{folder} holds no generator with weights sha256 {revision}, from which the codes come")
-
-
-@torch.no_grad()
-def save_strip(path: Path, edit: AffineEdit, w: Tensor, generator: Generator) -> None:
-    """One row a code [N, num_ws, w_dim]: its picture, then the edit at growing strength."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    strengths = [strength * edit.config.get("alpha", 1.0) for strength in STRENGTHS]
-    codes = torch.stack([edit(w, alpha) for alpha in strengths], 1).flatten(0, 1)
-    pictures = torch.cat(
-        [F.adaptive_avg_pool2d(part, min(part.shape[-1], STRIP_SIDE)) for part in map(generator.synthesis, codes.split(1))]
-    )
-    save_sheet(path, pictures, columns=len(strengths))

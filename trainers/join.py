@@ -7,7 +7,8 @@ the generator then knows two regions, and what it learns from real pictures in t
 The codes of real pictures lie close to a w_dim-dimensional subspace of W+. Its coordinates become the new W: the change is
 folded into the affine layers of the generator and the last layers of the encoder, so both still draw the same pictures, and
 the mapping network is set anew, to the normal distribution with the codes' mean and variances. GAN training on samples then
-starts where the codes of real pictures are.
+starts where the codes of real pictures are. Principal components of latent codes: GANSpace (Harkonen et al., 2020); codes near W for
+the sake of editing: e4e (Tov et al., 2021). The joining itself is ours.
 """
 
 from dataclasses import dataclass
@@ -51,6 +52,10 @@ def main(options: Options) -> None:
     generator.load_state_dict(state["ema_generator"])  # the folder holds them in half precision
     encoder.load_state_dict(state["ema_encoder"])
     images = torch.from_numpy(load_pictures(options.data, "train").images[: options.pictures])
+    if len(images) <= encoder.config["w_dim"]:
+        raise ValueError(
+            f"{len(images)} pictures (--pictures, --data) cannot span a W of {encoder.config['w_dim']} dimensions: more are needed"
+        )
     heldout = to_pictures(torch.from_numpy(load_pictures(options.data, "validation").images[:500]), torch.device("cpu"))
     run.start(options.run, options)
     if (options.run / "checkpoint.pt").exists():
@@ -68,8 +73,8 @@ def main(options: Options) -> None:
     weights |= {f"ema_{name}": held for name, held in weights.items()}
     kept = {name: state[name] for name in ("discriminator", "d_adam")}
     kept["g_adam"] = torch.optim.Adam(generator.parameters(), betas=(0.0, 0.99)).state_dict()  # its memory was of the old coordinates
-    run.save_checkpoint(options.run, step=0, **weights, **kept)
     save(options, encoder, generator, 0, heldout, reconstruction_error(encoder, generator, heldout), tuned=True)
+    run.save_checkpoint(options.run, step=0, **weights, **kept)  # last: it says that all the rest is there
 
 
 def subspace(codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:

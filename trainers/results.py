@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from lwgan.edit import AffineEdit
 from lwgan.encoder import Encoder
@@ -15,6 +16,7 @@ from trainers.generator import sample, to_pictures
 
 PAPER = {2: ".32 / .90", 3: ".31 / .95", 4: ".64 / .99"}  # Table 2: LT / LW
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)  # of the recommended alpha
+STRIP_SIDE = 256  # px of a picture in a strip, at most
 METHOD = {"lw": "LW", "centroids": "mean shift"}
 
 
@@ -79,8 +81,9 @@ def save_strip(path: Path, edit: AffineEdit, w: Tensor, generator: Generator) ->
     """One row a picture: its reconstruction, then the edit at growing strength up to 1.5 times the recommended alpha."""
     path.parent.mkdir(parents=True, exist_ok=True)
     strengths = [strength * edit.config["alpha"] for strength in STRENGTHS]
-    pictures = torch.stack([generator.synthesis(edit(w, alpha)) for alpha in strengths], 1).flatten(0, 1)
-    save_sheet(path, pictures, columns=len(strengths))
+    codes = torch.stack([edit(w, alpha) for alpha in strengths], 1).flatten(0, 1)
+    pictures = [F.adaptive_avg_pool2d(part, min(part.shape[-1], STRIP_SIDE)) for part in map(generator.synthesis, codes.split(1))]
+    save_sheet(path, torch.cat(pictures), columns=len(strengths))
 
 
 @torch.no_grad()

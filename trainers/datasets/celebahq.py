@@ -72,7 +72,8 @@ def _csv(lines: list[tuple[int, str]], path: Path) -> Rows:
         raise ValueError(
             f"{path} starts with {lines[0][1][:40]!r}: expected the number of rows (CelebA's list), or a CSV's header with commas"
         )
-    rows = [[value.strip() for value in row] for row in csv.reader(line for _, line in lines)]
+    # Line by line: a quote that is never closed spoils one line, which is then named, and not the rest of the list.
+    rows = [[value.strip() for value in next(csv.reader([line]))] for _, line in lines]
     return Rows([(number, *_first(row)) for (number, _), row in zip(lines[1:], rows[1:], strict=True)], tuple(rows[0][1:]))
 
 

@@ -27,7 +27,7 @@ keep "$runs/judge" "$runs/registry/lwgan-multimnist-judge"
 keep "$runs/data/samples" "$runs/registry/lwgan-multimnist-samples"
 choose="--generator $runs/final/generator --selector $runs/selector"
 for edit in 1to2 2to3 3to4; do
-    stage edit --codes "$runs/codes" --attribute $edit --run "$runs/lw-$edit" $choose
+    stage edit --codes "$runs/codes" --attribute $edit --run "$runs/lw-$edit" $choose lw --learning-rate 0.1
     stage edit --codes "$runs/codes" --attribute $edit --run "$runs/centroids-$edit" $choose centroids
     keep "$runs/lw-$edit" "$runs/registry/lwgan-multimnist-lw-$edit"
     keep "$runs/centroids-$edit" "$runs/baselines/lwgan-multimnist-centroids-$edit"
