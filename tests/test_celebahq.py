@@ -559,7 +559,7 @@ def test_figures_say_what_the_referee_reads_and_that_it_read_codes(shelf):
         rates = [point["target_change"] for point in figures["curve"]]
         assert rates[0] == 0 and rates[-1] >= figures["target_change"]["value"] and rates == sorted(rates)
         assert figures["curve"][0]["attribute_preservation"] == 1 and figures["curve"][0]["norm"] == 0
-        assert Image.open(shelf / "registry" / f"lwgan-faces-{name}-eyeglasses" / "images" / "strip.png").size == (4 * 65 - 1, 3 * 65 - 1)
+        assert Image.open(shelf / "registry" / f"lwgan-faces-{name}-eyeglasses" / "images" / "strip.png").size == (7 * 65 - 1, 3 * 65 - 1)
 
 
 def test_a_reading_counts_what_changed_and_what_stayed():
