@@ -5,6 +5,7 @@ import copy
 import json
 import os
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -257,6 +258,55 @@ def test_files_cut_short_are_refused(tmp_path, weights, held, write, cut):
     data = source.read_bytes()
     source.write_bytes(data[: cut if isinstance(cut, int) else int(len(data) * cut)])
     refused(source, tmp_path / "out", "no checkpoint, or is damaged or cut short")
+
+
+def test_a_file_that_unpacks_to_more_than_itself_is_refused_before_it_does(tmp_path, weights, held):
+    """Four megabytes of zeros in four kilobytes; the same as a storage within a pickle."""
+    rosinality_file(tmp_path / "r.pt", weights, held["latent_avg"])
+    with zipfile.ZipFile(tmp_path / "r.pt") as whole, zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as bomb:
+        for part in whole.infolist():
+            bomb.writestr(part.filename, bytes(2**22) if part.filename.endswith("/data/3") else whole.read(part))
+    refused(tmp_path / "bomb.pt", tmp_path / "out", r"its parts have 4\d{6} bytes when unpacked, the file \d{6} ")
+
+    class Storage:
+        def __reduce__(self):
+            return torch.storage._load_from_bytes, ((tmp_path / "bomb.pt").read_bytes(),)
+
+    g_ema = nvidia(weights, held["latent_avg"])
+    g_ema.state["_buffers"]["extra"] = Storage()
+    refused(nvidia_file(tmp_path / "n.pkl", g_ema), tmp_path / "out", r"its parts have 4\d{6} bytes when unpacked")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("style.1.weight", lambda w: torch.ones(1).expand(32, 10**12), r"is of shape \(32, 1000000000000\), and holds 4 bytes for it"),
+        ("style.1.weight", lambda w: torch.ones(0, 32), r"is of shape \(0, 32\), and holds 0 bytes for it"),
+        ("style.1.weight", lambda w: w.to_sparse(), r"\(32, 32\) \(sparse_coo\), expected an array by name"),
+        ("style.1.weight", lambda w: w.to(torch.int64), "holds int64, which gives no float32"),
+        ("style.1.weight", lambda w: w.to(torch.complex64), "holds complex64, which gives no float32"),
+        (3, lambda w: torch.ones(1), r"3 is of shape \(1,\), expected an array by name"),
+    ],
+)
+def test_what_is_no_plain_array_of_numbers_is_refused(tmp_path, weights, held, name, value, message):
+    """The first claims to be 128 TB of four bytes."""
+    changed = {**weights, name: value(weights["style.1.weight"])}
+    refused(rosinality_file(tmp_path / "r.pt", changed, held["latent_avg"]), tmp_path / "out", message)
+
+
+def test_what_fails_in_a_way_nobody_thought_of_is_refused_by_the_files_name(tmp_path, weights):
+    """A mean code of no rows; a list where NVIDIA keeps options."""
+    refused(rosinality_file(tmp_path / "r.pt", weights, torch.zeros(0, 32)), tmp_path / "out", "is no known checkpoint")
+    g_ema = nvidia(weights, torch.zeros(32))
+    g_ema.state["_init_kwargs"]["mapping_kwargs"] = 5
+    refused(nvidia_file(tmp_path / "n.pkl", g_ema), tmp_path / "out", "is no known checkpoint")
+
+
+@pytest.mark.parametrize("clamp", ["256", -1, 0, float("nan")])
+def test_a_clamp_that_is_no_number_above_0_is_refused(tmp_path, weights, held, clamp):
+    message = f"conv_clamp is {clamp!r}, expected None or a number above 0"
+    refused(nvidia_file(tmp_path / "n.pkl", nvidia(weights, held["latent_avg"], conv_clamp=clamp)), tmp_path / "out", message)
+    refused(tensorflow_file(tmp_path / "t.pkl", tensorflow(weights, held["latent_avg"], conv_clamp=clamp)), tmp_path / "out", message)
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path):

@@ -49,7 +49,9 @@ def convert(options: Options) -> list[Path]:
     content = unpickle.read(options.source)
     try:
         models = layouts.models(content, str(options.source), options.encoder_type)
-    except (TypeError, AttributeError, KeyError, RecursionError) as error:  # of a file that is built unlike any checkpoint
+    except ValueError:
+        raise
+    except Exception as error:  # a file that is built unlike any checkpoint may fail anywhere
         raise ValueError(f"{options.source} is no known checkpoint ({type(error).__name__}: {error})") from error
     _check_numbers(models, options)
     origin = {"file": options.source.name, "sha256": _sha256(options.source)}

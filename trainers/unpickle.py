@@ -10,6 +10,7 @@ import collections
 import io
 import pickle
 import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,7 @@ def read(path: Path) -> object:
 
 
 def _read_torch(file) -> object:
+    _check_zip(file)
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):  # rosinality's training options: plain values
             return torch.load(file, map_location="cpu", weights_only=True)
@@ -52,6 +54,18 @@ def _read_torch(file) -> object:
         if found := re.search(r"GLOBAL '?([\w.]+)", str(error)):
             raise UnknownGlobal(f"it asks for the global {found[1]!r}") from error
         raise
+
+
+def _check_zip(file) -> None:
+    """ValueError if the parts of a zip file are larger than the file: torch.save never compresses, so they are to fill the memory."""
+    zipped, size = file.read(len(ZIP)) == ZIP, file.seek(0, io.SEEK_END)
+    file.seek(0)
+    if zipped:
+        with zipfile.ZipFile(file) as held:
+            parts = sum(part.file_size for part in held.infolist())
+        file.seek(0)
+        if parts > size:
+            raise ValueError(f"its parts have {parts} bytes when unpacked, the file {size} (torch compresses nothing)")
 
 
 class Persistent:

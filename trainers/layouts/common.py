@@ -1,5 +1,6 @@
 """What all layouts share: arrays by name, exactly those that a model has."""
 
+import math
 import re
 from collections.abc import Callable
 from typing import NamedTuple
@@ -26,11 +27,18 @@ class Found(dict):
     """The arrays of a file by their own names. A name that is not there is an error that tells it."""
 
     def __init__(self, source: str, arrays: dict):
-        super().__init__(arrays)
+        super().__init__()
         self.source = source
         for name, value in arrays.items():
-            if not isinstance(value, Tensor):
-                raise ValueError(f"{source}: {name!r} is {shown(value)}, expected an array")
+            self[name] = value
+
+    def __setitem__(self, name: str, value) -> None:
+        if not isinstance(name, str) or not isinstance(value, Tensor) or value.layout != torch.strided:
+            raise ValueError(f"{self.source}: {name!r} is {shown(value)}, expected an array by name")
+        if not value.numel() or value.untyped_storage().nbytes() < value.numel() * value.element_size():
+            # Of strides of 0: four bytes can claim to be a matrix that fills any memory.
+            raise ValueError(f"{self.source}: {name!r} is {shown(value)}, and holds {value.untyped_storage().nbytes()} bytes for it")
+        super().__setitem__(name, value)
 
     def __missing__(self, name: str):
         raise ValueError(f"{self.source} has no {name!r}")
@@ -66,7 +74,8 @@ def build(
             module = CLASSES[kind](**architecture)
     except ValueError as error:
         raise ValueError(f"{found.source}: {error}") from error
-    shapes = {name: tuple(value.shape) for name, value in module.state_dict().items() if name not in given}
+    wanted = {name: value for name, value in module.state_dict().items() if name not in given}
+    shapes = {name: tuple(value.shape) for name, value in wanted.items()}
     names, filters = {ours: name_of(ours) for ours in shapes}, filters or {}
     for name, gain in filters.items():
         if found[name].shape != (4, 4) or not torch.allclose(found[name].float(), blur_kernel(1, gain, torch.ones(1))[0, 0]):
@@ -80,6 +89,8 @@ def build(
         value = value_of(found[name], ours, shapes[ours]) if value_of else found[name]
         if tuple(value.shape) != shapes[ours]:
             raise ValueError(f"{found.source}: {name!r} has shape {tuple(found[name].shape)}, which gives no {shapes[ours]}")
+        if value.is_floating_point() != wanted[ours].is_floating_point():
+            raise ValueError(f"{found.source}: {name!r} holds {str(value.dtype)[6:]}, which gives no {str(wanted[ours].dtype)[6:]}")
         weights[ours] = value.float() if value.is_floating_point() else value
     return Model(kind, module.config, weights, {})
 
@@ -101,7 +112,7 @@ def check_told(told: dict, architecture: dict, source: str) -> None:
     }
     for name, ours in names.items():
         if told.get(name) not in (None, architecture[ours]):
-            raise ValueError(f"{source}: its weights have {ours} {architecture[ours]}, its options say {told[name]}")
+            raise ValueError(f"{source}: its weights have {ours} {architecture[ours]}, its options say {told[name]!r}")
 
 
 def refuse_other(options: dict, known: dict, source: str) -> None:
@@ -154,5 +165,15 @@ def estimated_mean(model: Model) -> Tensor:
     return torch.cat([mapping(part)[:, 0] for part in z.split(4096)]).mean(0)
 
 
+def checked_clamp(clamp, source: str) -> float | None:
+    """conv_clamp as a file says it. ValueError unless it is None or a number above 0."""
+    if clamp is not None and not (isinstance(clamp, (int, float)) and 0 < clamp < math.inf):
+        raise ValueError(f"{source}: conv_clamp is {clamp!r}, expected None or a number above 0")
+    return clamp
+
+
 def shown(value) -> str:
-    return f"of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+    """What a value is, for errors."""
+    if not isinstance(value, Tensor):
+        return f"a {type(value).__name__}"
+    return f"of shape {tuple(value.shape)}" + (f" ({str(value.layout)[6:]})" if value.layout != torch.strided else "")

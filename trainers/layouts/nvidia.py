@@ -8,7 +8,7 @@ import re
 
 from torch import Tensor
 
-from trainers.layouts.common import Found, Model, build, check_told, refuse_conditional, refuse_other, refuse_without_skips
+from trainers.layouts.common import Found, Model, build, check_told, checked_clamp, refuse_conditional, refuse_other, refuse_without_skips
 from trainers.unpickle import Persistent
 
 KNOWN = {"architecture": "skip", "activation": "lrelu", "lr_multiplier": 0.01, "resample_filter": [1, 3, 3, 1]}
@@ -27,7 +27,7 @@ def model(g_ema: Persistent, source: str) -> Model:
         "channels": [found.size(f"synthesis.b{r}.conv1.weight", 0, 4) for r in resolutions],
         "z_dim": found.size("mapping.fc0.weight", 1, 2), "w_dim": found.size("mapping.fc0.weight", 0, 2),
         "mapping_layers": found.count(r"mapping\.fc(\d+)\."), "use_noise": any(name.endswith("noise_strength") for name in found),
-        "conv_clamp": _clamp(parts, synthesis, source),
+        "conv_clamp": checked_clamp(_clamp(parts, synthesis, source), source),
     }  # fmt: skip
     check_told({**options, **mapping}, architecture, source)
     filters = {name: 1 for name in found if name.endswith("resample_filter")}

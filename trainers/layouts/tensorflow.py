@@ -8,7 +8,17 @@ import re
 
 from torch import Tensor
 
-from trainers.layouts.common import Found, Model, build, check_told, refuse_conditional, refuse_other, refuse_without_skips, reshaped
+from trainers.layouts.common import (
+    Found,
+    Model,
+    build,
+    check_told,
+    checked_clamp,
+    refuse_conditional,
+    refuse_other,
+    refuse_without_skips,
+    reshaped,
+)
 from trainers.unpickle import Array, Network
 
 KNOWN = {
@@ -39,7 +49,7 @@ def model(gs: Network, source: str) -> Model:
         "channels": [found.size(f"synthesis/{r}x{r}/{'Conv' if r == 4 else 'Conv1'}/weight", 3, 4) for r in resolutions],
         "z_dim": found.size("mapping/Dense0/weight", 0, 2), "w_dim": found.size("mapping/Dense0/weight", 1, 2),
         "mapping_layers": found.count(r"mapping/Dense(\d+)/"), "use_noise": any("noise_strength" in name for name in found),
-        "conv_clamp": options.get("conv_clamp"),
+        "conv_clamp": checked_clamp(options.get("conv_clamp"), source),
     }  # fmt: skip
     check_told({nvidia: options.get(name) for nvidia, name in TOLD.items()}, architecture, source)
     return build("generator", architecture, found, name_of, value_of)
