@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -118,7 +119,7 @@ def labelled(options: Options, encoder: Encoder, base: dict[str, str]) -> None:
     domain = encoder.card_config.get("domain") or "faces"
     for split, rows in splits.items():
         if options.data.suffix == ".npy":
-            codes = torch.from_numpy(w[rows]).float()
+            codes = torch.from_numpy(np.asarray(w[rows], np.float32))
         else:
             codes = encode_files(encoder, [paths[row] for row in rows], options.run / f"{split}.parts", base, options.align)
         numbers = torch.from_numpy(table.labels[rows]).long()
@@ -132,7 +133,9 @@ def encode_files(encoder: Encoder, paths: list[Path], folder: Path, base: dict[s
     size, device = encoder.config["resolution"], encoder.w_avg.device
     parts = []
     for number, part in enumerate(tqdm(list(celebahq.batches(paths, PART)), folder.stem)):
-        names = "\n".join([str(align), *(path.name for path in part)])
+        names = "\n".join(
+            [str(align), *(f"{path.name} {path.stat().st_size}" for path in part)]
+        )  # sizes tell other folders' pictures apart
         made_of = base | {"pictures": hashlib.sha256(names.encode()).hexdigest()}
         parts.append(_kept(folder / f"{number:05d}.safetensors", made_of, lambda part=part: _encoded(encoder, part, size, device, align)))
     return torch.cat(parts)

@@ -100,7 +100,7 @@ def record(folder: Path, figures: dict) -> None:
     """Puts the figures into the folder's config.json."""
     config = json.loads((folder / "config.json").read_text())
     config["metrics"] = figures
-    run.write_text(folder / "config.json", json.dumps(config, indent=1))
+    run.write_text(folder / "config.json", json.dumps(config, indent=1, allow_nan=False))
     print(folder.name, json.dumps({key: value for key, value in figures.items() if key != "curve"}, indent=1))
 
 

@@ -54,7 +54,7 @@ def read_table(path: Path) -> Table:
     lines = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
     if len(lines) < 2:
         raise ValueError(f"{path} holds {len(lines)} lines: expected CelebA's list, or a CSV with a header and a line for each picture")
-    rows = _celeba(lines, path) if lines[0][1].isdigit() else _csv(lines, path)
+    rows = _celeba(lines, path) if lines[0][1].isdecimal() else _csv(lines, path)
     _check_names(rows, path)
     return Table(tuple(file for _, file, _ in rows.lines), _labels(rows, path), rows.names)
 
