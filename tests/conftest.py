@@ -30,3 +30,11 @@ def seeded():
 def mnist() -> Path:
     """A folder of MNIST's four IDX files: its first 3,000 training and 500 test digits."""
     return DATA / "mnist"
+
+
+@pytest.fixture(scope="session")
+def faces_registry(tmp_path_factory) -> Path:
+    """The faces domain in a folder (tests.nets.make_faces_registry), to be read only."""
+    from tests.nets import make_faces_registry
+
+    return make_faces_registry(tmp_path_factory.mktemp("faces"))

@@ -16,6 +16,7 @@ from lwgan.generator import Generator
 from lwgan.registry import save_folder
 
 NUM_WS, W_DIM = 10, 16
+NAMES = ("Bangs", "Eyeglasses", "Smiling")  # the attributes of toy faces
 EDITS = {"lwgan-multimnist-lw-1to2": (1, 2), "lwgan-multimnist-lw-2to3": (2, 3), "lwgan-multimnist-lw-3to4": (3, 4)}
 
 

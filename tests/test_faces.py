@@ -16,7 +16,6 @@ from lwgan import EditingPipeline, faces, mtcnn
 from lwgan.faces import MIN_QUAD, align_face, find_landmarks, frame_face, is_framed, quad_of
 from lwgan.images import to_tensor
 from tests.conftest import DATA
-from tests.nets import make_faces_registry
 
 ASTRONAUT = DATA / "faces" / "astronaut.jpg"
 # Measured by eye in the picture of 512 px at 8 times its size, the first pixel's middle at 0, 0.
@@ -332,13 +331,8 @@ def test_weights_of_another_network_are_refused():
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory):
-    return make_faces_registry(tmp_path_factory.mktemp("faces"))
-
-
-@pytest.fixture(scope="module")
-def pipe(shelf):
-    return EditingPipeline.from_pretrained(shelf)
+def pipe(faces_registry):
+    return EditingPipeline.from_pretrained(faces_registry)
 
 
 @needs_mtcnn
@@ -365,10 +359,10 @@ def test_a_photograph_without_a_face_is_refused_by_the_pipeline(pipe):
 
 
 @needs_mtcnn
-def test_the_page_takes_the_domain_as_it_takes_the_digits(shelf, pipe, tmp_path):
+def test_the_page_takes_the_domain_as_it_takes_the_digits(faces_registry, pipe, tmp_path):
     import app
 
-    app.build_demo(shelf)
+    app.build_demo(faces_registry)
     editor = app.Editor(pipe)
     state = editor.upload({"path": str(ASTRONAUT)}, {})
     shown = editor.show(state, 1.0)

@@ -2,9 +2,10 @@
 
 python -m trainers edit --codes ../runs/codes --attribute 1to2 --run ../runs/lw-1to2 --generator G --selector S
 python -m trainers edit --codes ../runs/codes --attribute 1to2 --run ../runs/mean-1to2 centroids
-python -m trainers edit --codes ../runs/celebahq --attribute Eyeglasses --run ../runs/lw-eyeglasses
+python -m trainers edit --codes ../runs/celebahq --attribute Eyeglasses --run ../runs/lw-eyeglasses --selector S
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -13,16 +14,19 @@ from tqdm import tqdm
 from tyro.conf import subcommand
 
 from lwgan import registry
-from lwgan.classifiers import DigitJudge
+from lwgan.classifiers import DigitJudge, LatentClassifier
 from lwgan.edit import AffineEdit
 from lwgan.generator import Generator
 from trainers import run
 from trainers.codes import Codes, load_codes
 from trainers.edits import Attribute, Label, Splits, attribute_named, centroids, latent_wasserstein
 from trainers.evaluate import edit_figures
+from trainers.evaluate_labels import curve, reader
 
 ALPHAS = [round(0.3 + 0.05 * i, 2) for i in range(29)]
 CHOICE_PICTURES = 300
+LABEL_ALPHAS = [round(0.1 * i, 1) for i in range(1, 21)]
+CHOICE_CODES = 2_000
 METHODS = {"lw": latent_wasserstein, "centroids": centroids}
 
 
@@ -37,9 +41,10 @@ class Options:
     run: Path
     """Folder of this run; an unfinished run there is resumed."""
     generator: Path | None = None
-    """Folder of the generator; with --selector, to choose the recommended alpha."""
+    """Of digits: folder of the generator, whose pictures the --selector looks at."""
     selector: Path | None = None
-    """Folder of a judge that may choose; never the judge that gives the published figures."""
+    """Folder of what may choose the recommended alpha: a judge, or of faces a latent classifier that is not --classifier; never
+    what gives the published figures. Without it alpha is 1."""
     method: (
         Annotated[latent_wasserstein.Options, subcommand("lw", prefix_name=False)]
         | Annotated[centroids.Options, subcommand("centroids", prefix_name=False)]
@@ -57,18 +62,41 @@ def main(options: Options) -> None:
     codes = Splits(train, validation)
     attribute = attribute_named(options.attribute, train.names)
     check(codes, attribute)
-    if options.selector and train.names is not None:
-        raise ValueError(f"--selector {options.selector}: a judge of digits cannot choose the alpha of {attribute.name!r}")
     if method == "lw":
         latent_wasserstein.check(codes, attribute, options.method)
     classifier = classifier_facts(getattr(options.method, "classifier", None), base)
+    choose = chooser(options, codes.validation, attribute, base, classifier.get("classifier_revision"))
     run.start(options.run, options)
     extra = {"folder": options.run} if method == "lw" else {}
     edit = METHODS[method].fit(codes, attribute, options.method, **extra)
-    config = edit.config | describe(attribute, train.domain, method, base, options) | classifier
-    if options.generator and options.selector:
-        config |= choose_alpha(edit, codes.validation, options, attribute)
+    config = edit.config | describe(attribute, train.domain, method, base, options) | classifier | choose(edit)
     registry.save_folder(options.run, config, tensors(edit), dtype="float16")
+
+
+def chooser(
+    options: Options, validation: Codes, attribute: Attribute | Label, base: dict, trained_with: str | None
+) -> Callable[[AffineEdit], dict]:
+    """What finds an edit's recommended alpha, for config.json. ValueError, before anything is learned, for a selector that will not do.
+    trained_with: sha256 of the latent classifier that takes part in the training, or None."""
+    if options.selector is None:
+        return lambda edit: {}
+    if isinstance(attribute, Label):
+        selector = reader(options.selector, validation, base)
+        if selector.card_config["weights"]["sha256"] == trained_with:
+            raise ValueError(f"--selector {options.selector} is the --classifier: what an edit was trained with finds it better than it is")
+        return lambda edit: choose_alpha_by_codes(edit, validation, attribute, selector)
+    if options.generator is None:
+        raise ValueError(f"--selector {options.selector} looks at pictures: give it the --generator too")
+    return lambda edit: choose_alpha(edit, validation, options, attribute)
+
+
+def choose_alpha_by_codes(edit: AffineEdit, validation: Codes, attribute: Label, selector: LatentClassifier) -> dict:
+    """The strength whose edits change the attribute and keep the others most often in the selector's eyes, on validation codes
+    (of equal ones that nearest to 1), and the whole curve."""
+    w = attribute.source(validation).w[:CHOICE_CODES]
+    points = curve(edit, attribute, w, selector, validation.names, LABEL_ALPHAS)
+    best = max(points, key=lambda point: (point["true_change"] or 0, -abs(point["alpha"] - 1)))
+    return {"alpha": best["alpha"], "curve": points, "selector_revision": selector.card_config["weights"]["sha256"]}
 
 
 def choose_alpha(edit: AffineEdit, validation: Codes, options: Options, attribute: Attribute) -> dict:
@@ -77,13 +105,13 @@ def choose_alpha(edit: AffineEdit, validation: Codes, options: Options, attribut
     generator, selector = Generator.from_pretrained(options.generator), DigitJudge.from_pretrained(options.selector)
     codes = validation.where(validation.count == attribute.count - 1)
     codes = Codes(codes.w[:CHOICE_PICTURES], codes.numbers[:CHOICE_PICTURES])
-    curve = []
+    points = []
     for alpha in tqdm(ALPHAS, "alpha"):
         figures = edit_figures(edit, alpha, codes, generator, selector, attribute.count)
-        curve.append(
+        points.append(
             {"alpha": alpha, **{key: (figures[key] or {}).get("value") for key in ("target_change", "digits_kept", "true_change")}}
         )
-    return {"alpha": max(curve, key=lambda point: point["true_change"])["alpha"], "curve": curve}
+    return {"alpha": max(points, key=lambda point: point["true_change"])["alpha"], "curve": points}
 
 
 def tensors(edit) -> dict:

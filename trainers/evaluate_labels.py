@@ -7,6 +7,7 @@ A classifier of codes is easily fooled (that is the paper's point): these figure
 that pictures change. That needs a classifier of pictures, and an identity network for the paper's third metric; there is none here yet.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from lwgan.edit import AffineEdit
 from lwgan.generator import Generator
 from lwgan.metrics import rate
 from trainers import results, run
-from trainers.codes import load_codes
+from trainers.codes import Codes, load_codes
 from trainers.edits import Label, attribute_named
 from trainers.evaluate import record
 
@@ -34,7 +35,7 @@ class Options:
     codes: Path
     """Folder that `python -m trainers codes --labels` wrote."""
     referee: Path
-    """Folder of a latent classifier with which no edit was trained."""
+    """Folder of a latent classifier with which no edit was trained, and no edit's alpha chosen."""
     registry: Path
     """Folder of models: the generator and the edits."""
     cases: int = 1_000
@@ -47,54 +48,88 @@ class Options:
 def main(options: Options) -> None:
     device = run.device_of(options.device)
     codes, base = load_codes(options.codes, "test")
-    config, _ = registry.load_model(options.referee, "latent-classifier")
-    referee = LatentClassifier.from_pretrained(options.referee).to(device)
-    if codes.names is None or tuple(config.get("names") or ()) != codes.names or config.get("base_revision") != base:
-        raise ValueError(f"{options.referee} was not trained on codes such as those of {options.codes}: other nets, or other attributes")
+    referee = reader(options.referee, codes, base).to(device)
     entries = [entry for entry in registry.list_edits(options.registry) if entry.refused is None and entry.domain == codes.domain]
     if not entries:
         raise ValueError(f"{options.registry} holds no edit for the domain {codes.domain!r}")
     generator = generator_of(options.registry, base["generator"]).to(device) if options.pictures else None
     for entry in entries:
         edit, folder = AffineEdit.from_pretrained(entry.source), Path(entry.source)
-        check(edit, entry.name, base, config)
-        attribute = attribute_named(edit.config["training"]["attribute"], codes.names)
+        attribute = check(edit, entry.name, codes, base, referee)
         w = attribute.source(codes).w[: options.cases].to(device)
         record(folder, figures(edit, attribute, w, referee, codes.names))
         if generator:
             results.save_strip(folder / "images" / "strip.png", edit, w[: options.pictures], generator)
 
 
-def check(edit: AffineEdit, name: str, base: dict, referee: dict) -> None:
-    """ValueError for an edit of other nets' codes, and for one that was trained with the referee itself."""
+def reader(folder: Path, codes: Codes, base: dict) -> LatentClassifier:
+    """The latent classifier of a folder. ValueError unless it was trained on such codes: of the same nets, with the same attributes."""
+    classifier = LatentClassifier.from_pretrained(folder)
+    config = classifier.card_config
+    if codes.names is None or tuple(config.get("names") or ()) != codes.names:
+        raise ValueError(f"{folder} reads {config.get('names')}, the codes are labelled with {codes.names and list(codes.names)}")
+    if config.get("base_revision") != base:
+        raise ValueError(f"{folder} was trained on codes of nets {config.get('base_revision')}, these come from {base}")
+    return classifier
+
+
+def check(edit: AffineEdit, name: str, codes: Codes, base: dict, referee: LatentClassifier) -> Label:
+    """The attribute that an edit changes. ValueError for an edit of other nets' codes, one in which the referee had a part
+    already, and one that no code of the test split is there to measure by."""
     if edit.config.get("base_revision") != base:
         raise ValueError(f"{name} was made for nets {edit.config.get('base_revision')}, the codes come from {base}")
-    if edit.config.get("classifier_revision") == referee["weights"]["sha256"]:
-        raise ValueError(f"{name} was trained with the referee itself: train another (`latent-classifier --seed 2`)")
+    for key, part in (("classifier_revision", "was trained with"), ("selector_revision", "has its alpha from")):
+        if edit.config.get(key) == referee.card_config["weights"]["sha256"]:
+            raise ValueError(f"{name} {part} the referee itself: train another (`latent-classifier --seed 2`)")
+    if not isinstance(trained_for := (edit.config.get("training") or {}).get("attribute"), str):
+        raise ValueError(f"{name} does not say which attribute it changes (training, attribute: a name), but {trained_for!r}")
+    attribute = attribute_named(trained_for, codes.names)
+    if not len(attribute.source(codes).w):
+        raise ValueError(f"{name} cannot be measured: of the {len(codes.w)} codes of the test split none lacks {attribute.name!r}")
+    return attribute
 
 
 @torch.no_grad()
 def figures(edit: AffineEdit, attribute: Label, w: Tensor, referee: LatentClassifier, names: tuple[str, ...]) -> dict:
     """The rates at each alpha, of codes w [N, num_ws, w_dim] labelled without the attribute, and those at the edit's own alpha."""
-    k, asked = names.index(attribute.label), not attribute.absent
-    before = referee(w) > 0
-    at = lambda alpha: reading(before, referee(edit(w, alpha)) > 0, k, asked)
-    curve = [
-        {"alpha": alpha, **{key: value and value["value"] for key, value in at(alpha).items()}, "norm": norm(edit, w, alpha)}
-        for alpha in ALPHAS
-    ]
     alpha = edit.config.get("alpha", 1.0)
-    return {"read_by": READ_BY, "alpha": alpha, **at(alpha), "norm": norm(edit, w, alpha), "curve": curve}
+    k, asked = names.index(attribute.label), not attribute.absent
+    there = reading(referee(w) > 0, referee(edit(w, alpha)) > 0, k, asked)
+    return {
+        "read_by": READ_BY, "alpha": alpha, **there, "norm": norm(edit, w, alpha),
+        "curve": curve(edit, attribute, w, referee, names, ALPHAS),
+    }  # fmt: skip
+
+
+@torch.no_grad()
+def curve(
+    edit: AffineEdit, attribute: Label, w: Tensor, referee: LatentClassifier, names: tuple[str, ...], alphas: Sequence[float]
+) -> list[dict]:
+    """The values of `reading` at each alpha, and how far codes move."""
+    k, asked, before = names.index(attribute.label), not attribute.absent, referee(w) > 0
+    points = []
+    for alpha in alphas:
+        rates = reading(before, referee(edit(w, alpha)) > 0, k, asked)
+        points.append({"alpha": alpha, **{key: value and value["value"] for key, value in rates.items()}, "norm": norm(edit, w, alpha)})
+    return points
 
 
 def reading(before: Tensor, after: Tensor, k: int, asked: bool) -> dict:
     """Readings bool [N, K] before and after an edit that asks attribute k to be `asked`: of those read otherwise before, how many
-    are read so after (target change; None if none was read otherwise); of the readings of all other attributes, how many are the same
-    (attribute preservation)."""
+    are read so after (target change); of the readings of all other attributes, how many are the same (attribute preservation);
+    and both in one: of those read otherwise before, the mean of changed (0 or 1) times the share of the other readings that are
+    the same (true change). None for what there is no case of."""
     other, same = before[:, k] != asked, before == after
-    rest = torch.cat([same[:, :k], same[:, k + 1 :]], 1)
-    changed = {"target_change": rate(after[other, k] == asked)._asdict() if other.any() else None}
-    return changed | ({"attribute_preservation": {"value": rest.float().mean().item(), "n": len(rest)}} if rest.shape[1] else {})
+    rest = torch.cat([same[:, :k], same[:, k + 1 :]], 1).float()
+    found = {"target_change": None, "attribute_preservation": None, "true_change": None}
+    if rest.shape[1]:
+        found["attribute_preservation"] = {"value": rest.mean().item(), "n": len(rest)}
+    if other.any():
+        changed = after[other, k] == asked
+        kept = rest[other].mean(1) if rest.shape[1] else torch.ones_like(changed)
+        found["target_change"] = rate(changed)._asdict()
+        found["true_change"] = {"value": (changed * kept).float().mean().item(), "n": len(changed)}
+    return found
 
 
 def norm(edit: AffineEdit, w: Tensor, alpha: float) -> float:
