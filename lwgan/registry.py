@@ -1,8 +1,5 @@
-"""Model folders: save, check, load, list, pull, push. A folder and a Hub repo hold the same files:
-
-    config.json  model.safetensors  README.md (the card)  images/*.png
-
-Nothing but safetensors is ever loaded, and nothing is loaded unchecked: schema, size, sha256, names, shapes, types, finite values.
+"""Registries of models, in local folders and on the Hub alike: load, pull, push, list. What a model's folder holds, how it is
+written and checked: `lwgan.folders`. Nothing but safetensors is ever loaded, and nothing is loaded unchecked.
 """
 
 import hashlib
@@ -14,35 +11,22 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status, httpx
-from safetensors import SafetensorError
 from torch import Tensor
 
-FORMAT_VERSION = 1
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
-EDIT_KINDS = ("affine", "translation")
-EDIT_TENSORS = {"affine": {"weight", "bias"}, "translation": {"bias"}}
-STORED = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-COUNTS = (torch.uint8, torch.int32, torch.int64, torch.bool)  # what may lie beside floats (pictures, labels)
+from lwgan.folders import CONFIG, CONFIG_LIMIT, EDIT_KINDS, EDIT_LIMIT, NAME, WEIGHTS, Damaged, limit_of, read_config, read_folder
+from lwgan.folders import save_folder as save_folder  # callers that load here save here too
 
-NAME = re.compile(r"[a-z0-9_-]{1,64}")  # attributes, models, domains: they become labels, file names and tags
 REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 NAMESPACE = re.compile(r"[A-Za-z0-9][\w.-]{0,95}")
 COLLECTION = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[\w.-]+-[0-9a-f]{16,32}")
 REVISION = re.compile(r"[\w.-]+(/[\w.-]+)*")
 
-CONFIG_LIMIT = 1_000_000  # bytes
-EDIT_LIMIT, MODEL_LIMIT = 64_000_000, 4_000_000_000  # bytes of weights
 PATIENCE = 10  # seconds until the Hub counts as away
 PUSH_TRIES, PUSH_PAUSE = 5, 0.25  # seconds before the second try, doubled for each further one
-
-
-class Damaged(ValueError):
-    """The files are not what they once were; another download may cure it."""
 
 
 @dataclass(frozen=True)
@@ -73,41 +57,7 @@ class Entry:
     refused: str | None = None
 
 
-# Folders
-
-
-def save_folder(folder: str | Path, config: dict, tensors: dict[str, Tensor], dtype: str | None = None) -> None:
-    """Writes model.safetensors and config.json, whole or not at all.
-
-    dtype: float32 (the default), float16 or bfloat16, in which float tensors are stored; others stay as they are.
-    Adds format_version, dtype and weights {file, size, sha256} to the config. ValueError if the result could not be loaded again.
-
-    Both files are first written under other names. Renaming the config is the moment of change; a process killed
-    before it leaves the old model, one killed after it leaves the new one, whose weights `_weights` finds under either name.
-    """
-    folder, dtype = Path(folder), dtype or "float32"
-    if dtype not in STORED:
-        raise ValueError(f"dtype {dtype!r} is unknown: choose one of {', '.join(STORED)}")
-    tensors = {name: _stored(value, STORED[dtype]) for name, value in tensors.items()}
-    # One metadata key: safetensors writes several in random order, and the same model would get another sha256.
-    data = safetensors.torch.save(tensors, metadata={"format": "pt"})
-    weights = {"file": WEIGHTS, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    config = {"format_version": FORMAT_VERSION, **config, "dtype": dtype, "weights": weights}
-    text = json.dumps(config, indent=1, allow_nan=False)
-    _check_config(json.loads(text), str(folder))
-    _check_tensors(config, tensors, str(folder))
-
-    folder.mkdir(parents=True, exist_ok=True)
-    _settle(folder)
-    try:
-        _write(folder / f"{WEIGHTS}.new", data)
-        _write(folder / f"{CONFIG}.new", text.encode())
-    except BaseException:
-        for name in (WEIGHTS, CONFIG):
-            (folder / f"{name}.new").unlink(missing_ok=True)
-        raise
-    os.replace(folder / f"{CONFIG}.new", folder / CONFIG)
-    os.replace(folder / f"{WEIGHTS}.new", folder / WEIGHTS)
+# Loading
 
 
 def load_model(
@@ -126,7 +76,7 @@ def load_model(
         raise FileNotFoundError(f"{source}: there is no such folder, nor is it a Hub id of the form org/name")
     elif revision is not None:
         raise ValueError(f"{source} is a folder: it has no revision {revision!r}")
-    config, tensors, _ = _read(folder, str(source), kinds)
+    config, tensors, _ = read_folder(folder, str(source), kinds)
     return config, {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
 
 
@@ -144,133 +94,6 @@ def load_module(cls, kind: str, source: str | Path, revision: str | None = None,
         raise ValueError(f"{source} does not fit {cls.__name__}: {error}") from error
     module.card_config = config
     return module.eval().requires_grad_(False)
-
-
-def _stored(value: Tensor, dtype: torch.dtype) -> Tensor:
-    """A copy of its own: safetensors refuses tensors that share memory."""
-    return value.detach().to("cpu", dtype if value.is_floating_point() else value.dtype, copy=True).contiguous()
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _settle(folder: Path) -> None:
-    """Finishes what a killed `save_folder` left behind: puts new weights that belong to the config in their place."""
-    new = folder / f"{WEIGHTS}.new"
-    try:
-        config = json.loads((folder / CONFIG).read_bytes())
-        if hashlib.sha256(new.read_bytes()).hexdigest() == config["weights"]["sha256"]:
-            os.replace(new, folder / WEIGHTS)
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return  # nothing was left behind
-
-
-def _read(folder: Path, source: str, kinds: tuple[str, ...] | None = None) -> tuple[dict, dict[str, Tensor], bytes]:
-    """Config, tensors as stored, and the weights' bytes of a folder, all checked. `source` names it in errors."""
-    config = _read_config(folder, source, kinds)
-    data = _weights(folder, config, source)
-    try:
-        tensors = safetensors.torch.load(data)
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise Damaged(f"{source}: {WEIGHTS} is no safetensors file ({error})") from error
-    _check_tensors(config, tensors, source)
-    return config, tensors, data
-
-
-def _read_config(folder: Path, source: str, kinds: tuple[str, ...] | None = None) -> dict:
-    path = folder / CONFIG
-    if not path.is_file():
-        raise ValueError(f"{source} is no model: it holds no {CONFIG}")
-    if path.stat().st_size > CONFIG_LIMIT:
-        raise ValueError(f"{source}: {CONFIG} has {path.stat().st_size} bytes, at most {CONFIG_LIMIT} are read")
-    try:
-        config = json.loads(path.read_text("utf-8"), parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise Damaged(f"{source}: {CONFIG} is no JSON ({error})") from error
-    _check_config(config, source)
-    if kinds and config["kind"] not in kinds:
-        raise ValueError(f"{source} is of kind {config['kind']!r}, expected {' or '.join(map(repr, kinds))}")
-    return config
-
-
-def _no_constant(word: str):
-    raise ValueError(f"{word} is no number of JSON")
-
-
-def _check_config(config, source: str) -> None:
-    """ValueError unless this version can read the config. Keys that it does not know are kept and ignored."""
-    if not isinstance(config, dict):
-        raise ValueError(f"{source}: {CONFIG} holds a {type(config).__name__}, expected an object")
-    version = config.get("format_version")
-    if type(version) is not int or version < 1:
-        raise ValueError(f"{source}: format_version is {version!r}, expected {FORMAT_VERSION}")
-    if version > FORMAT_VERSION:
-        raise ValueError(f"{source} has format_version {version}, this lwgan reads up to {FORMAT_VERSION}: update lwgan")
-    for key in ("kind", "domain", "method", "attribute"):
-        value = config.get(key)
-        if (value is not None or key == "kind") and not (isinstance(value, str) and NAME.fullmatch(value)):
-            raise ValueError(f"{source}: {key} is {value!r}, expected 1 to 64 of a-z, 0-9, _ and -")
-    if config.get("dtype") not in STORED:
-        raise ValueError(f"{source}: dtype is {config.get('dtype')!r}, expected one of {', '.join(STORED)}")
-    weights = config.get("weights")
-    if not isinstance(weights, dict) or weights.get("file") != WEIGHTS:
-        raise ValueError(f"{source}: weights is {weights!r}, expected file {WEIGHTS!r}, size and sha256")
-    size, sha256 = weights.get("size"), weights.get("sha256")
-    if type(size) is not int or not re.fullmatch(r"[0-9a-f]{64}", str(sha256)):
-        raise ValueError(f"{source}: weights has size {size!r} and sha256 {sha256!r}, expected bytes and 64 hex digits")
-    if weights["size"] > _limit(config["kind"]):
-        raise ValueError(f"{source}: its weights have {weights['size']} bytes, kind {config['kind']!r} may have {_limit(config['kind'])}")
-    for key in ("num_ws", "w_dim") if config["kind"] in EDIT_KINDS else ():
-        if type(config.get(key)) is not int or config[key] < 1:
-            raise ValueError(f"{source}: {key} is {config.get(key)!r}, expected a positive integer")
-
-
-def _weights(folder: Path, config: dict, source: str) -> bytes:
-    """The bytes that the config speaks of (see `save_folder` for the second name). Damaged if they are not there."""
-    wanted, found = config["weights"], None
-    for name in (WEIGHTS, f"{WEIGHTS}.new"):
-        path = folder / name
-        if not path.is_file():
-            continue
-        if path.stat().st_size != wanted["size"]:
-            found = found or f"{path.stat().st_size} bytes, {CONFIG} says {wanted['size']}"
-            continue
-        data = path.read_bytes()
-        digest = hashlib.sha256(data).hexdigest()
-        if digest == wanted["sha256"]:
-            return data
-        found = found or f"sha256 {digest}, {CONFIG} says {wanted['sha256']}"
-    raise Damaged(f"{source}: {WEIGHTS} {'has ' + found if found else 'is missing'}")
-
-
-def _check_tensors(config: dict, tensors: dict[str, Tensor], source: str) -> None:
-    stored = STORED[config["dtype"]]
-    if not tensors:
-        raise ValueError(f"{source}: {WEIGHTS} holds no tensor")
-    for name, value in tensors.items():
-        if value.dtype != stored and value.dtype not in COUNTS:
-            raise ValueError(f"{source}: tensor {name!r} is {str(value.dtype)[6:]}, {CONFIG} says {config['dtype']}")
-        if value.is_floating_point() and not torch.isfinite(value).all():
-            raise ValueError(f"{source}: tensor {name!r} holds NaN or infinity")
-    if config["kind"] not in EDIT_KINDS:
-        return  # the architecture decides: load_module
-    wanted = {"weight": (config["num_ws"], config["w_dim"], config["w_dim"]), "bias": (config["num_ws"], config["w_dim"])}
-    names = EDIT_TENSORS[config["kind"]]
-    if set(tensors) != names:
-        raise ValueError(f"{source}: {WEIGHTS} holds {sorted(tensors)}, kind {config['kind']!r} has {sorted(names)}")
-    for name in sorted(names):
-        if tuple(tensors[name].shape) != wanted[name]:
-            raise ValueError(f"{source}: {name} has shape {tuple(tensors[name].shape)}, num_ws and w_dim say {wanted[name]}")
-        if not tensors[name].is_floating_point():
-            raise ValueError(f"{source}: {name} is {str(tensors[name].dtype)[6:]}, expected {config['dtype']}")
-
-
-def _limit(kind: str | None) -> int:
-    return EDIT_LIMIT if kind in EDIT_KINDS else MODEL_LIMIT
 
 
 # The Hub
@@ -299,11 +122,11 @@ def _pull(repo_id: str, revision: str | None, token: str | None, kind: str | Non
         _check_sizes(sizes, kind, repo_id)
         if not weights or (kind is None and sizes[WEIGHTS] > EDIT_LIMIT):
             folder = _download(api, repo_id, info.sha, [CONFIG])
-            kind = _checked_again(api, repo_id, info.sha, [CONFIG], lambda: _read_config(folder, repo_id))["kind"]
+            kind = _checked_again(api, repo_id, info.sha, [CONFIG], lambda: read_config(folder, repo_id))["kind"]
             _check_sizes(sizes, kind, repo_id)
         if weights:
             folder = _download(api, repo_id, info.sha, [CONFIG, WEIGHTS])
-            _checked_again(api, repo_id, info.sha, [CONFIG, WEIGHTS], lambda: _read(folder, repo_id))
+            _checked_again(api, repo_id, info.sha, [CONFIG, WEIGHTS], lambda: read_folder(folder, repo_id))
             _remember(folder, revision)
         return Pulled(folder, info.sha, stale=False)
     except Exception as error:
@@ -324,7 +147,7 @@ def _cache() -> str | None:
 
 
 def _check_sizes(sizes: dict[str, int], kind: str | None, repo_id: str) -> None:
-    for name, limit in ((CONFIG, CONFIG_LIMIT), (WEIGHTS, _limit(kind))):
+    for name, limit in ((CONFIG, CONFIG_LIMIT), (WEIGHTS, limit_of(kind))):
         if name not in sizes:
             raise ValueError(f"{repo_id} is no model of lwgan: it holds no {name}")
         if sizes[name] > limit:
@@ -372,9 +195,9 @@ def _last_good(repo_id: str, revision: str | None, weights: bool, error: Excepti
     if not re.fullmatch(r"[0-9a-f]{40}", commit) or not (folder / WEIGHTS).is_file():
         raise ConnectionError(f"{repo_id}: the Hub is away ({_reason(error)}) and no earlier pull of it is in the cache") from error
     if weights:
-        _read(folder, repo_id)
+        read_folder(folder, repo_id)
     else:
-        _read_config(folder, repo_id)
+        read_config(folder, repo_id)
     return Pulled(folder, commit, stale=True)
 
 
@@ -440,7 +263,7 @@ def files_of(folder: str | Path) -> dict[str, bytes]:
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: there is no such folder")
-    _, _, weights = _read(folder, str(folder))
+    _, _, weights = read_folder(folder, str(folder))
     files = {CONFIG: (folder / CONFIG).read_bytes(), WEIGHTS: weights}
     if (folder / "README.md").is_file():
         files["README.md"] = (folder / "README.md").read_bytes()
@@ -540,13 +363,13 @@ def _looks_like_model(folder: Path) -> bool:
 
 
 def _entry_of_folder(folder: Path) -> Entry:
-    return _entry(folder.name, str(folder), lambda: (_read(folder, str(folder))[0], None))
+    return _entry(folder.name, str(folder), lambda: (read_folder(folder, str(folder))[0], None))
 
 
 def _entry_of_repo(repo_id: str, token: str | None) -> Entry:
     def read():
         pulled = _pull(repo_id, None, token, weights=False)
-        return _read_config(pulled.folder, repo_id), pulled.revision
+        return read_config(pulled.folder, repo_id), pulled.revision
 
     return _entry(repo_id.split("/")[1], repo_id, read)
 

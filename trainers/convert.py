@@ -16,6 +16,7 @@ from typing import Literal
 import torch
 
 from lwgan import registry
+from lwgan.folders import STORED
 from trainers import layouts, run, unpickle
 
 
@@ -74,7 +75,7 @@ def _check_numbers(models: list[layouts.Model], options: Options) -> None:
     """ValueError if a weight cannot be stored, before any model is."""
     for model in models:
         for name, value in model.weights.items():
-            if value.is_floating_point() and not torch.isfinite(value.to(registry.STORED[options.dtype])).all():
+            if value.is_floating_point() and not torch.isfinite(value.to(STORED[options.dtype])).all():
                 raise ValueError(f"{options.source}: {name} of its {model.kind} holds NaN or infinity, or what is that in {options.dtype}")
 
 

@@ -137,6 +137,6 @@ def classifier_facts(folder: Path | None, base: dict) -> dict:
 
 
 def describe(attribute: Attribute | Label, domain: str, method: str, base: dict, options: Options) -> dict:
-    """What config.json says of the edit beside its tensors (design of the folder: lwgan/registry.py)."""
+    """What config.json says of the edit beside its tensors (what else a folder holds: lwgan/folders.py)."""
     training = run.as_json(options)
     return {**attribute.describe(), "method": method, "domain": domain, "alpha": 1.0, "base_revision": base, "training": training}
