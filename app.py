@@ -1,10 +1,11 @@
-"""The Space: draw, upload or pick a picture of digits, add a digit with a slider, download the result. `python app.py` serves it."""
+"""The Space: draw, upload or pick a picture, edit it with sliders, download the result. `python app.py` serves it."""
 
 import base64
 import io
 import json
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import gradio as gr
 import torch
@@ -16,13 +17,37 @@ from lwgan.pipeline import EditingPipeline, Seen, check_alphas, count_label
 UI = Path(__file__).parent / "lwgan" / "ui"
 SLIDER = {"minimum": -1, "maximum": 3, "step": 0.05}
 PRIVATE = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "always_last"}
-HEAD = "# One more digit\nEdits learned with the Wasserstein loss, on pictures of handwritten digits."
 SMALL = "Your pictures stay on this server for an hour at most and are used for nothing else. No analytics, no run history."
+
+
+class Page(NamedTuple):
+    """What the page says of a domain."""
+
+    head: str
+    picture: str  # what may be uploaded
+    draw: bool  # whether one can draw it by hand
+    small: str = SMALL
+
+
+PAGES = {
+    "multimnist": Page(
+        "# One more digit\nEdits learned with the Wasserstein loss, on pictures of handwritten digits.",
+        "A picture of one to four digits",
+        draw=True,
+    ),
+    "faces": Page(
+        "# Edited faces\nEdits learned with the Wasserstein loss, on photographs of faces with yes/no labels.",
+        "A photograph that shows a face from the front",
+        draw=False,
+        small=f"Upload only pictures of people who agree to it, and do not pass results off as photographs. {SMALL}",
+    ),
+}
 
 
 def build_demo(registry: str | Path | None = None) -> gr.Blocks:
     """The page and its endpoints `list_edits` and `edit_image`, over the models of a registry (see `lwgan.registry.models`)."""
     editor = Editor(EditingPipeline.from_pretrained(registry))
+    page = PAGES[editor.pipe.config["domain"]]
     described = editor.pipe.describe_edits()
     first = described[0] if described else {}
     start_seed = editor.pipe.seed_of(first.get("from"))
@@ -30,13 +55,14 @@ def build_demo(registry: str | Path | None = None) -> gr.Blocks:
     start = editor.sample(start_seed, {})
     with gr.Blocks(title="lwgan", analytics_enabled=False, delete_cache=(3600, 3600)) as demo:
         state = gr.State(start, time_to_live=3600)
-        gr.Markdown(HEAD, elem_id="head")
+        gr.Markdown(page.head, elem_id="head")
         with gr.Row(elem_id="columns"):
             with gr.Column(elem_id="source", scale=2, min_width=300):
-                with gr.Tab("Draw"):
-                    pad = gr.HTML(**_parts("pad"), elem_id="pad")
+                if page.draw:
+                    with gr.Tab("Draw"):
+                        pad = gr.HTML(**_parts("pad"), elem_id="pad")
                 with gr.Tab("Upload"):
-                    upload = gr.Image(label="A picture of one to four digits", sources=["upload", "clipboard"], height=280, buttons=[])
+                    upload = gr.Image(label=page.picture, sources=["upload", "clipboard"], height=280, buttons=[])
                 with gr.Tab("Sample"):
                     seed = gr.Number(start_seed, label="Seed", precision=0, minimum=0, elem_id="seed")
                     another = gr.Button("Another", size="md", elem_id="another")
@@ -48,11 +74,12 @@ def build_demo(registry: str | Path | None = None) -> gr.Blocks:
                     for edit, alpha in zip(described, start_alphas, strict=True)
                 ]
                 off = gr.Button("All off", size="sm", elem_id="off")
-        gr.Markdown(SMALL, elem_id="small")
+        gr.Markdown(page.small, elem_id="small")
 
         # Unprocessed, because Gradio's own look at a slider fails on a number box that is being emptied to type another number.
         show = {"fn": editor.show, "inputs": [state, *sliders], "outputs": pictures, "preprocess": False, **PRIVATE}
-        gr.on([pad.input], editor.draw, [pad, state], state, **PRIVATE).then(**show)
+        if page.draw:
+            gr.on([pad.input], editor.draw, [pad, state], state, **PRIVATE).then(**show)
         # Unprocessed, so that whatever arrives is opened, and if need be refused, by `open_picture` and not by Gradio.
         gr.on([upload.upload], editor.upload, [upload, state], state, preprocess=False, **PRIVATE).then(**show)
         gr.on([seed.input, seed.submit], editor.sample, [seed, state], state, **PRIVATE).then(**show)
@@ -64,16 +91,16 @@ def build_demo(registry: str | Path | None = None) -> gr.Blocks:
 
         gr.api(editor.list_edits, api_name="list_edits", api_description="The edits: name, what they change, recommended strength.")
         with gr.Row(visible=False):
-            _edit_image_endpoint(editor)
+            _edit_image_endpoint(editor, page.picture)
     return demo
 
 
-def _edit_image_endpoint(editor: "Editor") -> None:
+def _edit_image_endpoint(editor: "Editor", taken: str) -> None:
     picture, edits = gr.Image(label="picture", type="filepath"), gr.JSON(label="edits")
     result = gr.Image(label="result", format="png", type="pil")
     gr.Button().click(
         editor.edit_image, [picture, edits], result, preprocess=False, api_name="edit_image",
-        api_description="A picture of one to four digits, edited. edits: JSON of edit name -> strength alpha, from -5 to 5.",
+        api_description=f"{taken}, edited. edits: JSON of edit name -> strength alpha, from -5 to 5.",
     )  # fmt: skip
 
 
@@ -89,7 +116,8 @@ def _parts(name: str) -> dict[str, str]:
 
 class Editor:
     """What the page's events call. A state holds a source's code and pictures: w (numpy), framed and reconstruction (PNG as
-    data URLs), seen (what the judge reads in the reconstruction, or None); and problem, if the last source was refused."""
+    data URLs), seen (what the judge reads in the reconstruction, or None), note (what there is to say of how the source was framed,
+    or None); and problem, if the last source was refused."""
 
     def __init__(self, pipe: EditingPipeline):
         self.pipe = pipe
@@ -114,7 +142,9 @@ class Editor:
         w = self.pipe.encode(framed)
         (reconstruction,) = self.pipe.generate(w)
         seen = self.pipe.read([reconstruction])[0] if self.pipe.judge else None
-        return {"w": w.numpy(), "framed": _data_url(framed), "reconstruction": _data_url(reconstruction), "seen": seen}
+        note = _sentence(framed.info["note"]) if framed.info.get("note") else None
+        pictures = {"framed": _data_url(framed), "reconstruction": _data_url(reconstruction)}
+        return {"w": w.numpy(), **pictures, "seen": seen, "note": note}
 
     def show(self, state: dict, *alphas: float | None) -> dict:
         """What the page shows of a state with its edits at these strengths: the value of the `pictures` component.
@@ -125,7 +155,8 @@ class Editor:
         if "w" not in state:
             return {"problem": True, "line": state.get("problem", "")}
         (result,) = self._edit(torch.from_numpy(state["w"]), dict(zip(self.pipe.edits, alphas, strict=True)))
-        line = f"The judge reads {_spell(state['seen'])} → {_spell(self.pipe.read([result])[0])}." if self.pipe.judge else ""
+        read = f"The judge reads {_spell(state['seen'])} → {_spell(self.pipe.read([result])[0])}." if self.pipe.judge else None
+        line = " ".join(filter(None, (state["note"], read)))
         pictures = {"framed": state["framed"], "reconstruction": state["reconstruction"], "result": _data_url(result)}
         return {**pictures, "line": state.get("problem") or line, "problem": "problem" in state}
 
@@ -187,7 +218,12 @@ def _spell(seen: Seen) -> str:
 
 def _words(error: Exception) -> str:
     """An error as a sentence for visitors. What the system says of files may hold paths: it stays here."""
-    text = str(error) if isinstance(error, ValueError) and not isinstance(error, UnicodeError) else "that picture could not be read"
+    return _sentence(
+        str(error) if isinstance(error, ValueError) and not isinstance(error, UnicodeError) else "that picture could not be read"
+    )
+
+
+def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + "."
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import os
 import pickle
 
@@ -375,6 +376,31 @@ def test_the_page_takes_the_domain_as_it_takes_the_digits(faces_registry, pipe, 
     refused = editor.upload({"path": str(saved_blank)}, state)
     assert "No face was found" in refused["problem"] and np.array_equal(refused["w"], state["w"])
     assert app_picture(editor.show(editor.sample(5, {}), 0.0)["framed"]).size == (256, 256)
+
+
+def test_the_page_speaks_of_faces_and_has_nothing_to_draw_on(faces_registry):
+    import app
+    from lwgan.pipeline import FRAMES
+
+    assert set(app.PAGES) == set(FRAMES)
+    page = app.build_demo(faces_registry).get_config_file()
+    text = json.dumps([page["components"], page["dependencies"]], default=str, ensure_ascii=False)
+    assert "Edited faces" in text and "people who agree" in text and app.PAGES["faces"].picture in text
+    assert "digit" not in text and '"elem_id": "pad"' not in text
+
+
+@needs_mtcnn
+def test_the_page_says_that_of_several_faces_the_largest_was_taken(pipe, tmp_path):
+    import app
+
+    both = Image.new("RGB", (700, 400), "grey")
+    both.paste(Image.open(ASTRONAUT).resize((400, 400)), (300, 0))
+    both.paste(Image.open(ASTRONAUT).resize((260, 260)), (10, 70))
+    both.save(tmp_path / "both.png")
+    editor = app.Editor(pipe)
+    state = editor.upload({"path": str(tmp_path / "both.png")}, {})
+    assert editor.show(state, 1.0)["line"] == "2 faces were found: the largest was taken."
+    assert editor.show(editor.sample(0, state), 1.0)["line"] == ""
 
 
 def app_picture(url: str) -> Image.Image:

@@ -2,7 +2,10 @@
 function show() {
   const value = props.value ?? {};
   for (const name of ["framed", "reconstruction", "result"]) {
-    if (value[name]) element.querySelector("." + name + " img").src = value[name];
+    const picture = element.querySelector("." + name + " img");
+    // Few pixels are shown as squares; many, which the page makes smaller, are smoothed.
+    picture.onload = () => { picture.style.imageRendering = picture.naturalWidth < 200 ? "pixelated" : "auto"; };
+    if (value[name]) picture.src = value[name];
   }
   if (value.result) element.querySelector("a").href = value.result;
   const line = element.querySelector(".line");
