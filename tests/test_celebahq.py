@@ -82,6 +82,7 @@ BAD_LISTS = {
     "an attribute twice": ("file,A,A\n1.jpg,1,1\n", "names the attribute 'A' 2 times"),
     "a name with a path": ("file,../A\n1.jpg,1\n", "attribute '../A'"),
     "no attribute": ("file,\n1.jpg,\n", "attribute ''"),
+    "a field of megabytes": ("file,A\n" + "1" * 200_000 + ".jpg,1\n", r"line 2: field larger than"),
     "not UTF-8": (b"file,A\n\xff\xfe.jpg,1\n", "no text in UTF-8"),
 }
 

@@ -4,7 +4,8 @@ Transformer's paper and settings have them (Yao et al., 2021): two hidden layers
     python -m trainers latent-classifier --codes ../runs/codes --run ../runs/latent-classifier
     python -m trainers latent-classifier --codes ../runs/codes --run ../runs/referee --seed 2 --hidden 512 256
 
-Train two, with different --seed and --hidden: one for `edit --classifier`, another, which no edit has seen, to measure by.
+Train three, with different --seed and --hidden: one for `edit --classifier`, one to choose alpha by (`edit --selector`), and one,
+which no edit has seen, to measure by (`evaluate-labels --referee`).
 """
 
 from dataclasses import dataclass

@@ -73,8 +73,15 @@ def _csv(lines: list[tuple[int, str]], path: Path) -> Rows:
             f"{path} starts with {lines[0][1][:40]!r}: expected the number of rows (CelebA's list), or a CSV's header with commas"
         )
     # Line by line: a quote that is never closed spoils one line, which is then named, and not the rest of the list.
-    rows = [[value.strip() for value in next(csv.reader([line]))] for _, line in lines]
+    rows = [_values(line, number, path) for number, line in lines]
     return Rows([(number, *_first(row)) for (number, _), row in zip(lines[1:], rows[1:], strict=True)], tuple(rows[0][1:]))
+
+
+def _values(line: str, number: int, path: Path) -> list[str]:
+    try:
+        return [value.strip() for value in next(csv.reader([line]))]
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {number}: {error}") from error
 
 
 def _first(words: list[str]) -> tuple[str, list[str]]:
