@@ -13,6 +13,7 @@ import torch
 from foreign import EasyDict, Network, Persistent, dump, nvidia, nvidia_file, nvidia_named, psp_file, tensorflow, tensorflow_file
 from parity import FOLDER, arrays_of, drawn, error, psp_weights, rosinality_weights
 
+from lwgan import registry
 from lwgan.encoder import Encoder
 from lwgan.generator import Generator
 from lwgan.registry import load_model, models
@@ -126,6 +127,15 @@ def test_psp_and_e4e_files(tmp_path, case, encoder_type, shape):
         assert error(w, held["latents"]) < 1e-5
         assert error(generator.synthesis(w), held["img"]) < 1e-5
         assert error(generator.mapping.w_avg, latent_avg) == 0
+
+
+def test_codes_that_do_not_start_from_the_mean_have_none(tmp_path):
+    mean = torch.ones(128)
+    for start in (True, False):
+        opts = {"encoder_type": "GradualStyleEncoder", "start_from_latent_avg": start}
+        source = psp_file(tmp_path / "p.pt", psp_weights(10, shrink=4), rosinality_weights("g64s"), mean, **opts)
+        generator, encoder = convert(Options(source=source, target=tmp_path / str(start)))
+        assert torch.equal(load_model(encoder)[1]["w_avg"], mean * start) and torch.equal(load_model(generator)[1]["mapping.w_avg"], mean)
 
 
 def test_half_precision_is_an_option(tmp_path, held):
@@ -425,6 +435,24 @@ def test_psp_files_that_do_not_fit_are_refused_whole(tmp_path):
         assert not (tmp_path / "out").exists()
     folders = convert(Options(source=file(encoder_type=None), target=tmp_path / "out", encoder_type="Encoder4Editing"))
     assert json.loads((folders[1] / "config.json").read_text())["architecture"]["space"] == "W+ deltas"
+
+
+def test_when_the_disk_is_full_at_the_second_model_the_first_goes_too(tmp_path, monkeypatch):
+    opts = {"encoder_type": "GradualStyleEncoder"}
+    source = psp_file(tmp_path / "p.pt", psp_weights(10, shrink=4), rosinality_weights("g64s"), torch.zeros(128), **opts)
+    save, target = registry.save_folder, tmp_path / "out"
+    target.mkdir()
+    (target / "notes.txt").write_text("mine")
+
+    def full(folder, config, *rest):
+        if config["kind"] == "encoder":
+            raise OSError(28, "No space left on device")
+        save(folder, config, *rest)
+
+    monkeypatch.setattr(registry, "save_folder", full)
+    with pytest.raises(OSError, match="No space left"):
+        convert(Options(source=source, target=target))
+    assert [path.name for path in target.iterdir()] == ["notes.txt"]
 
 
 def test_weights_too_large_for_half_precision_are_refused(tmp_path, weights):

@@ -241,6 +241,14 @@ def test_the_parts_of_a_real_face_are_found(size):
 
 
 @needs_mtcnn
+def test_a_picture_that_is_searched_at_half_its_size_has_the_landmarks_of_its_own():
+    """Every pixel four times: the same picture is searched, and what is at x there is at 2 x + 1/2 here."""
+    picture = Image.open(ASTRONAUT).resize((faces.SEARCH_SIDE, faces.SEARCH_SIDE))
+    twice = Image.fromarray(np.asarray(picture).repeat(2, 0).repeat(2, 1))
+    assert np.allclose(find_landmarks(twice)[0], 2 * find_landmarks(picture)[0] + 0.5, atol=1e-3)
+
+
+@needs_mtcnn
 def test_a_photograph_lying_on_its_side_is_found_by_its_exif():
     flat = Image.open(ASTRONAUT)
     found = align_face(turned_by_exif(flat), size=64)
@@ -289,6 +297,14 @@ def test_what_is_in_the_frame_already_is_only_resized():
     assert frame_face(again, 128).tobytes() == again.tobytes()
     photo = Image.open(ASTRONAUT)
     assert not is_framed(photo.size, quad_of(find_landmarks(photo)[0]))
+
+
+def test_only_the_frame_of_nearly_the_whole_picture_is_the_picture_itself():
+    whole = CORNERS * 100 - 0.5
+    assert is_framed((100, 100), whole) and not is_framed((100, 101), whole)
+    for shift, there in ((9, True), (11, False)):
+        assert is_framed((100, 100), whole + np.array([shift, 0])) == there
+        assert is_framed((100, 100), (whole - 49.5) * (1 + shift / 50 / 2**0.5) + 49.5) == there  # each corner moves by so many px
 
 
 def test_without_the_weights_the_command_that_brings_them_is_named(monkeypatch):

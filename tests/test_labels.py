@@ -320,6 +320,8 @@ def test_a_reading_counts_what_changed_and_what_stayed():
     assert found["attribute_preservation"] == {"value": pytest.approx(5 / 8), "n": 4}
     assert found["true_change"] == {"value": pytest.approx((1 + 1 / 2 + 0) / 3), "n": 3}
     assert evaluate_labels.reading(after[:1], after[:1], 0, True)["target_change"] is None
+    away = evaluate_labels.reading(before, after, 1, False)  # of the first, third and fourth, which have it, the fourth loses it
+    assert away["target_change"]["value"] == pytest.approx(1 / 3) and away["true_change"]["value"] == pytest.approx(1 / 2 / 3)
     alone = evaluate_labels.reading(before[:, :1], after[:, :1], 0, True)
     assert alone["attribute_preservation"] is None and alone["true_change"]["value"] == pytest.approx(2 / 3)
 
