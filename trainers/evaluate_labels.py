@@ -17,7 +17,7 @@ from lwgan import registry
 from lwgan.classifiers import LatentClassifier
 from lwgan.edit import AffineEdit
 from lwgan.generator import Generator
-from lwgan.metrics import rate
+from lwgan.metrics import attribute_preservation, rate
 from trainers import results, run
 from trainers.codes import load_codes
 from trainers.edits import Label, attribute_named
@@ -91,10 +91,11 @@ def reading(before: Tensor, after: Tensor, k: int, asked: bool) -> dict:
     """Readings bool [N, K] before and after an edit that asks attribute k to be `asked`: of those read otherwise before, how many
     are read so after (target change; None if none was read otherwise); of the readings of all other attributes, how many are the same
     (attribute preservation)."""
-    other, same = before[:, k] != asked, before == after
-    rest = torch.cat([same[:, :k], same[:, k + 1 :]], 1)
+    other = before[:, k] != asked
     changed = {"target_change": rate(after[other, k] == asked)._asdict() if other.any() else None}
-    return changed | ({"attribute_preservation": {"value": rest.float().mean().item(), "n": len(rest)}} if rest.shape[1] else {})
+    if before.shape[1] < 2:
+        return changed
+    return changed | {"attribute_preservation": {"value": attribute_preservation(before, after, k).mean().item(), "n": len(before)}}
 
 
 def norm(edit: AffineEdit, w: Tensor, alpha: float) -> float:
