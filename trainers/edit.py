@@ -2,12 +2,15 @@
 
 python -m trainers edit --codes ../runs/codes --attribute 1to2 --run ../runs/lw-1to2 --generator G --selector S
 python -m trainers edit --codes ../runs/codes --attribute 1to2 --run ../runs/mean-1to2 centroids
+python -m trainers edit --codes ../runs/codes --attribute 1to2 --run ../runs/lt-1to2 lt --classifier ../runs/latent-classifier
+python -m trainers edit --codes ../runs/codes --attribute 1to2 --run ../runs/sefa-1to2 sefa --generator ../runs/final/generator
 python -m trainers edit --codes ../runs/celebahq --attribute Eyeglasses --run ../runs/lw-eyeglasses
 """
 
+import inspect
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Union
 
 from tqdm import tqdm
 from tyro.conf import subcommand
@@ -18,12 +21,31 @@ from lwgan.edit import AffineEdit
 from lwgan.generator import Generator
 from trainers import run
 from trainers.codes import Codes, load_codes
-from trainers.edits import Attribute, Label, Splits, attribute_named, centroids, latent_wasserstein
+from trainers.edits import (
+    Attribute,
+    Label,
+    Splits,
+    attribute_named,
+    centroids,
+    ganspace,
+    guidedstyle,
+    interfacegan,
+    latent_transformer,
+    latent_wasserstein,
+    random_direction,
+    sefa,
+    steerability,
+)
 from trainers.evaluate import edit_figures
 
 ALPHAS = [round(0.3 + 0.05 * i, 2) for i in range(29)]
 CHOICE_PICTURES = 300
-METHODS = {"lw": latent_wasserstein, "centroids": centroids}
+METHODS = {
+    "lw": latent_wasserstein, "lt": latent_transformer, "interfacegan": interfacegan, "ganspace": ganspace, "sefa": sefa,
+    "steerability": steerability, "guidedstyle": guidedstyle, "centroids": centroids, "random": random_direction,
+}  # fmt: skip
+# `X | Y` cannot be made of a tuple.
+Method = Union[tuple(Annotated[module.Options, subcommand(name, prefix_name=False)] for name, module in METHODS.items())]  # noqa: UP007
 
 
 @dataclass(frozen=True)
@@ -40,15 +62,12 @@ class Options:
     """Folder of the generator; with --selector, to choose the recommended alpha."""
     selector: Path | None = None
     """Folder of a judge that may choose; never the judge that gives the published figures."""
-    method: (
-        Annotated[latent_wasserstein.Options, subcommand("lw", prefix_name=False)]
-        | Annotated[centroids.Options, subcommand("centroids", prefix_name=False)]
-    ) = field(default_factory=latent_wasserstein.Options)
+    method: Method = field(default_factory=latent_wasserstein.Options)
     """How it is learned, with the method's own options."""
 
 
 def main(options: Options) -> None:
-    method = next(name for name, module in METHODS.items() if isinstance(options.method, module.Options))
+    name, method = next((name, module) for name, module in METHODS.items() if isinstance(options.method, module.Options))
     (train, base), (validation, other) = load_codes(options.codes, "train"), load_codes(options.codes, "validation")
     if base != other:
         raise ValueError(f"{options.codes}: train codes come from nets {base}, validation codes from {other}")
@@ -59,13 +78,13 @@ def main(options: Options) -> None:
     check(codes, attribute)
     if options.selector and train.names is not None:
         raise ValueError(f"--selector {options.selector}: a judge of digits cannot choose the alpha of {attribute.name!r}")
-    if method == "lw":
-        latent_wasserstein.check(codes, attribute, options.method)
-    classifier = classifier_facts(getattr(options.method, "classifier", None), base)
+    if hasattr(method, "check"):
+        method.check(codes, attribute, options.method)
+    facts = facts_of(options.method, base)
     run.start(options.run, options)
-    extra = {"folder": options.run} if method == "lw" else {}
-    edit = METHODS[method].fit(codes, attribute, options.method, **extra)
-    config = edit.config | describe(attribute, train.domain, method, base, options) | classifier
+    resumes = "folder" in inspect.signature(method.fit).parameters
+    edit = method.fit(codes, attribute, options.method, **({"folder": options.run} if resumes else {}))
+    config = edit.config | describe(attribute, train.domain, name, base, options) | facts
     if options.generator and options.selector:
         config |= choose_alpha(edit, codes.validation, options, attribute)
     registry.save_folder(options.run, config, tensors(edit), dtype="float16")
@@ -98,14 +117,20 @@ def check(codes: Splits, attribute: Attribute | Label) -> None:
                 raise ValueError(f"{attribute.name}: the {split} codes hold {len(side.w)} {name} pictures, at least 10 are needed")
 
 
-def classifier_facts(folder: Path | None, base: dict) -> dict:
-    """Which F took part, for config.json. ValueError unless it was trained on codes of the same nets."""
-    if folder is None:
-        return {}
-    config, _ = registry.load_model(folder, "latent-classifier")
-    if config.get("base_revision") != base:
-        raise ValueError(f"{folder} was trained on codes of nets {config.get('base_revision')}, these come from {base}")
-    return {"classifier_revision": config["weights"]["sha256"]}
+def facts_of(method: Method, base: dict) -> dict:
+    """Which nets took part, for config.json: F that reads codes, a judge that guided. ValueError for an F trained on codes of other
+    nets, and for a generator that is not that of the codes."""
+    facts = {}
+    if (folder := getattr(method, "classifier", None)) is not None:
+        config, _ = registry.load_model(folder, "latent-classifier")
+        if config.get("base_revision") != base:
+            raise ValueError(f"{folder} was trained on codes of nets {config.get('base_revision')}, these come from {base}")
+        facts["classifier_revision"] = config["weights"]["sha256"]
+    if (folder := getattr(method, "generator", None)) is not None and run.weights_hash(folder) != base["generator"]:
+        raise ValueError(f"{folder} has weights {run.weights_hash(folder)}, the codes come from generator {base['generator']}")
+    if (folder := getattr(method, "knowledge", None)) is not None:
+        facts["judge_revision"] = run.weights_hash(folder)
+    return facts
 
 
 def describe(attribute: Attribute | Label, domain: str, method: str, base: dict, options: Options) -> dict:
