@@ -81,6 +81,8 @@ def main(options: Options) -> None:
     if hasattr(method, "check"):
         method.check(codes, attribute, options.method)
     facts = facts_of(options.method, base)
+    if options.selector and facts.get("judge_revision") == run.weights_hash(options.selector):
+        raise ValueError(f"--selector {options.selector} is the judge that guides (--knowledge): let another one choose the alpha")
     run.start(options.run, options)
     resumes = "folder" in inspect.signature(method.fit).parameters
     edit = method.fit(codes, attribute, options.method, **({"folder": options.run} if resumes else {}))

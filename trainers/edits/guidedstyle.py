@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from lwgan.classifiers import ConvBlock, DigitJudge
+from lwgan.classifiers import DigitJudge
 from lwgan.edit import AffineEdit
 from lwgan.generator import Generator
 from trainers import run
@@ -43,27 +43,33 @@ class Options:
     closeness: float = 1.0
     """Weight of the squared distance of edited codes from their source."""
     temperature: float = 0.05
-    """Of the attention's softmax at the end; at the start it is 1."""
+    """Of the attention's softmax before a single layer is left; at the start it is 1."""
     save_every: int = 25
     seed: int = 0
 
 
 class OneLayer(nn.Module):
-    """H(w)_l = attention_l (A_l w_l + b_l); attention = softmax(scores / temperature) over the layers."""
+    """H(w)_l = attention_l (A_l w_l + b_l): a softmax of scores over the layers that sharpens during the first half of the training;
+    then the layer with the highest score alone, so that its map learns to do without the others."""
 
     def __init__(self, num_ws: int, w_dim: int):
         super().__init__()
         self.layers = Layers(num_ws, w_dim)
         self.scores = nn.Parameter(torch.zeros(num_ws))
 
-    def forward(self, w: Tensor, temperature: float) -> Tensor:
-        return (self.scores / temperature).softmax(0)[:, None] * self.layers(w)
+    def attention(self, progress: float, temperature: float) -> Tensor:
+        """[num_ws], sums to 1. progress: share of the training that is done; temperature: of the softmax at half of it (at first, 1)."""
+        if progress >= 0.5:
+            return F.one_hot(self.scores.argmax(), len(self.scores)).float()
+        return (self.scores / temperature ** (2 * progress)).softmax(0)
+
+    def forward(self, w: Tensor, progress: float, temperature: float) -> Tensor:
+        return self.attention(progress, temperature)[:, None] * self.layers(w)
 
     def edit(self) -> AffineEdit:
         """The map of the layer with the highest score, zero in all others; the config says which."""
-        whole, layer = self.layers.edit(1), int(self.scores.argmax())
-        only = (torch.arange(len(self.scores)) == layer).to(whole.bias)
-        return AffineEdit(whole.weight * only[:, None, None], whole.bias * only[:, None], {"layer": layer})
+        whole, only = self.layers.edit(1), self.attention(1, 1)
+        return AffineEdit(whole.weight * only[:, None, None], whole.bias * only[:, None], {"layer": int(only.argmax())})
 
 
 def fit(codes: Splits, attribute: Attribute | Label, options: Options, folder: Path | None = None) -> AffineEdit:
@@ -82,7 +88,7 @@ def fit(codes: Splits, attribute: Attribute | Label, options: Options, folder: P
     for step in tqdm(range(state["step"], options.steps), attribute.name, total=options.steps, initial=state["step"]):
         torch.manual_seed(hash((options.seed, step)))
         w = source[torch.randint(len(source), (options.batch,))]
-        moved = h(w, options.temperature ** (step / options.steps))
+        moved = h(w, step / options.steps, options.temperature)
         says = knowledge(generator.synthesis(w + moved))
         loss = F.binary_cross_entropy_with_logits(says, torch.ones_like(says)) + options.closeness * moved.square().mean()
         adam.param_groups[0]["lr"] = options.learning_rate * (1 - step / options.steps)
@@ -135,14 +141,22 @@ def judge_of(attribute: Attribute | Label, folder: Path) -> Knowledge:
 
 
 def small_network(channels: int) -> nn.Module:
-    """Pictures [N, channels, H, W] -> one logit [N, 1]."""
-    return nn.Sequential(
-        Shrink(), ConvBlock(channels, 16), nn.MaxPool2d(2), ConvBlock(16, 32), nn.MaxPool2d(2), ConvBlock(32, 64),
-        ConvBlock(64, 64), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 1),
-    )  # fmt: skip
+    """Pictures [N, channels, H, W] -> one logit [N, 1]. No batch normalisation: where most of a picture is black, its running statistics
+    lie far from those of a batch, and what was learned in training is not what guides."""
+    body = [Shrink()]
+    for before, after in ((channels, 16), (16, 32), (32, 64)):
+        body += [
+            nn.Conv2d(before, after, 3, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(after, after, 3, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+        ]
+    return nn.Sequential(*body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 1))
 
 
 class Shrink(nn.Module):
+    """Pictures brought to SIDE px, if they are larger."""
+
     def forward(self, x: Tensor) -> Tensor:
         return F.adaptive_avg_pool2d(x, min(SIDE, x.shape[-1]))
 
@@ -163,7 +177,7 @@ def learn(network: nn.Module, codes: Splits, attribute: Attribute | Label, gener
     with torch.no_grad():
         held = [side(codes.validation).w[:CHECKED].split(50) for side in (attribute.source, attribute.target)]
         says = [torch.cat([network(generator.synthesis(part)) for part in side]) > 0 for side in held]
+    right = (~says[0]).float().mean(), says[1].float().mean()
     print(
-        f"{attribute.name}: the knowledge network is right on {(~says[0]).float().mean():.3f} of pictures of source codes that it was not"
+        f"{attribute.name}: of validation pictures the knowledge network is right on {right[0]:.3f} (source) and on {right[1]:.3f} (target)"
     )
-    print(f"trained on, and on {says[1].float().mean():.3f} of the target's")
