@@ -67,7 +67,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-    name, method = next((name, module) for name, module in METHODS.items() if isinstance(options.method, module.Options))
+    name, method = next((name, module) for name, module in METHODS.items() if type(options.method) is module.Options)
     (train, base), (validation, other) = load_codes(options.codes, "train"), load_codes(options.codes, "validation")
     if base != other:
         raise ValueError(f"{options.codes}: train codes come from nets {base}, validation codes from {other}")

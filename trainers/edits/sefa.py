@@ -38,7 +38,7 @@ def check(codes: Splits, attribute: Attribute | Label, options: Options) -> None
     components(generator_for(codes.train, options.generator), options.components, options.layers, normalise=True)
 
 
-def chosen(codes: Splits, attribute: Attribute | Label, options, normalise: bool) -> AffineEdit:
+def chosen(codes: Splits, attribute: Attribute | Label, options: Options, normalise: bool) -> AffineEdit:
     """The edit by that one of `components` which tells the training's source from its target best."""
     found = components(generator_for(codes.train, options.generator), options.components, options.layers, normalise)
     source, target = attribute.source(codes.train).w, attribute.target(codes.train).w

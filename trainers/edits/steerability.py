@@ -5,22 +5,14 @@ their prescribed transformations (zoom, shift) have no place here. The direction
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from lwgan.edit import AffineEdit
 from trainers.edits import Attribute, Label, Splits, generator_for, sefa
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(sefa.Options):
     """The singular direction that tells source from target best. alpha = 1: as near to the mean target as it leads (`scaled`)."""
-
-    generator: Path
-    """Folder of the generator whose affines are factorised."""
-    components: int | None = None
-    """Directions to choose from, those of the largest singular values first; None: all."""
-    layers: tuple[int, ...] | None = None
-    """Layers of the code that are looked at and edited; None: those of all convolutions."""
 
 
 def fit(codes: Splits, attribute: Attribute | Label, options: Options) -> AffineEdit:
