@@ -205,13 +205,6 @@ def test_a_classifier_of_other_codes_is_refused(tmp_path, classifier):
         learned(tmp_path, *more)
 
 
-def test_codes_of_digits_have_no_attributes_to_read(tmp_path):
-    write_codes(tmp_path / "codes", lambda n, seed: entangled(n, seed)._replace(names=None))
-    with pytest.raises(ValueError, match="holds codes of digits"):
-        latent_classifier.main(latent_classifier.Options(codes=tmp_path / "codes", run=tmp_path / "run"))
-    assert not (tmp_path / "run").exists()
-
-
 # The recommended alpha
 
 

@@ -27,6 +27,7 @@ from trainers.data import load_pictures
 from trainers.datasets import celebahq
 from trainers.generator import to_pictures
 
+COUNTS = ("2-or-more", "3-or-more", "4-or-more")  # the attributes of pictures of digits
 PART = 64  # pictures: some minutes of a large encoder on a CPU
 
 
@@ -63,6 +64,16 @@ class Codes(NamedTuple):
     @property
     def count(self) -> Tensor:
         return self.numbers.sum(1)
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The attributes that a classifier of codes reads: the named ones, or COUNTS."""
+        return COUNTS if self.names is None else self.names
+
+    @property
+    def labels(self) -> Tensor:
+        """int64 [N, K]: 1 for each of `label_names` that the picture has, else 0."""
+        return self.numbers if self.names is not None else (self.count[:, None] >= torch.tensor([2, 3, 4])).long()
 
     def has(self, name: str) -> Tensor:
         """bool [N]: which pictures have the attribute. ValueError for a name that is unknown, or where there are no attributes."""

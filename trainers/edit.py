@@ -2,13 +2,16 @@
 
 python -m trainers edit --codes ../runs/codes --attribute 1to2 --run ../runs/lw-1to2 --generator G --selector S
 python -m trainers edit --codes ../runs/codes --attribute 1to2 --run ../runs/mean-1to2 centroids
+python -m trainers edit --codes ../runs/codes --attribute 1to2 --run ../runs/lt-1to2 lt --classifier ../runs/latent-classifier
+python -m trainers edit --codes ../runs/codes --attribute 1to2 --run ../runs/sefa-1to2 sefa --generator ../runs/final/generator
 python -m trainers edit --codes ../runs/celebahq --attribute Eyeglasses --run ../runs/lw-eyeglasses --selector S
 """
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Union
 
 from tqdm import tqdm
 from tyro.conf import subcommand
@@ -19,7 +22,21 @@ from lwgan.edit import AffineEdit
 from lwgan.generator import Generator
 from trainers import run
 from trainers.codes import Codes, load_codes
-from trainers.edits import Attribute, Label, Splits, attribute_named, centroids, latent_wasserstein
+from trainers.edits import (
+    Attribute,
+    Label,
+    Splits,
+    attribute_named,
+    centroids,
+    ganspace,
+    guidedstyle,
+    interfacegan,
+    latent_transformer,
+    latent_wasserstein,
+    random_direction,
+    sefa,
+    steerability,
+)
 from trainers.evaluate import edit_figures
 from trainers.evaluate_labels import curve, reader
 
@@ -27,7 +44,12 @@ ALPHAS = [round(0.3 + 0.05 * i, 2) for i in range(29)]
 CHOICE_PICTURES = 300
 LABEL_ALPHAS = [round(0.1 * i, 1) for i in range(1, 21)]
 CHOICE_CODES = 2_000
-METHODS = {"lw": latent_wasserstein, "centroids": centroids}
+METHODS = {
+    "lw": latent_wasserstein, "lt": latent_transformer, "interfacegan": interfacegan, "ganspace": ganspace, "sefa": sefa,
+    "steerability": steerability, "guidedstyle": guidedstyle, "centroids": centroids, "random": random_direction,
+}  # fmt: skip
+# `X | Y` cannot be made of a tuple.
+Method = Union[tuple(Annotated[module.Options, subcommand(name, prefix_name=False)] for name, module in METHODS.items())]  # noqa: UP007
 
 
 @dataclass(frozen=True)
@@ -45,15 +67,12 @@ class Options:
     selector: Path | None = None
     """Folder of what may choose the recommended alpha: a judge, or of faces a latent classifier that is not --classifier; never
     what gives the published figures. Without it alpha is 1."""
-    method: (
-        Annotated[latent_wasserstein.Options, subcommand("lw", prefix_name=False)]
-        | Annotated[centroids.Options, subcommand("centroids", prefix_name=False)]
-    ) = field(default_factory=latent_wasserstein.Options)
+    method: Method = field(default_factory=latent_wasserstein.Options)
     """How it is learned, with the method's own options."""
 
 
 def main(options: Options) -> None:
-    method = next(name for name, module in METHODS.items() if isinstance(options.method, module.Options))
+    name, method = next((name, module) for name, module in METHODS.items() if type(options.method) is module.Options)
     (train, base), (validation, other) = load_codes(options.codes, "train"), load_codes(options.codes, "validation")
     if base != other:
         raise ValueError(f"{options.codes}: train codes come from nets {base}, validation codes from {other}")
@@ -62,14 +81,16 @@ def main(options: Options) -> None:
     codes = Splits(train, validation)
     attribute = attribute_named(options.attribute, train.names)
     check(codes, attribute)
-    if method == "lw":
-        latent_wasserstein.check(codes, attribute, options.method)
-    classifier = classifier_facts(getattr(options.method, "classifier", None), base)
-    choose = chooser(options, codes.validation, attribute, base, classifier.get("classifier_revision"))
+    if hasattr(method, "check"):
+        method.check(codes, attribute, options.method)
+    facts = facts_of(options.method, base)
+    if options.selector and "judge_revision" in facts and facts["judge_revision"] == run.weights_hash(options.selector):
+        raise ValueError(f"--selector {options.selector} is the judge that guides (--knowledge): let another one choose the alpha")
+    choose = chooser(options, codes.validation, attribute, base, facts.get("classifier_revision"))
     run.start(options.run, options)
-    extra = {"folder": options.run} if method == "lw" else {}
-    edit = METHODS[method].fit(codes, attribute, options.method, **extra)
-    config = edit.config | describe(attribute, train.domain, method, base, options) | classifier | choose(edit)
+    resumes = "folder" in inspect.signature(method.fit).parameters
+    edit = method.fit(codes, attribute, options.method, **({"folder": options.run} if resumes else {}))
+    config = edit.config | describe(attribute, train.domain, name, base, options) | facts | choose(edit)
     registry.save_folder(options.run, config, tensors(edit), dtype="float16")
 
 
@@ -126,14 +147,20 @@ def check(codes: Splits, attribute: Attribute | Label) -> None:
                 raise ValueError(f"{attribute.name}: the {split} codes hold {len(side.w)} {name} pictures, at least 10 are needed")
 
 
-def classifier_facts(folder: Path | None, base: dict) -> dict:
-    """Which F took part, for config.json. ValueError unless it was trained on codes of the same nets."""
-    if folder is None:
-        return {}
-    config, _ = registry.load_model(folder, "latent-classifier")
-    if config.get("base_revision") != base:
-        raise ValueError(f"{folder} was trained on codes of nets {config.get('base_revision')}, these come from {base}")
-    return {"classifier_revision": config["weights"]["sha256"]}
+def facts_of(method: Method, base: dict) -> dict:
+    """Which nets took part, for config.json: F that reads codes, a judge that guided. ValueError for an F trained on codes of other
+    nets, and for a generator that is not that of the codes."""
+    facts = {}
+    if (folder := getattr(method, "classifier", None)) is not None:
+        config, _ = registry.load_model(folder, "latent-classifier")
+        if config.get("base_revision") != base:
+            raise ValueError(f"{folder} was trained on codes of nets {config.get('base_revision')}, these come from {base}")
+        facts["classifier_revision"] = config["weights"]["sha256"]
+    if (folder := getattr(method, "generator", None)) is not None and run.weights_hash(folder) != base["generator"]:
+        raise ValueError(f"{folder} has weights {run.weights_hash(folder)}, the codes come from generator {base['generator']}")
+    if (folder := getattr(method, "knowledge", None)) is not None:
+        facts["judge_revision"] = run.weights_hash(folder)
+    return facts
 
 
 def describe(attribute: Attribute | Label, domain: str, method: str, base: dict, options: Options) -> dict:

@@ -18,7 +18,7 @@ from lwgan import registry
 from lwgan.classifiers import LatentClassifier
 from lwgan.edit import AffineEdit
 from lwgan.generator import Generator
-from lwgan.metrics import rate
+from lwgan.metrics import attribute_preservation, rate
 from trainers import results, run
 from trainers.codes import Codes, load_codes
 from trainers.edits import Label, attribute_named
@@ -119,16 +119,16 @@ def reading(before: Tensor, after: Tensor, k: int, asked: bool) -> dict:
     are read so after (target change); of the readings of all other attributes, how many are the same (attribute preservation);
     and both in one: of those read otherwise before, the mean of changed (0 or 1) times the share of the other readings that are
     the same (true change). None for what there is no case of."""
-    other, same = before[:, k] != asked, before == after
-    rest = torch.cat([same[:, :k], same[:, k + 1 :]], 1).float()
+    other = before[:, k] != asked
+    kept = attribute_preservation(before, after, k) if before.shape[1] > 1 else None
     found = {"target_change": None, "attribute_preservation": None, "true_change": None}
-    if rest.shape[1]:
-        found["attribute_preservation"] = {"value": rest.mean().item(), "n": len(rest)}
+    if kept is not None:
+        found["attribute_preservation"] = {"value": kept.mean().item(), "n": len(before)}
     if other.any():
         changed = after[other, k] == asked
-        kept = rest[other].mean(1) if rest.shape[1] else torch.ones_like(changed)
+        true = changed.float() if kept is None else changed * kept[other]
         found["target_change"] = rate(changed)._asdict()
-        found["true_change"] = {"value": (changed * kept).float().mean().item(), "n": len(changed)}
+        found["true_change"] = {"value": true.mean().item(), "n": len(changed)}
     return found
 
 

@@ -1,5 +1,6 @@
-"""Stage 4b: F, which reads attributes off a code (Eq. 5), for edits that are to preserve them. Shape and training as Latent
+"""Stage 4b: F, which reads attributes off a code (Eq. 5), for edits that are to preserve or to change them. Shape and training as Latent
 Transformer's paper and settings have them (Yao et al., 2021): two hidden layers, Adam at 1e-4, a tenth of it after half the epochs.
+Of codes of digits it reads whether the picture holds 2 or more, 3 or more, 4 or more (the paper does not say what its own reads).
 
     python -m trainers latent-classifier --codes ../runs/codes --run ../runs/latent-classifier
     python -m trainers latent-classifier --codes ../runs/codes --run ../runs/referee --seed 2 --hidden 512 256
@@ -23,10 +24,10 @@ from trainers.codes import Codes, load_codes
 
 @dataclass(frozen=True)
 class Options:
-    """Train a classifier of codes: which of the labelled attributes their pictures have."""
+    """Train a classifier of codes: which of the labelled attributes their pictures have, or how many digits."""
 
     codes: Path
-    """Folder that `python -m trainers codes --labels` wrote."""
+    """Folder that `python -m trainers codes` wrote."""
     run: Path
     """Folder of this run; an unfinished run there is resumed."""
     hidden: tuple[int, int] = (2048, 512)
@@ -42,13 +43,12 @@ class Options:
 
 def main(options: Options) -> None:
     (train, base), (validation, _) = load_codes(options.codes, "train"), load_codes(options.codes, "validation")
-    if train.names is None:
-        raise ValueError(f"{options.codes} holds codes of digits: a latent classifier reads attributes (`codes --labels`)")
+    labels = train.labels.float()
     run.start(options.run, options)
     device = run.device_of(options.device)
     torch.manual_seed(options.seed)
     num_ws, w_dim = train.w.shape[1:]
-    classifier = LatentClassifier(num_ws=num_ws, w_dim=w_dim, outputs=len(train.names), hidden=options.hidden).to(device)
+    classifier = LatentClassifier(num_ws=num_ws, w_dim=w_dim, outputs=len(train.label_names), hidden=options.hidden).to(device)
     adam = torch.optim.Adam(classifier.parameters(), options.learning_rate, weight_decay=options.decay)
     done = 0
     if state := run.load_checkpoint(options.run):
@@ -60,7 +60,7 @@ def main(options: Options) -> None:
         torch.manual_seed(hash((options.seed, epoch)))
         adam.param_groups[0]["lr"] = options.learning_rate * (0.1 if epoch >= options.epochs / 2 else 1)
         for rows in torch.randperm(len(train.w)).split(options.batch):
-            loss = F.binary_cross_entropy_with_logits(classifier(train.w[rows].to(device)), train.numbers[rows].to(device).float())
+            loss = F.binary_cross_entropy_with_logits(classifier(train.w[rows].to(device)), labels[rows].to(device))
             adam.zero_grad()
             loss.backward()
             adam.step()
@@ -68,7 +68,7 @@ def main(options: Options) -> None:
         run.save_checkpoint(options.run, epoch=epoch + 1, classifier=classifier.state_dict(), adam=adam.state_dict())
 
     config = {
-        "kind": "latent-classifier", "domain": train.domain, "architecture": classifier.config, "names": list(train.names),
+        "kind": "latent-classifier", "domain": train.domain, "architecture": classifier.config, "names": list(train.label_names),
         "base_revision": base, "metrics": accuracy(classifier.eval(), validation), "training": run.as_json(options),
     }  # fmt: skip
     registry.save_folder(options.run, config, classifier.state_dict())
@@ -81,7 +81,7 @@ def accuracy(classifier: LatentClassifier, codes: Codes) -> dict[str, float]:
     answer would be, and its accuracy with those that have and that lack an attribute counted equally (of attributes with both)."""
     device = next(classifier.parameters()).device
     found = torch.cat([classifier(part.to(device)).cpu() for part in codes.w.split(500)]) > 0
-    truth = codes.numbers.bool()
+    truth = codes.labels.bool()
     share = truth.double().mean(0)
     both = (share > 0) & (share < 1)
     right = (found == truth).double()

@@ -22,6 +22,7 @@ from huggingface_hub.utils import httpx
 
 from lwgan import registry
 from trainers import run
+from trainers.results import METHOD
 
 TEMPLATES = Path(__file__).parents[1] / "hub_cards"
 TEMPLATE = {"affine": "edit.md", "translation": "edit.md", "generator": "generator.md", "encoder": "encoder.md", "judge": "judge.md"}
@@ -145,8 +146,14 @@ def edit_values(config: dict) -> dict:
         "strength": f"{alpha} is recommended" if "alpha" in config else "1 is the whole of the map",
         "curve": tables({"curve": config.get("curve") or []}),
         "formula": "A_l w_l + b_l" if config["kind"] == "affine" else "b_l",
-        "learned": "with a Wasserstein loss" if config["method"] == "lw" else f"by the method `{config['method']}`",
+        "learned": learned(config["method"]),
     }
+
+
+def learned(method: str) -> str:
+    if method == "lw":
+        return "with a Wasserstein loss"
+    return f"by the method `{method}`" + ", adapted from its paper" * METHOD.get(method, "").endswith("(adapted)")
 
 
 def metadata(config: dict, repo_id: str) -> ModelCardData:

@@ -17,7 +17,10 @@ from trainers.generator import sample, to_pictures
 PAPER = {2: ".32 / .90", 3: ".31 / .95", 4: ".64 / .99"}  # Table 2: LT / LW
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)  # of the recommended alpha
 STRIP_SIDE = 256  # px of a picture in a strip, at most
-METHOD = {"lw": "LW", "centroids": "mean shift"}
+METHOD = {
+    "lw": "LW", "lt": "LT", "interfacegan": "InterFaceGAN", "ganspace": "GANSpace", "sefa": "SeFa", "steerability": "steerability (adapted)",
+    "guidedstyle": "GuidedStyle (adapted)", "centroids": "mean shift", "random": "random direction",
+}  # fmt: skip
 
 
 def write(docs: Path, figures: dict) -> None:

@@ -1,14 +1,20 @@
 """One file a method, one verb: fit(codes, attribute, options) -> AffineEdit."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from pathlib import Path
+from typing import Literal, NamedTuple
 
+import torch
 from torch import Tensor
 
 from lwgan.attributes import index_of
-from trainers.codes import Codes
+from lwgan.classifiers import LatentClassifier
+from lwgan.generator import Generator
+from lwgan.measures import MASSES, cells, effective_size, normalised
+from trainers.codes import COUNTS, Codes
 
 NOT = "not-"
+Masses = Literal["uniform", "printed", "match", "balanced"]
 
 
 class Attribute(NamedTuple):
@@ -19,6 +25,16 @@ class Attribute(NamedTuple):
     @property
     def name(self) -> str:
         return f"{self.count - 1}to{self.count}"
+
+    @property
+    def label(self) -> str:
+        """The attribute of `Codes.label_names` that changes."""
+        return COUNTS[self.count - 2]
+
+    @property
+    def sign(self) -> int:
+        """1: the target has the label; -1: it lacks it."""
+        return 1
 
     def source(self, codes: Codes) -> Codes:
         return codes.where(codes.count == self.count - 1)
@@ -41,6 +57,11 @@ class Label(NamedTuple):
     @property
     def name(self) -> str:
         return NOT * self.absent + self.label
+
+    @property
+    def sign(self) -> int:
+        """1: the target has the label; -1: it lacks it."""
+        return -1 if self.absent else 1
 
     def source(self, codes: Codes) -> Codes:
         return codes.where(codes.has(self.label) == self.absent)
@@ -75,6 +96,89 @@ def attribute_named(name: str, names: Sequence[str] | None = None) -> Attribute 
     return known[name]
 
 
+# What several methods need
+
+
+class Side(NamedTuple):
+    """Source or target: codes [N, num_ws, w_dim] and their masses [N], float64, which sum to 1; None: all equal."""
+
+    w: Tensor
+    mass: Tensor | None = None
+
+    def mean(self) -> Tensor:
+        """The mean code [num_ws, w_dim]."""
+        return self.w.mean(0) if self.mass is None else torch.einsum("n,nli->li", self.mass.to(self.w), self.w)
+
+    def rows(self, rows: Tensor | slice) -> "Side":
+        return Side(self.w[rows], None if self.mass is None else normalised(self.mass[rows]))
+
+    def batch(self, size: int) -> "Side":
+        return self.rows(torch.randperm(len(self.w))[:size])
+
+
+def sides(codes: Codes, attribute: Attribute | Label, masses: Masses, balance: Sequence[str]) -> tuple[Side, Side]:
+    """Source and target with their masses (Sec. 3.2); what weighs nothing is left out. ValueError if there is nothing to balance."""
+    source, target = attribute.source(codes), attribute.target(codes)
+    if masses == "uniform":
+        return Side(source.w), Side(target.w)
+    others = [name for name in balance if name != attribute.label]
+    if not others:
+        raise ValueError(f"--masses {masses} needs --balance, attributes other than {attribute.name!r} to even out")
+    combinations = (cells(torch.stack([side.has(name) for name in others], 1)) for side in (source, target))
+    return tuple(
+        Side(side.w[mass > 0], normalised(mass[mass > 0]))
+        for side, mass in zip((source, target), MASSES[masses](*combinations), strict=True)
+    )
+
+
+def tell_sizes(attribute: Attribute | Label, source: Side, target: Side) -> None:
+    """Prints how many codes weigh anything, and as how many equal ones they count."""
+    for name, side in (("source", source), ("target", target)):
+        if side.mass is not None:
+            print(
+                f"{attribute.name}: the {len(side.w)} {name} codes that weigh anything count as {effective_size(side.mass):.0f} equal ones"
+            )
+
+
+def classifier_for(codes: Codes, folder: Path | None, flag: str) -> LatentClassifier:
+    """F, from its folder. flag: what asks for it, for the error. ValueError unless it reads these codes' attributes."""
+    if folder is None:
+        raise ValueError(f"{flag} needs --classifier, a folder that `python -m trainers latent-classifier` wrote")
+    classifier = LatentClassifier.from_pretrained(folder)
+    if tuple(classifier.card_config.get("names") or ()) != codes.label_names:
+        raise ValueError(f"{folder} reads {classifier.card_config.get('names')}, the codes are labelled with {list(codes.label_names)}")
+    wanted, found = tuple(codes.w.shape[1:]), (classifier.config["num_ws"], classifier.config["w_dim"])
+    if wanted != found:
+        raise ValueError(f"{folder} reads codes of {found}, these are of {wanted}")
+    return classifier
+
+
+def generator_for(codes: Codes, folder: Path) -> Generator:
+    """The generator, from its folder. ValueError unless it takes codes of this shape."""
+    generator = Generator.from_pretrained(folder)
+    wanted, found = tuple(codes.w.shape[1:]), (generator.num_ws, generator.w_dim)
+    if wanted != found:
+        raise ValueError(f"{folder} renders codes of {found}, these are of {wanted}")
+    return generator
+
+
 def mean_shift(source: Tensor, target: Tensor) -> Tensor:
     """Difference of the two mean codes: [N, num_ws, w_dim], [M, num_ws, w_dim] -> [num_ws, w_dim]."""
     return target.mean(0) - source.mean(0)
+
+
+def scaled(direction: Tensor, source: Tensor, target: Tensor) -> Tensor:
+    """The multiple of a direction [num_ws, w_dim] that lies nearest to the mean shift: at alpha = 1 the mean source code comes as near
+    to the mean target code as this direction can bring it, and its sign is right. So alpha means the same for every direction.
+    """
+    unit = direction / direction.norm()
+    return (unit * mean_shift(source, target)).sum() * unit
+
+
+def best_component(components: Tensor, source: Tensor, target: Tensor) -> tuple[int, float]:
+    """Which of unsupervised directions [C, num_ws, w_dim] tells source from target best, and how well: the distance of the two means
+    along it over their pooled standard deviation (Cohen's d). Rests on the codes given alone, which are to be the training's."""
+    along = [torch.einsum("nli,cli->nc", side, components).double() for side in (source, target)]
+    spread = ((along[0].var(0) + along[1].var(0)) / 2).sqrt()
+    apart = (along[1].mean(0) - along[0].mean(0)).abs() / spread.clamp(min=1e-12)
+    return int(apart.argmax()), apart.max().item()

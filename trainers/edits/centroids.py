@@ -1,16 +1,34 @@
-"""Centroids: the plain shift by the difference of the mean codes, the baseline that every edit has to beat."""
+"""Centroids: the shift by the difference of the mean codes, the baseline that every edit has to beat; plain, or balanced.
+
+Balanced as in P. Doubinsky et al., "Multi-Attribute Balanced Sampling for Disentangled GAN Controls" (2021): they draw a combination
+of attributes, all equally likely, then a sample that has it. Here the mean is taken with the masses of that draw (`measures.balanced`),
+as if endlessly many were drawn. Adapted: combinations that one side lacks are left out, and labels are taken for the data's own,
+not a classifier's confident answers.
+"""
 
 from dataclasses import dataclass
 
 from lwgan.edit import AffineEdit
-from trainers.edits import Attribute, Label, Splits, mean_shift
+from trainers.edits import Attribute, Label, Masses, Splits, sides, tell_sizes
 
 
 @dataclass(frozen=True)
 class Options:
-    """The difference of the mean codes: nothing to choose."""
+    """The difference of the mean codes."""
+
+    masses: Masses = "uniform"
+    """How samples weigh; "balanced" is balanced sampling. All but uniform need --balance."""
+    balance: tuple[str, ...] = ()
+    """Attributes whose combinations are to weigh the same; the edited one is left out."""
 
 
 def fit(codes: Splits, attribute: Attribute | Label, options: Options) -> AffineEdit:
     """H(w) = mean of the target's codes - mean of the source's."""
-    return AffineEdit(None, mean_shift(attribute.source(codes.train).w, attribute.target(codes.train).w))
+    source, target = sides(codes.train, attribute, options.masses, options.balance)
+    tell_sizes(attribute, source, target)
+    return AffineEdit(None, target.mean() - source.mean())
+
+
+def check(codes: Splits, attribute: Attribute | Label, options: Options) -> None:
+    """ValueError, before a run begins, for masses without anything to balance."""
+    sides(codes.train, attribute, options.masses, options.balance)

@@ -7,21 +7,18 @@ of the data. What the paper leaves open is chosen here: the shape of the map, wh
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from lwgan.attributes import index_of
-from lwgan.classifiers import LatentClassifier
 from lwgan.costs import attribute_space, correlations, latent_space, median_distance
 from lwgan.edit import AffineEdit
 from lwgan.losses import objective
-from lwgan.measures import MASSES, cells, effective_size, normalised
 from trainers import run
 from trainers.codes import Codes
-from trainers.edits import Attribute, Label, Splits
+from trainers.edits import Attribute, Label, Masses, Side, Splits, classifier_for, sides, tell_sizes
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class Options:
     """Folder that `python -m trainers latent-classifier` wrote: F, whose logits of the other attributes are to stay."""
     logit_blur: float = 0.05
     """Blur of L_pres, as a share of the median distance between the source's and the target's logits (Eq. 5's space)."""
-    masses: Literal["uniform", "printed", "match", "balanced"] = "uniform"
+    masses: Masses = "uniform"
     """How samples weigh (Eq. 2, Sec. 3.2); all but uniform need --balance."""
     balance: tuple[str, ...] = ()
     """Attributes whose combinations the masses even out between source and target; the edited one is left out."""
@@ -56,23 +53,6 @@ class Options:
     """Stop after so many steps without a better Wasserstein distance on codes of other digits; the best map is kept."""
     validation_codes: int = 800
     seed: int = 0
-
-
-class Side(NamedTuple):
-    """Source or target: codes [N, num_ws, w_dim] and their masses [N], float64, which sum to 1; None: all equal."""
-
-    w: Tensor
-    mass: Tensor | None = None
-
-    def mean(self) -> Tensor:
-        """The mean code [num_ws, w_dim]."""
-        return self.w.mean(0) if self.mass is None else torch.einsum("n,nli->li", self.mass.to(self.w), self.w)
-
-    def rows(self, rows: Tensor | slice) -> "Side":
-        return Side(self.w[rows], None if self.mass is None else normalised(self.mass[rows]))
-
-    def batch(self, size: int) -> "Side":
-        return self.rows(torch.randperm(len(self.w))[:size])
 
 
 class Map(torch.nn.Module):
@@ -105,14 +85,10 @@ class Map(torch.nn.Module):
 
 def fit(codes: Splits, attribute: Attribute | Label, options: Options, folder: Path | None = None) -> AffineEdit:
     """The edit that minimises L_edit + lambda L_pres. folder: of the run, whose checkpoint a stopped run resumes from."""
-    source, target = sides(codes.train, attribute, options)
-    for name, side in (("source", source), ("target", target)):
-        if side.mass is not None:
-            print(
-                f"{attribute.name}: the {len(side.w)} {name} codes that weigh anything count as {effective_size(side.mass):.0f} equal ones"
-            )
+    source, target = sides(codes.train, attribute, options.masses, options.balance)
+    tell_sizes(attribute, source, target)
     loss = loss_of(source, target, codes.train, attribute, options)
-    held = [side.rows(slice(options.validation_codes)) for side in sides(codes.validation, attribute, options)]
+    held = [side.rows(slice(options.validation_codes)) for side in sides(codes.validation, attribute, options.masses, options.balance)]
     torch.manual_seed(options.seed)
     h = Map(source, target, options.rank)
     adam = torch.optim.Adam(h.parameters(), options.learning_rate)
@@ -154,24 +130,9 @@ def fit(codes: Splits, attribute: Attribute | Label, options: Options, folder: P
 def check(codes: Splits, attribute: Attribute | Label, options: Options) -> None:
     """ValueError, before a run begins, for masses without anything to balance and for lambda without a fitting classifier."""
     for held in codes:
-        sides(held, attribute, options)
+        sides(held, attribute, options.masses, options.balance)
     if options.preservation_weight > 0:
-        classifier_for(codes.train, options)
-
-
-def sides(codes: Codes, attribute: Attribute | Label, options: Options) -> tuple[Side, Side]:
-    """Source and target with their masses (Sec. 3.2); what weighs nothing is left out. ValueError if there is nothing to balance."""
-    source, target = attribute.source(codes), attribute.target(codes)
-    if options.masses == "uniform":
-        return Side(source.w), Side(target.w)
-    others = [name for name in options.balance if name != getattr(attribute, "label", None)]
-    if not others:
-        raise ValueError(f"--masses {options.masses} needs --balance, attributes other than {attribute.name!r} to even out")
-    combinations = (cells(torch.stack([side.has(name) for name in others], 1)) for side in (source, target))
-    return tuple(
-        Side(side.w[mass > 0], normalised(mass[mass > 0]))
-        for side, mass in zip((source, target), MASSES[options.masses](*combinations), strict=True)
-    )
+        classifier_for(codes.train, options.classifier, flag_of(options))
 
 
 def loss_of(source: Side, target: Side, codes: Codes, attribute: Attribute | Label, options: Options) -> Callable[..., Tensor]:
@@ -179,8 +140,8 @@ def loss_of(source: Side, target: Side, codes: Codes, attribute: Attribute | Lab
     blur = options.blur * median_distance(latent_space(source.w), latent_space(target.w))
     preservation = {}
     if options.preservation_weight > 0:
-        classifier = classifier_for(codes, options)
-        gamma = correlations(codes.numbers)[index_of(attribute.label, codes.names)]
+        classifier = classifier_for(codes, options.classifier, flag_of(options))
+        gamma = correlations(codes.labels)[index_of(attribute.label, codes.label_names)]
         with torch.no_grad():
             logits = [attribute_space(classifier(side.w), gamma) for side in (source, target)]
         logit_blur = options.logit_blur * median_distance(*logits)
@@ -190,16 +151,5 @@ def loss_of(source: Side, target: Side, codes: Codes, attribute: Attribute | Lab
     return lambda edited, x, y: objective(edited, x.w, y.w, x.mass, y.mass, blur=blur, **preservation).total
 
 
-def classifier_for(codes: Codes, options: Options) -> LatentClassifier:
-    """F of Eq. 5. ValueError unless it reads these codes' attributes."""
-    if options.classifier is None or codes.names is None:
-        raise ValueError(f"--preservation-weight {options.preservation_weight:g} needs --classifier, and codes labelled with attributes")
-    classifier = LatentClassifier.from_pretrained(options.classifier)
-    if tuple(classifier.card_config.get("names") or ()) != codes.names:
-        raise ValueError(
-            f"{options.classifier} reads {classifier.card_config.get('names')}, the codes are labelled with {list(codes.names)}"
-        )
-    wanted, found = tuple(codes.w.shape[1:]), (classifier.config["num_ws"], classifier.config["w_dim"])
-    if wanted != found:
-        raise ValueError(f"{options.classifier} reads codes of {found}, these are of {wanted}")
-    return classifier
+def flag_of(options: Options) -> str:
+    return f"--preservation-weight {options.preservation_weight:g}"
