@@ -46,7 +46,7 @@ PAGES = {
 
 def build_demo(registry: str | Path | None = None) -> gr.Blocks:
     """The page and its endpoints `list_edits` and `edit_image`, over the models of a registry (see `lwgan.registry.models`)."""
-    editor = Editor(EditingPipeline.from_pretrained(registry))
+    editor = Editor(EditingPipeline.from_pretrained(registry, device="auto"))
     page = PAGES[editor.pipe.config["domain"]]
     described = editor.pipe.describe_edits()
     first = described[0] if described else {}

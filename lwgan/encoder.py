@@ -57,6 +57,7 @@ class Encoder(nn.Module):
         build = self._build_small if self.small else self._build_ir_se50
         build(resolution, img_channels, w_dim, tuple(sizes["widths"]), sizes["pyramid"], sizes["head"], levels)
         self.register_buffer("w_avg", torch.zeros(w_dim))
+        self.to(memory_format=torch.channels_last)  # of the convolutions' weights, as the pictures come
 
     def _build_small(self, resolution, img_channels, w_dim, widths, pyramid, head, levels) -> None:
         if len(widths) != round(math.log2(resolution)) - 2 or len(widths) < 3:

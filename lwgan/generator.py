@@ -14,6 +14,7 @@ from torch.nn import functional as F
 NOISE_MODES = ("const", "random", "none")
 OUTPUTS = {"linear": lambda picture: picture, "tanh": torch.tanh}
 SQRT2 = math.sqrt(2)
+ONE_BY_ONE = 128  # side from which a CPU renders pictures one after the other: a batch's maps would leave its caches, and fill memory
 Noise = str | Sequence[Tensor]  # one of NOISE_MODES, or a map for each styled convolution
 
 
@@ -102,8 +103,15 @@ class Synthesis(nn.Module):
         """
         if w.ndim != 3 or w.shape[1:] != (self.num_ws, self.w_dim):
             raise ValueError(f"w has shape {tuple(w.shape)}, expected [N, {self.num_ws}, {self.w_dim}]")
-        fields = iter(self._fields(noise, len(w)))
-        styles = iter(w.unbind(1))
+        fields = self._fields(noise, len(w))
+        training = torch.is_grad_enabled() and self.b4.const.requires_grad  # a weight's gradient is best made once a batch
+        if len(w) == 1 or training or w.device.type != "cpu" or self.resolutions[-1] < ONE_BY_ONE:
+            return self._render(w, fields)
+        own = [[f[i : i + 1] if isinstance(f, Tensor) and f.ndim == 4 and len(f) > 1 else f for f in fields] for i in range(len(w))]
+        return torch.cat([self._render(*one) for one in zip(w.split(1), own, strict=True)])
+
+    def _render(self, w: Tensor, fields: list) -> Tensor:
+        fields, styles = iter(fields), iter(w.unbind(1))
         x = picture = None
         style = next(styles)
         for resolution in self.resolutions:
@@ -174,7 +182,10 @@ class StyledConv(nn.Module):
         super().__init__()
         self.up, self.clamp = up, conv_clamp
         self.affine = Linear(w_dim, in_channels, bias_init=1)
-        self.weight = nn.Parameter(torch.randn(channels, in_channels, 3, 3))
+        # [O, I, 3, 3], in the memory order that the convolution wants: it would bring them there each time.
+        shape = (in_channels, channels, 3, 3) if up else (channels, in_channels, 3, 3)
+        weight = torch.randn(shape).contiguous(memory_format=torch.channels_last)
+        self.weight = nn.Parameter(weight.transpose(0, 1) if up else weight)
         self.bias = nn.Parameter(torch.zeros(channels))
         if use_noise:
             self.register_buffer("noise_const", torch.randn(resolution, resolution))
@@ -183,26 +194,39 @@ class StyledConv(nn.Module):
     def forward(self, x: Tensor, style: Tensor, noise: str | Tensor) -> Tensor:
         """x [N, I, H, W], style [N, w_dim]; noise: a mode, or a map [H, W] or [N or 1, 1, H, W]."""
         s = self.affine(style)  # [N, I]
-        demodulation = (s.square() @ self.weight.square().sum((2, 3)).T + 1e-8).rsqrt()  # [N, O]
-        x = x * s[:, :, None, None].to(x.dtype)
-        if self.up:
-            x = blur(F.conv_transpose2d(x, self.weight.transpose(0, 1), stride=2), gain=4)
+        # sqrt(2), the activation's gain, is moved before it, into all that is added up there.
+        with full_precision(s):
+            demodulation = SQRT2 * (s.square() @ self._energy() + 1e-8).rsqrt()  # [N, O]
+        bias, field = SQRT2 * self.bias, self._field(noise, x)
+        if scales_weights(x, self.weight):
+            x = self._convolve(x, self.weight * torch.outer(demodulation[0], s[0])[:, :, None, None], bias)
         else:
-            x = F.conv2d(x, self.weight, padding=1)
-        # sqrt(2), the activation's gain, is moved before it; scale, noise and bias then take one pass over the maps, the activation one in place.
-        shift = (self.bias * SQRT2)[:, None, None]
-        if hasattr(self, "noise_const") and (field := self._field(noise, x)) is not None:
-            shift = shift + field * self.noise_strength * SQRT2
-        x = torch.addcmul(shift.to(x.dtype), x, (demodulation * SQRT2)[:, :, None, None].to(x.dtype))
+            x = self._convolve(x * s[:, :, None, None].to(x.dtype), self.weight)
+            x = torch.addcmul(bias[:, None, None].to(x.dtype), x, demodulation[:, :, None, None].to(x.dtype))  # one pass over the maps
+        if field is not None:
+            x = x.add_((SQRT2 * self.noise_strength * field).to(x.dtype))
         x = F.leaky_relu(x, 0.2, inplace=True)
         return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
+
+    def _energy(self) -> Tensor:
+        """The sum of squares of every 3 x 3 kernel: [I, O]. Summed in the order in which the weights lie in memory."""
+        if self.up:
+            return self.weight.transpose(0, 1).square().sum((2, 3))
+        return self.weight.square().sum((2, 3)).T
+
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        if self.up:
+            return blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), gain=4, bias=bias)
+        return F.conv2d(x, weight, bias, padding=1)
 
     def _field(self, noise: str | Tensor, x: Tensor) -> Tensor | None:
         if isinstance(noise, Tensor):
             return noise.to(self.noise_strength)
-        if noise == "random":
-            return torch.randn(len(x), 1, *x.shape[2:], device=x.device)
-        return self.noise_const if noise == "const" else None
+        if noise == "none" or not hasattr(self, "noise_const"):
+            return None
+        if noise == "const":
+            return self.noise_const
+        return torch.randn(len(x), 1, *self.noise_const.shape, device=x.device)
 
 
 class ToRGB(nn.Module):
@@ -217,7 +241,10 @@ class ToRGB(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         s = self.affine(style) / math.sqrt(self.weight.shape[1])
-        x = F.conv2d(x * s[:, :, None, None].to(x.dtype), self.weight) + self.bias[:, None, None].to(x.dtype)
+        if scales_weights(x, self.weight):
+            x = F.conv2d(x, self.weight * s[:, :, None, None], self.bias)
+        else:
+            x = F.conv2d(x * s[:, :, None, None].to(x.dtype), self.weight) + self.bias[:, None, None].to(x.dtype)
         return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
 
 
@@ -231,8 +258,19 @@ class Linear(nn.Module):
         self.weight_gain, self.bias_gain, self.activate = lr_multiplier / math.sqrt(in_features), lr_multiplier, activate
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.linear(x, self.weight * self.weight_gain, self.bias * self.bias_gain)
+        with full_precision(x):
+            x = F.linear(x.float(), self.weight * self.weight_gain, self.bias * self.bias_gain)
         return F.leaky_relu(x, 0.2) * SQRT2 if self.activate else x
+
+
+def full_precision(x: Tensor) -> torch.autocast:
+    """Within torch.autocast, what it leaves in float32: the styles and the picture so far, which cost little and carry all errors on."""
+    return torch.autocast(x.device.type, enabled=False)
+
+
+def scales_weights(x: Tensor, weight: Tensor) -> bool:
+    """Whether a style is better multiplied into the weights than into the maps x: for one picture whose maps are the larger."""
+    return len(x) == 1 and x.numel() > weight.numel()
 
 
 def blur_kernel(channels: int, gain: float, like: Tensor) -> Tensor:
@@ -241,12 +279,13 @@ def blur_kernel(channels: int, gain: float, like: Tensor) -> Tensor:
     return (gain * torch.outer(taps, taps)).expand(channels, 1, 4, 4)
 
 
-def blur(x: Tensor, gain: float) -> Tensor:
-    """Low-pass filter after a transposed convolution: [N, C, 2H+1, 2W+1] -> [N, C, 2H, 2W]."""
-    return F.conv2d(x, blur_kernel(x.shape[1], gain, x), padding=1, groups=x.shape[1])
+def blur(x: Tensor, gain: float, bias: Tensor | None = None) -> Tensor:
+    """Low-pass filter after a transposed convolution, plus a bias [C]: [N, C, 2H+1, 2W+1] -> [N, C, 2H, 2W]."""
+    return F.conv2d(x, blur_kernel(x.shape[1], gain, x), bias, padding=1, groups=x.shape[1])
 
 
 def upsample(picture: Tensor) -> Tensor:
     """The picture at twice its side, [N, C, H, W] -> [N, C, 2H, 2W], with the same filter."""
     channels = picture.shape[1]
-    return F.conv_transpose2d(picture, blur_kernel(channels, 4, picture), stride=2, padding=1, groups=channels)
+    with full_precision(picture):
+        return F.conv_transpose2d(picture, blur_kernel(channels, 4, picture), stride=2, padding=1, groups=channels)

@@ -89,7 +89,7 @@ def load_module(cls, kind: str, source: str | Path, revision: str | None = None,
     try:
         with torch.device("meta"):  # no random weights are drawn, only to be overwritten: four seconds and 2 GB for pSp's encoder
             module = cls(**architecture)
-        module.load_state_dict(tensors, strict=True, assign=True)
+        module.to_empty(device="cpu").load_state_dict(tensors, strict=True)  # copied: into the memory order that the module wants
     except (TypeError, RuntimeError) as error:
         raise ValueError(f"{source} does not fit {cls.__name__}: {error}") from error
     module.card_config = config

@@ -149,6 +149,33 @@ def test_a_batch_is_what_its_pictures_are_one_by_one():
         assert torch.allclose(generator.synthesis(w), torch.cat([generator.synthesis(one[None]) for one in w]), atol=1e-5)
 
 
+@pytest.mark.parametrize("side", [32, 128])
+def test_a_style_in_the_weights_is_a_style_in_the_maps(side):
+    """One picture takes the one way, where its maps outgrow the weights, a batch in training the other: pictures and gradients agree."""
+    torch.manual_seed(0)
+    generator = Generator(resolution=side, channels=(16,) * (side.bit_length() - 2), z_dim=8, w_dim=8)
+    for name, parameter in generator.named_parameters():
+        if name.endswith("noise_strength"):
+            parameter.data.fill_(0.5)
+    w = torch.randn(2, generator.num_ws, 8, requires_grad=True)
+    maps = [torch.randn(2, 1, r, r) for r in generator.synthesis.noise_layers.values()]
+    together = generator.synthesis(w, maps)
+    apart = torch.cat([generator.synthesis(w[i : i + 1], [field[i : i + 1] for field in maps]) for i in range(2)])
+    frozen = copy.deepcopy(generator).requires_grad_(False).synthesis(w, maps)
+    wanted = torch.autograd.grad(together.square().mean(), w)[0]
+    for picture in (apart, frozen):
+        assert error(picture, together) < 1e-5
+        assert error(torch.autograd.grad(picture.square().mean(), w)[0], wanted) < 1e-4
+
+
+def test_half_precision_is_near():
+    generator, held = load_peer("g64s")
+    with torch.autocast("cpu", torch.bfloat16):
+        picture = generator.synthesis(held["wplus"])
+        assert generator.mapping(held["z"]).dtype == picture.dtype == torch.float32
+    assert 1e-4 < error(picture, held["img_wplus"]) < 0.012
+
+
 def test_truncation_to_nothing_is_the_mean_code():
     generator = Generator(**SMALL)
     generator.mapping.w_avg.copy_(torch.randn(5))

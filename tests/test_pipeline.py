@@ -51,6 +51,24 @@ def test_it_loads_all_of_its_domain(pipe, folder):
     }  # fmt: skip
 
 
+def test_half_precision_is_near_and_other_precisions_are_refused(pipe, folder, pictures):
+    half = EditingPipeline.from_pretrained(folder, dtype="bfloat16")
+    x = to_tensor([Image.fromarray(image) for image in pictures.images[:3]])
+    w, exact = half.encode(x), pipe.encode(x)
+    assert w.dtype == torch.float32 and 0 < (w - exact).norm() / exact.norm() < 0.02
+    found, wanted = (np.stack(one.generate(exact)).astype(float) for one in (half, pipe))
+    assert 0 < np.abs(found - wanted).mean() < 2
+    with pytest.raises(ValueError, match="dtype 'float8' is unknown: choose one of float32, bfloat16"):
+        EditingPipeline.from_pretrained(folder, dtype="float8")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA here")
+def test_cuda_where_there_is_none_is_refused(folder):
+    with pytest.raises(ValueError, match="'cuda': this machine has no CUDA device"):
+        EditingPipeline.from_pretrained(folder, device="cuda")
+    assert EditingPipeline.from_pretrained(folder, device="auto").device.type == "cpu"
+
+
 def test_encode_is_the_encoder_on_framed_pictures(pipe, pictures):
     originals = [Image.fromarray(image) for image in pictures.images[:3]]
     x = to_tensor(originals)

@@ -5,6 +5,7 @@ import sys
 import tyro
 
 from trainers import (
+    benchmark,
     classifiers,
     codes,
     convert,
@@ -32,6 +33,7 @@ STAGES = {
     "evaluate-labels": evaluate_labels,
     "publish": publish,
     "convert": convert,
+    "benchmark": benchmark,
 }
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from lwgan.pipeline import device_of as device_of  # of all stages' --device
+
 
 def start(folder: Path, options: Any) -> None:
     """Makes the folder and writes the options there. ValueError if it holds a run with other options:
@@ -66,15 +68,6 @@ def log(folder: Path, **values: Any) -> None:
     """Appends one line to log.jsonl."""
     with (folder / "log.jsonl").open("a") as file:
         file.write(json.dumps({"time": round(time.time(), 1), **values}) + "\n")
-
-
-def device_of(name: str) -> torch.device:
-    """ "auto" is CUDA where there is one, else the CPU."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"--device {name}: this machine has no CUDA device")
-    return torch.device(name)
 
 
 def half_precision(device: torch.device):

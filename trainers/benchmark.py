@@ -1,0 +1,222 @@
+"""How fast the networks run, how much memory they take, and how far they are from the community's.
+
+    python -m trainers benchmark generator --peers ../peers --report docs/speed.md
+    python -m trainers benchmark encoder --peers ../peers
+
+Every case runs in a process of its own; in it all implementations take turns, with the same weights, so that what else
+the machine does burdens them alike. CPU seconds are the process's (user and system), the least of all turns.
+"""
+
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+from tqdm import tqdm
+from tyro.conf import Positional
+
+from lwgan.encoder import Encoder
+from lwgan.generator import Generator
+from trainers import peers, run
+
+# What glibc reads when a process starts: it then keeps the memory it was given instead of giving large tensors back each time.
+KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "20000000000", "MALLOC_TOP_PAD_": "268435456"}
+ENCODER_SIZE = 256  # px, what pSp takes
+PEERS = {"generator": {"rosinality": peers.rosinality_of, "NVIDIA": peers.nvidia_of}, "encoder": {"pSp": peers.psp_of}}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Measure speed, memory and error of the generator (StyleGAN2 config-f) or the encoder (pSp's), with random weights."""
+
+    network: Positional[Literal["generator", "encoder"]] = "generator"
+    sizes: tuple[int, ...] = (128, 256, 1024)
+    """Sides of the generator's pictures, px."""
+    batches: tuple[int, ...] = (1, 4)
+    threads: tuple[int, ...] = (1, 2)
+    turns: int = 5
+    """Times that each implementation is timed; one more goes before, untimed."""
+    peers: Path | None = None
+    """Folder with checkouts of stylegan2-pytorch, stylegan2-ada-pytorch and pixel2style2pixel (those that are there take part)."""
+    allocator: Literal["default", "keep"] = "default"
+    """keep: every process, also the peers', has glibc keep its memory (MALLOC_MMAP_MAX_=0 and others)."""
+    device: str = "auto"
+    report: Path | None = None
+    """File to write the table to, as Markdown."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row for each implementation: what a child process measures."""
+
+    network: str
+    size: int
+    batch: int
+    threads: int
+    turns: int
+    peers: str | None
+    device: str
+    only: str | None = None
+    """Run this implementation alone, once: for its peak memory."""
+
+
+def main(options: Options) -> None:
+    device = str(run.device_of(options.device))
+    sizes = options.sizes if options.network == "generator" else (ENCODER_SIZE,)
+    folder = str(options.peers.resolve()) if options.peers else None
+    cases = [Case(options.network, s, b, t, options.turns, folder, device) for s in sizes for b in options.batches for t in options.threads]
+    rows = []
+    for case in tqdm(cases, "benchmark"):
+        for row in child(case, options.allocator)["rows"]:
+            row["peak"] = child(Case(**{**asdict(case), "only": row["name"]}), options.allocator)["peak"]
+            rows.append({"case": case, **row})
+    text = report(rows, options, device)
+    print(text)
+    if options.report:
+        run.write_text(options.report, text)
+
+
+def child(case: Case, allocator: str) -> dict:
+    """What a fresh process finds. RuntimeError with its last words if it fails."""
+    environment = {key: value for key, value in os.environ.items() if key not in KEEP_MEMORY}
+    environment |= KEEP_MEMORY if allocator == "keep" else {}
+    environment["OMP_NUM_THREADS"] = str(case.threads)
+    words = [sys.executable, "-m", "trainers.benchmark", json.dumps(asdict(case))]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"the case {case} failed: {done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@torch.inference_mode()
+def measure(case: Case) -> dict:
+    """In the child: {"rows": [{"name", "cpu", "wall", "error", "gflop", "gflops", "sgemm"}]}, or {"peak": GB} of one implementation."""
+    torch.set_num_threads(case.threads)
+    device = torch.device(case.device)
+    net, x = network(case, device)
+    forward = net.synthesis if isinstance(net, Generator) else net
+    implementations = implementations_of(case, net, forward)
+    if case.only:
+        implementations[case.only]()(x)
+        return {"peak": peak_memory(device)}
+    ready = {name: make() for name, make in implementations.items()}
+    pictures = {name: f(x).float() for name, f in ready.items()}
+    reference = next((pictures[name] for name in PEERS[case.network] if name in pictures), pictures["lwgan"])
+    times = {name: [] for name in ready}
+    for _ in range(case.turns):
+        for name, f in ready.items():
+            times[name].append(timed(lambda f=f: f(x), device))
+    with FlopCounterMode(display=False) as counter:
+        forward(x)
+    gflop, rate = counter.get_total_flops() / 1e9, matrix_rate(device)
+    rows = []
+    for name, found in times.items():
+        cpu, wall = (min(column) for column in zip(*found, strict=True))
+        error = ((pictures[name] - reference).norm() / reference.norm()).item()
+        rows.append({"name": name, "cpu": cpu, "wall": wall, "error": error, "gflop": gflop, "gflops": gflop / wall, "sgemm": rate})
+    return {"rows": rows}
+
+
+def network(case: Case, device: torch.device) -> tuple[nn.Module, Tensor]:
+    """Ours with random weights, and what it is given."""
+    torch.manual_seed(0)
+    if case.network == "encoder":
+        net = Encoder(resolution=case.size, img_channels=3, num_ws=18, w_dim=512, backbone="ir_se50")
+        x = torch.rand(case.batch, 3, case.size, case.size) * 2 - 1
+    else:
+        net = Generator(resolution=case.size)
+        x = torch.randn(case.batch, net.num_ws, net.w_dim)
+        for name, value in net.named_parameters():
+            if name.endswith("noise_strength"):
+                nn.init.constant_(value, 0.1)
+    return net.eval().requires_grad_(False).to(device), x.to(device)
+
+
+def implementations_of(case: Case, net: nn.Module, forward: Callable) -> dict[str, Callable[[], Callable]]:
+    """Name -> what makes a function of x. On CUDA also the compiled network, one graph for each batch size."""
+
+    def half(f: Callable, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, torch.bfloat16):
+            return f(x)
+
+    made = {"lwgan": lambda: forward, "lwgan bf16": lambda: partial(half, forward)}
+    if case.device.startswith("cuda"):
+        made["lwgan bf16 compiled"] = lambda: partial(half, torch.compile(forward, mode="reduce-overhead"))
+    for name, make in PEERS[case.network].items():
+        folder = Path(case.peers or "") / peers.FOLDERS[name]
+        if case.peers and folder.exists():
+            made[name] = partial(make, net, folder)
+    return made
+
+
+def timed(f: Callable, device: torch.device) -> tuple[float, float]:
+    """CPU seconds of this process (all threads) and seconds on the wall that a call takes."""
+    synchronize(device)
+    before, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    f()
+    synchronize(device)
+    wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall
+
+
+def synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def matrix_rate(device: torch.device, side: int = 2048) -> float:
+    """GFLOP/s of this machine's own float32 matrix product: what no direct convolution can pass by much."""
+    a = torch.randn(side, side, device=device)
+    return 2 * side**3 / min(timed(lambda: a @ a, device)[1] for _ in range(5)) / 1e9
+
+
+def peak_memory(device: torch.device) -> float:
+    """GB, 10^9 bytes: of the process, with torch and weights; on CUDA of what torch allocated there."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
+
+
+def report(rows: list[dict], options: Options, device: str) -> str:
+    """The table, and above it how it came about."""
+    words = [f"--sizes {' '.join(map(str, options.sizes))}", f"--batches {' '.join(map(str, options.batches))}"]
+    words += [f"--threads {' '.join(map(str, options.threads))}", f"--turns {options.turns}", f"--allocator {options.allocator}"]
+    machine = torch.cuda.get_device_name() if device.startswith("cuda") else processor()
+    lines = [
+        f"`python -m trainers benchmark {options.network} {' '.join(words)}{' --peers PEERS' if options.peers else ''}`  ",
+        f"{machine}, {os.cpu_count()} cores, torch {torch.__version__}. "
+        "Times: the least of all turns, for the whole batch. Error: relative root mean square, against the first peer.",
+        "",
+        "| px | batch | threads | implementation | CPU s | wall s | times lwgan's CPU s | peak GB | error | GFLOP/s (sgemm) |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        case = row["case"]
+        ours = next(other["cpu"] for other in rows if other["case"] == case and other["name"] == "lwgan")
+        lines.append(
+            f"| {case.size} | {case.batch} | {case.threads} | {row['name']} | {row['cpu']:.3f} | {row['wall']:.3f} | {row['cpu'] / ours:.2f} "
+            f"| {row['peak']:.2f} | {row['error']:.1e} | {row['gflops']:.0f} ({row['sgemm']:.0f}) |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def processor() -> str:
+    """The CPU's name, as Linux tells it."""
+    path = Path("/proc/cpuinfo")
+    names = [line.split(":")[1].strip() for line in path.read_text().splitlines() if line.startswith("model name")] if path.exists() else []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(Case(**json.loads(sys.argv[1])))))
