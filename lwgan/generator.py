@@ -105,7 +105,7 @@ class Synthesis(nn.Module):
             raise ValueError(f"w has shape {tuple(w.shape)}, expected [N, {self.num_ws}, {self.w_dim}]")
         fields = self._fields(noise, len(w))
         training = torch.is_grad_enabled() and self.b4.const.requires_grad  # a weight's gradient is best made once a batch
-        if len(w) == 1 or training or w.device.type != "cpu" or self.resolutions[-1] < ONE_BY_ONE:
+        if len(w) <= 1 or training or w.device.type != "cpu" or self.resolutions[-1] < ONE_BY_ONE:
             return self._render(w, fields)
         own = [[f[i : i + 1] if isinstance(f, Tensor) and f.ndim == 4 and len(f) > 1 else f for f in fields] for i in range(len(w))]
         return torch.cat([self._render(*one) for one in zip(w.split(1), own, strict=True)])
@@ -173,8 +173,8 @@ class Block(nn.Module):
 
 
 class StyledConv(nn.Module):
-    """Modulated 3 x 3 convolution, noise, bias, leaky ReLU. Modulation scales the activations, demodulation the result:
-    the same function as modulating the weights, with one dense convolution for the whole batch."""
+    """Modulated 3 x 3 convolution, noise, bias, leaky ReLU. Modulation scales the activations, demodulation the result: one dense
+    convolution for the whole batch. A single large picture has both multiplied into the weights, the same function (`scales_weights`)."""
 
     def __init__(
         self, in_channels: int, channels: int, w_dim: int, resolution: int, use_noise: bool, conv_clamp: float | None, up: bool = False

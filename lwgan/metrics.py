@@ -80,7 +80,7 @@ def identity_preservation(before: Tensor, after: Tensor) -> Tensor:
     """Sec. 4.2: cosine [N] of an identity network's embeddings [N, D] of the pictures before and after the edit."""
     _same_shape("before", before, "after", after)
     for name, embeddings in (("before", before), ("after", after)):
-        norm = embeddings.norm(dim=1)
+        norm = embeddings.norm(dim=-1)
         if embeddings.ndim != 2 or not ((norm > 0) & norm.isfinite()).all():
             raise ValueError(f"{name}: embeddings of shape {tuple(embeddings.shape)} must be [N, D], finite and none of them 0")
     return torch.cosine_similarity(before.double(), after.double(), dim=1)
@@ -105,14 +105,23 @@ def calibrate(change: Callable[[float], float], wanted: float = 1.0, limit: floa
     """
     if not 0 < wanted <= 1:
         raise ValueError(f"wanted is {wanted}: expected a target change in (0, 1]")
+    if not tolerance > 0:
+        raise ValueError(f"tolerance is {tolerance}: expected a difference of strengths > 0")
+
+    def reached(alpha: float) -> bool:
+        value = change(alpha)
+        if not 0 <= value <= 1:
+            raise ValueError(f"at alpha {alpha} the target change is {value}: expected a share in [0, 1]")
+        return value >= wanted
+
     low, high = 0.0, 0.25
-    while change(high) < wanted:
+    while not reached(high):
         low, high = high, 2 * high
         if high > limit:
             return None
     while high - low > tolerance:
         middle = (low + high) / 2
-        low, high = (low, middle) if change(middle) >= wanted else (middle, high)
+        low, high = (low, middle) if reached(middle) else (middle, high)
     return high
 
 
@@ -125,8 +134,9 @@ def alpha_at(alphas: Tensor, change: Tensor, wanted: float) -> float | None:
     i = int(reached[0])
     if i == 0:
         return float(alphas[0])
-    share = (wanted - float(change[i - 1])) / float(change[i] - change[i - 1])
-    return float(alphas[i - 1] + share * (alphas[i] - alphas[i - 1]))
+    share = (wanted - float(change[i - 1])) / (float(change[i]) - float(change[i - 1]))
+    # Rounding must not lead past the end of the curve.
+    return min(float(alphas[i - 1]) + share * (float(alphas[i]) - float(alphas[i - 1])), float(alphas[i]))
 
 
 def value_at(alphas: Tensor, values: Tensor, alpha: float) -> float:

@@ -163,6 +163,7 @@ def test_a_style_in_the_weights_is_a_style_in_the_maps(side):
     apart = torch.cat([generator.synthesis(w[i : i + 1], [field[i : i + 1] for field in maps]) for i in range(2)])
     frozen = copy.deepcopy(generator).requires_grad_(False).synthesis(w, maps)
     wanted = torch.autograd.grad(together.square().mean(), w)[0]
+    assert generator.requires_grad_(False).synthesis(w[:0]).shape == (0, 3, side, side)
     for picture in (apart, frozen):
         assert error(picture, together) < 1e-5
         assert error(torch.autograd.grad(picture.square().mean(), w)[0], wanted) < 1e-4

@@ -173,3 +173,18 @@ def test_methods_are_compared_where_their_curves_reach_the_same_change():
 def test_curves_that_are_none_are_refused(alphas, values, message):
     with pytest.raises(ValueError, match=message):
         value_at(torch.tensor(alphas), torch.tensor(values), 3.0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_curve_reaches_its_own_last_point(dtype):
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(500):
+        alphas, change = (torch.rand(5, generator=generator, dtype=dtype).cumsum(0) for _ in range(2))
+        assert matched(alphas, change, change, float(change[-1])) == pytest.approx(float(change[-1]), rel=1e-6)
+
+
+def test_a_calibration_on_nonsense_is_refused():
+    with pytest.raises(ValueError, match=r"at alpha 0.25 the target change is nan"):
+        calibrate(lambda alpha: float("nan"))
+    with pytest.raises(ValueError, match="tolerance is 0"):
+        calibrate(lambda alpha: 1.0, tolerance=0)

@@ -228,7 +228,9 @@ def test_a_module_is_built_strictly_and_frozen(tmp_path):
         rewrite(tmp_path, architecture=architecture)
         with pytest.raises(ValueError, match=message):
             Generator.from_pretrained(tmp_path)
-    rewrite(tmp_path, architecture=generator.config, tensors={k: v.contiguous() for k, v in generator.state_dict().items() if "bias" not in k})
+    rewrite(
+        tmp_path, architecture=generator.config, tensors={k: v.contiguous() for k, v in generator.state_dict().items() if "bias" not in k}
+    )
     with pytest.raises(ValueError, match="Missing key"):
         Generator.from_pretrained(tmp_path)
 

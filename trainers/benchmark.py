@@ -10,6 +10,7 @@ the machine does burdens them alike. CPU seconds are the process's (user and sys
 import json
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -74,6 +75,9 @@ class Case:
 def main(options: Options) -> None:
     device = str(run.device_of(options.device))
     sizes = options.sizes if options.network == "generator" else (ENCODER_SIZE,)
+    if options.peers and not any((options.peers / peers.FOLDERS[name]).exists() for name in PEERS[options.network]):
+        names = " or ".join(peers.FOLDERS[name] for name in PEERS[options.network])
+        raise FileNotFoundError(f"--peers {options.peers} holds no {names}")
     folder = str(options.peers.resolve()) if options.peers else None
     cases = [Case(options.network, s, b, t, options.turns, folder, device) for s in sizes for b in options.batches for t in options.threads]
     rows = []
@@ -89,7 +93,8 @@ def main(options: Options) -> None:
 
 def child(case: Case, allocator: str) -> dict:
     """What a fresh process finds. RuntimeError with its last words if it fails."""
-    environment = {key: value for key, value in os.environ.items() if key not in KEEP_MEMORY}
+    ignored = {*KEEP_MEMORY, "GLIBC_TUNABLES", "LD_PRELOAD"}
+    environment = {key: value for key, value in os.environ.items() if key not in ignored}
     environment |= KEEP_MEMORY if allocator == "keep" else {}
     environment["OMP_NUM_THREADS"] = str(case.threads)
     words = [sys.executable, "-m", "trainers.benchmark", json.dumps(asdict(case))]
@@ -101,31 +106,54 @@ def child(case: Case, allocator: str) -> dict:
 
 @torch.inference_mode()
 def measure(case: Case) -> dict:
-    """In the child: {"rows": [{"name", "cpu", "wall", "error", "gflop", "gflops", "sgemm"}]}, or {"peak": GB} of one implementation."""
+    """In the child: {"rows": [{"name", "cpu", "wall", "error", "gflops", "sgemm"}], "gflop"}, or {"peak": GB} of one implementation."""
     torch.set_num_threads(case.threads)
+    torch.backends.cudnn.allow_tf32 = False  # float32 is to mean float32
     device = torch.device(case.device)
     net, x = network(case, device)
     forward = net.synthesis if isinstance(net, Generator) else net
     implementations = implementations_of(case, net, forward)
     if case.only:
-        implementations[case.only]()(x)
+        alone = implementations[case.only]()
+        del net, forward, implementations  # a peer has weights of its own
+        alone(x)
         return {"peak": peak_memory(device)}
     ready = {name: make() for name, make in implementations.items()}
-    pictures = {name: f(x).float() for name, f in ready.items()}
-    reference = next((pictures[name] for name in PEERS[case.network] if name in pictures), pictures["lwgan"])
+    errors = errors_of({name: f(x).float().clone() for name, f in ready.items()}, case.network)
     times = {name: [] for name in ready}
-    for _ in range(case.turns):
-        for name, f in ready.items():
-            times[name].append(timed(lambda f=f: f(x), device))
+    names = list(ready)
+    for turn in range(case.turns):
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:  # who comes first inherits what the last one left
+            times[name].append(timed(lambda f=ready[name]: f(x), device))
     with FlopCounterMode(display=False) as counter:
         forward(x)
-    gflop, rate = counter.get_total_flops() / 1e9, matrix_rate(device)
+    gflop, clock = counter.get_total_flops() / 1e9, clock_of(case.device)
+    rate = matrix_rate(device, clock)
     rows = []
-    for name, found in times.items():
-        cpu, wall = (min(column) for column in zip(*found, strict=True))
-        error = ((pictures[name] - reference).norm() / reference.norm()).item()
-        rows.append({"name": name, "cpu": cpu, "wall": wall, "error": error, "gflop": gflop, "gflops": gflop / wall, "sgemm": rate})
-    return {"rows": rows}
+    for name, turns in times.items():
+        least = dict(zip(("cpu", "wall"), (min(column) for column in zip(*turns, strict=True)), strict=True))
+        rows.append({"name": name, **least, "error": errors[name], "gflops": gflop / least[clock], "sgemm": rate})
+    return {"rows": rows, "gflop": gflop}
+
+
+def errors_of(results: dict[str, Tensor], network: str) -> dict[str, float]:
+    """Relative root mean square error of each implementation, against the first peer that takes part, or else ours in float32.
+    ValueError if one in float32 is not the same function."""
+    reference = reference_of(results, network)
+    errors = {name: ((found - results[reference]).norm() / results[reference].norm()).item() for name, found in results.items()}
+    for name, error in errors.items():
+        if not any(half in name for half in ("bf16", "fp16")) and not error <= 1e-5:
+            raise ValueError(f"{name} is another function than {reference}: relative error {error:.1e}, expected at most 1e-5")
+    return errors
+
+
+def reference_of(names, network: str) -> str:
+    return next((name for name in PEERS[network] if name in names), "lwgan")
+
+
+def clock_of(device: str) -> str:
+    """What to compare by: on a GPU the wall's clock; on a CPU the process's own, which other work on the machine moves less."""
+    return "wall" if device.startswith("cuda") else "cpu"
 
 
 def network(case: Case, device: torch.device) -> tuple[nn.Module, Tensor]:
@@ -152,12 +180,27 @@ def implementations_of(case: Case, net: nn.Module, forward: Callable) -> dict[st
 
     made = {"lwgan": lambda: forward, "lwgan bf16": lambda: partial(half, forward)}
     if case.device.startswith("cuda"):
-        made["lwgan bf16 compiled"] = lambda: partial(half, torch.compile(forward, mode="reduce-overhead"))
+        made["lwgan bf16 compiled"] = lambda: warm(partial(half, torch.compile(forward, mode="reduce-overhead")))
     for name, make in PEERS[case.network].items():
         folder = Path(case.peers or "") / peers.FOLDERS[name]
         if case.peers and folder.exists():
             made[name] = partial(make, net, folder)
+            if name == "NVIDIA" and case.device.startswith("cuda"):
+                made["NVIDIA fp16"] = partial(make, net, folder, half=True)
     return made
+
+
+def warm(f: Callable) -> Callable:
+    """The function, which compiles at its first calls, as it is after them."""
+
+    def called(x: Tensor) -> Tensor:
+        while called.cold:
+            called.cold -= 1
+            f(x)
+        return f(x)
+
+    called.cold = 3
+    return called
 
 
 def timed(f: Callable, device: torch.device) -> tuple[float, float]:
@@ -175,37 +218,46 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def matrix_rate(device: torch.device, side: int = 2048) -> float:
-    """GFLOP/s of this machine's own float32 matrix product: what no direct convolution can pass by much."""
+def matrix_rate(device: torch.device, clock: str, side: int = 2048) -> float:
+    """GFLOP/s of this machine's own float32 matrix product, by the clock of the rows: what no direct convolution can pass by much."""
     a = torch.randn(side, side, device=device)
-    return 2 * side**3 / min(timed(lambda: a @ a, device)[1] for _ in range(5)) / 1e9
+    times = [dict(zip(("cpu", "wall"), timed(lambda: a @ a, device), strict=True))[clock] for _ in range(5)]
+    return 2 * side**3 / min(times) / 1e9
 
 
 def peak_memory(device: torch.device) -> float:
-    """GB, 10^9 bytes: of the process, with torch and weights; on CUDA of what torch allocated there."""
+    """GB, 10^9 bytes: of the process, with Python, torch and weights; on CUDA of what torch allocated there."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e9
+    status = Path("/proc/self/status")
+    if status.exists():  # getrusage would count what the parent held when it started this process
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) * 1024 / 1e9
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
 def report(rows: list[dict], options: Options, device: str) -> str:
     """The table, and above it how it came about."""
-    words = [f"--sizes {' '.join(map(str, options.sizes))}", f"--batches {' '.join(map(str, options.batches))}"]
-    words += [f"--threads {' '.join(map(str, options.threads))}", f"--turns {options.turns}", f"--allocator {options.allocator}"]
+    words = [f"--sizes {' '.join(map(str, options.sizes))}"] if options.network == "generator" else []
+    words += [f"--batches {' '.join(map(str, options.batches))}", f"--threads {' '.join(map(str, options.threads))}"]
+    words += [f"--turns {options.turns}", f"--allocator {options.allocator}"] + (["--peers PEERS"] if options.peers else [])
     machine = torch.cuda.get_device_name() if device.startswith("cuda") else processor()
+    clock, names = clock_of(device), dict.fromkeys(row["name"] for row in rows)
+    known = {name: peers.revision(options.peers / peers.FOLDERS[name]) for name in names if name in peers.FOLDERS}
     lines = [
-        f"`python -m trainers benchmark {options.network} {' '.join(words)}{' --peers PEERS' if options.peers else ''}`  ",
-        f"{machine}, {os.cpu_count()} cores, torch {torch.__version__}. "
-        "Times: the least of all turns, for the whole batch. Error: relative root mean square, against the first peer.",
+        f"`python -m trainers benchmark {options.network} {' '.join(words)}`  ",
+        f"{machine}, {os.cpu_count()} cores, torch {torch.__version__}"
+        + "".join(f", {name} {commit}" for name, commit in known.items())
+        + f". Times are for the whole batch, the least of all turns. Error: relative root mean square, against {reference_of(names, options.network)}. "
+        f"GFLOP/s: the work of lwgan's network over {clock} seconds, beside that of a matrix product.",
         "",
-        "| px | batch | threads | implementation | CPU s | wall s | times lwgan's CPU s | peak GB | error | GFLOP/s (sgemm) |",
+        f"| px | batch | threads | implementation | CPU s | wall s | times lwgan's {clock} s | peak GB | error | GFLOP/s (sgemm) |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         case = row["case"]
-        ours = next(other["cpu"] for other in rows if other["case"] == case and other["name"] == "lwgan")
+        ours = next(other[clock] for other in rows if other["case"] == case and other["name"] == "lwgan")
         lines.append(
-            f"| {case.size} | {case.batch} | {case.threads} | {row['name']} | {row['cpu']:.3f} | {row['wall']:.3f} | {row['cpu'] / ours:.2f} "
+            f"| {case.size} | {case.batch} | {case.threads} | {row['name']} | {row['cpu']:.3f} | {row['wall']:.3f} | {row[clock] / ours:.2f} "
             f"| {row['peak']:.2f} | {row['error']:.1e} | {row['gflops']:.0f} ({row['sgemm']:.0f}) |"
         )
     return "\n".join(lines) + "\n"
