@@ -117,6 +117,17 @@ def test_results_page_is_made_of_the_json_alone(measured):
         assert (docs / "images" / f"{sheet}.png").stat().st_size > 0
 
 
+@pytest.mark.parametrize(("key", "words"), [("judge_revision", "was guided by"), ("selector_revision", "has its alpha from")])
+def test_a_judge_that_had_a_part_in_an_edit_may_not_measure_it(tmp_path, key, words):
+    folder = make_registry(tmp_path / "registry")
+    judge = json.loads((folder / "lwgan-multimnist-judge" / "config.json").read_text())["weights"]["sha256"]
+    path = next(folder.glob("*1to2")) / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: judge}))
+    with pytest.raises(ValueError, match=rf"1to2 {words} the judge that is to measure it, {judge}"):
+        evaluate.main(evaluate.Options(tmp_path / "data", folder, docs=tmp_path / "docs", device="cpu"))
+    assert not (tmp_path / "docs").exists()
+
+
 def test_a_missing_judge_is_an_error(tmp_path, mnist):
     registry = make_registry(tmp_path / "registry", judge=False)
     with pytest.raises(ValueError, match="holds no judge"):

@@ -132,7 +132,8 @@ def choose_alpha(edit: AffineEdit, validation: Codes, options: Options, attribut
         points.append(
             {"alpha": alpha, **{key: (figures[key] or {}).get("value") for key in ("target_change", "digits_kept", "true_change")}}
         )
-    return {"alpha": max(points, key=lambda point: point["true_change"])["alpha"], "curve": points}
+    best = max(points, key=lambda point: point["true_change"] or 0)
+    return {"alpha": best["alpha"], "curve": points, "selector_revision": selector.card_config["weights"]["sha256"]}
 
 
 def tensors(edit) -> dict:

@@ -60,6 +60,10 @@ def main(options: Options) -> None:
         cls.from_pretrained(folder[kind]).to(device)
         for kind, cls in (("judge", DigitJudge), ("generator", Generator), ("encoder", Encoder))
     )
+    edits = [(entry, True) for entry in registry.list_edits(options.registry)]
+    edits += [(entry, False) for entry in (registry.list_edits(options.baselines) if options.baselines else [])]
+    for entry, _ in edits:
+        check(entry, judge)
     pictures = load_pictures(options.data, "test")
     real, numbers = torch.from_numpy(pictures.images), torch.from_numpy(pictures.numbers).long()
     figures = {
@@ -70,8 +74,6 @@ def main(options: Options) -> None:
     }
     record(folder["generator"], figures["generator"])
     record(folder["encoder"], figures["encoder"])
-    edits = [(entry, True) for entry in registry.list_edits(options.registry)]
-    edits += [(entry, False) for entry in (registry.list_edits(options.baselines) if options.baselines else [])]
     for entry, bundled in edits:
         edit = AffineEdit.from_pretrained(entry.source)
         asked = edit.config["to_count"]
@@ -94,6 +96,15 @@ def main(options: Options) -> None:
         real,
         numbers,
     )
+
+
+def check(entry: registry.Entry, judge: DigitJudge) -> None:
+    """ValueError for an edit in which the judge had a part already."""
+    for key, part in (("judge_revision", "was guided by"), ("selector_revision", "has its alpha from")):
+        if entry.config.get(key) == judge.card_config["weights"]["sha256"]:
+            raise ValueError(
+                f"{entry.name} {part} the judge that is to measure it, {judge.card_config['weights']['sha256']}: train another"
+            )
 
 
 def record(folder: Path, figures: dict) -> None:
