@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lwgan import Encoder
+from lwgan import Encoder, Generator
 from trainers import __main__ as command_line
 from trainers import classifiers, join
 from trainers.codes import load_codes
@@ -32,6 +32,7 @@ TOYS = {
     },
     "encoder": {"batch": 4, "gan_batch": 8, "r1_every": 2, "processes": 1, "device": "cpu"},
     "join": {"pictures": 64},
+    "match": {"pictures": 64, "directions": 4, "rounds": 2},
     "classifiers": {"widths": (4, 8, 8), "features": 8, "batch": 16, "device": "cpu"},
     "codes": {"train": 20, "heldout": 8, "device": "cpu"},
 }  # fmt: skip
@@ -243,6 +244,25 @@ def test_joined_nets_are_trained_on_in_one_space(data, generator, tuned, tmp_pat
     for w in (joined(pictures), trained(pictures)):
         assert torch.equal(w[:, 0], w[:, -1]) and w.std(0).mean() > 0
     assert not torch.equal(joined(pictures), trained(pictures))
+
+
+def test_matching_moves_samples_and_no_reconstruction(data, generator, tuned, tmp_path, trainers):
+    trainers("join", data=data, start=tuned, run=tmp_path / "joined")
+    trainers("match", data=data, start=tmp_path / "joined", run=tmp_path / "matched")
+    pictures = torch.randn(4, 1, 64, 64)
+    before, after = (
+        [Encoder.from_pretrained(folder), Generator.from_pretrained(folder / "generator")]
+        for folder in (tmp_path / "joined", tmp_path / "matched")
+    )
+    assert torch.equal(*(net.synthesis(encoder(pictures)) for encoder, net in (before, after)))
+    z = torch.randn(4, before[1].z_dim)
+    assert not torch.allclose(*(net.mapping(z) for _, net in (before, after)))
+    trainers("encoder", data=data, generator=generator, start=tmp_path / "matched", run=tmp_path / "run", steps=1, tune=True)
+    with pytest.raises(SystemExit, match=r"expected W: join it first"):
+        trainers("match", data=data, start=tuned, run=tmp_path / "again")
+    with pytest.raises(SystemExit, match=r"--directions is 0, expected 1 to 8, the dimensions of W"):
+        trainers("match", data=data, start=tmp_path / "joined", run=tmp_path / "again", directions=0)
+    assert not (tmp_path / "again").exists()
 
 
 def test_joining_what_is_joined_or_was_never_trained_is_refused(data, tuned, tmp_path, trainers):

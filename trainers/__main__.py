@@ -17,6 +17,7 @@ from trainers import (
     generator,
     join,
     latent_classifier,
+    match,
     publish,
 )
 
@@ -25,6 +26,7 @@ STAGES = {
     "generator": generator,
     "encoder": encoder,
     "join": join,
+    "match": match,
     "classifiers": classifiers,
     "codes": codes,
     "latent-classifier": latent_classifier,

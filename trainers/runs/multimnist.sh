@@ -15,17 +15,20 @@ stage generator --data "$runs/data" --run "$runs/generator" --kimg 144
 nets="--data $runs/data --generator $runs/generator"
 stage encoder $nets --tune --run "$runs/warm" --steps 1000
 stage encoder $nets --start "$runs/warm" --tune --run "$runs/tuned" --steps 4800 --gan-every 2 --code 0 --code-noise 0.1 --learning-rate 5e-4
-# The nets in lwgan/bundled are those of "tuned"; what follows samples better (docs/training.md).
 stage encoder $nets --start "$runs/tuned" --tune --run "$runs/mixed" --steps 1200 --code 0 --code-noise 0.1 --learning-rate 5e-4 --mixed 0.5
 stage join --data "$runs/data" --start "$runs/mixed" --run "$runs/joined"
-stage encoder $nets --start "$runs/joined" --tune --run "$runs/final" --steps 2000 --batch 16 --gan-batch 64 --ema-kimg 5 --code 0.1 --norm 0 --code-noise 0.1
-stage codes --data "$runs/data" --encoder "$runs/final" --run "$runs/codes"
+joined="--tune --batch 16 --gan-batch 64 --ema-kimg 5 --code 0.1 --norm 0 --code-noise 0.1"
+stage encoder $nets --start "$runs/joined" --run "$runs/final" --steps 2000 $joined
+stage encoder $nets --start "$runs/final" --run "$runs/long" --steps 1600 $joined --mixed 0.5
+stage encoder $nets --start "$runs/long" --run "$runs/settle" --steps 3700 $joined --mixed 0.1
+stage match --data "$runs/data" --start "$runs/settle" --run "$runs/matched"
+stage codes --data "$runs/data" --encoder "$runs/matched" --run "$runs/codes"
 
-keep "$runs/final/generator" "$runs/registry/lwgan-multimnist-generator"
-keep "$runs/final" "$runs/registry/lwgan-multimnist-encoder"
+keep "$runs/matched/generator" "$runs/registry/lwgan-multimnist-generator"
+keep "$runs/matched" "$runs/registry/lwgan-multimnist-encoder"
 keep "$runs/judge" "$runs/registry/lwgan-multimnist-judge"
 keep "$runs/data/samples" "$runs/registry/lwgan-multimnist-samples"
-choose="--generator $runs/final/generator --selector $runs/selector"
+choose="--generator $runs/matched/generator --selector $runs/selector"
 for edit in 1to2 2to3 3to4; do
     stage edit --codes "$runs/codes" --attribute $edit --run "$runs/lw-$edit" $choose lw --learning-rate 0.1
     stage edit --codes "$runs/codes" --attribute $edit --run "$runs/centroids-$edit" $choose centroids
