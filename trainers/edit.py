@@ -40,7 +40,7 @@ from trainers.edits import (
 from trainers.evaluate import edit_figures
 from trainers.evaluate_labels import curve, reader
 
-ALPHAS = [round(0.3 + 0.05 * i, 2) for i in range(29)]
+ALPHAS = [*(round(0.3 + 0.05 * i, 2) for i in range(29)), *(round(1.8 + 0.1 * i, 1) for i in range(13))]
 CHOICE_PICTURES = 300
 LABEL_ALPHAS = [round(0.1 * i, 1) for i in range(1, 21)]
 CHOICE_CODES = 2_000

@@ -30,7 +30,8 @@ keep "$runs/judge" "$runs/registry/lwgan-multimnist-judge"
 keep "$runs/data/samples" "$runs/registry/lwgan-multimnist-samples"
 choose="--generator $runs/matched/generator --selector $runs/selector"
 for edit in 1to2 2to3 3to4; do
-    stage edit --codes "$runs/codes" --attribute $edit --run "$runs/lw-$edit" $choose lw --learning-rate 0.1
+    case $edit in 2to3) long="--learning-rate 0.3 --steps 140" ;; *) long="--learning-rate 0.2" ;; esac
+    stage edit --codes "$runs/codes" --attribute $edit --run "$runs/lw-$edit" $choose lw --rank 24 --blur 0.03 $long
     stage edit --codes "$runs/codes" --attribute $edit --run "$runs/centroids-$edit" $choose centroids
     keep "$runs/lw-$edit" "$runs/registry/lwgan-multimnist-lw-$edit"
     keep "$runs/centroids-$edit" "$runs/baselines/lwgan-multimnist-centroids-$edit"
