@@ -19,6 +19,7 @@ from trainers import __main__ as command_line
 from trainers import classifiers, join
 from trainers.codes import load_codes
 from trainers.data import load_pictures
+from trainers.publish import command
 
 ROOT = Path(__file__).parent.parent
 
@@ -257,6 +258,9 @@ def test_matching_moves_samples_and_no_reconstruction(data, generator, tuned, tm
     assert torch.equal(*(net.synthesis(encoder(pictures)) for encoder, net in (before, after)))
     z = torch.randn(4, before[1].z_dim)
     assert not torch.allclose(*(net.mapping(z) for _, net in (before, after)))
+    for folder in (tmp_path / "matched", tmp_path / "matched" / "generator"):
+        words = command(json.loads((folder / "config.json").read_text())).split()
+        assert words[3:] == f"match --data {data.name} --start joined --run matched --pictures 64 --directions 4 --rounds 2".split()
     trainers("encoder", data=data, generator=generator, start=tmp_path / "matched", run=tmp_path / "run", steps=1, tune=True)
     with pytest.raises(SystemExit, match=r"expected W: join it first"):
         trainers("match", data=data, start=tuned, run=tmp_path / "again")

@@ -275,7 +275,7 @@ def reconstruction_error(encoder: Encoder, generator: Generator, x: Tensor) -> f
 def save(options: Options, encoder: Encoder, generator: Generator, step: int, heldout: Tensor, error: float, tuned: bool) -> None:
     """The run's models so far, with sheets to look at. The encoder names its generator by the hash of its weights.
     heldout: pictures [N, C, H, W].  tuned: whether the generator is the run's own too."""
-    training = run.as_json(options) | {"seen_steps": step}
+    training = {"stage": type(options).__module__.rpartition(".")[2], **run.as_json(options), "seen_steps": step}
     if tuned:
         config = {"kind": "generator", "domain": "multimnist", "architecture": generator.config, "training": training}
         registry.save_folder(options.run / "generator", config, generator.state_dict(), dtype="float16")

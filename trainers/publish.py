@@ -30,6 +30,7 @@ PIPELINE_TAG = {"generator": "unconditional-image-generation", "judge": "image-c
 DATASETS = {"multimnist": ("ylecun/mnist", "MultiMNIST, composed of MNIST's test digits")}
 # What may be done with the weights of a domain: hub_cards/_data_DOMAIN.md says why.
 LICENCES = {"faces": {"license": "other", "license_name": "non-commercial"}}
+TUNED = ("encoder", "join", "match")  # stages that make generator and encoder both; their config says which it was
 STAGE = {"generator": "generator", "encoder": "encoder", "judge": "classifiers", "affine": "edit", "translation": "edit"}
 LABEL = re.compile(r"[\w][\w ,.'+-]{0,63}")  # of one line, without markup
 
@@ -259,8 +260,10 @@ def command(config: dict) -> str | None:
     """The command that trained it, made of those keys of the training that its stage has flags for; None if there are none."""
     if config["kind"] not in STAGE:
         return None
-    stage = importlib.import_module(f"trainers.{STAGE[config['kind']]}")
     training = config.get("training") or {}
+    told = training.get("stage")
+    name = told if told in TUNED else STAGE[config["kind"]]
+    stage = importlib.import_module(f"trainers.{name}")
     known = {field.name: training[field.name] for field in fields(stage.Options) if training.get(field.name) is not None}
     words = [word for key, value in known.items() if not isinstance(value, dict) for word in flags(key, value)]
     for value in known.values():
@@ -269,7 +272,7 @@ def command(config: dict) -> str | None:
                 config["method"],
                 *(word for part, held in value.items() if held is not None for word in flags(part, held)),
             ]
-    return shlex.join(["python", "-m", "trainers", STAGE[config["kind"]], *words]) if words else None
+    return shlex.join(["python", "-m", "trainers", name, *words]) if words else None
 
 
 def flags(key: str, value) -> list[str]:
