@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lwgan import winograd
+
 NOISE_MODES = ("const", "random", "none")
 OUTPUTS = {"linear": lambda picture: picture, "tanh": torch.tanh}
 SQRT2 = math.sqrt(2)
@@ -217,6 +219,8 @@ class StyledConv(nn.Module):
     def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         if self.up:
             return blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), gain=4, bias=bias)
+        if winograd.pays(x, weight):
+            return winograd.conv2d(x, weight, bias)
         return F.conv2d(x, weight, bias, padding=1)
 
     def _field(self, noise: str | Tensor, x: Tensor) -> Tensor | None:

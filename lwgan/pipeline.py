@@ -14,7 +14,7 @@ from torch import Tensor
 from lwgan import registry as models
 from lwgan.classifiers import DigitJudge
 from lwgan.edit import AffineEdit
-from lwgan.encoder import Encoder
+from lwgan.encoder import Encoder, hold_half
 from lwgan.faces import frame_face, mark_framed
 from lwgan.generator import Generator
 from lwgan.images import frame_digits, to_pil, to_tensor
@@ -38,7 +38,7 @@ class EditingPipeline:
 
     edits: name -> AffineEdit.  refused: name -> why that edit (judge, pictures) cannot be used.  config: which models serve, from where.
     device, dtype: where and in which precision the networks run, "float32" or "bfloat16" (half the time on CPUs that have it,
-    pictures 1% off); codes stay on the CPU, in float32.
+    pictures 1% off, the encoder's weights halved for good); codes stay on the CPU, in float32.
     judge: reads the digits of a picture, or None.  images, numbers: real pictures to try, uint8 [N, H, W], and how many
     of each digit they hold, [N, 10]; or None.
     """
@@ -52,6 +52,8 @@ class EditingPipeline:
                 raise ValueError(f"{name} {value!r} is unknown: choose one of {', '.join(known)}")
         self.device, self.dtype = device_of(device), dtype
         self.generator, self.encoder, self.judge = generator.to(self.device), encoder.to(self.device), judge
+        if dtype == "bfloat16":
+            hold_half(self.encoder)
         self.images = self.numbers = None
         self.config: dict = {"domain": domain}
         self.edits: dict[str, AffineEdit] = {}

@@ -7,7 +7,7 @@ import pytest
 import torch
 from parity import FOLDER, arrays_of, drawn, encoder_weight, error, picture, psp_weights
 
-from lwgan.encoder import Encoder
+from lwgan.encoder import Encoder, hold_half
 from lwgan.registry import bundled
 from trainers.layouts.psp import name_of
 
@@ -46,6 +46,14 @@ def narrow(space: str = "W+", spoil=None) -> tuple[Encoder, dict]:
 def test_narrow_encoders_are_psps_and_e4es(space):
     encoder, held = narrow(space)
     assert error(encoder(held["x"]), held["latents"]) < 1e-5
+
+
+def test_weights_held_in_half_are_what_autocast_makes_of_them():
+    encoder, held = narrow()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        wanted, found = encoder(held["x"]), hold_half(encoder)(held["x"])
+    assert torch.equal(found, wanted) and encoder.stem[0].weight.dtype == torch.bfloat16
+    assert 1e-4 < error(found, held["latents"]) < 0.02
 
 
 FULL = {"img_channels": 3, "num_ws": 18, "w_dim": 512, "backbone": "ir_se50"}

@@ -1,0 +1,53 @@
+"""Winograd's fast convolution (Lavin and Gray, 2016), F(4 x 4, 3 x 3): 36 multiplications for 16 pixels instead of 144.
+
+Torch has it for CUDA (in cuDNN) and not for CPUs; there it makes the large maps of a generator nearly twice as fast.
+"""
+
+import functools
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+POINTS = (0.0, 1.0, -1.0, 0.5, -0.5)  # where polynomials are evaluated, beside infinity: near 1, so that little precision is lost
+TILE, TAPS, SIDE = 4, 3, 6  # a tile of TILE x TILE results takes SIDE x SIDE inputs
+TILES = 64  # tiles that are transformed at a time: products of matrices of that many rows are fast, and stay in the caches
+
+
+def pays(x: Tensor, weight: Tensor) -> bool:
+    """Whether `conv2d` is there for this and faster than torch's: on a CPU, in float32, without gradients, for one picture with
+    large maps, and many."""
+    plain = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu") and not torch.is_grad_enabled()
+    large = min(x.shape[2:]) >= 64 and min(weight.shape[:2]) >= 128
+    return plain and large and len(x) == 1 and not (x.shape[2] % TILE or x.shape[3] % TILE)
+
+
+def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """F.conv2d(x, weight, bias, padding=1) for 3 x 3 kernels: x [1, I, H, W], H and W multiples of 4, weight [O, I, 3, 3], bias [O]
+    -> [1, O, H, W], channels last, to about 2e-6 of its size. Without gradients."""
+    (_, width, h, w), channels = x.shape, len(weight)
+    data, kernel, result = _transforms()
+    kernels = (kernel @ weight.permute(2, 3, 1, 0).reshape(TAPS**2, -1)).view(-1, width, channels)
+    padded = F.pad(x, (1, 1, 1, 1))[0].permute(1, 2, 0)
+    out = x.new_empty(h // TILE, TILE, w // TILE, TILE, channels)
+    for rows in torch.arange(h // TILE).split(max(TILES * TILE // w, 1)):
+        strip = padded[TILE * rows[0] : TILE * rows[-1] + SIDE]
+        tiles = strip.unfold(0, SIDE, TILE).unfold(1, SIDE, TILE).permute(3, 4, 0, 1, 2)  # [6, 6, rows, W / 4, I]
+        products = torch.bmm((data @ tiles.reshape(SIDE**2, -1)).view(SIDE**2, -1, width), kernels)
+        found = (result @ products.view(SIDE**2, -1)).view(TILE, TILE, len(rows), -1, channels)
+        torch.add(found.permute(2, 0, 3, 1, 4), 0 if bias is None else bias, out=out[rows[0] : rows[-1] + 1])
+    return out.view(1, h, w, channels).permute(0, 3, 1, 2)
+
+
+@functools.cache
+def _transforms() -> tuple[Tensor, Tensor, Tensor]:
+    """Of the tiles [36, 36], the kernels [36, 9] and the results [16, 36]: B^T, G and A^T of Lavin and Gray, for both directions at once.
+
+    Toom and Cook: a polynomial with k coefficients is its values at SIDE points; products are taken there, value by value. So V(k),
+    the Vandermonde matrix of the points, carries kernels there, and (V is transposed, a correlation being the transpose of a product)
+    the inverse of V(SIDE) the data, V(TILE) the results.
+    """
+    points = torch.tensor(POINTS, dtype=torch.float64)
+    infinity = lambda k: F.one_hot(torch.tensor([k - 1]), k).double()
+    v = {k: torch.cat([points[:, None] ** torch.arange(k), infinity(k)]) for k in (TAPS, TILE, SIDE)}
+    return tuple(torch.kron(m, m).float().contiguous() for m in (v[SIDE].inverse().T.contiguous(), v[TAPS], v[TILE].T.contiguous()))
