@@ -221,26 +221,30 @@ def tiny(tmp_path_factory):
     return folder
 
 
+# As genforce/sefa's factorize_weight takes them: layer0 to layer2, and output1 in the last layer's place.
+AFFINES = ("b4.conv1", "b8.conv0", "b8.conv1", "b8.torgb")
+
+
 def test_the_styles_are_those_of_the_layers_of_the_code(tiny):
     generator, seen = Generator.from_pretrained(tiny), {}
-    for name in generator.synthesis.noise_layers:
+    for name in AFFINES:
         affine = generator.synthesis.get_submodule(name).affine
         affine.register_forward_hook(lambda module, given, styles, name=name: seen.update({name: (given[0], styles)}))
     w = torch.randn(2, 4, 8)
     generator.synthesis(w)
     weights = sefa.style_weights(generator)
-    assert len(seen) == len(weights) == 3
+    assert len(seen) == len(weights) == generator.num_ws == 4
     for layer, (name, weight) in enumerate(zip(seen, weights, strict=True)):
         given, styles = seen[name]
         assert torch.equal(given, w[:, layer])
         assert torch.allclose(styles[0] - styles[1], weight @ (w[0, layer] - w[1, layer]), atol=1e-5)
 
 
-@pytest.mark.parametrize("layers", [None, (1, 2)])
+@pytest.mark.parametrize("layers", [None, (1, 2), (0, 3)])
 def test_sefa_and_steerability_are_numpys_singular_vectors(tiny, layers):
     generator = Generator.from_pretrained(tiny)
-    which = (0, 1, 2) if layers is None else layers
-    weights = [generator.synthesis.get_submodule(name).affine.weight.numpy() / np.sqrt(8) for name in ("b4.conv1", "b8.conv0", "b8.conv1")]
+    which = (0, 1, 2, 3) if layers is None else layers
+    weights = [generator.synthesis.get_submodule(name).affine.weight.numpy() / np.sqrt(8) for name in AFFINES]
     stacked = np.concatenate([weights[layer] for layer in which])
     unit = stacked / np.linalg.norm(stacked, axis=1, keepdims=True)
     _, vectors = np.linalg.eigh(unit.T @ unit)  # SeFa's own way, ascending
@@ -269,7 +273,7 @@ def test_the_direction_of_styles_is_chosen_by_the_training_codes(tiny, method):
     w = torch.randn(500, 4, 8) + 4 * codes.numbers[:, 1, None, None] * found[3]
     edit = method.fit(train_only(codes._replace(w=w)), GLASSES, method.Options(tiny))
     assert edit.config["component"] == 3 and cosine(edit.bias, found[3]) == pytest.approx(1, abs=1e-5)
-    assert edit.bias.norm() == pytest.approx(4 * 3**0.5, abs=0.4), "4 in each of three layers"
+    assert edit.bias.norm() == pytest.approx(4 * 4**0.5, abs=0.4), "4 in each of four layers"
 
 
 # Latent Transformer
@@ -513,7 +517,7 @@ def test_the_judge_that_guides_does_not_choose(shelf, tmp_path):
         ("labels", ["interfacegan", "--condition", "Eyeglasses"], "--condition Eyeglasses is the edited attribute"),
         ("labels", ["interfacegan", "--share", "0.7"], "--share 0.7"),
         ("labels", ["ganspace", "--components", "161"], "--components is 161: 1000 codes of 160 numbers have 1 to 160"),
-        ("digits", ["sefa", "--generator", GENERATOR, "--layers", "9"], "--layers 9: .* from layers 0 to 8"),
+        ("digits", ["sefa", "--generator", GENERATOR, "--layers", "10"], "--layers 10: the code has layers 0 to 9"),
         ("digits", ["steerability", "--generator", GENERATOR, "--components", "17"], "--components is 17: these layers have 1 to 16"),
         ("digits", ["sefa", "--generator", "tiny"], r"renders codes of \(4, 8\), these are of \(10, 16\)"),
         ("digits", ["sefa", "--generator", "other"], "the codes come from generator"),
