@@ -156,6 +156,19 @@ def test_interfacegans_plane_is_that_of_an_exact_support_vector_machine():
     assert cosine(found, torch.tensor(exact.coef_[0]).float()) > 0.9999
 
 
+def test_interfacegan_of_labels_draws_with_its_seed():
+    """Codes that hold their own number: none twice, all of the right side, and from anywhere in the data."""
+    codes = labelled(2000)
+    codes = codes._replace(w=torch.arange(2000.0)[:, None, None].expand(-1, LAYERS, DIM))
+    draw = lambda seed: interfacegan.by_label(codes, GLASSES, None, interfacegan.Options(samples=200, seed=seed))
+    w, positive = draw(0)
+    drawn = w[:, 0, 0].long()
+    assert len(drawn.unique()) == 400 and torch.equal(codes.has("Eyeglasses")[drawn], positive) and positive.sum() == 200
+    # The mean of 200 numbers drawn evenly from 0 to 1999: 1000, give or take 2000 / sqrt(12 * 200) = 41.
+    assert all(drawn[side].double().mean() == pytest.approx(1000, abs=160) for side in (positive, ~positive))
+    assert torch.equal(draw(0)[0], w) and not torch.equal(draw(1)[0], w)
+
+
 def test_interfacegan_of_scores_trains_on_the_extreme_ones(tmp_path):
     """Scores that rank by axis 5, whatever the labels say: the plane must stand across axis 5."""
     folder = linear_classifier(tmp_path / "f", torch.stack([axis(5).flatten()] * 3))
