@@ -503,20 +503,10 @@ def test_a_judge_may_guide_and_is_named(shelf, tmp_path):
 
 
 def test_the_judge_that_guides_does_not_choose(shelf, tmp_path):
-    words = [
-        "edit",
-        "--codes",
-        shelf / "digits",
-        "--attribute",
-        "1to2",
-        "--run",
-        tmp_path / "run",
-        "--selector",
-        shelf / JUDGE,
-        "guidedstyle",
-    ]
+    words = ["edit", "--codes", shelf / "digits", "--attribute", "1to2", "--run", tmp_path / "run", "--selector", shelf / JUDGE]
+    words += ["guidedstyle", "--generator", shelf / GENERATOR, "--knowledge", shelf / JUDGE]
     with pytest.raises(ValueError, match="is the judge that guides"):
-        edit_stage.main(parse([str(word) for word in (*words, "--generator", shelf / GENERATOR, "--knowledge", shelf / JUDGE)]))
+        edit_stage.main(parse([*map(str, words)]))
 
 
 @pytest.mark.parametrize(
