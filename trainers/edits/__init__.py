@@ -1,4 +1,7 @@
-"""One file a method, one verb: fit(codes, attribute, options) -> AffineEdit."""
+"""One file a method, one verb: fit(codes, attribute, options) -> AffineEdit.
+
+What a fit finds out beside the map (the number of an axis, how well it separates) stands in the edit's config, which the stage records.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
