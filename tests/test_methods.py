@@ -56,9 +56,9 @@ def labelled(n: int = 800, seed: int = 0, agree: float = 0.5, shifts: tuple[floa
     return Codes(w, numbers, NAMES, "faces")
 
 
-def train_only(codes: Codes) -> Splits:
+def train_only(codes: Codes, generator=None) -> Splits:
     """Whoever touches other codes than the training's stumbles over None."""
-    return Splits(codes, None)
+    return Splits(codes, None, generator)
 
 
 def linear_classifier(folder, rows: torch.Tensor, names=NAMES, offset: float = 0.0):
@@ -283,7 +283,7 @@ def test_the_direction_of_styles_is_chosen_by_the_training_codes(tiny, method):
     found = sefa.components(Generator.from_pretrained(tiny), None, None, normalise=method is sefa)
     codes = labelled(500)
     w = torch.randn(500, 4, 8) + 4 * codes.numbers[:, 1, None, None] * found[3]
-    edit = method.fit(train_only(codes._replace(w=w)), GLASSES, method.Options(tiny))
+    edit = method.fit(train_only(codes._replace(w=w), tiny), GLASSES, method.Options())
     assert edit.config["component"] == 3 and cosine(edit.bias, found[3]) == pytest.approx(1, abs=1e-5)
     assert edit.bias.norm() == pytest.approx(4 * 4**0.5, abs=0.4), "4 in each of four layers"
 
@@ -375,7 +375,7 @@ def bright(tiny):
     light = generator.synthesis(w).mean((1, 2, 3))
     numbers = (light > light.median()).long()[:, None].expand(-1, 3).contiguous()
     codes = Codes(w, numbers, NAMES, "faces")
-    return Splits(codes.where(torch.arange(600) < 400), codes.where(torch.arange(600) >= 400))
+    return Splits(codes.where(torch.arange(600) < 400), codes.where(torch.arange(600) >= 400), tiny)
 
 
 QUICK = {"knowledge_steps": 60, "steps": 60, "batch": 32, "learning_rate": 5e-2, "closeness": 0.1}
@@ -383,7 +383,7 @@ QUICK = {"knowledge_steps": 60, "steps": 60, "batch": 32, "learning_rate": 5e-2,
 
 def test_guidedstyle_makes_pictures_brighter_by_one_layer_alone(tiny, bright):
     generator = Generator.from_pretrained(tiny)
-    edit = guidedstyle.fit(bright, GLASSES, guidedstyle.Options(tiny, **QUICK))
+    edit = guidedstyle.fit(bright, GLASSES, guidedstyle.Options(**QUICK))
     w = GLASSES.source(bright.validation).w
     light = [generator.synthesis(codes).mean((1, 2, 3)) for codes in (w, edit(w))]
     assert (light[1] > light[0]).float().mean() > 0.9
@@ -397,12 +397,12 @@ def test_a_knowledge_network_that_always_says_target_is_right_about_targets_alon
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 1))
     torch.nn.init.zeros_(network[1].weight)
     torch.nn.init.ones_(network[1].bias)
-    found = guidedstyle.learn(network, bright, GLASSES, Generator.from_pretrained(tiny), guidedstyle.Options(tiny, knowledge_steps=0))
+    found = guidedstyle.learn(network, bright, GLASSES, Generator.from_pretrained(tiny), guidedstyle.Options(knowledge_steps=0))
     assert found == {"source": 0, "target": 1}
 
 
 def test_guidedstyle_resumes_to_the_same_map(tiny, bright, tmp_path, monkeypatch):
-    options = guidedstyle.Options(tiny, **QUICK | {"knowledge_steps": 5, "steps": 8, "save_every": 4})
+    options = guidedstyle.Options(**QUICK | {"knowledge_steps": 5, "steps": 8, "save_every": 4})
     whole = guidedstyle.fit(bright, GLASSES, options)
 
     def save_and_stop(folder, **state):
@@ -471,21 +471,23 @@ METHODS = {
     "lt": ["--classifier", "F", "--epochs", "20", "--reconstruction", "0.1", "--learning-rate", "0.01"],
     "interfacegan": ["--classifier", "F", "--share", "0.1"],
     "ganspace": ["--components", "5"],
-    "sefa": ["--generator", "G"],
-    "steerability": ["--generator", "G", "--components", "8", "--layers", "0", "1", "2"],
-    "guidedstyle": ["--generator", "G", "--steps", "2", "--batch", "4", "--knowledge-steps", "2"],
+    "sefa": [],
+    "steerability": ["--components", "8", "--layers", "0", "1", "2"],
+    "guidedstyle": ["--steps", "2", "--batch", "4", "--knowledge-steps", "2"],
     "centroids": [],
     "random": ["--seed", "3"],
 }
+NEED_GENERATOR = ("sefa", "steerability", "guidedstyle")
 
 
 @pytest.mark.parametrize("name", ["digits", "labels"])
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_goes_through_the_stage(shelf, tmp_path, method, name):
-    at = {"F": str(shelf / f"f-{name}"), "G": str(shelf / GENERATOR)}
+    at = {"F": str(shelf / f"f-{name}")}
     attribute = attribute_named(*(("2to3", None) if name == "digits" else ("Eyeglasses", NAMES)))
-    words = ["edit", "--codes", str(shelf / name), "--attribute", attribute.name, "--run", str(tmp_path / "run"), method]
-    options = parse([*words, *(at.get(word, word) for word in METHODS[method])])
+    words = ["edit", "--codes", str(shelf / name), "--attribute", attribute.name, "--run", str(tmp_path / "run")]
+    words += ["--generator", str(shelf / GENERATOR)] if method in NEED_GENERATOR else []
+    options = parse([*words, method, *(at.get(word, word) for word in METHODS[method])])
     edit_stage.main(options)
     edit = AffineEdit.from_pretrained(tmp_path / "run")
     assert edit.config["method"] == method and set(METHODS) == set(edit_stage.METHODS)
@@ -505,15 +507,15 @@ def test_every_method_goes_through_the_stage(shelf, tmp_path, method, name):
 
 
 def test_a_judge_may_guide_and_is_named(shelf, tmp_path):
-    words = ["edit", "--codes", shelf / "digits", "--attribute", "1to2", "--run", tmp_path / "run", "guidedstyle", "--steps", "2"]
-    edit_stage.main(parse([str(word) for word in (*words, "--batch", "4", "--generator", shelf / GENERATOR, "--knowledge", shelf / JUDGE)]))
+    words = ["edit", "--codes", shelf / "digits", "--attribute", "1to2", "--run", tmp_path / "run", "--generator", shelf / GENERATOR]
+    edit_stage.main(parse([*map(str, words), "guidedstyle", "--steps", "2", "--batch", "4", "--knowledge", str(shelf / JUDGE)]))
     config = AffineEdit.from_pretrained(tmp_path / "run").config
     assert config["judge_revision"] == made_for(shelf / JUDGE) and "knowledge_accuracy" not in config
 
 
 def test_the_judge_that_guides_does_not_choose(shelf, tmp_path):
     words = ["edit", "--codes", shelf / "digits", "--attribute", "1to2", "--run", tmp_path / "run", "--selector", shelf / JUDGE]
-    words += ["guidedstyle", "--generator", shelf / GENERATOR, "--knowledge", shelf / JUDGE]
+    words += ["--generator", shelf / GENERATOR, "guidedstyle", "--knowledge", shelf / JUDGE]
     with pytest.raises(ValueError, match="is the judge that guides"):
         edit_stage.main(parse([*map(str, words)]))
 
@@ -530,13 +532,15 @@ def test_the_judge_that_guides_does_not_choose(shelf, tmp_path):
         ("labels", ["interfacegan", "--condition", "Eyeglasses"], "--condition Eyeglasses is the edited attribute"),
         ("labels", ["interfacegan", "--share", "0.7"], "--share 0.7"),
         ("labels", ["ganspace", "--components", "161"], "--components is 161: 1000 codes of 160 numbers have 1 to 160"),
-        ("digits", ["sefa", "--generator", GENERATOR, "--layers", "10"], "--layers 10: the code has layers 0 to 9"),
-        ("digits", ["steerability", "--generator", GENERATOR, "--components", "17"], "--components is 17: these layers have 1 to 16"),
-        ("digits", ["sefa", "--generator", "tiny"], r"renders codes of \(4, 8\), these are of \(10, 16\)"),
-        ("digits", ["sefa", "--generator", "other"], "the codes come from generator"),
-        ("digits", ["sefa", "--generator", "nowhere"], "nowhere: there is no such folder"),
-        ("labels", ["guidedstyle", "--generator", GENERATOR, "--knowledge", JUDGE], "does not read 'Eyeglasses'; leave it out"),
-        ("digits", ["guidedstyle", "--generator", GENERATOR, "--knowledge", GENERATOR], "is of kind 'generator', expected 'judge'"),
+        ("digits", ["--generator", GENERATOR, "sefa", "--layers", "10"], "--layers 10: the code has layers 0 to 9"),
+        ("digits", ["--generator", GENERATOR, "steerability", "--components", "17"], "--components is 17: these layers have 1 to 16"),
+        *(("digits", [method], "needs --generator") for method in NEED_GENERATOR),
+        ("digits", ["--generator", "tiny", "sefa"], r"renders codes of \(4, 8\), these are of \(10, 16\)"),
+        ("digits", ["--generator", "other", "sefa"], "the codes come from generator"),
+        ("digits", ["--generator", "other", "centroids"], "the codes come from generator"),
+        ("digits", ["--generator", "nowhere", "sefa"], "nowhere: there is no such folder"),
+        ("labels", ["--generator", GENERATOR, "guidedstyle", "--knowledge", JUDGE], "does not read 'Eyeglasses'; leave it out"),
+        ("digits", ["--generator", GENERATOR, "guidedstyle", "--knowledge", GENERATOR], "is of kind 'generator', expected 'judge'"),
     ],
 )
 def test_what_a_method_lacks_is_said_before_a_run_begins(shelf, tiny, tmp_path, name, words, message):

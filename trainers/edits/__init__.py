@@ -81,10 +81,11 @@ class Label(NamedTuple):
 
 
 class Splits(NamedTuple):
-    """Codes to fit on, and codes of other digits to stop by."""
+    """Codes to fit on, codes of other digits to stop by, and the folder of the generator that renders them, for methods that need it."""
 
     train: Codes
     validation: Codes
+    generator: Path | None = None
 
 
 def attribute_named(name: str, names: Sequence[str] | None = None) -> Attribute | Label:
@@ -156,12 +157,14 @@ def classifier_for(codes: Codes, folder: Path | None, flag: str) -> LatentClassi
     return classifier
 
 
-def generator_for(codes: Codes, folder: Path) -> Generator:
-    """The generator, from its folder. ValueError unless it takes codes of this shape."""
-    generator = Generator.from_pretrained(folder)
-    wanted, found = tuple(codes.w.shape[1:]), (generator.num_ws, generator.w_dim)
+def generator_for(codes: Splits) -> Generator:
+    """The codes' generator, from its folder. ValueError where none was given, and unless it takes codes of this shape."""
+    if codes.generator is None:
+        raise ValueError("this method needs --generator (before the method's name), the folder of the generator that renders the codes")
+    generator = Generator.from_pretrained(codes.generator)
+    wanted, found = tuple(codes.train.w.shape[1:]), (generator.num_ws, generator.w_dim)
     if wanted != found:
-        raise ValueError(f"{folder} renders codes of {found}, these are of {wanted}")
+        raise ValueError(f"{codes.generator} renders codes of {found}, these are of {wanted}")
     return generator
 
 

@@ -30,8 +30,6 @@ CHECKED = 200  # validation codes of either side by whose pictures the small net
 class Options:
     """The knowledge network's cross-entropy + closeness * mean (w' - w)^2, with Adam, at alpha = 1."""
 
-    generator: Path
-    """Folder of the generator that renders the edited codes."""
     knowledge: Path | None = None
     """Folder of a judge of digits that guides; None: a small network is trained first."""
     knowledge_steps: int = 300
@@ -75,7 +73,7 @@ class OneLayer(nn.Module):
 def fit(codes: Splits, attribute: Attribute | Label, options: Options, folder: Path | None = None) -> AffineEdit:
     """The map of one layer. folder: of the run, whose checkpoint a stopped run resumes from. The config says which layer, and of a
     small network how often it is right about pictures of validation codes: knowledge_accuracy {source, target}, shares of each side."""
-    generator = generator_for(codes.train, options.generator)
+    generator = generator_for(codes)
     source = attribute.source(codes.train).w
     torch.manual_seed(options.seed)
     h = OneLayer(*source.shape[1:])
@@ -106,8 +104,8 @@ def fit(codes: Splits, attribute: Attribute | Label, options: Options, folder: P
 
 
 def check(codes: Splits, attribute: Attribute | Label, options: Options) -> None:
-    """ValueError, before a run begins, for a generator of other codes and for a judge that reads no such attribute."""
-    generator_for(codes.train, options.generator)
+    """ValueError, before a run begins, without a generator or for one of other codes and for a judge that reads no such attribute."""
+    generator_for(codes)
     if options.knowledge is not None:
         judge_of(attribute, options.knowledge)
 

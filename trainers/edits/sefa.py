@@ -7,7 +7,6 @@ convolution, the last layer by that of the last ToRGB; the other ToRGBs, which s
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -21,8 +20,6 @@ from trainers.edits import Attribute, Label, Splits, best_component, generator_f
 class Options:
     """The direction of styles that tells source from target best. alpha = 1: as near to the mean target as it leads (`scaled`)."""
 
-    generator: Path
-    """Folder of the generator whose affines are factorised."""
     components: int | None = None
     """Directions to choose from, those that change the styles most first; None: all."""
     layers: tuple[int, ...] | None = None
@@ -35,13 +32,13 @@ def fit(codes: Splits, attribute: Attribute | Label, options: Options) -> Affine
 
 
 def check(codes: Splits, attribute: Attribute | Label, options: Options) -> None:
-    """ValueError, before a run begins, for a generator of other codes, layers that it lacks, too many components."""
-    components(generator_for(codes.train, options.generator), options.components, options.layers, normalise=True)
+    """ValueError, before a run begins, without a generator or for one of other codes, layers that it lacks, too many components."""
+    components(generator_for(codes), options.components, options.layers, normalise=True)
 
 
 def chosen(codes: Splits, attribute: Attribute | Label, options: Options, normalise: bool) -> AffineEdit:
     """The edit by that one of `components` which tells the training's source from its target best."""
-    found = components(generator_for(codes.train, options.generator), options.components, options.layers, normalise)
+    found = components(generator_for(codes), options.components, options.layers, normalise)
     source, target = attribute.source(codes.train).w, attribute.target(codes.train).w
     which, separation = best_component(found, source, target)
     return AffineEdit(None, scaled(found[which], source, target), {"component": which, "separation": separation})
