@@ -16,6 +16,14 @@ from lwgan.generator import Generator
 from lwgan.measures import MASSES, cells, effective_size, normalised
 from trainers.codes import COUNTS, Codes
 
+# Methods that differ in substance from the published ones, and how: for cards and tables. Each method's file says it in full.
+ADAPTED = {
+    "interfacegan": "fitted on W+ codes of encoded pictures, a normal for each layer, instead of one on sampled z or w",
+    "ganspace": "axes of encoded pictures' W+ codes, chosen by labels, instead of sampled w's, chosen by eye",
+    "sefa": "one of all directions, chosen by labels, instead of the first few, by eye",
+    "steerability": "style weights of a StyleGAN, a direction chosen by labels, instead of a BigGAN's first layer and prescribed changes",
+    "guidedstyle": "written from its abstract alone, with losses and settings of our own",
+}
 NOT = "not-"
 Masses = Literal["uniform", "printed", "match", "balanced"]
 
