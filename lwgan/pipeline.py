@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import re
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from pathlib import Path
@@ -66,7 +67,7 @@ class EditingPipeline:
         cls, registry: str | Path | None = None, domain: str | None = None, *, device: str = "cpu", dtype: str = "float32"
     ) -> "EditingPipeline":
         """All models of a domain (by default MultiMNIST, or else the registry's first). `registry` as in `lwgan.registry.models`;
-        device: "cpu", "cuda", or "auto" for CUDA where there is one.
+        device: "cpu", "cuda", "cuda:N", or "auto" for CUDA where there is one.
 
         ValueError if the registry has no generator or no encoder for the domain. An edit that is broken, or made for
         another generator or encoder, is left out and stands in `refused` with the reason.
@@ -183,11 +184,15 @@ class EditingPipeline:
 
 
 def device_of(name: str) -> torch.device:
-    """The device of that name; "auto" is CUDA where there is one, else the CPU. ValueError for CUDA where there is none."""
+    """The device "cpu", "cuda" or "cuda:N" (N from 0); "auto" is CUDA where there is one, else the CPU.
+    ValueError for another name, and for a CUDA device that this machine lacks."""
+    if not re.fullmatch(r"auto|cpu|cuda(:(0|[1-9][0-9]*))?", name):
+        raise ValueError(f"device {name!r} is unknown: choose auto, cpu, cuda or cuda:N")
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"device {name!r}: this machine has no CUDA device")
+        name = "cuda" if there else "cpu"
+    if name.startswith("cuda") and int(name[5:] or 0) >= there:
+        raise ValueError(f"device {name!r}: this machine has {there or 'no'} CUDA device{'s' * (there > 1)}")
     return torch.device(name)
 
 

@@ -133,6 +133,29 @@ def test_a_latent_classifier_reads_attributes_off_codes(classifier):
     assert ((read == (codes.numbers == 1)).float().mean(0) > torch.tensor([0.75, 0.88, 0.93])).all()
 
 
+def test_a_latent_classifiers_learning_rate_is_that_of_steplr_stepped_before_each_epoch(tmp_path, monkeypatch):
+    """Latent Transformer's schedule, with PyTorch's own scheduler as the witness; one batch an epoch."""
+    write_codes(tmp_path / "codes")
+    rates, step = [], torch.optim.Adam.step
+
+    def noted(self, *arguments, **named):
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *arguments, **named)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", noted)
+    words = ["latent-classifier", "--codes", tmp_path / "codes", "--run", tmp_path / "run", "--hidden", 4, 4, "--device", "cpu"]
+    latent_classifier.main(parse([*map(str, words), "--batch", "600"]))
+    monkeypatch.undo()
+    witness = torch.optim.SGD([torch.zeros(1)], 1e-4)
+    scheduler = torch.optim.lr_scheduler.StepLR(witness, 10, 0.1)
+    wanted = []
+    for _ in range(20):
+        witness.step()
+        scheduler.step()
+        wanted.append(witness.param_groups[0]["lr"])
+    assert rates == pytest.approx(wanted, rel=1e-6) and len(set(wanted)) == 3
+
+
 def learned(folder, *more: str) -> AffineEdit:
     edit_stage.main(
         parse(["edit", "--codes", str(folder / "codes"), "--attribute", "Eyeglasses", "--run", str(folder / "run"), "lw", *SHORT, *more])

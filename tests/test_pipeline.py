@@ -1,5 +1,6 @@
 """EditingPipeline on a stand-in registry: what it loads, what it refuses, and that its parts compute what they say."""
 
+import re
 import shutil
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 
 from lwgan import AffineEdit, EditingPipeline
 from lwgan.images import to_tensor
+from lwgan.pipeline import device_of
 from lwgan.registry import bundled
 from tests.nets import EDITS, W_DIM, made_for, make_registry, save_edit
 from trainers.datasets.mnist import load_digits
@@ -67,6 +69,30 @@ def test_cuda_where_there_is_none_is_refused(folder):
     with pytest.raises(ValueError, match="'cuda': this machine has no CUDA device"):
         EditingPipeline.from_pretrained(folder, device="cuda")
     assert EditingPipeline.from_pretrained(folder, device="auto").device.type == "cpu"
+
+
+@pytest.mark.parametrize("name", ["gpu", "", "CUDA", "cuda:", "cuda:one", "cuda:00", "cpu:0", "cuda:-1", "cuda:0\n", "mps"])
+def test_a_device_of_another_name_is_refused_with_the_names_there_are(name):
+    with pytest.raises(ValueError, match=re.escape(f"device {name!r} is unknown: choose auto, cpu, cuda or cuda:N")):
+        device_of(name)
+
+
+@pytest.mark.parametrize(
+    ("there", "name", "found"),
+    [
+        (0, "auto", "cpu"), (0, "cpu", "cpu"), (2, "auto", "cuda"), (2, "cpu", "cpu"), (2, "cuda", "cuda"), (2, "cuda:1", "cuda:1"),
+        (0, "cuda:0", "'cuda:0': this machine has no CUDA device$"), (1, "cuda:1", "'cuda:1': this machine has 1 CUDA device$"),
+        (2, "cuda:2", "'cuda:2': this machine has 2 CUDA devices$"),
+    ],
+)  # fmt: skip
+def test_a_device_is_one_that_the_machine_has(monkeypatch, there, name, found):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: there)
+    if "this machine" in found:
+        with pytest.raises(ValueError, match=found):
+            device_of(name)
+    else:
+        assert device_of(name) == torch.device(found)
 
 
 def test_encode_is_the_encoder_on_framed_pictures(pipe, pictures):

@@ -3,7 +3,7 @@
 python -m trainers edit --codes ../runs/codes --attribute 1to2 --run ../runs/lw-1to2 --generator G --selector S
 python -m trainers edit --codes ../runs/codes --attribute 1to2 --run ../runs/mean-1to2 centroids
 python -m trainers edit --codes ../runs/codes --attribute 1to2 --run ../runs/lt-1to2 lt --classifier ../runs/latent-classifier
-python -m trainers edit --codes ../runs/codes --attribute 1to2 --run ../runs/sefa-1to2 sefa --generator ../runs/final/generator
+python -m trainers edit --codes ../runs/codes --attribute 1to2 --run ../runs/sefa-1to2 --generator G sefa
 python -m trainers edit --codes ../runs/celebahq --attribute Eyeglasses --run ../runs/lw-eyeglasses --selector S
 """
 
@@ -63,7 +63,8 @@ class Options:
     run: Path
     """Folder of this run; an unfinished run there is resumed."""
     generator: Path | None = None
-    """Of digits: folder of the generator, whose pictures the --selector looks at."""
+    """Folder of the generator that renders these codes: for sefa, steerability and guidedstyle, and of digits for the --selector, which
+    looks at its pictures."""
     selector: Path | None = None
     """Folder of what may choose the recommended alpha: a judge, or of faces a latent classifier that is not --classifier; never
     what gives the published figures. Without it alpha is 1."""
@@ -78,12 +79,12 @@ def main(options: Options) -> None:
         raise ValueError(f"{options.codes}: train codes come from nets {base}, validation codes from {other}")
     if train.names != validation.names:
         raise ValueError(f"{options.codes}: train codes are labelled with {train.names}, validation codes with {validation.names}")
-    codes = Splits(train, validation)
+    codes = Splits(train, validation, options.generator)
     attribute = attribute_named(options.attribute, train.names)
     check(codes, attribute)
     if hasattr(method, "check"):
         method.check(codes, attribute, options.method)
-    facts = facts_of(options.method, base)
+    facts = facts_of(options, base)
     if options.selector and "judge_revision" in facts and facts["judge_revision"] == run.weights_hash(options.selector):
         raise ValueError(f"--selector {options.selector} is the judge that guides (--knowledge): let another one choose the alpha")
     choose = chooser(options, codes.validation, attribute, base, facts.get("classifier_revision"))
@@ -142,23 +143,25 @@ def tensors(edit) -> dict:
 
 def check(codes: Splits, attribute: Attribute | Label) -> None:
     """ValueError when a side has too few codes to speak of a distribution."""
-    for split, held in zip(Splits._fields, codes, strict=True):
+    for split, held in (("train", codes.train), ("validation", codes.validation)):
         for name, side in (("source", attribute.source(held)), ("target", attribute.target(held))):
             if len(side.w) < 10:
                 raise ValueError(f"{attribute.name}: the {split} codes hold {len(side.w)} {name} pictures, at least 10 are needed")
 
 
-def facts_of(method: Method, base: dict) -> dict:
+def facts_of(options: Options, base: dict) -> dict:
     """Which nets took part, for config.json: F that reads codes, a judge that guided. ValueError for an F trained on codes of other
     nets, and for a generator that is not that of the codes."""
-    facts = {}
+    facts, method = {}, options.method
+    if (folder := options.generator) is not None:
+        config, _ = registry.load_model(folder, "generator")
+        if config["weights"]["sha256"] != base["generator"]:
+            raise ValueError(f"{folder} has weights {config['weights']['sha256']}, the codes come from generator {base['generator']}")
     if (folder := getattr(method, "classifier", None)) is not None:
         config, _ = registry.load_model(folder, "latent-classifier")
         if config.get("base_revision") != base:
             raise ValueError(f"{folder} was trained on codes of nets {config.get('base_revision')}, these come from {base}")
         facts["classifier_revision"] = config["weights"]["sha256"]
-    if (folder := getattr(method, "generator", None)) is not None and run.weights_hash(folder) != base["generator"]:
-        raise ValueError(f"{folder} has weights {run.weights_hash(folder)}, the codes come from generator {base['generator']}")
     if (folder := getattr(method, "knowledge", None)) is not None:
         facts["judge_revision"] = run.weights_hash(folder)
     return facts

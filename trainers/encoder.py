@@ -211,6 +211,21 @@ def load(parts: dict, folder: Path) -> int:
     return state["step"]
 
 
+def load_tuned(folder: Path, space: str) -> tuple[dict, Generator, Encoder]:
+    """The checkpoint of a run with --tune, and its generator and encoder (their moving averages, in full precision).
+    FileNotFoundError without a checkpoint; ValueError unless the encoder's space is `space`: W+, or W once `join` made it so."""
+    state = run.load_checkpoint(folder)
+    if state is None:
+        raise FileNotFoundError(f"{folder} holds no checkpoint.pt: train it with `python -m trainers encoder --tune`")
+    generator, encoder = Generator.from_pretrained(folder / "generator"), Encoder.from_pretrained(folder)
+    if (found := encoder.config["space"]) != space:
+        hint = "it is joined already" if found == "W" else "join it first"
+        raise ValueError(f"{folder} holds an encoder into {found}, expected {space}: {hint}")
+    generator.load_state_dict(state["ema_generator"])  # the folder holds them in half precision
+    encoder.load_state_dict(state["ema_encoder"])
+    return state, generator, encoder
+
+
 def load_gan(options: Options, device: torch.device):
     """From stage 1: generator and its moving average (the same when it is not tuned), discriminator, and their optimisers if tuned."""
     state = run.load_checkpoint(options.generator)

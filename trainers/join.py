@@ -22,7 +22,7 @@ from lwgan.generator import SQRT2, Generator, Linear, Mapping
 from trainers import run
 from trainers.codes import encode
 from trainers.data import load_pictures
-from trainers.encoder import reconstruction_error, save
+from trainers.encoder import load_tuned, reconstruction_error, save
 from trainers.generator import to_pictures
 
 OFFSET = 5  # standard deviations from a coordinate's mean to 0, where the mapping's last activation has its kink
@@ -43,14 +43,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-    state = run.load_checkpoint(options.start)
-    if state is None:
-        raise FileNotFoundError(f"{options.start} holds no checkpoint.pt: train it with `python -m trainers encoder --tune`")
-    generator, encoder = Generator.from_pretrained(options.start / "generator"), Encoder.from_pretrained(options.start)
-    if encoder.config["space"] != "W+":
-        raise ValueError(f"{options.start} holds an encoder into {encoder.config['space']}, expected W+: it is joined already")
-    generator.load_state_dict(state["ema_generator"])  # the folder holds them in half precision
-    encoder.load_state_dict(state["ema_encoder"])
+    state, generator, encoder = load_tuned(options.start, "W+")
     images = torch.from_numpy(load_pictures(options.data, "train").images[: options.pictures])
     if len(images) <= encoder.config["w_dim"]:
         raise ValueError(

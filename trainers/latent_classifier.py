@@ -1,5 +1,5 @@
 """Stage 4b: F, which reads attributes off a code (Eq. 5), for edits that are to preserve or to change them. Shape and training as Latent
-Transformer's paper and settings have them (Yao et al., 2021): two hidden layers, Adam at 1e-4, a tenth of it after half the epochs.
+Transformer's paper and settings have them (Yao et al., 2021): two hidden layers, 20 epochs of Adam at 1e-4 and less (`learning_rate_at`).
 Of codes of digits it reads whether the picture holds 2 or more, 3 or more, 4 or more (the paper does not say what its own reads).
 
     python -m trainers latent-classifier --codes ../runs/codes --run ../runs/latent-classifier
@@ -35,6 +35,7 @@ class Options:
     epochs: int = 20
     batch: int = 256
     learning_rate: float = 1e-4
+    """Adam's at the start; a tenth from the 10th epoch on, a hundredth from the 20th, and so on."""
     decay: float = 5e-4
     """Weight decay, as Adam's own (L2)."""
     seed: int = 1
@@ -58,7 +59,7 @@ def main(options: Options) -> None:
 
     for epoch in tqdm(range(done, options.epochs), "epoch", total=options.epochs, initial=done):
         torch.manual_seed(hash((options.seed, epoch)))
-        adam.param_groups[0]["lr"] = options.learning_rate * (0.1 if epoch >= options.epochs / 2 else 1)
+        adam.param_groups[0]["lr"] = learning_rate_at(epoch, options)
         for rows in torch.randperm(len(train.w)).split(options.batch):
             loss = F.binary_cross_entropy_with_logits(classifier(train.w[rows].to(device)), labels[rows].to(device))
             adam.zero_grad()
@@ -73,6 +74,12 @@ def main(options: Options) -> None:
     }  # fmt: skip
     registry.save_folder(options.run, config, classifier.state_dict())
     print(config["metrics"])
+
+
+def learning_rate_at(epoch: int, options: Options) -> float:
+    """Of epoch 0, 1, ...: PyTorch's StepLR(10, .1) as Latent Transformer's authors step it, at the start of each epoch, the first one too.
+    So it falls one epoch early: at 0-based 9, and of 20 epochs the last has a hundredth."""
+    return options.learning_rate * 0.1 ** ((epoch + 1) // 10)
 
 
 @torch.no_grad()

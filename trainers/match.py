@@ -14,12 +14,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lwgan.encoder import Encoder
-from lwgan.generator import SQRT2, Generator, Mapping
+from lwgan.generator import SQRT2, Mapping
 from trainers import run
 from trainers.codes import encode
 from trainers.data import load_pictures
-from trainers.encoder import reconstruction_error, save
+from trainers.encoder import load_tuned, reconstruction_error, save
 from trainers.generator import sample, to_pictures
 
 
@@ -41,16 +40,9 @@ class Options:
 
 
 def main(options: Options) -> None:
-    state = run.load_checkpoint(options.start)
-    if state is None:
-        raise FileNotFoundError(f"{options.start} holds no checkpoint.pt: train it with `python -m trainers encoder --tune`")
-    generator, encoder = Generator.from_pretrained(options.start / "generator"), Encoder.from_pretrained(options.start)
-    if encoder.config["space"] != "W":
-        raise ValueError(f"{options.start} holds an encoder into {encoder.config['space']}, expected W: join it first")
+    state, generator, encoder = load_tuned(options.start, "W")
     if not 1 <= options.directions <= generator.w_dim:
         raise ValueError(f"--directions is {options.directions}, expected 1 to {generator.w_dim}, the dimensions of W")
-    generator.load_state_dict(state["ema_generator"])  # the folder holds them in half precision
-    encoder.load_state_dict(state["ema_encoder"])
     images = torch.from_numpy(load_pictures(options.data, "train").images[: options.pictures])
     heldout = to_pictures(torch.from_numpy(load_pictures(options.data, "validation").images[:500]), torch.device("cpu"))
     run.start(options.run, options)

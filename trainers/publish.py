@@ -22,7 +22,7 @@ from huggingface_hub.utils import httpx
 
 from lwgan import registry
 from trainers import run
-from trainers.results import METHOD
+from trainers.edits import ADAPTED
 
 TEMPLATES = Path(__file__).parents[1] / "hub_cards"
 TEMPLATE = {"affine": "edit.md", "translation": "edit.md", "generator": "generator.md", "encoder": "encoder.md", "judge": "judge.md"}
@@ -154,7 +154,7 @@ def edit_values(config: dict) -> dict:
 def learned(method: str) -> str:
     if method == "lw":
         return "with a Wasserstein loss"
-    return f"by the method `{method}`" + ", adapted from its paper" * METHOD.get(method, "").endswith("(adapted)")
+    return f"by the method `{method}`" + (f", adapted from its paper ({ADAPTED[method]})" if method in ADAPTED else "")
 
 
 def metadata(config: dict, repo_id: str) -> ModelCardData:

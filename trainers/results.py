@@ -12,14 +12,15 @@ from lwgan.encoder import Encoder
 from lwgan.generator import Generator
 from lwgan.images import save_sheet
 from trainers import run
+from trainers.edits import ADAPTED
 from trainers.generator import sample, to_pictures
 
 PAPER = {2: ".32 / .90", 3: ".31 / .95", 4: ".64 / .99"}  # Table 2: LT / LW
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)  # of the recommended alpha
 STRIP_SIDE = 256  # px of a picture in a strip, at most
 METHOD = {
-    "lw": "LW", "lt": "LT", "interfacegan": "InterFaceGAN", "ganspace": "GANSpace", "sefa": "SeFa", "steerability": "steerability (adapted)",
-    "guidedstyle": "GuidedStyle (adapted)", "centroids": "mean shift", "random": "random direction",
+    "lw": "LW", "lt": "LT", "interfacegan": "InterFaceGAN", "ganspace": "GANSpace", "sefa": "SeFa", "steerability": "steerability",
+    "guidedstyle": "GuidedStyle", "centroids": "mean shift", "random": "random direction",
 }  # fmt: skip
 
 
@@ -65,10 +66,17 @@ def text(figures: dict) -> str:
     for row in sorted(figures["edits"].values(), key=lambda row: (row["to_count"], row["method"] != "lw")):
         n = row["to_count"]
         rates = [show(row[name]) for name in ("target_change", "digits_kept", "confident", "true_change")]
-        cells = [f"{n - 1} to {n}", METHOD.get(row["method"], row["method"]), f"{row['alpha']:g}", *rates, ink(row["added_ink"])]
+        cells = [f"{n - 1} to {n}", named(row["method"]), f"{row['alpha']:g}", *rates, ink(row["added_ink"])]
         cells += [f"{row['overshoot']:.3f}", f"{row['norm']:.2f}", show(row["no_edit"]), PAPER[n]]
         lines.append(f"| {' | '.join(cells)} |")
+    adapted = sorted(ADAPTED.keys() & {row["method"] for row in figures["edits"].values()})
+    if adapted:
+        lines += ["", f"Adapted from their papers: {'; '.join(f'{METHOD[method]} ({ADAPTED[method]})' for method in adapted)}."]
     return "\n".join(lines) + "\n"
+
+
+def named(method: str) -> str:
+    return METHOD.get(method, method) + " (adapted)" * (method in ADAPTED)
 
 
 def show(figure: dict | None) -> str:

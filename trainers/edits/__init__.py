@@ -1,4 +1,7 @@
-"""One file a method, one verb: fit(codes, attribute, options) -> AffineEdit."""
+"""One file a method, one verb: fit(codes, attribute, options) -> AffineEdit.
+
+What a fit finds out beside the map (the number of an axis, how well it separates) stands in the edit's config, which the stage records.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +16,14 @@ from lwgan.generator import Generator
 from lwgan.measures import MASSES, cells, effective_size, normalised
 from trainers.codes import COUNTS, Codes
 
+# Methods that differ in substance from the published ones, and how: for cards and tables. Each method's file says it in full.
+ADAPTED = {
+    "interfacegan": "fitted on W+ codes of encoded pictures, a normal for each layer, instead of one on sampled z or w",
+    "ganspace": "axes of encoded pictures' W+ codes, chosen by labels, instead of sampled w's, chosen by eye",
+    "sefa": "one of all directions, chosen by labels, instead of the first few, by eye",
+    "steerability": "style weights of a StyleGAN, a direction chosen by labels, instead of a BigGAN's first layer and prescribed changes",
+    "guidedstyle": "written from its abstract alone, with losses and settings of our own",
+}
 NOT = "not-"
 Masses = Literal["uniform", "printed", "match", "balanced"]
 
@@ -78,10 +89,11 @@ class Label(NamedTuple):
 
 
 class Splits(NamedTuple):
-    """Codes to fit on, and codes of other digits to stop by."""
+    """Codes to fit on, codes of other digits to stop by, and the folder of the generator that renders them, for methods that need it."""
 
     train: Codes
     validation: Codes
+    generator: Path | None = None
 
 
 def attribute_named(name: str, names: Sequence[str] | None = None) -> Attribute | Label:
@@ -153,12 +165,14 @@ def classifier_for(codes: Codes, folder: Path | None, flag: str) -> LatentClassi
     return classifier
 
 
-def generator_for(codes: Codes, folder: Path) -> Generator:
-    """The generator, from its folder. ValueError unless it takes codes of this shape."""
-    generator = Generator.from_pretrained(folder)
-    wanted, found = tuple(codes.w.shape[1:]), (generator.num_ws, generator.w_dim)
+def generator_for(codes: Splits) -> Generator:
+    """The codes' generator, from its folder. ValueError where none was given, and unless it takes codes of this shape."""
+    if codes.generator is None:
+        raise ValueError("this method needs --generator (before the method's name), the folder of the generator that renders the codes")
+    generator = Generator.from_pretrained(codes.generator)
+    wanted, found = tuple(codes.train.w.shape[1:]), (generator.num_ws, generator.w_dim)
     if wanted != found:
-        raise ValueError(f"{folder} renders codes of {found}, these are of {wanted}")
+        raise ValueError(f"{codes.generator} renders codes of {found}, these are of {wanted}")
     return generator
 
 

@@ -2,8 +2,8 @@
 
 Balanced as in P. Doubinsky et al., "Multi-Attribute Balanced Sampling for Disentangled GAN Controls" (2021): they draw a combination
 of attributes, all equally likely, then a sample that has it. Here the mean is taken with the masses of that draw (`measures.balanced`),
-as if endlessly many were drawn. Adapted: combinations that one side lacks are left out, and labels are taken for the data's own,
-not a classifier's confident answers.
+as if endlessly many were drawn. Combinations that one side lacks are left out, and labels are the data's own, where theirs are a
+classifier's confident answers.
 """
 
 from dataclasses import dataclass

@@ -30,8 +30,6 @@ CHECKED = 200  # validation codes of either side by whose pictures the small net
 class Options:
     """The knowledge network's cross-entropy + closeness * mean (w' - w)^2, with Adam, at alpha = 1."""
 
-    generator: Path
-    """Folder of the generator that renders the edited codes."""
     knowledge: Path | None = None
     """Folder of a judge of digits that guides; None: a small network is trained first."""
     knowledge_steps: int = 300
@@ -73,8 +71,9 @@ class OneLayer(nn.Module):
 
 
 def fit(codes: Splits, attribute: Attribute | Label, options: Options, folder: Path | None = None) -> AffineEdit:
-    """The map of one layer. folder: of the run, whose checkpoint a stopped run resumes from."""
-    generator = generator_for(codes.train, options.generator)
+    """The map of one layer. folder: of the run, whose checkpoint a stopped run resumes from. The config says which layer, and of a
+    small network how often it is right about pictures of validation codes: knowledge_accuracy {source, target}, shares of each side."""
+    generator = generator_for(codes)
     source = attribute.source(codes.train).w
     torch.manual_seed(options.seed)
     h = OneLayer(*source.shape[1:])
@@ -98,12 +97,15 @@ def fit(codes: Splits, attribute: Attribute | Label, options: Options, folder: P
         if folder is not None and ((step + 1) % options.save_every == 0 or step + 1 == options.steps):
             run.log(folder, step=step + 1, loss=loss.item(), layer=int(h.scores.argmax()))
             run.save_checkpoint(folder, step=step + 1, map=h.state_dict(), adam=adam.state_dict(), knowledge=kept)
-    return h.edit()
+    edit = h.edit()
+    if kept is not None:
+        edit.config["knowledge_accuracy"] = kept["accuracy"]
+    return edit
 
 
 def check(codes: Splits, attribute: Attribute | Label, options: Options) -> None:
-    """ValueError, before a run begins, for a generator of other codes and for a judge that reads no such attribute."""
-    generator_for(codes.train, options.generator)
+    """ValueError, before a run begins, without a generator or for one of other codes and for a judge that reads no such attribute."""
+    generator_for(codes)
     if options.knowledge is not None:
         judge_of(attribute, options.knowledge)
 
@@ -114,16 +116,16 @@ Knowledge = Callable[[Tensor], Tensor]  # pictures [N, C, H, W] in [-1, 1] -> lo
 def knowledge_of(
     codes: Splits, attribute: Attribute | Label, generator: Generator, options: Options, state: dict | None
 ) -> tuple[Knowledge, dict | None]:
-    """The network that guides, and the state by which a resumed run has it again (None for a judge, which lies in its folder)."""
+    """What guides, and the state by which a resumed run has it again: {network, accuracy}; None for a judge, which lies in its folder."""
     if options.knowledge is not None:
         return judge_of(attribute, options.knowledge), None
     network = small_network(generator.synthesis.b4.torgb.bias.numel())
     if state is None:
-        learn(network, codes, attribute, generator, options)
-    else:
-        network.load_state_dict(state)
+        accuracy = learn(network, codes, attribute, generator, options)
+        state = {"network": network.state_dict(), "accuracy": accuracy}
+    network.load_state_dict(state["network"])
     network.eval().requires_grad_(False)
-    return lambda x: network(x).squeeze(1), network.state_dict()
+    return lambda x: network(x).squeeze(1), state
 
 
 def judge_of(attribute: Attribute | Label, folder: Path) -> Knowledge:
@@ -161,8 +163,8 @@ class Shrink(nn.Module):
         return F.adaptive_avg_pool2d(x, min(SIDE, x.shape[-1]))
 
 
-def learn(network: nn.Module, codes: Splits, attribute: Attribute | Label, generator: Generator, options: Options) -> None:
-    """Trains the network on pictures of the training codes, and prints how it does on those of validation codes."""
+def learn(network: nn.Module, codes: Splits, attribute: Attribute | Label, generator: Generator, options: Options) -> dict[str, float]:
+    """Trains the network on pictures of the training codes. How often it is right about those of validation codes of either side."""
     adam = torch.optim.Adam(network.parameters(), 2e-3)
     w = [attribute.source(codes.train).w, attribute.target(codes.train).w]
     truth = (torch.arange(2 * options.batch) >= options.batch).float()
@@ -177,7 +179,6 @@ def learn(network: nn.Module, codes: Splits, attribute: Attribute | Label, gener
     with torch.no_grad():
         held = [side(codes.validation).w[:CHECKED].split(50) for side in (attribute.source, attribute.target)]
         says = [torch.cat([network(generator.synthesis(part)) for part in side]) > 0 for side in held]
-    right = (~says[0]).float().mean(), says[1].float().mean()
-    print(
-        f"{attribute.name}: of validation pictures the knowledge network is right on {right[0]:.3f} (source) and on {right[1]:.3f} (target)"
-    )
+    accuracy = {"source": (~says[0]).double().mean().item(), "target": says[1].double().mean().item()}
+    print(f"{attribute.name}: the knowledge network is right about shares of the validation pictures: {accuracy}")
+    return accuracy

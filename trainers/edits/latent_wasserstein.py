@@ -129,7 +129,7 @@ def fit(codes: Splits, attribute: Attribute | Label, options: Options, folder: P
 
 def check(codes: Splits, attribute: Attribute | Label, options: Options) -> None:
     """ValueError, before a run begins, for masses without anything to balance and for lambda without a fitting classifier."""
-    for held in codes:
+    for held in (codes.train, codes.validation):
         sides(held, attribute, options.masses, options.balance)
     if options.preservation_weight > 0:
         classifier_for(codes.train, options.classifier, flag_of(options))

@@ -2,11 +2,11 @@
 
 A style is an affine function of the code, s = B w + c; SeFa's directions are the eigenvectors of B^T B, those of all layers stacked,
 each row of B of length 1. Adapted: the direction is chosen among all of them by the training labels (`best_component`), where theirs
-are looked at, the first few. As there, the affines of the convolutions count, not those that lead to the picture's colours.
+are looked at, the first few. As in their code (genforce/sefa@0d16060) each layer of the code counts once, by the affine of its
+convolution, the last layer by that of the last ToRGB; the other ToRGBs, which share their layers with convolutions, are left out.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -20,12 +20,10 @@ from trainers.edits import Attribute, Label, Splits, best_component, generator_f
 class Options:
     """The direction of styles that tells source from target best. alpha = 1: as near to the mean target as it leads (`scaled`)."""
 
-    generator: Path
-    """Folder of the generator whose affines are factorised."""
     components: int | None = None
     """Directions to choose from, those that change the styles most first; None: all."""
     layers: tuple[int, ...] | None = None
-    """Layers of the code that are looked at and edited; None: those of all convolutions."""
+    """Layers of the code that are looked at and edited; None: all."""
 
 
 def fit(codes: Splits, attribute: Attribute | Label, options: Options) -> AffineEdit:
@@ -34,13 +32,13 @@ def fit(codes: Splits, attribute: Attribute | Label, options: Options) -> Affine
 
 
 def check(codes: Splits, attribute: Attribute | Label, options: Options) -> None:
-    """ValueError, before a run begins, for a generator of other codes, layers that it lacks, too many components."""
-    components(generator_for(codes.train, options.generator), options.components, options.layers, normalise=True)
+    """ValueError, before a run begins, without a generator or for one of other codes, layers that it lacks, too many components."""
+    components(generator_for(codes), options.components, options.layers, normalise=True)
 
 
 def chosen(codes: Splits, attribute: Attribute | Label, options: Options, normalise: bool) -> AffineEdit:
     """The edit by that one of `components` which tells the training's source from its target best."""
-    found = components(generator_for(codes.train, options.generator), options.components, options.layers, normalise)
+    found = components(generator_for(codes), options.components, options.layers, normalise)
     source, target = attribute.source(codes.train).w, attribute.target(codes.train).w
     which, separation = best_component(found, source, target)
     return AffineEdit(None, scaled(found[which], source, target), {"component": which, "separation": separation})
@@ -52,7 +50,7 @@ def components(generator: Generator, number: int | None, layers: tuple[int, ...]
     affines = style_weights(generator)
     layers = tuple(range(len(affines))) if layers is None else layers
     if not layers or not set(layers) <= set(range(len(affines))):
-        raise ValueError(f"--layers {' '.join(map(str, layers))}: convolutions take their styles from layers 0 to {len(affines) - 1}")
+        raise ValueError(f"--layers {' '.join(map(str, layers))}: the code has layers 0 to {len(affines) - 1}")
     stacked = torch.cat([affines[layer] for layer in layers])
     if normalise:
         stacked = stacked / stacked.norm(dim=1, keepdim=True)
@@ -65,6 +63,7 @@ def components(generator: Generator, number: int | None, layers: tuple[int, ...]
 
 
 def style_weights(generator: Generator) -> list[Tensor]:
-    """B of each styled convolution in the order of the code's layers, as it acts: [channels, w_dim]."""
-    affines = [generator.synthesis.get_submodule(name).affine for name in generator.synthesis.noise_layers]
+    """B of each layer of the code, as it acts: of its convolution, in the last layer of the last ToRGB. [channels, w_dim] each."""
+    names = [*generator.synthesis.noise_layers, f"b{generator.resolution}.torgb"]
+    affines = [generator.synthesis.get_submodule(name).affine for name in names]
     return [affine.weight.detach() * affine.weight_gain for affine in affines]

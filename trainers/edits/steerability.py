@@ -21,5 +21,5 @@ def fit(codes: Splits, attribute: Attribute | Label, options: Options) -> Affine
 
 
 def check(codes: Splits, attribute: Attribute | Label, options: Options) -> None:
-    """ValueError, before a run begins, for a generator of other codes, layers that it lacks, too many components."""
-    sefa.components(generator_for(codes.train, options.generator), options.components, options.layers, normalise=False)
+    """ValueError, before a run begins, without a generator or for one of other codes, layers that it lacks, too many components."""
+    sefa.components(generator_for(codes), options.components, options.layers, normalise=False)
