@@ -1,6 +1,6 @@
 """A model's folder, and the Hub repo that holds the same files:
 
-    config.json  model.safetensors  README.md (the card)  images/*.png
+    config.json  model.safetensors  README.md (the card)  metrics.json (what was measured)  images/*.png
 
 Written whole or not at all, and never read unchecked: schema, size, sha256, names, shapes, types, finite values.
 """
@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 FORMAT_VERSION = 1
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+CONFIG, WEIGHTS, METRICS = "config.json", "model.safetensors", "metrics.json"
 EDIT_KINDS = ("affine", "translation")
 EDIT_TENSORS = {"affine": {"weight", "bias"}, "translation": {"bias"}}
 STORED = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}

@@ -17,7 +17,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, Repo
 from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status, httpx
 from torch import Tensor
 
-from lwgan.folders import CONFIG, CONFIG_LIMIT, EDIT_KINDS, EDIT_LIMIT, NAME, WEIGHTS, Damaged, limit_of, read_config, read_folder
+from lwgan.folders import CONFIG, CONFIG_LIMIT, EDIT_KINDS, EDIT_LIMIT, METRICS, NAME, WEIGHTS, Damaged, limit_of, read_config, read_folder
 from lwgan.folders import save_folder as save_folder  # callers that load here save here too
 
 REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
@@ -219,7 +219,7 @@ def _reason(error: Exception) -> str:
 
 
 def push(folder: str | Path, repo_id: str, *, private: bool = False, token: str | None = None, message: str | None = None) -> Pushed:
-    """Makes the repo hold what the folder holds (config, weights, card, images), in one commit; none if it does already.
+    """Makes the repo hold what the folder holds (config, weights, card, metrics, images), in one commit; none if it does already.
 
     private: for a repo that has yet to be made; one that is public already is refused. ValueError for a folder that could not be
     pulled again, a token that is missing, refused or may only read, a card whose metadata the Hub refuses; all before
@@ -265,8 +265,9 @@ def files_of(folder: str | Path) -> dict[str, bytes]:
         raise FileNotFoundError(f"{folder}: there is no such folder")
     _, _, weights = read_folder(folder, str(folder))
     files = {CONFIG: (folder / CONFIG).read_bytes(), WEIGHTS: weights}
-    if (folder / "README.md").is_file():
-        files["README.md"] = (folder / "README.md").read_bytes()
+    for name in ("README.md", METRICS):
+        if (folder / name).is_file():
+            files[name] = (folder / name).read_bytes()
     for path in sorted((folder / "images").glob("*.png")):
         if not NAME.fullmatch(path.stem):
             raise ValueError(f"{path}: the name of a picture may have 1 to 64 of a-z, 0-9, _ and -")

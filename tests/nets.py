@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lwgan.classifiers import DigitJudge
+from lwgan.classifiers import DigitJudge, LatentClassifier
 from lwgan.edit import AffineEdit
 from lwgan.encoder import Encoder
 from lwgan.generator import Generator
@@ -20,8 +20,11 @@ NAMES = ("Bangs", "Eyeglasses", "Smiling")  # the attributes of toy faces
 EDITS = {"lwgan-multimnist-lw-1to2": (1, 2), "lwgan-multimnist-lw-2to3": (2, 3), "lwgan-multimnist-lw-3to4": (3, 4)}
 
 
-def make_registry(folder: Path, *, judge: bool = True, samples: np.ndarray | None = None, numbers: np.ndarray | None = None) -> Path:
-    """Writes a generator, an encoder, three edits and, if wanted, a judge and samples (uint8 [N, 64, 64]) into `folder`."""
+def make_registry(
+    folder: Path, *, judge: bool = True, samples: np.ndarray | None = None, numbers: np.ndarray | None = None, calibrator: bool = False
+) -> Path:
+    """Writes a generator, an encoder, three edits and, if wanted, a judge, a latent classifier of counts and samples
+    (uint8 [N, 64, 64]) into `folder`."""
     torch.manual_seed(0)
     sizes = {"resolution": 64, "img_channels": 1, "w_dim": W_DIM}
     made = {
@@ -30,6 +33,8 @@ def make_registry(folder: Path, *, judge: bool = True, samples: np.ndarray | Non
     }
     if judge:
         made["judge"] = DigitJudge(widths=(8, 8, 8), features=16)
+    if calibrator:
+        made["latent-classifier"] = LatentClassifier(num_ws=NUM_WS, w_dim=W_DIM, outputs=3, hidden=(8, 8))
     for kind, module in made.items():
         config = {"kind": kind, "domain": "multimnist", "architecture": module.config}
         save_folder(folder / f"lwgan-multimnist-{kind}", config, module.state_dict())

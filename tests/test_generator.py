@@ -105,8 +105,15 @@ def test_every_level_adds_the_communitys_share():
     assert len(pictures) == 5 and error(pictures[-1], held["img_wplus"]) < 1e-5
 
 
-def test_128_pixels_are_the_communitys():
+def test_128_pixels_are_the_communitys_with_direct_convolutions():
     """Full width: 29 M parameters."""
+    generator, held = load_peer("g128cm2")
+    assert torch.is_grad_enabled()  # else Winograd's
+    compare(generator.synthesis(held["wplus"]), held, "img_wplus")
+
+
+@torch.inference_mode()
+def test_128_pixels_are_the_communitys():
     generator, held = load_peer("g128cm2")
     assert error(generator.mapping(held["z"])[:, 0], held["w"]) < 1e-5
     compare(generator.synthesis(held["wplus"]), held, "img_wplus")
@@ -118,6 +125,7 @@ def test_128_pixels_are_the_communitys():
     compare(clamped(generator, 1.0).synthesis(held["wplus"]), held, "nv_img_wplus_clamp1")
 
 
+@torch.inference_mode()
 def test_1024_pixels_are_the_communitys():
     generator, held = load_peer("g1024cm2")
     assert generator.config["channels"] == Generator(resolution=1024).config["channels"]  # the usual widths

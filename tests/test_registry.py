@@ -58,6 +58,7 @@ def make(folder, seed=0, **config):
     tensors = {"weight": torch.randn(3, 4, 4, generator=random), "bias": torch.randn(3, 4, generator=random)}
     registry.save_folder(folder, CONFIG | config, tensors)
     (folder / "README.md").write_text(CARD)
+    (folder / "metrics.json").write_text("{}")
     (folder / "images").mkdir(exist_ok=True)
     (folder / "images" / "before-after.png").write_bytes(b"\x89PNG not really")
     return folder
@@ -243,7 +244,14 @@ def test_what_is_pushed_is_pulled_bit_for_bit_in_one_commit(hub, folder):
     assert pushed.changed and pushed.url == f"{hub.url}/{REPO}"
     assert len(hub.calls("/commit/", "POST")) == 1
     assert hub.repos[REPO].head.sha == pushed.commit
-    assert set(hub.repos[REPO].head.files) == {".gitattributes", "config.json", "model.safetensors", "README.md", "images/before-after.png"}
+    assert set(hub.repos[REPO].head.files) == {
+        ".gitattributes",
+        "config.json",
+        "model.safetensors",
+        "README.md",
+        "metrics.json",
+        "images/before-after.png",
+    }
     pulled = registry.pull(REPO)
     assert (pulled.revision, pulled.stale) == (pushed.commit, False)
     assert files(pulled.folder) == files(folder)

@@ -37,10 +37,11 @@ from trainers.edits import (
     sefa,
     steerability,
 )
-from trainers.evaluate import edit_figures
 from trainers.evaluate_labels import curve, reader
+from trainers.measure import Nets, cases_from, figures
 
-ALPHAS = [*(round(0.3 + 0.05 * i, 2) for i in range(29)), *(round(1.8 + 0.1 * i, 1) for i in range(13))]
+ALPHAS = [round(0.3 * i, 1) for i in range(1, 11)]
+FINER = (-0.2, -0.15, -0.1, -0.05, 0.05, 0.1, 0.15)  # around the best of these
 CHOICE_PICTURES = 300
 LABEL_ALPHAS = [round(0.1 * i, 1) for i in range(1, 21)]
 CHOICE_CODES = 2_000
@@ -123,18 +124,20 @@ def choose_alpha_by_codes(edit: AffineEdit, validation: Codes, attribute: Label,
 
 def choose_alpha(edit: AffineEdit, validation: Codes, options: Options, attribute: Attribute) -> dict:
     """The strength whose edits are true most often (a digit more, the old ones kept) in the selector's eyes, on validation
-    pictures, and the whole curve."""
-    generator, selector = Generator.from_pretrained(options.generator), DigitJudge.from_pretrained(options.selector)
-    codes = validation.where(validation.count == attribute.count - 1)
-    codes = Codes(codes.w[:CHOICE_PICTURES], codes.numbers[:CHOICE_PICTURES])
-    points = []
-    for alpha in tqdm(ALPHAS, "alpha"):
-        figures = edit_figures(edit, alpha, codes, generator, selector, attribute.count)
-        points.append(
-            {"alpha": alpha, **{key: (figures[key] or {}).get("value") for key in ("target_change", "digits_kept", "true_change")}}
-        )
-    best = max(points, key=lambda point: point["true_change"] or 0)
-    return {"alpha": best["alpha"], "curve": points, "selector_revision": selector.card_config["weights"]["sha256"]}
+    pictures, and the curve: coarse, and finer around its best."""
+    nets = Nets(Generator.from_pretrained(options.generator), DigitJudge.from_pretrained(options.selector))
+    codes = attribute.source(validation)
+    cases = cases_from(codes.w[:CHOICE_PICTURES], codes.numbers[:CHOICE_PICTURES], attribute.count, nets)
+
+    def point(alpha: float) -> dict:
+        found = figures(edit, alpha, cases, nets, identities=False)
+        return {"alpha": alpha, **{key: (found[key] or {}).get("value") for key in ("target_change", "digits_kept", "true_change")}}
+
+    best_of = lambda points: max(points, key=lambda point: point["true_change"])
+    points = [point(alpha) for alpha in tqdm(ALPHAS, "alpha")]
+    points += [point(round(best_of(points)["alpha"] + step, 2)) for step in tqdm(FINER, "finer")]
+    best, points = best_of(points), sorted(points, key=lambda point: point["alpha"])
+    return {"alpha": best["alpha"], "curve": points, "selector_revision": nets.judge.card_config["weights"]["sha256"]}
 
 
 def tensors(edit) -> dict:

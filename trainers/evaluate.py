@@ -1,43 +1,58 @@
-"""Stage 6: what the judge says of generator, encoder and edits, on pictures of MNIST's test digits.
+"""Stage 6: the paper's evaluation (Sec. 4.2, Table 2) on pictures of MNIST's test digits, which no training and no choice saw.
 
-    python -m trainers evaluate --data ../runs/data --registry lwgan/bundled --baselines ../runs/baselines
+    python -m trainers evaluate --domain multimnist --data ../runs/data --edits ../runs/edits
 
-Each model's figures go into its config.json under "metrics", and from there into its card. All of them go into
-docs/results.json, and docs/results.md and the sheets of docs/images are made of that and of the models.
+Every edit gets a metrics.json; those of the last run with the same nets are kept. All of them go into docs/results.json, of which
+alone docs/results.md and the curves are made: figures of edits that are no longer at hand stay there as long as the nets are the same.
 """
 
+import importlib.metadata
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from lwgan import registry
-from lwgan.classifiers import DigitJudge
+from lwgan.classifiers import DigitJudge, LatentClassifier
 from lwgan.edit import AffineEdit
 from lwgan.encoder import Encoder
 from lwgan.generator import Generator
-from lwgan.metrics import digits_kept, rate, relative_frechet_distance, target_change
-from trainers import results, run
-from trainers.codes import Codes, encode
-from trainers.data import load_pictures
+from lwgan.metrics import rate, relative_frechet_distance
+from trainers import figures, measure, results, run
+from trainers.data import Pictures, load_pictures
 from trainers.generator import sample, to_pictures
+from trainers.measure import CONFIDENT, Cases, Nets, calibrated, cases_of, codes_of, render
 
-CONFIDENT = 0.9
+CLASSES = {"generator": Generator, "encoder": Encoder, "judge": DigitJudge, "latent-classifier": LatentClassifier}
+PARTS = {  # of an edit's config: what it may not share with those who measure it
+    "judge_revision": "was guided by", "selector_revision": "has its alpha from", "classifier_revision": "was trained with",
+}  # fmt: skip
+MULTIPLES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)  # of the recommended alpha: the curve
+HEADLINE = (
+    "alpha", "norm", "target_change", "at_least", "digits_kept", "confident", "true_change", "identity", "latent_change", "added_ink",
+    "overshoot", "count_right_before", "no_edit",
+)  # fmt: skip
+PACKAGES = ("torch", "numpy", "geomloss", "scikit-learn")
+SCHEME = 1  # of metrics.json: figures of another are measured again
 
 
 @dataclass(frozen=True)
 class Options:
-    """Measure the models of a registry folder with its judge; write the figures into their configs and into docs."""
+    """Measure generator, encoder and edits of a registry folder with its judges; write metrics.json, docs/results.json, tables, figures."""
 
-    data: Path
+    domain: Literal["multimnist"] = "multimnist"
+    """Of labelled attributes: `evaluate-labels`."""
+    data: Path = Path("../runs/data")
     """Folder that `python -m trainers data` wrote."""
-    registry: Path
-    """Folder of models: generator, encoder, judge and edits of one domain."""
-    baselines: Path | None = None
-    """Folder of further edits to set beside them."""
+    registry: Path = Path("lwgan/bundled")
+    """Folder of models: generator, encoder, judge, latent classifier (for the calibration) and edits."""
+    edits: Path | None = None
+    """Folder of further edits, or of their runs, to set beside them: other seeds, other settings."""
     docs: Path = Path("docs")
     """Where results.json, results.md and images/ go."""
     samples: int = 10_000
@@ -45,80 +60,169 @@ class Options:
     heldout: int = 2_000
     """Pictures of test digits for the encoder."""
     edit_pictures: int = 1_000
-    """Pictures of test digits for each edit."""
+    """Pictures of test digits for each edit; half as many of validation digits calibrate its alpha."""
+    tables: bool = False
+    """Measure nothing: make results.md and the curves of docs/results.json again."""
     device: str = "auto"
 
 
 def main(options: Options) -> None:
+    if options.tables:
+        write(options.docs, json.loads((options.docs / "results.json").read_text()))
+        return
     device = run.device_of(options.device)
-    entries = {entry.config["kind"]: entry for entry in registry.models(options.registry) if entry.refused is None}
-    for kind in ("judge", "generator", "encoder"):
-        if kind not in entries:
-            raise ValueError(f"{options.registry} holds no {kind}")
-    folder = {kind: Path(entry.source) for kind, entry in entries.items()}
-    judge, generator, encoder = (
-        cls.from_pretrained(folder[kind]).to(device)
-        for kind, cls in (("judge", DigitJudge), ("generator", Generator), ("encoder", Encoder))
-    )
-    edits = [(entry, True) for entry in registry.list_edits(options.registry)]
-    edits += [(entry, False) for entry in (registry.list_edits(options.baselines) if options.baselines else [])]
-    for entry, _ in edits:
-        check(entry, judge)
-    pictures = load_pictures(options.data, "test")
-    real, numbers = torch.from_numpy(pictures.images), torch.from_numpy(pictures.numbers).long()
-    figures = {
-        "judge": judge.card_config["metrics"],
-        "generator": generator_figures(generator, judge, to_pictures(real, device), options.samples),
-        "encoder": encoder_figures(encoder, generator, judge, real[: options.heldout], numbers[: options.heldout]),
-        "edits": {},
-    }
-    record(folder["generator"], figures["generator"])
-    record(folder["encoder"], figures["encoder"])
-    for entry, bundled in edits:
-        edit = AffineEdit.from_pretrained(entry.source)
+    models = {kind: load(options, kind).to(device) for kind in CLASSES}
+    generator, encoder, judge, calibrator = models.values()
+    nets, revisions = Nets(generator, judge, calibrator), {kind: net.card_config["weights"]["sha256"] for kind, net in models.items()}
+    entries = entries_of(options)
+    for entry in entries:
+        check(entry, revisions)
+    test, validation = load_pictures(options.data, "test"), load_pictures(options.data, "validation")
+    held = {asked: cases(encoder, nets, test, asked, options.edit_pictures) for asked in (2, 3, 4)}
+    tuning = {asked: cases(encoder, nets, validation, asked, options.edit_pictures // 2) for asked in (2, 3, 4)}
+
+    base = {"scheme": SCHEME, **revisions, "pictures": options.edit_pictures, "samples": options.samples, "heldout": options.heldout}
+    found = results.load(options.docs, base)
+    if "nets" not in found:
+        found |= {"nets": nets_figures(options, nets, encoder, test), "oracle": oracles(options, encoder, nets, test)}
+        results.save(options.docs, found)
+    for kind in ("generator", "encoder"):
+        record(folder_of(options.registry, kind), found["nets"][kind])
+    edits = {entry.name: AffineEdit.from_pretrained(entry.source) for entry in entries}
+    for entry in tqdm(entries, "edits"):
+        edit, folder = edits[entry.name], Path(entry.source)
         asked = edit.config["to_count"]
-        held = torch.nonzero(numbers.sum(1) == asked - 1).squeeze(1)[: options.edit_pictures]
-        codes = Codes(encode(encoder, real[held]), numbers[held])
-        figures["edits"][entry.name] = {"method": edit.config["method"], "to_count": asked} | edit_figures(
-            edit, edit.config["alpha"], codes, generator, judge, asked
+        metrics = kept(folder, base | {"edit": entry.config["weights"]["sha256"]}, lambda edit=edit, asked=asked: (
+            told(edit, options, judge, calibrator) | measured(edit, held[asked], tuning[asked], nets)
+        ))  # fmt: skip
+        found["edits"][entry.name] = {"name": entry.name} | metrics
+        record(folder, {key: metrics["chosen"][key] for key in HEADLINE})
+        figures.save_strip(folder / "images" / "strip.png", edit, held[asked].w[:8], generator)
+        results.save(options.docs, found)
+    write(options.docs, found)
+    figures.save_methods(options.docs / "images", found, edits, held, generator)
+    ours = [edits[entry.name] for entry in entries if entry.config["method"] == "lw" and Path(entry.source).parent == options.registry]
+    figures.save_edits(options.docs / "images" / "edits.png", ours, held, generator)
+    x = to_pictures(torch.from_numpy(test.images[:36]), device)
+    with torch.no_grad():
+        figures.save_nets(options.docs / "images", generator, x, generator.synthesis(encoder(x)))
+
+
+def write(docs: Path, found: dict) -> None:
+    """The tables and the curves, of the JSON alone."""
+    results.write(docs, found)
+    figures.save_curves(docs / "images", found)
+
+
+def load(options: Options, kind: str) -> torch.nn.Module:
+    return CLASSES[kind].from_pretrained(folder_of(options.registry, kind))
+
+
+def folder_of(folder: Path, kind: str) -> Path:
+    """Where a registry folder holds a model of a kind. ValueError if there is none."""
+    found = [entry for entry in registry.models(folder) if entry.kind == kind and entry.refused is None]
+    if not found:
+        raise ValueError(f"{folder} holds no {kind}")
+    return Path(found[0].source)
+
+
+def entries_of(options: Options) -> list[registry.Entry]:
+    """The edits of both folders, each weights' file once. ValueError if there is none."""
+    entries = [entry for folder in (options.registry, options.edits) if folder for entry in registry.list_edits(folder)]
+    entries = list({entry.config["weights"]["sha256"]: entry for entry in reversed(entries) if entry.refused is None}.values())[::-1]
+    if not entries:
+        raise ValueError(f"{options.registry} holds no edit")
+    return entries
+
+
+def check(entry: registry.Entry, revisions: dict[str, str]) -> None:
+    """ValueError for an edit of other nets, and for one in which those who are to measure it had a part already."""
+    wanted = {kind: revisions[kind] for kind in ("generator", "encoder")}
+    if (base := entry.config.get("base_revision")) != wanted:
+        raise ValueError(f"{entry.name} was made for nets {base}, the registry's are {wanted}")
+    if entry.config.get("to_count") not in (2, 3, 4):
+        raise ValueError(
+            f"{entry.name}: to_count is {entry.config.get('to_count')!r}, expected the number of digits that it leads to, 2 to 4"
         )
-        if bundled:
-            record(
-                Path(entry.source), {key: value for key, value in figures["edits"][entry.name].items() if key not in ("method", "to_count")}
-            )
-            results.save_strip(Path(entry.source) / "images" / "strip.png", edit, codes.w[:8].to(device), generator)
-    results.write(options.docs, figures)
-    results.save_sheets(
-        options.docs / "images",
-        generator,
-        encoder,
-        [AffineEdit.from_pretrained(entry.source) for entry, bundled in edits if bundled],
-        real,
-        numbers,
-    )
+    for key, part in PARTS.items():
+        for kind in ("judge", "latent-classifier"):
+            if entry.config.get(key) == revisions[kind]:
+                raise ValueError(f"{entry.name} {part} the {kind} that is to measure it, {revisions[kind]}: train another")
 
 
-def check(entry: registry.Entry, judge: DigitJudge) -> None:
-    """ValueError for an edit in which the judge had a part already."""
-    for key, part in (("judge_revision", "was guided by"), ("selector_revision", "has its alpha from")):
-        if entry.config.get(key) == judge.card_config["weights"]["sha256"]:
-            raise ValueError(
-                f"{entry.name} {part} the judge that is to measure it, {judge.card_config['weights']['sha256']}: train another"
-            )
+def cases(encoder: Encoder, nets: Nets, pictures: Pictures, asked: int, limit: int) -> Cases:
+    return cases_of(encoder, nets, torch.from_numpy(pictures.images), torch.from_numpy(pictures.numbers).long(), asked, limit)
 
 
-def record(folder: Path, figures: dict) -> None:
+# An edit
+
+
+def kept(folder: Path, of: dict, make: Callable[[], dict]) -> dict:
+    """The metrics.json of a folder if it is of just these weights and numbers, else one that is made now."""
+    path = folder / "metrics.json"
+    if path.exists() and (found := json.loads(path.read_text())).get("of") == of:
+        return found
+    metrics = {"of": of} | make()
+    run.write_text(path, json.dumps(metrics, indent=1, allow_nan=False))
+    return metrics
+
+
+def measured(edit: AffineEdit, held: Cases, tuning: Cases, nets: Nets) -> dict:
+    """At the recommended alpha ("chosen"), where the calibrator says 100% on validation codes ("calibrated"; Table 2), and between
+    0 and twice the recommended alpha ("curve", figures alone)."""
+    alpha = edit.config["alpha"]
+    points = {multiple: measure.figures(edit, alpha * multiple, held, nets) for multiple in MULTIPLES}
+    strength = calibrated(edit, tuning.w, nets.calibrator, held.asked)
+    return {
+        "chosen": points[1.0],
+        "calibrated": None if strength is None else measure.figures(edit, strength, held, nets),
+        "curve": [{key: value["value"] if isinstance(value, dict) else value for key, value in point.items()} for point in points.values()],
+    }
+
+
+def told(edit: AffineEdit, options: Options, judge: DigitJudge, calibrator: LatentClassifier) -> dict:
+    """What a reader must know beside the figures: which edit, how it was learned and chosen, who measured, with what."""
+    config = edit.config
+    training = config.get("training") or {}
+    chosen = [point["true_change"] for point in config.get("curve") or [] if point["alpha"] == config["alpha"]]
+    return {
+        "method": config["method"], "to_count": config["to_count"], "options": training.get("method") or {},
+        "validation_true_change": (chosen[0] or 0.0) if chosen else None,
+        "judge": judge.card_config["metrics"], "calibrator": calibrator.card_config["metrics"],
+        "command": f"python -m trainers evaluate --domain {options.domain} --edit-pictures {options.edit_pictures}",
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+    }  # fmt: skip
+
+
+def record(folder: Path, metrics: dict) -> None:
     """Puts the figures into the folder's config.json."""
     config = json.loads((folder / "config.json").read_text())
-    config["metrics"] = figures
-    run.write_text(folder / "config.json", json.dumps(config, indent=1, allow_nan=False))
-    print(folder.name, json.dumps({key: value for key, value in figures.items() if key != "curve"}, indent=1))
+    if config.get("metrics") != metrics:
+        run.write_text(folder / "config.json", json.dumps(config | {"metrics": metrics}, indent=1, allow_nan=False))
+
+
+# The nets
+
+
+def nets_figures(options: Options, nets: Nets, encoder: Encoder, test: Pictures) -> dict:
+    real, numbers = torch.from_numpy(test.images), torch.from_numpy(test.numbers).long()
+    return {
+        "judge": nets.judge.card_config["metrics"],
+        "calibrator": nets.calibrator.card_config["metrics"],
+        "generator": generator_figures(nets, to_pictures(real, nets.device), options.samples),
+        "encoder": encoder_figures(encoder, nets, real[: options.heldout], numbers[: options.heldout]),
+    }
+
+
+def oracles(options: Options, encoder: Encoder, nets: Nets, test: Pictures) -> list[dict]:
+    return [measure.oracle(encoder, nets, test, asked, options.edit_pictures) for asked in (2, 3, 4)]
 
 
 @torch.no_grad()
-def generator_figures(generator: Generator, judge: DigitJudge, real: Tensor, samples: int) -> dict:
+def generator_figures(nets: Nets, real: Tensor, samples: int) -> dict:
     """Counts, legibility and Frechet distance of sampled pictures (truncation 1), beside those of real test pictures."""
-    fake = sample(generator, samples, seed=1).to(real.device)
+    judge = nets.judge
+    fake = sample(nets.generator, samples, seed=1).to(real.device)
     features = lambda x: torch.cat([judge.features(part) for part in x.split(500)])
     half = len(real) // 2
     reading = judge.read(fake)
@@ -140,13 +244,13 @@ def legible_singles(judge: DigitJudge, pictures: Tensor) -> float:
 
 
 @torch.no_grad()
-def encoder_figures(encoder: Encoder, generator: Generator, judge: DigitJudge, images: Tensor, numbers: Tensor) -> dict:
-    """What survives encode and generate, on real held-out pictures: count, all digits, pixels."""
-    device = encoder.w_avg.device
-    x = to_pictures(images, device)
-    y = render(generator, encoder(x))
-    before, after = judge.read(x), judge.read(y)
-    truth = numbers.to(device)
+def encoder_figures(encoder: Encoder, nets: Nets, images: Tensor, numbers: Tensor) -> dict:
+    """What survives encode and generate, on real held-out pictures: count, all digits, pixels; and what the judges make of both."""
+    x, truth = to_pictures(images, nets.device), numbers.to(nets.device)
+    w = codes_of(encoder, x)
+    y = render(nets.generator, w)
+    before, after = nets.judge.read(x), nets.judge.read(y)
+    at_least = truth.sum(1, keepdim=True) >= torch.tensor([2, 3, 4], device=nets.device)
     return {
         "count_kept": rate(after.count == truth.sum(1))._asdict(),
         "digits_kept": rate((after.numbers == truth).all(1))._asdict(),
@@ -154,42 +258,5 @@ def encoder_figures(encoder: Encoder, generator: Generator, judge: DigitJudge, i
         "pixel_error": ((y - x).square().sum() / (x + 1).square().sum()).item(),
         "judge_count_accuracy_real": rate(before.count == truth.sum(1))._asdict(),
         "judge_digits_accuracy_real": rate((before.numbers == truth).all(1))._asdict(),
+        "calibrator_accuracy": rate(((nets.calibrator(w) > 0) == at_least).all(1))._asdict(),
     }
-
-
-@torch.no_grad()
-def edit_figures(edit, alpha: float, codes: Codes, generator: Generator, judge: DigitJudge, asked: int) -> dict:
-    """What an edit does to reconstructions of pictures with asked - 1 digits, as the judge reads them."""
-    device = generator.mapping.w_avg.device
-    w, truth = codes.w.to(device), codes.numbers.to(device)
-    edited = edit(w, alpha)
-    reconstructions, pictures = render(generator, w), render(generator, edited)
-    before, after = judge.read(reconstructions), judge.read(pictures)
-    changed = target_change(before.count, after.count, asked)
-    sure = after.count_confidence >= CONFIDENT
-    kept = digits_kept(truth, before.numbers, after.numbers)
-    right = before.count == asked - 1
-    return {
-        "alpha": alpha,
-        "target_change": rate(changed)._asdict(),
-        "confident": rate(sure[changed])._asdict() if changed.any() else None,
-        "digits_kept": rate(kept[changed])._asdict() if changed.any() else None,
-        "true_change": rate(changed & kept)._asdict(),
-        "count_right_before": rate(right)._asdict(),
-        "no_edit": rate(before.count == asked)._asdict(),
-        "added_ink": added_ink(reconstructions, pictures, asked)[changed].mean().item() if changed.any() else None,
-        "overshoot": rate(after.count > asked).value,
-        "norm": (edited - w).flatten(1).norm(dim=1).mean().item(),
-    }
-
-
-def added_ink(before: Tensor, after: Tensor, asked: int) -> Tensor:
-    """How much brightness an edit adds, in units of the picture's mean old digit: [N, C, H, W] twice -> [N]. A judge may read
-    a digit in a faint outline; this is then far below the 1 of a digit as bright as the others."""
-    ink_before, ink_after = ((x + 1).sum((1, 2, 3)) for x in (before, after))
-    return (ink_after / ink_before - 1) * (asked - 1)
-
-
-def render(generator: Generator, w: Tensor) -> Tensor:
-    """Codes [N, num_ws, w_dim] -> pictures [N, C, H, W], a few at a time."""
-    return torch.cat([generator.synthesis(part) for part in tqdm(w.split(200), "render", leave=False, disable=len(w) < 2000)])

@@ -19,10 +19,11 @@ from lwgan.classifiers import LatentClassifier
 from lwgan.edit import AffineEdit
 from lwgan.generator import Generator
 from lwgan.metrics import attribute_preservation, rate
-from trainers import results, run
+from trainers import run
 from trainers.codes import Codes, load_codes
 from trainers.edits import Label, attribute_named
 from trainers.evaluate import record
+from trainers.figures import save_strip
 
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
 READ_BY = "a classifier of codes that no edit has seen; no picture was looked at"
@@ -59,7 +60,7 @@ def main(options: Options) -> None:
         w = attribute.source(codes).w[: options.cases].to(device)
         record(folder, figures(edit, attribute, w, referee, codes.names))
         if generator:
-            results.save_strip(folder / "images" / "strip.png", edit, w[: options.pictures], generator)
+            save_strip(folder / "images" / "strip.png", edit, w[: options.pictures], generator)
 
 
 def reader(folder: Path, codes: Codes, base: dict) -> LatentClassifier:

@@ -1,117 +1,296 @@
-"""docs/results.md, made of docs/results.json alone, and the sheets that show what the figures mean."""
+"""docs/results.md, made of docs/results.json alone."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
-from lwgan.edit import AffineEdit
-from lwgan.encoder import Encoder
-from lwgan.generator import Generator
-from lwgan.images import save_sheet
+from lwgan.metrics import matched, value_at
 from trainers import run
 from trainers.edits import ADAPTED
-from trainers.generator import sample, to_pictures
 
-PAPER = {2: ".32 / .90", 3: ".31 / .95", 4: ".64 / .99"}  # Table 2: LT / LW
-STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)  # of the recommended alpha
-STRIP_SIDE = 256  # px of a picture in a strip, at most
+COUNTS = (2, 3, 4)
+PAPER = {"LW": (".90", ".95", ".99"), "LT": (".32", ".31", ".64")}  # Table 2
 METHOD = {
     "lw": "LW", "lt": "LT", "interfacegan": "InterFaceGAN", "ganspace": "GANSpace", "sefa": "SeFa", "steerability": "steerability",
     "guidedstyle": "GuidedStyle", "centroids": "mean shift", "random": "random direction",
 }  # fmt: skip
+MATCHED = (0.5, 0.8)  # target changes at which methods are compared
 
 
-def write(docs: Path, figures: dict) -> None:
+def load(docs: Path, of: dict) -> dict:
+    """What results.json holds of models `of` (their sha256), with what was measured on them so far."""
+    path = docs / "results.json"
+    found = json.loads(path.read_text()) if path.exists() else {}
+    if found.get("of") == of:
+        return found
+    if "edits" in found:
+        print(f"{path} holds figures of other nets or other numbers of pictures: they are left out")
+    return {"of": of, "edits": {}}
+
+
+def save(docs: Path, found: dict) -> None:
     docs.mkdir(parents=True, exist_ok=True)
-    run.write_text(docs / "results.json", json.dumps(figures, indent=1))
-    run.write_text(docs / "results.md", text(figures))
+    run.write_text(docs / "results.json", json.dumps(found, indent=1, allow_nan=False))
 
 
-def text(figures: dict) -> str:
-    """The tables of results.md."""
-    judge, generator, encoder = figures["judge"], figures["generator"], figures["encoder"]
-    shares = ", ".join(f"{share:.3f}" for share in generator["count_shares"])
+def write(docs: Path, found: dict) -> None:
+    """results.json and results.md."""
+    save(docs, found)
+    run.write_text(docs / "results.md", text(found))
+
+
+def text(found: dict) -> str:
+    """results.md."""
+    groups = grouped(found["edits"].values())
+    parts = [
+        HEAD.format(n=found["of"]["pictures"]), table_2(groups), chosen(groups), matched_change(groups), matched_strength(groups),
+        oracle(found["oracle"]), nets(found["nets"]), sweep(groups, "lt", "LT: how much the code may move", "LT"),
+        sweep(groups, "lw", "LW: blur and the rest", "LW"), NOTES,
+    ]  # fmt: skip
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+HEAD = """# Results
+
+Made by `python -m trainers evaluate` of [results.json](results.json), which holds every number with its interval and the options of each edit.
+All pictures are of MNIST's test digits, {n} for each edit, and all readings are those of a judge that no training loss, stopping rule or
+choice ever used. In brackets: 95% intervals (Wilson's); where an edit was learned with several seeds, the mean, (their number), and the
+lowest and highest bound of theirs. *Changed*: the reconstruction is read as n and the edited picture as n + 1 digits. *True*: changed, and
+every old digit is still there. An edit's settings and strength alpha were chosen on validation pictures by another judge; of a method's
+settings the best so chosen stands in the tables, the others below."""
+
+NOTES = """## What the paper leaves open
+
+The shape and start of H, the blur, the number of steps and the stopping rule; the layout of its digits (ours: a 2 x 2 grid at 64 px, theirs
+at 128 px); its latent and its image classifier and their accuracy; seeds and intervals; whether LT's weights were adapted to digits; how
+"100% of target change" is reached. Its numbers stand beside ours for orientation: other pictures, other nets."""
+
+
+# Rows
+
+
+def grouped(rows) -> dict[str, dict[int, list[dict]]]:
+    """label -> count asked for -> the metrics of all its seeds; labels in METHOD's order, then by name."""
+    groups: dict[str, dict[int, list[dict]]] = {}
+    order = {method: i for i, method in enumerate(METHOD)}
+    for row in sorted(rows, key=lambda row: (order.get(row["method"], len(order)), label(row["method"], row["options"]), row["to_count"])):
+        groups.setdefault(label(row["method"], row["options"]), {}).setdefault(row["to_count"], []).append(row)
+    return groups
+
+
+def label(method: str, options: dict) -> str:
+    """A method with what of its settings was varied."""
+    name = METHOD.get(method, method)
+    if not options:
+        return name
+    if method == "lt":
+        weights = options["reconstruction"], options["regularisation"]
+        return {(0, 0): "LT*", (10, 1): "LT as published"}.get(weights, f"LT, reconstruction {weights[0]:g}")
+    if method == "lw":
+        rank = "" if options["rank"] is None else f", rank {options['rank']}"
+        kept = f", lambda {options['preservation_weight']:g}" if options["preservation_weight"] else ""
+        slow = ", the paper's step" if options["learning_rate"] == 1e-3 else ""
+        return f"LW, blur {options['blur']:g}{rank}{kept}{slow}"
+    if options.get("masses", "uniform") != "uniform":
+        name += f", {options['masses']}"
+    return name
+
+
+def best(groups: dict, method: str) -> dict[int, list[dict]]:
+    """For each count the seeds of the setting with the highest share of true edits on validation pictures."""
+    candidates = [rows for group in groups.values() for rows in group.values() if rows[0]["method"] == method]
+    score = lambda rows: mean([row["validation_true_change"] or 0.0 for row in rows])
+    return {count: max(those, key=score) for count in COUNTS if (those := [rows for rows in candidates if rows[0]["to_count"] == count])}
+
+
+def contenders(groups: dict) -> list[tuple[str, dict[int, list[dict]]]]:
+    """The lines of the main tables: (name, count -> seeds). Every method at its best, and LT as published and as LT*."""
+    lines = []
+    for method in dict.fromkeys([*METHOD, *(rows[0]["method"] for group in groups.values() for rows in group.values())]):
+        name, searched = METHOD.get(method, method), method in ("lw", "lt")
+        if chosen := best(groups, method):
+            lines.append((f"{name}, best setting" if searched else name + " (adapted)" * (method in ADAPTED), chosen))
+        if method == "lt":
+            lines += [(name, groups[name]) for name in ("LT as published", "LT*") if name in groups]
+    return lines
+
+
+def mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def show(rates: list[dict | None]) -> str:
+    """The mean of the seeds' rates, and in brackets the bounds."""
+    held = [rate for rate in rates if rate is not None]
+    if not held:
+        return "none"
+    seeds = f" ({len(rates)})" if len(rates) > 1 else ""
+    bounds = f"{min(rate['low'] for rate in held):.3f}, {max(rate['high'] for rate in held):.3f}"
+    return f"{mean([rate['value'] for rate in held]):.3f}{seeds} [{bounds}]"
+
+
+def number(values: list[float | None], digits: int = 2) -> str:
+    held = [value for value in values if value is not None]
+    return f"{mean(held):.{digits}f}" if held else "none"
+
+
+def table(head: list[str], lines: list[list[str]]) -> str:
+    return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *lines])
+
+
+# Tables
+
+
+def table_2(groups: dict) -> str:
+    """The paper's Table 2: alpha where a classifier of codes sees the change everywhere, and what the picture judge sees there."""
+    lines = []
+    for name, by_count in contenders(groups):
+        cells = [_calibrated(by_count.get(count, [])) for count in COUNTS]
+        paper = PAPER["LW"] if name.startswith("LW") else PAPER["LT"] if name == "LT as published" else ("",) * 3
+        lines.append([name, *(f"{cell} {f'(paper: {ours})' if ours else ''}".strip() for cell, ours in zip(cells, paper, strict=True))])
+    return f"""## Table 2: where a classifier of codes says 100%
+
+alpha is the least at which another classifier of codes sees "n + 1 or more" in 99.5% of validation codes, as in the paper's Table 2. There
+the judge of pictures reads just n + 1 digits in this share of the test pictures (in parentheses: n + 1 or more; alpha).
+
+{table(["method", "1 to 2", "2 to 3", "3 to 4"], lines)}"""
+
+
+def _calibrated(rows: list[dict]) -> str:
+    reached = [row["calibrated"] for row in rows if row["calibrated"]]
+    if not rows:
+        return "not measured"
+    if not reached:
+        return "never says so"
+    more, alpha = number([found["at_least"]["value"] for found in reached], 3), number([found["alpha"] for found in reached])
+    missed = f"; {len(rows) - len(reached)} of {len(rows)} seeds never" if len(reached) < len(rows) else ""
+    return f"{show([found['target_change'] for found in reached])} ({more}; {alpha}{missed})"
+
+
+def chosen(groups: dict) -> str:
+    lines = []
+    for count in COUNTS:
+        for name, by_count in contenders(groups):
+            rows = [row["chosen"] for row in by_count.get(count, [])]
+            if rows:
+                rates = [show([row[key] for row in rows]) for key in ("target_change", "true_change", "digits_kept", "identity")]
+                plain = [number([row[key] for row in rows]) for key in ("added_ink", "norm")]
+                says = number([row["latent_change"]["value"] for row in rows], 3)
+                lines.append([f"{count - 1} to {count}", name, number([row["alpha"] for row in rows]), *rates, *plain, says])
+    head = ["edit", "method", "alpha", "changed", "true", "digits kept, of changed", "identity", "added ink", "norm", "codes say"]
+    return f"""## At the best strength
+
+alpha as chosen on validation pictures. *Identity*: cosine of judge features of the old digits' places. *Added ink*: the brightness that was
+added, where an old digit's is 1 (a judge may read a digit in an outline, too). *Norm*: how far the code moves. *Codes say*: target change in
+the eyes of the classifier of codes.
+
+{table(head, lines)}"""
+
+
+def matched_change(groups: dict) -> str:
+    """What is preserved where the curves reach the same target change."""
+    lines = []
+    for count in COUNTS:
+        for name, by_count in contenders(groups):
+            rows = by_count.get(count, [])
+            cells = [_matched(rows, key, wanted) for wanted in MATCHED for key in ("digits_kept", "identity", "norm")]
+            if rows:
+                lines.append([f"{count - 1} to {count}", name, *cells])
+    head = ["edit", "method", *(f"{key}, at {wanted}" for wanted in MATCHED for key in ("digits kept", "identity", "norm"))]
+    return f"""## At the same target change
+
+Interpolated on curves of alpha from 0 to twice the best strength, at the first alpha with that target change; *never*: no alpha reaches it.
+
+{table(head, lines)}"""
+
+
+def _matched(rows: list[dict], key: str, wanted: float) -> str:
+    values = []
+    for row in rows:
+        points = [point for point in row["curve"] if point[key] is not None]
+        columns = {name: torch.tensor([point[name] for point in points], dtype=torch.float64) for name in ("alpha", "target_change", key)}
+        if len(points) > 1:
+            values.append(matched(columns["alpha"], columns["target_change"], columns[key], wanted))
+    reached = [value for value in values if value is not None]
+    few = f" ({len(reached)} of {len(rows)})" if 0 < len(reached) < len(rows) else ""
+    return number(reached, 1 if key == "norm" else 3) + few if reached else "never"
+
+
+def matched_strength(groups: dict) -> str:
+    """Target change at alpha = 1, and where the code moves as far as LW's best edit does."""
+    ours, lines = best(groups, "lw"), []
+    for name, by_count in contenders(groups):
+        cells = []
+        for at in (lambda row, count: 1.0, lambda row, count: _alpha_of_norm(row, mean([r["chosen"]["norm"] for r in ours[count]]))):
+            cells += [_changed_at(by_count.get(count, []), at, count) if count in ours else "none" for count in COUNTS]
+        lines.append([name, *cells])
+    names = [f"{count - 1} to {count}" for count in COUNTS]
+    return f"""## At the same strength
+
+Target change at alpha = 1 (each method's own unit: LW and LT are trained there, directions reach the mean target code as nearly as they
+can), and where the code moves as far as by LW at its best strength. Interpolated; *beyond*: outside of the curve.
+
+{table(["method", *(f"{name}, alpha 1" for name in names), *(f"{name}, LW's norm" for name in names)], lines)}"""
+
+
+def _changed_at(rows: list[dict], at: Callable[[dict, int], float], count: int) -> str:
+    values = []
+    for row in rows:
+        alphas, changes = (torch.tensor([point[key] for point in row["curve"]], dtype=torch.float64) for key in ("alpha", "target_change"))
+        if (alpha := at(row, count)) <= alphas[-1]:
+            values.append(value_at(alphas, changes, alpha))
+    return number(values, 3) if values else "beyond" if rows else "none"
+
+
+def _alpha_of_norm(row: dict, norm: float) -> float:
+    """The norm is proportional to alpha."""
+    return row["chosen"]["alpha"] * norm / row["chosen"]["norm"]
+
+
+def oracle(rows: list[dict]) -> str:
+    lines = []
+    for row in rows:
+        for name, what in (("pictures", "the pasted pictures themselves"), ("codes", "encoded and generated")):
+            rates = [show([row[name][key]]) for key in ("target_change", "true_change", "digits_kept", "identity")]
+            lines.append([f"{row['asked'] - 1} to {row['asked']}", what, *rates])
+        lines.append([f"{row['asked'] - 1} to {row['asked']}", "other pictures' digits", "", "", "", show([row["identity_of_others"]])])
+    return f"""## What is possible at all
+
+Real pictures into which one more real digit was pasted. Read as they are they show the judge's own errors; encoded and generated, what an
+edit of codes can reach at most with these nets; the rest is the edit's. *Other pictures' digits*: the identity of a picture with the next
+one's digits, the least that it means.
+
+{table(["edit", "what", "changed", "true", "digits kept, of changed", "identity"], lines)}"""
+
+
+def nets(found: dict) -> str:
+    judge, generator, encoder, calibrator = found["judge"], found["generator"], found["encoder"], found["calibrator"]
     lines = [
-        "# Results",
-        "",
-        "Made by `python -m trainers evaluate`; the numbers stand in [results.json](results.json). All pictures are of MNIST's test digits, and",
-        "all readings are those of a judge that no training loss, stopping rule or choice ever used. In brackets: 95% intervals.",
-        "",
-        "| net | figure | value |",
-        "|---|---|---|",
-        f"| judge | count right on real pictures | {judge['test_count_accuracy']:.4f} |",
-        f"| judge | every digit right on real pictures | {judge['test_digits_accuracy']:.4f} |",
-        f"| generator | shares of 1, 2, 3, 4 digits among {generator['samples']} samples | {shares} |",
-        f"| generator | confident single digits (real pictures) | {generator['legible_singles']:.3f} ({generator['legible_singles_real']:.3f}) |",
-        f"| generator | Frechet distance / variance of judge features (real against real) | {generator['relative_frechet_distance']:.4f} "
-        f"({generator['relative_frechet_distance_real']:.4f}) |",
-        f"| encoder | count kept | {show(encoder['count_kept'])} |",
-        f"| encoder | every digit kept | {show(encoder['digits_kept'])} |",
-        f"| encoder | pixel error as a share of a blank picture's | {encoder['pixel_error']:.4f} |",
-        "",
-        "## Edits",
-        "",
-        "Of held-out pictures with n digits: *changed* have a reconstruction read as n and an edit read as n + 1 digits; of these, *digits kept*",
-        "still show every old digit that the reconstruction showed, and *confident* are read as n + 1 with at least .9. *True* is changed and kept.",
-        "*Added ink*: the brightness that the edit added, where an old digit's is 1 (a judge reads a digit even in a faint outline).",
-        "alpha was chosen on validation pictures by another judge. *No edit*: reconstructions that are read as n + 1 anyway.",
-        "*Paper*: LT / LW in its Table 2, on other data (128 px, slots).",
-        "",
-        "| edit | method | alpha | changed | digits kept | confident | true | added ink | overshoot | norm of the move | no edit | paper |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in sorted(figures["edits"].values(), key=lambda row: (row["to_count"], row["method"] != "lw")):
-        n = row["to_count"]
-        rates = [show(row[name]) for name in ("target_change", "digits_kept", "confident", "true_change")]
-        cells = [f"{n - 1} to {n}", named(row["method"]), f"{row['alpha']:g}", *rates, ink(row["added_ink"])]
-        cells += [f"{row['overshoot']:.3f}", f"{row['norm']:.2f}", show(row["no_edit"]), PAPER[n]]
-        lines.append(f"| {' | '.join(cells)} |")
-    adapted = sorted(ADAPTED.keys() & {row["method"] for row in figures["edits"].values()})
-    if adapted:
-        lines += ["", f"Adapted from their papers: {'; '.join(f'{METHOD[method]} ({ADAPTED[method]})' for method in adapted)}."]
-    return "\n".join(lines) + "\n"
+        ["judge", "count right on real pictures", f"{judge['test_count_accuracy']:.4f}"],
+        ["judge", "every digit right on real pictures", f"{judge['test_digits_accuracy']:.4f}"],
+        ["judge", "count right on reconstructions", show([encoder["count_kept"]])],
+        ["judge", "every digit right on reconstructions", show([encoder["digits_kept"]])],
+        ["classifier of codes", "right on validation codes (always the commoner answer)", f"{calibrator['accuracy']:.4f} ({calibrator['commoner_answer']:.4f})"],
+        ["classifier of codes", "all three answers right on test codes", show([encoder["calibrator_accuracy"]])],
+        ["generator", f"shares of 1, 2, 3, 4 digits among {generator['samples']} samples", ", ".join(f"{share:.3f}" for share in generator["count_shares"])],
+        ["generator", "confident single digits (real pictures)", f"{generator['legible_singles']:.3f} ({generator['legible_singles_real']:.3f})"],
+        ["generator", "Frechet distance / variance of judge features (real against real)",
+         f"{generator['relative_frechet_distance']:.4f} ({generator['relative_frechet_distance_real']:.4f})"],
+        ["encoder", "pixel error as a share of a blank picture's", f"{encoder['pixel_error']:.4f}"],
+    ]  # fmt: skip
+    return f"## Nets and judges\n\n{table(['net', 'figure', 'value'], lines)}"
 
 
-def named(method: str) -> str:
-    return METHOD.get(method, method) + " (adapted)" * (method in ADAPTED)
-
-
-def show(figure: dict | None) -> str:
-    return "none" if figure is None else f"{figure['value']:.3f} [{figure['low']:.3f}, {figure['high']:.3f}]"
-
-
-def ink(figure: float | None) -> str:
-    return "none" if figure is None else f"{figure:.2f}"
-
-
-@torch.no_grad()
-def save_strip(path: Path, edit: AffineEdit, w: Tensor, generator: Generator) -> None:
-    """One row a picture: its reconstruction, then the edit at growing strength up to 1.5 times the recommended alpha."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    strengths = [strength * edit.config["alpha"] for strength in STRENGTHS]
-    codes = torch.stack([edit(w, alpha) for alpha in strengths], 1).flatten(0, 1)
-    pictures = [F.adaptive_avg_pool2d(part, min(part.shape[-1], STRIP_SIDE)) for part in map(generator.synthesis, codes.split(1))]
-    save_sheet(path, torch.cat(pictures), columns=len(strengths))
-
-
-@torch.no_grad()
-def save_sheets(folder: Path, generator: Generator, encoder: Encoder, edits: list[AffineEdit], real: Tensor, numbers: Tensor) -> None:
-    """samples.png; reconstructions.png (rows of originals, each above its reconstructions); edits.png (for each edit a row of
-    originals, one of reconstructions, one of edits)."""
-    folder.mkdir(parents=True, exist_ok=True)
-    device = generator.mapping.w_avg.device
-    save_sheet(folder / "samples.png", sample(generator, 60, seed=0), columns=12)
-    x = to_pictures(real[:36], device)
-    rows = [part for pair in zip(x.split(12), generator.synthesis(encoder(x)).split(12), strict=True) for part in pair]
-    save_sheet(folder / "reconstructions.png", torch.cat(rows).cpu(), columns=12)
-    rows = []
-    for edit in edits:
-        held = torch.nonzero(numbers.sum(1) == edit.config["to_count"] - 1).squeeze(1)[:12]
-        x = to_pictures(real[held], device)
-        w = encoder(x)
-        rows += [x, generator.synthesis(w), generator.synthesis(edit(w, edit.config["alpha"]))]
-    if rows:
-        save_sheet(folder / "edits.png", torch.cat(rows).cpu(), columns=12)
+def sweep(groups: dict, method: str, title: str, name: str) -> str:
+    """All settings of a method: chosen by the left number, judged by the right ones."""
+    lines = []
+    for setting, by_count in groups.items():
+        for count, rows in sorted(by_count.items()) if next(iter(by_count.values()))[0]["method"] == method else []:
+            figures = [show([row["chosen"][key] for row in rows]) for key in ("target_change", "true_change")]
+            validation = number([row["validation_true_change"] for row in rows], 3)
+            cells = [f"{count - 1} to {count}", setting, number([row["chosen"]["alpha"] for row in rows]), validation, *figures]
+            lines.append([*cells, _calibrated(rows)])
+    head = ["edit", "setting", "alpha", "true (validation, selector)", "changed", "true", "changed where codes say 100%"]
+    return f"## {title}\n\n{table(head, sorted(lines, key=lambda line: line[0]))}" if lines else ""

@@ -13,8 +13,10 @@ stage classifiers --data "$runs/data" --run "$runs/selector" --seed 2 --widths 2
 stage generator --data "$runs/data" --run "$runs/generator" --channels 512 256 128 64 32 16 --w-dim 512 --z-dim 512 --kimg 4000 --processes 1
 stage encoder $nets --tune --run "$runs/tuned" --batch 64 --gan-batch 64 --steps 20000
 stage join --data "$runs/data" --start "$runs/tuned" --run "$runs/joined"
-stage encoder $nets --start "$runs/joined" --tune --run "$runs/final" --batch 64 --gan-batch 64 --steps 20000 --norm 0 --code 0.1 --code-noise 0.1
-stage codes --data "$runs/data" --encoder "$runs/final" --run "$runs/codes" --train 25000
+stage encoder $nets --start "$runs/joined" --tune --run "$runs/final" --batch 64 --gan-batch 64 --steps 20000 --norm 0 --code 0.1 --code-noise 0.1 --mixed 0.1
+stage match --data "$runs/data" --start "$runs/final" --run "$runs/matched"
+stage codes --data "$runs/data" --encoder "$runs/matched" --run "$runs/codes" --train 25000
 for edit in 1to2 2to3 3to4; do
-    stage edit --codes "$runs/codes" --attribute $edit --run "$runs/lw-$edit" --generator "$runs/final/generator" --selector "$runs/selector"
+    stage edit --codes "$runs/codes" --attribute $edit --run "$runs/lw-$edit" --generator "$runs/matched/generator" --selector "$runs/selector" \
+        lw --rank 24 --blur 0.03 --learning-rate 0.2
 done

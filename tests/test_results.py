@@ -1,0 +1,98 @@
+"""Tables from hand-made metrics: what is chosen, matched and shown follows from few numbers."""
+
+import pytest
+
+from trainers import results
+
+
+def rate(value: float, spread: float = 0.02) -> dict:
+    return {"value": value, "low": value - spread, "high": value + spread, "n": 1000}
+
+
+def row(
+    method: str, count: int = 2, *, validation: float = 0.5, alpha: float = 1.0, changes=(0.0, 0.3, 0.6), calibrated=None, **options
+) -> dict:
+    """An edit measured at 0, 1 and 2 times its alpha; the old digits kept fall by .1 from point to point, its norm is 10 alpha."""
+    points = [
+        {"alpha": alpha * i, "norm": 10.0 * alpha * i, "target_change": change, "digits_kept": 1 - 0.1 * i if i else None, "identity": 1 - 0.05 * i}
+        for i, change in enumerate(changes)
+    ]  # fmt: skip
+    point = {key: rate(0.5) for key in ("target_change", "at_least", "true_change", "digits_kept", "identity", "latent_change")}
+    chosen = point | {"alpha": alpha, "norm": 10.0 * alpha, "added_ink": 0.9, "target_change": rate(changes[1])}
+    return {
+        "name": f"{method}-{count}", "method": method, "to_count": count, "options": options, "validation_true_change": validation,
+        "chosen": chosen, "calibrated": calibrated and chosen | {"alpha": calibrated}, "curve": points,
+    }  # fmt: skip
+
+
+def lt(reconstruction: float, regularisation: float = 1.0, **kind) -> dict:
+    return row("lt", reconstruction=reconstruction, regularisation=regularisation, **kind)
+
+
+def test_settings_have_names():
+    groups = results.grouped(
+        [lt(10.0), lt(0.0), lt(0.0, 0.0), lt(0.1), row("centroids", masses="uniform"), row("centroids", masses="balanced")]
+    )
+    assert list(groups) == [
+        "LT as published",
+        "LT*",
+        "LT, reconstruction 0",
+        "LT, reconstruction 0.1",
+        "mean shift",
+        "mean shift, balanced",
+    ]
+    wasserstein = {"blur": 0.03, "rank": 24, "preservation_weight": 1.0, "learning_rate": 0.2}
+    assert results.label("lw", wasserstein) == "LW, blur 0.03, rank 24, lambda 1"
+    assert (
+        results.label("lw", wasserstein | {"rank": None, "preservation_weight": 0.0, "learning_rate": 1e-3})
+        == "LW, blur 0.03, the paper's step"
+    )
+    assert results.label("mine", {}) == "mine"
+
+
+def test_a_setting_is_chosen_by_validation_and_not_by_the_test():
+    weak = lt(10.0, validation=0.6, changes=(0, 0.1, 0.2))
+    strong = lt(0.1, validation=0.5, changes=(0, 0.9, 1.0))
+    chosen = results.best(results.grouped([weak, strong]), "lt")
+    assert chosen == {2: [weak]}
+    seeds = [lt(0.1, validation=0.8), lt(0.1, validation=0.2)]
+    assert results.best(results.grouped([weak, *seeds]), "lt") == {2: [weak]}, "seeds count by their mean"
+    names = [name for name, _ in results.contenders(results.grouped([weak, strong, row("sefa")]))]
+    assert names == ["LT, best setting", "LT as published", "SeFa (adapted)"]
+
+
+def test_seeds_are_shown_as_mean_and_outermost_bounds():
+    assert results.show([rate(0.4), rate(0.6)]) == "0.500 (2) [0.380, 0.620]"
+    assert results.show([rate(0.4)]) == "0.400 [0.380, 0.420]"
+    assert results.show([None]) == "none"
+
+
+def test_figures_are_compared_at_the_same_target_change():
+    assert results._matched([row("sefa")], "identity", 0.45) == "0.925", "half-way between .95 at .3 and .90 at .6"
+    assert results._matched([row("sefa")], "norm", 0.3) == "10.0"
+    assert results._matched([row("sefa")], "identity", 0.7) == "never"
+    assert results._matched([row("sefa"), row("sefa", changes=(0, 0.5, 0.9))], "norm", 0.7) == "15.0 (1 of 2)"
+    assert results._matched([row("sefa", changes=(0, 0.0, 0.6))], "digits_kept", 0.3) == "0.850", (
+        "the start, where nothing changed, has no kept digits"
+    )
+
+
+def test_figures_are_compared_at_the_same_strength():
+    at = lambda row, count: results._alpha_of_norm(row, 15.0)
+    assert results._changed_at([row("sefa")], at, 2) == "0.450" and results._changed_at([row("sefa", alpha=2.0)], at, 2) == "0.225"
+    assert results._changed_at([row("sefa", alpha=0.5)], at, 2) == "beyond"
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [([row("sefa", calibrated=1.25)], "0.300 [0.280, 0.320] (0.500; 1.25)"), ([row("sefa")], "never says so"), ([], "not measured"),
+     ([row("sefa", calibrated=1.25), row("sefa")], "0.300 [0.280, 0.320] (0.500; 1.25; 1 of 2 seeds never)")],
+)  # fmt: skip
+def test_table_2_says_where_the_classifier_of_codes_is_never_sure(rows, words):
+    assert results._calibrated(rows) == words
+
+
+def test_the_papers_numbers_stand_beside_its_methods_alone():
+    table = results.table_2(results.grouped([lt(10.0, calibrated=1.0), lt(0.1, validation=0.9), row("random")]))
+    lines = {line.split("|")[1].strip(): line for line in table.splitlines() if line.startswith("|")}
+    assert "paper: .32" in lines["LT as published"] and "paper" not in lines["LT, best setting"] + lines["random direction"]
