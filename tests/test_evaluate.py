@@ -32,6 +32,9 @@ class TinyGenerator(torch.nn.Module):
 class Counter:
     """Reads a picture of value v as round(v) digits "3", sure of it when v is whole."""
 
+    def features(self, x):
+        return x.flatten(1)
+
     def read(self, x):
         value = x[:, 0, 0, 0]
         numbers = torch.zeros(len(x), 10, dtype=torch.long)
@@ -102,11 +105,12 @@ def test_identity_looks_at_the_old_digits_alone():
     one[..., 2:12, 2:12] = 1
     two, gone = one.clone(), torch.full_like(one, -1.0)
     two[..., 20:30, 20:30] = 1
-    places = measure.Cases(one, one, 2, one, None, None).places
+    places = measure.places_of(one)
     assert places[..., :16, :16].all() and not places[..., 16:, 16:].any() and not places[..., 17:, :].any()
-    assert measure.identity(Ink(), one, two, places).value == pytest.approx(1)
-    assert measure.identity(Ink(), one, gone, places).value == 0
-    assert measure.identity(Ink(), torch.cat([one, one]), torch.cat([two, gone]), places.repeat(2, 1, 1, 1)).value == pytest.approx(0.5)
+    old, new, lost = (measure.features_at(Ink(), x, places) for x in (one, two, gone))
+    assert measure.identity(old, new).value == pytest.approx(1)
+    assert measure.identity(old, lost).value == 0
+    assert measure.identity(old.repeat(2, 1), torch.cat([new, lost])).value == pytest.approx(0.5)
 
 
 def test_the_oracle_has_one_digit_more_and_the_old_ones_untouched(mnist):
@@ -135,9 +139,9 @@ def measured(tmp_path_factory, request):
         if config["kind"] == "affine":
             config["to_count"] = int(config["to"][0])
         if config["kind"] == "judge":
-            config["metrics"] = {"test_count_accuracy": 0.5, "test_digits_accuracy": 0.25}
+            config |= {"metrics": {"test_count_accuracy": 0.5, "test_digits_accuracy": 0.25}, "training": {"split": "train"}}
         if config["kind"] == "latent-classifier":
-            config["metrics"] = {"accuracy": 0.5, "commoner_answer": 0.5}
+            config |= {"metrics": {"accuracy": 0.5, "commoner_answer": 0.5}, "training": {"split": "train"}}
         path.write_text(json.dumps(config))
     words = ["--data", "data", "--registry", "registry", "--docs", "docs", "--samples", "40", "--heldout", "20", "--edit-pictures", "8"]
     words = [str(folder / word) if word in ("data", "registry", "docs") else word for word in words]
@@ -192,12 +196,23 @@ def test_other_nets_figures_are_left_out(measured, capsys):
     assert "holds figures of other nets" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("kind", ["judge", "latent-classifier"])
+def test_a_judge_trained_on_test_pictures_may_not_measure(tmp_path, kind):
+    folder = make_registry(tmp_path / "registry", calibrator=True)
+    for path in folder.glob("*/config.json"):
+        config = json.loads(path.read_text())
+        path.write_text(json.dumps(config | {"training": {"split": "test" if config["kind"] == kind else "train"}}))
+    with pytest.raises(ValueError, match=f"the {kind} was trained on the split 'test', expected 'train'"):
+        evaluate.main(evaluate.Options(registry=folder, docs=tmp_path / "docs", device="cpu"))
+
+
 @pytest.mark.parametrize(("key", "words"), [("judge_revision", "was guided by"), ("selector_revision", "has its alpha from")])
 def test_a_judge_that_had_a_part_in_an_edit_may_not_measure_it(tmp_path, key, words):
     folder = make_registry(tmp_path / "registry", calibrator=True)
     judge = json.loads((folder / "lwgan-multimnist-judge" / "config.json").read_text())["weights"]["sha256"]
-    path = next(folder.glob("*1to2")) / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {key: judge, "to_count": 2}))
+    for path in folder.glob("*/config.json"):
+        mine = {key: judge, "to_count": 2} if path.parent.name.endswith("1to2") else {"training": {"split": "train"}}
+        path.write_text(json.dumps(json.loads(path.read_text()) | mine))
     with pytest.raises(ValueError, match=rf"1to2 {words} the judge that is to measure it, {judge}"):
         evaluate.main(evaluate.Options(registry=folder, docs=tmp_path / "docs", device="cpu"))
     assert not (tmp_path / "docs").exists()

@@ -19,6 +19,8 @@ from lwgan.classifiers import DigitJudge
 from trainers import run
 from trainers.data import load_pictures
 
+SPLIT = "train"  # what judges learn from, and say that they did: `evaluate` takes no others
+
 
 @dataclass(frozen=True)
 class Options:
@@ -50,7 +52,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-    pictures = load_pictures(options.data, "train")
+    pictures = load_pictures(options.data, SPLIT)
     images, answers = torch.from_numpy(pictures.images), torch.from_numpy(pictures.numbers).long()
     answers = torch.cat([answers, answers.sum(1, keepdim=True)], 1)  # the count is the judge's eleventh answer
     run.start(options.run, options)
@@ -85,7 +87,13 @@ def main(options: Options) -> None:
 
     judge.eval()
     metrics = {f"{split}_{name}": value for split in ("validation", "test") for name, value in accuracy(judge, options.data, split).items()}
-    config = {"kind": "judge", "domain": "multimnist", "architecture": judge.config, "metrics": metrics, "training": run.as_json(options)}
+    config = {
+        "kind": "judge",
+        "domain": "multimnist",
+        "architecture": judge.config,
+        "metrics": metrics,
+        "training": run.as_json(options) | {"split": SPLIT},
+    }
     registry.save_folder(options.run, config, judge.state_dict())
     print(metrics)
 

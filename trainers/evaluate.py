@@ -24,6 +24,7 @@ from lwgan.encoder import Encoder
 from lwgan.generator import Generator
 from lwgan.metrics import rate, relative_frechet_distance
 from trainers import figures, measure, results, run
+from trainers.classifiers import SPLIT
 from trainers.data import Pictures, load_pictures
 from trainers.generator import sample, to_pictures
 from trainers.measure import CONFIDENT, Cases, Nets, calibrated, cases_of, codes_of, render
@@ -74,6 +75,8 @@ def main(options: Options) -> None:
     models = {kind: load(options, kind).to(device) for kind in CLASSES}
     generator, encoder, judge, calibrator = models.values()
     nets, revisions = Nets(generator, judge, calibrator), {kind: net.card_config["weights"]["sha256"] for kind, net in models.items()}
+    for kind in ("judge", "latent-classifier"):
+        check_split(kind, models[kind].card_config)
     entries = entries_of(options)
     for entry in entries:
         check(entry, revisions)
@@ -133,6 +136,13 @@ def entries_of(options: Options) -> list[registry.Entry]:
     if not entries:
         raise ValueError(f"{options.registry} holds no edit")
     return entries
+
+
+def check_split(kind: str, config: dict) -> None:
+    """ValueError for a judge that does not say that it was trained on the training split."""
+    split = (config.get("training") or {}).get("split")
+    if split != SPLIT:
+        raise ValueError(f"the {kind} was trained on the split {split!r}, expected {SPLIT!r}: what it saw it cannot measure")
 
 
 def check(entry: registry.Entry, revisions: dict[str, str]) -> None:

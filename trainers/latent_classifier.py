@@ -19,6 +19,7 @@ from tqdm import tqdm
 from lwgan import registry
 from lwgan.classifiers import LatentClassifier
 from trainers import run
+from trainers.classifiers import SPLIT
 from trainers.codes import Codes, load_codes
 
 
@@ -43,7 +44,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-    (train, base), (validation, _) = load_codes(options.codes, "train"), load_codes(options.codes, "validation")
+    (train, base), (validation, _) = load_codes(options.codes, SPLIT), load_codes(options.codes, "validation")
     labels = train.labels.float()
     run.start(options.run, options)
     device = run.device_of(options.device)
@@ -70,7 +71,7 @@ def main(options: Options) -> None:
 
     config = {
         "kind": "latent-classifier", "domain": train.domain, "architecture": classifier.config, "names": list(train.label_names),
-        "base_revision": base, "metrics": accuracy(classifier.eval(), validation), "training": run.as_json(options),
+        "base_revision": base, "metrics": accuracy(classifier.eval(), validation), "training": run.as_json(options) | {"split": SPLIT},
     }  # fmt: skip
     registry.save_folder(options.run, config, classifier.state_dict())
     print(config["metrics"])

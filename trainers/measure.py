@@ -38,7 +38,8 @@ class Nets(NamedTuple):
 
 class Cases(NamedTuple):
     """Real pictures with `asked` - 1 digits as encoder and generator give them back: codes w [N, num_ws, w_dim], true numbers
-    [N, 10], reconstructions [N, 1, H, W], the judge's reading of these, and (or None) the real pictures."""
+    [N, 10], reconstructions [N, 1, H, W], the judge's reading of these; (or None) the real pictures; where the old digits are,
+    bool [N, 1, H, W], and their features (`features_at`)."""
 
     w: Tensor
     numbers: Tensor
@@ -46,12 +47,8 @@ class Cases(NamedTuple):
     pictures: Tensor
     reading: Reading
     real: Tensor | None
-
-    @property
-    def places(self) -> Tensor:
-        """Where the old digits are: bool [N, 1, H, W], what has ink or lies within NEAR px of it."""
-        x = self.pictures if self.real is None else self.real
-        return F.max_pool2d((x > -0.5).float(), 2 * NEAR + 1, stride=1, padding=NEAR) > 0
+    places: Tensor
+    features: Tensor
 
 
 @torch.no_grad()
@@ -68,7 +65,8 @@ def cases_of(encoder: Encoder, nets: Nets, images: Tensor, numbers: Tensor, aske
 def cases_from(w: Tensor, numbers: Tensor, asked: int, nets: Nets, real: Tensor | None = None) -> Cases:
     """Cases of codes, and of the pictures where these are at hand."""
     pictures = render(nets.generator, w)
-    return Cases(w, numbers, asked, pictures, nets.judge.read(pictures), real)
+    places = places_of(pictures if real is None else real)
+    return Cases(w, numbers, asked, pictures, nets.judge.read(pictures), real, places, features_at(nets.judge, pictures, places))
 
 
 def codes_of(encoder: Encoder, x: Tensor) -> Tensor:
@@ -79,6 +77,17 @@ def codes_of(encoder: Encoder, x: Tensor) -> Tensor:
 def render(generator: Generator, w: Tensor) -> Tensor:
     """Codes [N, num_ws, w_dim] -> pictures [N, C, H, W]."""
     return torch.cat([generator.synthesis(part) for part in w.split(200)])
+
+
+def places_of(x: Tensor) -> Tensor:
+    """bool like x [N, 1, H, W]: what has ink, or lies within NEAR px of it."""
+    return F.max_pool2d((x > -0.5).float(), 2 * NEAR + 1, stride=1, padding=NEAR) > 0
+
+
+def features_at(judge: DigitJudge, x: Tensor, places: Tensor) -> Tensor:
+    """The judge's features [N, D] of pictures of which only some places are shown; the rest is black."""
+    shown = torch.where(places, x, -torch.ones_like(x))
+    return torch.cat([judge.features(part) for part in shown.split(500)])
 
 
 # An edit at one strength
@@ -106,7 +115,7 @@ def figures(edit: AffineEdit, alpha: float, cases: Cases, nets: Nets, identities
         "digits_kept": of_changed(kept),
         "confident": of_changed(after.count_confidence >= CONFIDENT),
         "true_change": rate(changed & kept)._asdict(),
-        "identity": identity(nets.judge, cases.pictures, pictures, cases.places)._asdict() if identities else None,
+        "identity": identity(cases.features, features_at(nets.judge, pictures, cases.places))._asdict() if identities else None,
         "latent_change": latent_change(nets.calibrator, cases.w, edited, asked)._asdict() if nets.calibrator else None,
         "added_ink": ink[changed].mean().item() if changed.any() else None,
         "overshoot": rate(after.count > asked)._asdict(),
@@ -122,13 +131,12 @@ def added_ink(before: Tensor, after: Tensor, asked: int) -> Tensor:
     return (ink_after / ink_before - 1) * (asked - 1)
 
 
-def identity(judge: DigitJudge, before: Tensor, after: Tensor, places: Tensor) -> Rate:
-    """Identity preservation (Sec. 4.2) for digits: the mean cosine of the judge's features of the two pictures, of which only the
-    places of the old digits are shown. The features tell digits apart, not hands; digits that are gone count 0."""
-    shown = [judge.features(torch.where(places, x, -torch.ones_like(x))) for x in (before, after)]
-    there = (shown[0].norm(dim=1) > 0) & (shown[1].norm(dim=1) > 0)
+def identity(before: Tensor, after: Tensor) -> Rate:
+    """Identity preservation (Sec. 4.2) for digits: the mean cosine of the judge's features [N, D] of the old digits' places before
+    and after (`features_at`). They tell digits apart, not hands; digits that are gone, without features, count 0."""
+    there = (before.norm(dim=1) > 0) & (after.norm(dim=1) > 0)
     cosine = torch.zeros(len(before), dtype=torch.float64, device=before.device)
-    cosine[there] = identity_preservation(shown[0][there], shown[1][there])
+    cosine[there] = identity_preservation(before[there], after[there])
     return bootstrap(cosine.cpu())
 
 
@@ -186,7 +194,7 @@ def oracle(encoder: Encoder, nets: Nets, pictures: Pictures, asked: int, limit: 
         "asked": asked,
         "pictures": _compared(nets.judge, x, nets.judge.read(x), y, cases),
         "codes": _compared(nets.judge, cases.pictures, cases.reading, given_back, cases),
-        "identity_of_others": identity(nets.judge, cases.pictures, cases.pictures.roll(1, 0), cases.places)._asdict(),
+        "identity_of_others": identity(cases.features, features_at(nets.judge, cases.pictures.roll(1, 0), cases.places))._asdict(),
     }
 
 
@@ -197,5 +205,5 @@ def _compared(judge: DigitJudge, x: Tensor, before: Reading, y: Tensor, cases: C
         "target_change": rate(changed)._asdict(),
         "digits_kept": rate(kept[changed])._asdict() if changed.any() else None,
         "true_change": rate(changed & kept)._asdict(),
-        "identity": identity(judge, x, y, cases.places)._asdict(),
+        "identity": identity(*(features_at(judge, part, cases.places) for part in (x, y)))._asdict(),
     }
