@@ -11,6 +11,7 @@ import gradio as gr
 import torch
 from PIL import Image
 
+from lwgan.attributes import METHODS
 from lwgan.images import open_picture
 from lwgan.pipeline import EditingPipeline, Seen, check_alphas, count_label
 
@@ -49,9 +50,10 @@ def build_demo(registry: str | Path | None = None) -> gr.Blocks:
     editor = Editor(EditingPipeline.from_pretrained(registry, device="auto"))
     page = PAGES[editor.pipe.config["domain"]]
     described = editor.pipe.describe_edits()
-    first = described[0] if described else {}
+    methods = sorted({edit["method"] for edit in described}, key=_rank)
+    first = next((edit for edit in described if edit["method"] == methods[0]), {})
     start_seed = editor.pipe.seed_of(first.get("from"))
-    start_alphas = [first.get("alpha") or 1.0, *[0.0] * (len(described) - 1)] if described else []
+    start_alphas = [_strength(edit) if edit is first else 0.0 for edit in described]
     start = editor.sample(start_seed, {})
     with gr.Blocks(title="lwgan", analytics_enabled=False, delete_cache=(3600, 3600)) as demo:
         state = gr.State(start, time_to_live=3600)
@@ -69,8 +71,10 @@ def build_demo(registry: str | Path | None = None) -> gr.Blocks:
             with gr.Column(elem_id="show", scale=3, min_width=340):
                 pictures = gr.HTML(editor.show(start, *start_alphas), **_parts("pictures"), elem_id="pictures")
             with gr.Column(elem_id="edits", scale=2, min_width=300):
+                choices = [(METHODS.get(method, method), method) for method in methods]
+                method = gr.Radio(choices, value=first.get("method"), label="Method", visible=len(methods) > 1, elem_id="method")
                 sliders = [
-                    gr.Slider(**SLIDER, value=alpha, label=_label(edit), elem_id=edit["name"])
+                    gr.Slider(**SLIDER, value=alpha, label=_label(edit), elem_id=edit["name"], visible=edit["method"] == first["method"])
                     for edit, alpha in zip(described, start_alphas, strict=True)
                 ]
                 off = gr.Button("All off", size="sm", elem_id="off")
@@ -87,6 +91,7 @@ def build_demo(registry: str | Path | None = None) -> gr.Blocks:
         # `input` is any move by hand or keys; `release` the end of a drag and the slider's own reset button.
         if sliders:
             gr.on([event for slider in sliders for event in (slider.input, slider.release)], **show)
+        method.input(editor.switch, [method, *sliders], sliders, **PRIVATE).then(**show)
         off.click(lambda: [0.0] * len(sliders), None, sliders, **PRIVATE).then(**show)
 
         gr.api(editor.list_edits, api_name="list_edits", api_description="The edits: name, what they change, recommended strength.")
@@ -106,6 +111,16 @@ def _edit_image_endpoint(editor: "Editor", taken: str) -> None:
 
 def _label(edit: dict) -> str:
     return f"{edit['from']} → {edit['to']}" if edit["from"] and edit["to"] else edit["name"]
+
+
+def _rank(method: str) -> tuple[int, str]:
+    """Where a method stands among the known ones; others come last."""
+    return (list(METHODS).index(method) if method in METHODS else len(METHODS), method)
+
+
+def _strength(edit: dict) -> float:
+    """The recommended alpha, as far as the slider goes."""
+    return min(max(edit["alpha"] or 1.0, SLIDER["minimum"]), SLIDER["maximum"])
 
 
 def _parts(name: str) -> dict[str, str]:
@@ -159,6 +174,15 @@ class Editor:
         line = " ".join(filter(None, (state["note"], read)))
         pictures = {"framed": state["framed"], "reconstruction": state["reconstruction"], "result": _data_url(result)}
         return {**pictures, "line": state.get("problem") or line, "problem": "problem" in state}
+
+    def switch(self, method: str, *alphas: float | None) -> list:
+        """What becomes of the sliders when a method is chosen: its own are shown, and those whose change another method's was making
+        stand at their recommended strength."""
+        described = self.pipe.describe_edits()
+        on = {_label(edit) for edit, alpha in zip(described, alphas, strict=True) if alpha}
+        ours = [edit["method"] == method for edit in described]
+        strengths = [_strength(edit) if mine and _label(edit) in on else 0.0 for edit, mine in zip(described, ours, strict=True)]
+        return [gr.update(visible=mine, value=alpha) for mine, alpha in zip(ours, strengths, strict=True)]
 
     def _edit(self, w: torch.Tensor, alphas: dict[str, float]) -> list[Image.Image]:
         return self.pipe.generate(self.pipe.edit(w, {name: alpha for name, alpha in alphas.items() if alpha != 0}))

@@ -1,7 +1,13 @@
-"""Names of attributes, once: CelebA's forty (Liu et al., 2015), in the order of its list_attr_celeba.txt, and what the paper calls eight of them."""
+"""Names, once: of methods; of CelebA's forty attributes (Liu et al., 2015), in the order of its list_attr_celeba.txt; and what the
+paper calls eight of them."""
 
 import difflib
 from collections.abc import Sequence
+
+METHODS = {  # as an edit's config has them, and as people do; ours first
+    "lw": "LW", "lt": "LT", "interfacegan": "InterFaceGAN", "ganspace": "GANSpace", "sefa": "SeFa", "steerability": "steerability",
+    "guidedstyle": "GuidedStyle", "centroids": "mean shift", "random": "random direction",
+}  # fmt: skip
 
 CELEBA = (
     "5_o_Clock_Shadow", "Arched_Eyebrows", "Attractive", "Bags_Under_Eyes", "Bald", "Bangs", "Big_Lips", "Big_Nose", "Black_Hair",

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import os
 import socket
 import subprocess
@@ -24,7 +25,7 @@ import app
 from lwgan import EditingPipeline
 from lwgan.images import ink_box
 from tests.browser import browser, requests
-from tests.nets import EDITS, make_registry
+from tests.nets import EDITS, made_for, make_registry, save_edit
 from tests.test_images import BAD, draw, saved
 from trainers.datasets.mnist import load_digits
 from trainers.datasets.multimnist import compose
@@ -38,6 +39,17 @@ PATIENCE = 180  # seconds: a machine may be kept busy by others
 def registry(tmp_path_factory, request):
     pictures = compose(load_digits("test", request.getfixturevalue("mnist")), 12, seed=1)
     return make_registry(tmp_path_factory.mktemp("registry"), samples=pictures.images, numbers=pictures.numbers)
+
+
+SHIFT = "lwgan-multimnist-centroids-1to2"
+
+
+def with_another_method(registry: Path) -> Path:
+    """The registry, with a mean shift beside LW's edit of one digit to two."""
+    save_edit(registry / SHIFT, {kind: made_for(registry / f"lwgan-multimnist-{kind}") for kind in ("generator", "encoder")}, 1, 2)
+    config = json.loads((registry / SHIFT / "config.json").read_text())
+    (registry / SHIFT / "config.json").write_text(json.dumps(config | {"method": "centroids"}))
+    return registry
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +190,17 @@ def test_an_emptied_number_box_is_no_edit_and_a_huge_number_the_end_of_the_slide
     assert editor.show(state, 99, 0.0, 0.0) == editor.show(state, app.SLIDER["maximum"], 0.0, 0.0)
 
 
+def test_another_method_takes_over_what_the_last_one_did(tmp_path):
+    editor = app.Editor(EditingPipeline.from_pretrained(with_another_method(make_registry(tmp_path))))
+    names = [edit["name"] for edit in editor.list_edits()]
+    assert names == [SHIFT, *EDITS]
+    updates = dict(zip(names, editor.switch("centroids", 0.0, 0.7, 0.7, 0.0), strict=True))
+    assert [updates[name]["visible"] for name in names] == [True, False, False, False]
+    assert [updates[name]["value"] for name in names] == [1.5, 0.0, 0.0, 0.0]  # from one digit to two was on, at .7 of LW
+    back = dict(zip(names, editor.switch("lw", 1.5, 0.0, 0.0, 0.0), strict=True))
+    assert [back[name]["value"] for name in names] == [0.0, 1.5, 0.0, 0.0] and not back[SHIFT]["visible"]
+
+
 def test_a_registry_that_is_not_there_ends_the_app_with_words(tmp_path):
     environment = {**os.environ, "LWGAN_REGISTRY": str(tmp_path)}
     ended = subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=4 * PATIENCE)
@@ -302,6 +325,20 @@ def test_a_visitor_uploads_and_samples(server, drawing, tmp_path):
         page.changes("framed", lambda: number.send_keys(*ALL, "3", Keys.ENTER), "seed 3")
         page.changes("framed", page.find("#another").click, "another sample")
         assert page.picture("framed") != first and number.get_attribute("value") == "4"
+        check_requests_and_console(chrome)
+
+
+def test_a_visitor_compares_methods(tmp_path):
+    registry = with_another_method(make_registry(tmp_path / "registry"))
+    with serving(tmp_path, LWGAN_REGISTRY=str(registry)) as address, browser(tmp_path) as chrome:
+        page = Page(chrome, address)
+        assert page.find(f"#{ONE}").is_displayed() and not page.has(f"#{SHIFT} input[type=range]")
+        choose = lambda name: page.find(f"#method input[value='{name}']").find_element(By.XPATH, "..").click()
+        lw = page.picture("result")
+        shift = page.changes("result", lambda: choose("centroids"), "the mean shift")
+        page.until(lambda: page.has(f"#{SHIFT} input[type=range]") and not page.has(f"#{ONE} input[type=range]"), "its slider alone")
+        assert page.find(f"#{SHIFT} input[type=number]").get_attribute("value") == "1.5" and shift != page.picture("reconstruction")
+        assert page.changes("result", lambda: choose("lw"), "LW again") == lw
         check_requests_and_console(chrome)
 
 

@@ -135,7 +135,8 @@ def choose_alpha(edit: AffineEdit, validation: Codes, options: Options, attribut
 
     best_of = lambda points: max(points, key=lambda point: point["true_change"])
     points = [point(alpha) for alpha in tqdm(ALPHAS, "alpha")]
-    points += [point(round(best_of(points)["alpha"] + step, 2)) for step in tqdm(FINER, "finer")]
+    near = [round(best_of(points)["alpha"] + step, 2) for step in FINER]
+    points += [point(alpha) for alpha in tqdm([alpha for alpha in near if alpha < ALPHAS[-1]], "finer")]
     best, points = best_of(points), sorted(points, key=lambda point: point["alpha"])
     return {"alpha": best["alpha"], "curve": points, "selector_revision": nets.judge.card_config["weights"]["sha256"]}
 

@@ -6,16 +6,13 @@ from pathlib import Path
 
 import torch
 
+from lwgan.attributes import METHODS
 from lwgan.metrics import matched, value_at
 from trainers import run
 from trainers.edits import ADAPTED
 
 COUNTS = (2, 3, 4)
 PAPER = {"LW": (".90", ".95", ".99"), "LT": (".32", ".31", ".64")}  # Table 2
-METHOD = {
-    "lw": "LW", "lt": "LT", "interfacegan": "InterFaceGAN", "ganspace": "GANSpace", "sefa": "SeFa", "steerability": "steerability",
-    "guidedstyle": "GuidedStyle", "centroids": "mean shift", "random": "random direction",
-}  # fmt: skip
 MATCHED = (0.5, 0.8)  # target changes at which methods are compared
 
 
@@ -72,9 +69,9 @@ at 128 px); its latent and its image classifier and their accuracy; seeds and in
 
 
 def grouped(rows) -> dict[str, dict[int, list[dict]]]:
-    """label -> count asked for -> the metrics of all its seeds; labels in METHOD's order, then by name."""
+    """label -> count asked for -> the metrics of all its seeds; labels in METHODS's order, then by name."""
     groups: dict[str, dict[int, list[dict]]] = {}
-    order = {method: i for i, method in enumerate(METHOD)}
+    order = {method: i for i, method in enumerate(METHODS)}
     for row in sorted(rows, key=lambda row: (order.get(row["method"], len(order)), label(row["method"], row["options"]), row["to_count"])):
         groups.setdefault(label(row["method"], row["options"]), {}).setdefault(row["to_count"], []).append(row)
     return groups
@@ -82,7 +79,7 @@ def grouped(rows) -> dict[str, dict[int, list[dict]]]:
 
 def label(method: str, options: dict) -> str:
     """A method with what of its settings was varied."""
-    name = METHOD.get(method, method)
+    name = METHODS.get(method, method)
     if not options:
         return name
     if method == "lt":
@@ -108,8 +105,8 @@ def best(groups: dict, method: str) -> dict[int, list[dict]]:
 def contenders(groups: dict) -> list[tuple[str, dict[int, list[dict]]]]:
     """The lines of the main tables: (name, count -> seeds). Every method at its best, and LT as published and as LT*."""
     lines = []
-    for method in dict.fromkeys([*METHOD, *(rows[0]["method"] for group in groups.values() for rows in group.values())]):
-        name, searched = METHOD.get(method, method), method in ("lw", "lt")
+    for method in dict.fromkeys([*METHODS, *(rows[0]["method"] for group in groups.values() for rows in group.values())]):
+        name, searched = METHODS.get(method, method), method in ("lw", "lt")
         if chosen := best(groups, method):
             lines.append((f"{name}, best setting" if searched else name + " (adapted)" * (method in ADAPTED), chosen))
         if method == "lt":
