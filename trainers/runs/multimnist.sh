@@ -2,6 +2,7 @@
 # The digits domain, whole: each line resumes what it finds half done. MNIST from a folder of its IDX files, or from the Hub.
 #   bash trainers/runs/multimnist.sh ../runs/multimnist [MNIST_FOLDER]
 # At the end the models lie in RUNS_FOLDER/registry, measured: `LWGAN_REGISTRY=RUNS_FOLDER/registry python app.py` shows them.
+# The methods that LW is compared with: multimnist_methods.sh, afterwards.
 set -euo pipefail
 runs=${1:?usage: multimnist.sh RUNS_FOLDER [MNIST_FOLDER]}
 mnist=${2:+--mnist $2}
@@ -28,12 +29,12 @@ keep "$runs/matched/generator" "$runs/registry/lwgan-multimnist-generator"
 keep "$runs/matched" "$runs/registry/lwgan-multimnist-encoder"
 keep "$runs/judge" "$runs/registry/lwgan-multimnist-judge"
 keep "$runs/data/samples" "$runs/registry/lwgan-multimnist-samples"
+stage latent-classifier --codes "$runs/codes" --run "$runs/calibrator" --seed 2 --hidden 256 64
+keep "$runs/calibrator" "$runs/registry/lwgan-multimnist-latent-classifier"
 choose="--generator $runs/matched/generator --selector $runs/selector"
 for edit in 1to2 2to3 3to4; do
     case $edit in 2to3) long="--learning-rate 0.3 --steps 140" ;; *) long="--learning-rate 0.2" ;; esac
     stage edit --codes "$runs/codes" --attribute $edit --run "$runs/lw-$edit" $choose lw --rank 24 --blur 0.03 $long
-    stage edit --codes "$runs/codes" --attribute $edit --run "$runs/centroids-$edit" $choose centroids
     keep "$runs/lw-$edit" "$runs/registry/lwgan-multimnist-lw-$edit"
-    keep "$runs/centroids-$edit" "$runs/baselines/lwgan-multimnist-centroids-$edit"
 done
-stage evaluate --data "$runs/data" --registry "$runs/registry" --baselines "$runs/baselines" --docs "$runs/docs"
+stage evaluate --data "$runs/data" --registry "$runs/registry" --docs "$runs/docs"
