@@ -33,7 +33,7 @@ CLASSES = {"generator": Generator, "encoder": Encoder, "judge": DigitJudge, "lat
 PARTS = {  # of an edit's config: what it may not share with those who measure it
     "judge_revision": "was guided by", "selector_revision": "has its alpha from", "classifier_revision": "was trained with",
 }  # fmt: skip
-MULTIPLES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)  # of the recommended alpha: the curve
+MULTIPLES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # of the recommended alpha: the curve
 HEADLINE = (
     "alpha", "norm", "target_change", "at_least", "digits_kept", "confident", "true_change", "identity", "latent_change", "added_ink",
     "overshoot", "count_right_before", "no_edit",

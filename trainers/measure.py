@@ -22,6 +22,7 @@ CONFIDENT = 0.9
 NEAR = 4  # px around an old digit's ink that still count as its place
 ALL = 0.995  # "100%" of Table 2, rounded
 LIMIT = 16.0  # the largest alpha that the calibration tries
+PART = 50  # pictures at a time: with more, a layer's maps leave a CPU's caches
 
 
 class Nets(NamedTuple):
@@ -71,12 +72,12 @@ def cases_from(w: Tensor, numbers: Tensor, asked: int, nets: Nets, real: Tensor 
 
 def codes_of(encoder: Encoder, x: Tensor) -> Tensor:
     """Pictures [N, 1, H, W] -> codes [N, num_ws, w_dim]."""
-    return torch.cat([encoder(part) for part in x.split(200)])
+    return torch.cat([encoder(part) for part in x.split(PART)])
 
 
 def render(generator: Generator, w: Tensor) -> Tensor:
     """Codes [N, num_ws, w_dim] -> pictures [N, C, H, W]."""
-    return torch.cat([generator.synthesis(part) for part in w.split(200)])
+    return torch.cat([generator.synthesis(part) for part in w.split(PART)])
 
 
 def places_of(x: Tensor) -> Tensor:
@@ -87,7 +88,7 @@ def places_of(x: Tensor) -> Tensor:
 def features_at(judge: DigitJudge, x: Tensor, places: Tensor) -> Tensor:
     """The judge's features [N, D] of pictures of which only some places are shown; the rest is black."""
     shown = torch.where(places, x, -torch.ones_like(x))
-    return torch.cat([judge.features(part) for part in shown.split(500)])
+    return torch.cat([judge.features(part) for part in shown.split(PART)])
 
 
 # An edit at one strength
@@ -102,7 +103,7 @@ def figures(edit: AffineEdit, alpha: float, cases: Cases, nets: Nets, identities
     changed and kept.  identity: how alike the old digits look (`identity`).  latent_change: what the calibrator says of the codes.
     """
     edited = edit(cases.w, alpha)
-    pictures = render(nets.generator, edited)
+    pictures = render(nets.generator, edited) if alpha else cases.pictures
     before, after, asked = cases.reading, nets.judge.read(pictures), cases.asked
     changed, kept = target_change(before.count, after.count, asked), digits_kept(cases.numbers, before.numbers, after.numbers)
     ink = added_ink(cases.pictures, pictures, asked)
