@@ -2,7 +2,9 @@
 
 import pytest
 
-from trainers import results
+from lwgan.attributes import METHODS
+from trainers import edit, publish, results
+from trainers.edits import ADAPTED
 
 
 def rate(value: float, spread: float = 0.02) -> dict:
@@ -59,6 +61,18 @@ def test_a_setting_is_chosen_by_validation_and_not_by_the_test():
     assert results.best(results.grouped([weak, *seeds]), "lt") == {2: [weak]}, "seeds count by their mean"
     names = [name for name, _ in results.contenders(results.grouped([weak, strong, row("sefa")]))]
     assert names == ["LT, best setting", "LT as published", "SeFa (adapted)"]
+
+
+def test_what_was_adapted_is_said_by_the_methods_file_its_card_and_the_results():
+    for method, module in edit.METHODS.items():
+        text = results.chosen(results.grouped([row(method)]))
+        if "adapted" in module.__doc__.lower():
+            assert f"adapted from its paper ({ADAPTED[method]})" in publish.learned(method)
+            assert f"| {METHODS[method]} (adapted) |" in text
+            assert text.endswith(f"Adapted from their papers: {METHODS[method]} ({ADAPTED[method]}).")
+        else:
+            assert "adapted" not in publish.learned(method) + text.lower() and f"| {METHODS[method]}" in text
+    assert ADAPTED.keys() < edit.METHODS.keys() and list(edit.METHODS) == list(METHODS)
 
 
 def test_seeds_are_shown_as_mean_and_outermost_bounds():

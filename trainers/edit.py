@@ -123,8 +123,8 @@ def choose_alpha_by_codes(edit: AffineEdit, validation: Codes, attribute: Label,
 
 
 def choose_alpha(edit: AffineEdit, validation: Codes, options: Options, attribute: Attribute) -> dict:
-    """The strength whose edits are true most often (a digit more, the old ones kept) in the selector's eyes, on validation
-    pictures, and the curve: coarse, and finer around its best."""
+    """The strength whose edits are true most often (a digit more, the old ones kept) in the selector's eyes, on validation pictures
+    (of equal ones that nearest to 1), and the curve: coarse, and finer around its best."""
     nets = Nets(Generator.from_pretrained(options.generator), DigitJudge.from_pretrained(options.selector))
     codes = attribute.source(validation)
     cases = cases_from(codes.w[:CHOICE_PICTURES], codes.numbers[:CHOICE_PICTURES], attribute.count, nets)
@@ -133,7 +133,7 @@ def choose_alpha(edit: AffineEdit, validation: Codes, options: Options, attribut
         found = figures(edit, alpha, cases, nets, identities=False)
         return {"alpha": alpha, **{key: (found[key] or {}).get("value") for key in ("target_change", "digits_kept", "true_change")}}
 
-    best_of = lambda points: max(points, key=lambda point: point["true_change"])
+    best_of = lambda points: max(points, key=lambda point: (point["true_change"], -abs(point["alpha"] - 1)))
     points = [point(alpha) for alpha in tqdm(ALPHAS, "alpha")]
     near = [round(best_of(points)["alpha"] + step, 2) for step in FINER]
     points += [point(alpha) for alpha in tqdm([alpha for alpha in near if alpha < ALPHAS[-1]], "finer")]

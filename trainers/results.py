@@ -177,13 +177,21 @@ def chosen(groups: dict) -> str:
                 says = number([row["latent_change"]["value"] for row in rows], 3)
                 lines.append([f"{count - 1} to {count}", name, number([row["alpha"] for row in rows]), *rates, *plain, says])
     head = ["edit", "method", "alpha", "changed", "true", "digits kept, of changed", "identity", "added ink", "norm", "codes say"]
+    adapted = sorted(ADAPTED.keys() & {rows[0]["method"] for by_count in groups.values() for rows in by_count.values()})
+    told = "; ".join(f"{METHODS[method]} ({ADAPTED[method]})" for method in adapted)
     return f"""## At the best strength
 
 alpha as chosen on validation pictures. *Identity*: cosine of judge features of the old digits' places. *Added ink*: the brightness that was
 added, where an old digit's is 1 (a judge may read a digit in an outline, too). *Norm*: how far the code moves. *Codes say*: target change in
 the eyes of the classifier of codes.
 
-{table(head, lines)}"""
+{table(head, lines)}{
+        f'''
+
+Adapted from their papers: {told}.'''
+        if told
+        else ""
+    }"""
 
 
 def matched_change(groups: dict) -> str:

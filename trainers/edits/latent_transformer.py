@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from lwgan.attributes import index_of
+from lwgan.classifiers import LatentClassifier
 from lwgan.costs import correlations
 from lwgan.edit import AffineEdit
 from trainers import run
@@ -64,9 +65,12 @@ class Layers(torch.nn.Module):
 
 def fit(codes: Splits, attribute: Attribute | Label, options: Options, folder: Path | None = None) -> AffineEdit:
     """The map after all epochs. folder: of the run, whose checkpoint a stopped run resumes from."""
-    loss = loss_of(codes.train, attribute, options)
+    classifier = classifier_for(codes.train, options.classifier, "lt")
+    loss = loss_of(classifier, codes.train, attribute, options)
     # Those without the label first, be they source or target: an attribute and its opposite have the same map, with another sign.
     w = torch.cat([attribute.source(codes.train).w, attribute.target(codes.train).w][:: attribute.sign])
+    with torch.no_grad():
+        before = torch.cat([classifier(part) for part in w.split(500)])
     torch.manual_seed(options.seed)
     t = Layers(*w.shape[1:])
     adam = torch.optim.Adam(t.parameters(), options.learning_rate, weight_decay=options.decay)
@@ -79,7 +83,7 @@ def fit(codes: Splits, attribute: Attribute | Label, options: Options, folder: P
     for epoch in range(done, options.epochs):
         torch.manual_seed(hash((options.seed, epoch)))
         for rows in tqdm(torch.randperm(len(w)).split(options.batch), f"{attribute.name} epoch {epoch + 1}/{options.epochs}"):
-            total = loss(t, w[rows])
+            total = loss(t, w[rows], before[rows])
             adam.zero_grad()
             total.backward()
             adam.step()
@@ -94,15 +98,14 @@ def check(codes: Splits, attribute: Attribute | Label, options: Options) -> None
     classifier_for(codes.train, options.classifier, "lt")
 
 
-def loss_of(codes: Codes, attribute: Attribute | Label, options: Options) -> Callable[[Layers, Tensor], Tensor]:
-    """The loss of a map on a batch of codes."""
-    classifier = classifier_for(codes, options.classifier, "lt")
+def loss_of(
+    classifier: LatentClassifier, codes: Codes, attribute: Attribute | Label, options: Options
+) -> Callable[[Layers, Tensor, Tensor], Tensor]:
+    """The loss of a map on a batch of codes w [N, num_ws, w_dim], of which F reads the logits `before` [N, K]."""
     k = index_of(attribute.label, codes.label_names)
     mask = (1 - correlations(codes.labels)[k]).float()
 
-    def loss(t: Layers, w: Tensor) -> Tensor:
-        with torch.no_grad():
-            before = classifier(w)
+    def loss(t: Layers, w: Tensor, before: Tensor) -> Tensor:
         probability = before[:, k].sigmoid()
         goal = (probability <= 0.5).float()  # what F reads now, turned round
         alpha = goal - probability
