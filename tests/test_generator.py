@@ -90,7 +90,7 @@ def test_given_noise_is_the_communitys(peer):
     assert error(generator.synthesis(held["wplus"], noise=maps), held["img_noise_list"]) < 1e-5
     assert error(generator.synthesis(held["wplus"], noise=maps[:1] + maps[2:3] + maps[1:2] + maps[3:]), held["img_noise_list"]) > 1e-3
     for i in range(2):  # one map for all pictures, with and without sides of 1
-        for shared in ([field[i, 0] for field in maps], [field[i : i + 1] for field in maps]):
+        for shared in ([m[i, 0] for m in maps], [m[i : i + 1] for m in maps]):
             assert error(generator.synthesis(held["wplus"], noise=shared)[i], held["img_noise_list"][i]) < 1e-5
 
 
@@ -168,13 +168,25 @@ def test_a_style_in_the_weights_is_a_style_in_the_maps(side):
     w = torch.randn(2, generator.num_ws, 8, requires_grad=True)
     maps = [torch.randn(2, 1, r, r) for r in generator.synthesis.noise_layers.values()]
     together = generator.synthesis(w, maps)
-    apart = torch.cat([generator.synthesis(w[i : i + 1], [field[i : i + 1] for field in maps]) for i in range(2)])
+    apart = torch.cat([generator.synthesis(w[i : i + 1], [m[i : i + 1] for m in maps]) for i in range(2)])
     frozen = copy.deepcopy(generator).requires_grad_(False).synthesis(w, maps)
     wanted = torch.autograd.grad(together.square().mean(), w)[0]
     assert generator.requires_grad_(False).synthesis(w[:0]).shape == (0, 3, side, side)
     for picture in (apart, frozen):
         assert error(picture, together) < 1e-5
         assert error(torch.autograd.grad(picture.square().mean(), w)[0], wanted) < 1e-4
+
+
+def test_a_level_can_be_called_alone():
+    """Level by level with its own styles and noise: what the whole computes."""
+    generator, held = load_peer("g64s")
+    w, maps, x, picture = held["wplus"], noise_maps(2, 64), None, None
+    for resolution in generator.synthesis.resolutions:
+        n = 1 if resolution == 4 else 2
+        x, picture = getattr(generator.synthesis, f"b{resolution}")(x, picture, w[:, : n + 1], maps[:n])
+        assert x.shape[2:] == picture.shape[2:] == (resolution, resolution)
+        w, maps = w[:, n:], maps[n:]
+    assert error(picture, held["img_noise_list"]) < 1e-5
 
 
 def test_half_precision_is_near():
@@ -231,14 +243,14 @@ def test_noise_maps_that_do_not_fit_are_refused_by_their_layer():
     generator, w, maps = Generator(**SMALL), torch.randn(2, 6, 5), noise_maps(2, 16)
     with pytest.raises(ValueError, match=r"noise gives 4 maps, expected 5: from b4.conv1 \[4, 4\] to b16.conv1 \[16, 16\]"):
         generator.synthesis(w, noise=maps[:4])
-    for i, name, field in (
+    for i, name, bad in (
         (1, "b8.conv0", torch.zeros(4, 4)),
         (2, "b8.conv1", torch.zeros(3, 1, 8, 8)),
         (4, "b16.conv1", torch.zeros(2, 16, 16)),
     ):
-        shapes = re.escape(f"noise map of {name} has shape {tuple(field.shape)}, expected ({field.shape[-1] if i != 1 else 8}, ")
+        shapes = re.escape(f"noise map of {name} has shape {tuple(bad.shape)}, expected ({bad.shape[-1] if i != 1 else 8}, ")
         with pytest.raises(ValueError, match=shapes):
-            generator.synthesis(w, noise=[*maps[:i], field, *maps[i + 1 :]])
+            generator.synthesis(w, noise=[*maps[:i], bad, *maps[i + 1 :]])
     with pytest.raises(ValueError, match="noise is Tensor, expected one of const, random, none or a list of maps"):
         generator.synthesis(w, noise=torch.zeros(5))
     with pytest.raises(ValueError, match="a generator without noise"):
