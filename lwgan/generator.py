@@ -80,7 +80,7 @@ class Mapping(nn.Module):
         for i in range(self.layers):
             w = getattr(self, f"fc{i}")(w)
         w = self.w_avg.lerp(w, truncation_psi) if truncation_psi != 1 else w
-        return w[:, None].expand(-1, self.num_ws, -1)
+        return w[:, None].repeat(1, self.num_ws, 1)
 
 
 class Synthesis(nn.Module):

@@ -62,6 +62,16 @@ def test_mapping_is_the_communitys(peer):
     assert all(error(w[:, i], held["w"]) < 1e-5 for i in range(generator.num_ws))
 
 
+def test_a_row_of_codes_can_be_written_alone():
+    generator = Generator(**SMALL)
+    w, other = generator.mapping(torch.randn(2, 6)).detach(), torch.randn(2, 6, 5)
+    before = w.clone()
+    w[:, 3] = 0
+    assert torch.equal(w[:, 4], before[:, 4]) and not w[:, 3].any()
+    w[:, 3:] = other[:, 3:]
+    assert torch.equal(w, torch.cat([before[:, :3], other[:, 3:]], 1))
+
+
 def test_synthesis_is_the_communitys(peer):
     generator, held = peer
     assert error(generator.synthesis(held["wplus"]), held["img_wplus"]) < 1e-5
