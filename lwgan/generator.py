@@ -117,7 +117,7 @@ class Synthesis(nn.Module):
         for level, resolution in enumerate(self.resolutions):
             first = max(2 * level - 1, 0)  # of the level's convolutions, which have a noise map and a style each; one more is ToRGB's
             x, picture = getattr(self, f"b{resolution}")(x, picture, w[:, first : 2 * level + 2], maps[first : 2 * level + 1])
-        return self.output(picture.float())
+        return self.output(picture)
 
     def _maps(self, noise: Noise, n: int) -> list:
         """What each styled convolution is given: the mode, or its own noise map, checked."""
@@ -173,7 +173,7 @@ class Block(nn.Module):
         else:
             x = self.conv0(x, w[:, 0], maps[0])
         x = self.conv1(x, w[:, -2], maps[-1])
-        share = self.torgb(x, w[:, -1]).float()
+        share = self.torgb(x, w[:, -1]).to(self.torgb.bias.dtype)
         return x, share if picture is None else upsample(picture) + share
 
 
@@ -266,12 +266,12 @@ class Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         with full_precision(x):
-            x = F.linear(x.float(), self.weight * self.weight_gain, self.bias * self.bias_gain)
+            x = F.linear(x.to(self.weight.dtype), self.weight * self.weight_gain, self.bias * self.bias_gain)
         return F.leaky_relu(x, 0.2) * SQRT2 if self.activate else x
 
 
 def full_precision(x: Tensor) -> torch.autocast:
-    """Within torch.autocast, what it leaves in float32: the styles and the picture so far, which cost little and carry all errors on."""
+    """Within torch.autocast, what keeps the weights' own precision: the styles and the picture so far, which cost little and carry all errors on."""
     return torch.autocast(x.device.type, enabled=False)
 
 

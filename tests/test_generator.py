@@ -199,6 +199,17 @@ def test_a_level_can_be_called_alone():
     assert error(picture, held["img_noise_list"]) < 1e-5
 
 
+def test_double_and_half_networks_are_near():
+    generator, held = load_peer("g64s")
+    exact = generator.synthesis(held["wplus"])
+    generator.double()
+    picture = generator.synthesis(held["wplus"])
+    assert picture.dtype == generator(held["z"]).dtype == torch.float64 and 0 < error(exact, picture) < 1e-6
+    generator.half()
+    found = generator.synthesis(held["wplus"])
+    assert found.dtype == torch.float16 and 1e-5 < error(found.double(), picture) < 5e-3
+
+
 def test_half_precision_is_near():
     generator, held = load_peer("g64s")
     with torch.autocast("cpu", torch.bfloat16):
