@@ -282,7 +282,8 @@ def scales_weights(x: Tensor, weight: Tensor) -> bool:
 
 def blur_kernel(channels: int, gain: float, like: Tensor) -> Tensor:
     """The separable filter [1, 3, 3, 1], one copy a channel, summing to `gain`: [channels, 1, 4, 4]."""
-    taps = torch.tensor([1.0, 3.0, 3.0, 1.0], device=like.device, dtype=like.dtype) / 8
+    # [1, 3, 3, 1] / 8, made where it is used: from a list of Python it would be copied there, and a GPU would wait for the host.
+    taps = 0.5 - (torch.arange(4, device=like.device, dtype=like.dtype) - 1.5).abs() / 4
     return (gain * torch.outer(taps, taps)).expand(channels, 1, 4, 4)
 
 

@@ -6,8 +6,9 @@ import re
 import pytest
 import torch
 from parity import error, noise_maps, reference
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from lwgan.generator import Generator, blur, upsample
+from lwgan.generator import Generator, blur, blur_kernel, upsample
 from trainers import generator as stage
 from trainers.discriminator import Discriminator, minibatch_stddev, r1_penalty
 
@@ -210,6 +211,27 @@ def test_double_and_half_networks_are_near():
     assert found.dtype == torch.float16 and 1e-5 < error(found.double(), picture) < 5e-3
 
 
+def test_nothing_is_copied_between_host_and_device_while_it_draws():
+    """What a CUDA graph cannot capture: values that Python gives or asks for."""
+
+    class Operators(TorchDispatchMode):
+        def __torch_dispatch__(self, operator, types, arguments=(), options=None):
+            seen.add(operator.__name__.split(".")[0])
+            return operator(*arguments, **options or {})
+
+    seen, generator = set(), Generator(**SMALL).requires_grad_(False)
+    with Operators():
+        generator.synthesis(torch.randn(2, 6, 5))
+    assert "convolution" in seen and not seen & {"lift_fresh", "_local_scalar_dense"}
+
+
+def test_it_compiles_whole():
+    generator, w = Generator(**SMALL).requires_grad_(False), torch.randn(2, 6, 5)
+    expected = generator.synthesis(w)
+    generator.synthesis.compile(backend="eager", fullgraph=True)
+    assert error(generator.synthesis(w), expected) < 1e-5
+
+
 def test_half_precision_is_near():
     generator, held = load_peer("g64s")
     with torch.autocast("cpu", torch.bfloat16):
@@ -227,6 +249,11 @@ def test_truncation_to_nothing_is_the_mean_code():
 def test_tanh_output_stays_in_range():
     generator = Generator(**SMALL, output="tanh")
     assert generator.synthesis(100 * torch.randn(2, generator.num_ws, 5)).abs().max() <= 1
+
+
+def test_the_filter_is_1_3_3_1():
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+    assert torch.equal(blur_kernel(2, 4, torch.zeros(1)), 4 * torch.outer(taps, taps).expand(2, 1, 4, 4))
 
 
 def test_upsampling_keeps_a_flat_picture_flat():
