@@ -114,12 +114,12 @@ class Encoder(nn.Module):
         return load_module(cls, "encoder", source, revision, token)
 
 
-def hold_half(encoder: Encoder) -> Encoder:
-    """The same encoder, its convolutions holding their weights in bfloat16: for use within torch.autocast, which computes the same
-    but would bring pSp's 267 million there at every call."""
+def hold_half(encoder: Encoder, dtype: torch.dtype = torch.bfloat16) -> Encoder:
+    """The same encoder, its convolutions holding their weights in bfloat16 or float16: for use within torch.autocast of that dtype, which
+    computes the same but would bring pSp's 267 million there at every call."""
     for module in encoder.modules():
         if isinstance(module, nn.Conv2d):
-            module.to(torch.bfloat16)
+            module.to(dtype)
     return encoder
 
 

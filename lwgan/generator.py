@@ -198,14 +198,19 @@ class StyledConv(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor, noise: str | Tensor) -> Tensor:
         """x [N, I, H, W], style [N, w_dim]; noise: a mode, or a noise map [H, W] or [N or 1, 1, H, W]."""
-        s = self.affine(style)  # [N, I]
+        s, energy = self.affine(style), self._energy()  # [N, I], [I, O]
         # sqrt(2), the activation's gain, is moved before it, into all that is added up there.
         with full_precision(s):
-            demodulation = SQRT2 * (s.square() @ self._energy() + 1e-8).rsqrt()  # [N, O]
+            demodulation = SQRT2 * (s.square() @ energy + 1e-8).rsqrt()  # [N, O]
         bias, noise_map = SQRT2 * self.bias, self._noise_map(noise, x)
         if scales_weights(x, self.weight):
             x = self._convolve(x, self.weight * torch.outer(demodulation[0], s[0])[:, :, None, None], bias)
         else:
+            if computes_in_float16(x):
+                # As NVIDIA does, styles are brought to a size where no result passes float16's largest number, 65504: by Cauchy and
+                # Schwarz it is at most sqrt(9 I) times the largest of x. The demodulation takes the factor back.
+                size = (s.abs().amax(1, keepdim=True) * energy.sum(0).max().sqrt()).clamp_min(1e-8)  # [N, 1]
+                s, demodulation = s / size, demodulation * size
             x = self._convolve(x * s[:, :, None, None].to(x.dtype), self.weight)
             x = torch.addcmul(bias[:, None, None].to(x.dtype), x, demodulation[:, :, None, None].to(x.dtype))  # one pass over x
         if noise_map is not None:
@@ -273,6 +278,12 @@ class Linear(nn.Module):
 def full_precision(x: Tensor) -> torch.autocast:
     """Within torch.autocast, what keeps the weights' own precision: the styles and the picture so far, which cost little and carry all errors on."""
     return torch.autocast(x.device.type, enabled=False)
+
+
+def computes_in_float16(x: Tensor) -> bool:
+    """Whether a convolution of x is computed in float16: x is, or torch.autocast makes it so."""
+    device = x.device.type
+    return x.dtype == torch.float16 or torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.float16
 
 
 def scales_weights(x: Tensor, weight: Tensor) -> bool:

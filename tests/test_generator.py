@@ -211,6 +211,20 @@ def test_double_and_half_networks_are_near():
     assert found.dtype == torch.float16 and 1e-5 < error(found.double(), picture) < 5e-3
 
 
+@pytest.mark.parametrize("size", [1e-3, 1, 1e3])
+@pytest.mark.parametrize("n", [1, 2])
+def test_float16_is_near_whatever_the_size_of_styles(n, size):
+    """Demodulation takes the size of a style back; float16 ends at 65504."""
+    generator, held = load_peer("g64s")
+    for name, parameter in generator.synthesis.named_parameters():
+        if re.search(r"conv\d\.affine", name):
+            parameter.mul_(size)
+    assert error(generator.synthesis(held["wplus"]), held["img_wplus"]) < 1e-4
+    with torch.autocast("cpu", torch.float16):
+        picture = generator.synthesis(held["wplus"][:n])
+    assert picture.dtype == torch.float32 and 1e-5 < error(picture, held["img_wplus"][:n]) < 2e-3
+
+
 def test_nothing_is_copied_between_host_and_device_while_it_draws():
     """What a CUDA graph cannot capture: values that Python gives or asks for."""
 
