@@ -1,7 +1,7 @@
 """StyleGAN2 (Karras et al., 2020) in plain PyTorch: mapping z -> w, synthesis w -> picture.
 
 Parameters are named and scaled as in NVlabs/stylegan2-ada-pytorch (training/networks.py), so that converted
-checkpoints compute the same pictures. No compiled operators: every line runs on CPU and CUDA alike.
+checkpoints compute the same pictures. Plain PyTorch operators only, nothing to compile.
 """
 
 import math
