@@ -100,6 +100,17 @@ def test_sizes_are_read_from_the_weights(tmp_path, use_noise):
         assert torch.equal(again(z, truncation_psi=0.5), generator(z, truncation_psi=0.5))
 
 
+def test_tensorflows_variables_without_dimensions_are_numbers():
+    """As in its real files: the file of the next test is to have them."""
+    gs = tensorflow(rosinality_weights("g16s"), torch.zeros(32))
+    scalars = {name for name, value in gs.state["components"]["synthesis"].state["variables"] if not isinstance(value, np.ndarray)}
+    assert scalars == {
+        "lod",
+        *(f"{r}x{r}/{part}/noise_strength" for r in (8, 16) for part in ("Conv0_up", "Conv1")),
+        "4x4/Conv/noise_strength",
+    }
+
+
 def test_tensorflows_file(tmp_path, weights, held):
     gs = tensorflow(weights, held["latent_avg"], resolution=16, num_channels=3, label_size=0, randomize_noise=False)
     computes_the_reference(converted(tensorflow_file(tmp_path / "t.pkl", gs), tmp_path / "g"), held)
@@ -399,6 +410,9 @@ def test_other_networks_of_tensorflow_are_refused(tmp_path, weights, held):
         ({"resample_kernel": [1, 1]}, r"resample_kernel is \[1, 1\]"), ({"normalize_latents": False}, "normalize_latents is False"),
     ):  # fmt: skip
         refused(tensorflow_file(tmp_path / "t.pkl", tensorflow(weights, held["latent_avg"], **options)), tmp_path / "out", message)
+    named = tensorflow(weights, held["latent_avg"])
+    named.state["variables"].append(("mean", "none"))
+    refused(tensorflow_file(tmp_path / "t.pkl", named), tmp_path / "out", "mean is a str, expected an array or a number")
     old = tensorflow(weights, held["latent_avg"])
     old.state["version"] = 3
     refused(tensorflow_file(tmp_path / "t.pkl", old), tmp_path / "out", "version 3, expected 4")
