@@ -316,8 +316,7 @@ def test_what_is_no_plain_array_of_numbers_is_refused(tmp_path, weights, held, n
 
 
 def test_what_fails_in_a_way_nobody_thought_of_is_refused_by_the_files_name(tmp_path, weights):
-    """A mean code of no rows; a list where NVIDIA keeps options."""
-    refused(rosinality_file(tmp_path / "r.pt", weights, torch.zeros(0, 32)), tmp_path / "out", "is no known checkpoint")
+    """A number where NVIDIA keeps options."""
     g_ema = nvidia(weights, torch.zeros(32))
     g_ema.state["_init_kwargs"]["mapping_kwargs"] = 5
     refused(nvidia_file(tmp_path / "n.pkl", g_ema), tmp_path / "out", "is no known checkpoint")
@@ -440,6 +439,8 @@ def test_psp_files_that_do_not_fit_are_refused_whole(tmp_path):
         (lambda: file(mean=None), "which it does not hold"),
         (lambda: file(mean=torch.zeros(64)), r"latent_avg is of shape \(64,\), expected \[128\]"),
         (lambda: file(mean=torch.randn(10, 128)), "latent_avg differs between styles"),
+        (lambda: file(mean=torch.zeros(18, 128)), "latent_avg has 18 rows, expected 1 or 10"),
+        (lambda: file(mean=torch.zeros(0, 128)), "latent_avg has 0 rows, expected 1 or 10"),
         (lambda: file(encoder={n: v for n, v in encoder.items() if n != "styles.4.convs.8.bias"}), "has no 'styles.4.convs.8.bias'"),
         (lambda: file(encoder=encoder | {"output_layer.0.weight": mean}), "unexpected key 'output_layer.0.weight'"),
         (lambda: file(encoder=encoder | {"latlayer1.bias": mean * torch.nan}), "NaN or infinity"),
