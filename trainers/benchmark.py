@@ -8,6 +8,7 @@ the machine does burdens them alike. CPU seconds are the process's (user and sys
 """
 
 import copy
+import ctypes
 import gc
 import json
 import os
@@ -241,6 +242,8 @@ def matrix_rate(device: torch.device, clock: str, side: int = 2048) -> float:
 def reset_peak(device: torch.device) -> None:
     """From here on `peak_memory` counts anew, from what is held now; on CPUs where the system lets it (Linux)."""
     gc.collect()
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)  # glibc keeps what was freed below what is still held: nearly all of a network that was copied
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif (marks := Path("/proc/self/clear_refs")).exists():
