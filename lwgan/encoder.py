@@ -4,8 +4,6 @@ One skeleton, two sizes of it: the small encoder of the digits and pSp's own, wh
 (Tov et al., 2021), are converted by `python -m trainers convert`.
 """
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -60,9 +58,9 @@ class Encoder(nn.Module):
         self.to(memory_format=torch.channels_last)  # of the convolutions' weights, as the pictures come
 
     def _build_small(self, resolution, img_channels, w_dim, widths, pyramid, head, levels) -> None:
-        if len(widths) != round(math.log2(resolution)) - 2 or len(widths) < 3:
+        if resolution != 4 * 2 ** len(widths) or len(widths) < 3:
             raise ValueError(
-                f"widths gives {len(widths)} levels, resolution {resolution} has {round(math.log2(resolution)) - 2} (H/2..4 px), at least 3"
+                f"widths gives {len(widths)} levels (H/2..4 px), which resolution {4 * 2 ** len(widths)} has, not {resolution}; at least 3 are needed"
             )
         self.stem = nn.Conv2d(4 * img_channels, widths[0], 3, padding=1)
         self.backbone = nn.ModuleList(
@@ -114,12 +112,12 @@ class Encoder(nn.Module):
         return load_module(cls, "encoder", source, revision, token)
 
 
-def hold_half(encoder: Encoder) -> Encoder:
-    """The same encoder, its convolutions holding their weights in bfloat16: for use within torch.autocast, which computes the same
-    but would bring pSp's 267 million there at every call."""
+def hold_half(encoder: Encoder, dtype: torch.dtype = torch.bfloat16) -> Encoder:
+    """The same encoder, its convolutions holding their weights in bfloat16 or float16: for use within torch.autocast of that dtype, which
+    computes the same but would bring pSp's 267 million there at every call."""
     for module in encoder.modules():
         if isinstance(module, nn.Conv2d):
-            module.to(torch.bfloat16)
+            module.to(dtype)
     return encoder
 
 

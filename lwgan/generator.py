@@ -1,7 +1,7 @@
 """StyleGAN2 (Karras et al., 2020) in plain PyTorch: mapping z -> w, synthesis w -> picture.
 
 Parameters are named and scaled as in NVlabs/stylegan2-ada-pytorch (training/networks.py), so that converted
-checkpoints compute the same pictures. No compiled operators: every line runs on CPU and CUDA alike.
+checkpoints compute the same pictures. Plain PyTorch operators only, nothing to compile.
 """
 
 import math
@@ -16,8 +16,8 @@ from lwgan import winograd
 NOISE_MODES = ("const", "random", "none")
 OUTPUTS = {"linear": lambda picture: picture, "tanh": torch.tanh}
 SQRT2 = math.sqrt(2)
-ONE_BY_ONE = 128  # side from which a CPU renders pictures one after the other: a batch's maps would leave its caches, and fill memory
-Noise = str | Sequence[Tensor]  # one of NOISE_MODES, or a map for each styled convolution
+ONE_BY_ONE = 128  # side from which a CPU renders pictures one after the other: a batch would leave its caches, and fill memory
+Noise = str | Sequence[Tensor]  # one of NOISE_MODES, or a noise map for each styled convolution
 
 
 class Generator(nn.Module):
@@ -80,7 +80,7 @@ class Mapping(nn.Module):
         for i in range(self.layers):
             w = getattr(self, f"fc{i}")(w)
         w = self.w_avg.lerp(w, truncation_psi) if truncation_psi != 1 else w
-        return w[:, None].expand(-1, self.num_ws, -1)
+        return w[:, None].repeat(1, self.num_ws, 1)
 
 
 class Synthesis(nn.Module):
@@ -100,34 +100,33 @@ class Synthesis(nn.Module):
     def forward(self, w: Tensor, noise: Noise = "const") -> Tensor:
         """w [N, num_ws, w_dim] -> picture [N, C, H, W], about [-1, 1]. Styles of several codes are mixed by mixing the rows of w.
 
-        noise: "const" (the same maps for every picture), "random", "none", or one map for each of `noise_layers`:
+        noise: "const" (the same maps for every picture), "random", "none", or a noise map for each of `noise_layers`:
         [r, r] or [1, 1, r, r] for all pictures, [N, 1, r, r] for each its own. ValueError for other numbers or shapes.
         """
         if w.ndim != 3 or w.shape[1:] != (self.num_ws, self.w_dim):
             raise ValueError(f"w has shape {tuple(w.shape)}, expected [N, {self.num_ws}, {self.w_dim}]")
-        fields = self._fields(noise, len(w))
+        maps = self._maps(noise, len(w))
         training = torch.is_grad_enabled() and self.b4.const.requires_grad  # a weight's gradient is best made once a batch
         if len(w) <= 1 or training or w.device.type != "cpu" or self.resolutions[-1] < ONE_BY_ONE:
-            return self._render(w, fields)
-        own = [[f[i : i + 1] if isinstance(f, Tensor) and f.ndim == 4 and len(f) > 1 else f for f in fields] for i in range(len(w))]
+            return self._render(w, maps)
+        own = [[m[i : i + 1] if isinstance(m, Tensor) and m.ndim == 4 and len(m) > 1 else m for m in maps] for i in range(len(w))]
         return torch.cat([self._render(*one) for one in zip(w.split(1), own, strict=True)])
 
-    def _render(self, w: Tensor, fields: list) -> Tensor:
-        fields, styles = iter(fields), iter(w.unbind(1))
+    def _render(self, w: Tensor, maps: list) -> Tensor:
         x = picture = None
-        style = next(styles)
-        for resolution in self.resolutions:
-            x, picture, style = getattr(self, f"b{resolution}")(x, picture, style, styles, fields)
-        return self.output(picture.float())
+        for level, resolution in enumerate(self.resolutions):
+            first = max(2 * level - 1, 0)  # of the level's convolutions, which have a noise map and a style each; one more is ToRGB's
+            x, picture = getattr(self, f"b{resolution}")(x, picture, w[:, first : 2 * level + 2], maps[first : 2 * level + 1])
+        return self.output(picture)
 
-    def _fields(self, noise: Noise, n: int) -> list:
-        """What each styled convolution is given: the mode, or its own map, checked."""
+    def _maps(self, noise: Noise, n: int) -> list:
+        """What each styled convolution is given: the mode, or its own noise map, checked."""
         layers = self.noise_layers
         if isinstance(noise, str):
             if noise not in NOISE_MODES:
                 raise ValueError(f"noise {noise!r} is unknown: choose one of {', '.join(NOISE_MODES)}")
             return [noise] * len(layers)
-        if not isinstance(noise, (list, tuple)) or not all(isinstance(field, Tensor) for field in noise):
+        if not isinstance(noise, (list, tuple)) or not all(isinstance(m, Tensor) for m in noise):
             raise ValueError(f"noise is {type(noise).__name__}, expected one of {', '.join(NOISE_MODES)} or a list of maps")
         if not self.use_noise:
             raise ValueError("noise maps were given to a generator without noise (use_noise is off)")
@@ -137,14 +136,14 @@ class Synthesis(nn.Module):
                 f"noise gives {len(noise)} maps, expected {len(layers)}: "
                 f"from {first[0]} [{first[1]}, {first[1]}] to {last[0]} [{last[1]}, {last[1]}]"
             )
-        for (name, r), field in zip(layers.items(), noise, strict=True):
-            if tuple(field.shape) not in ((r, r), (1, 1, r, r), (n, 1, r, r)):
-                raise ValueError(f"noise map of {name} has shape {tuple(field.shape)}, expected ({r}, {r}) or ({n} or 1, 1, {r}, {r})")
+        for (name, r), m in zip(layers.items(), noise, strict=True):
+            if tuple(m.shape) not in ((r, r), (1, 1, r, r), (n, 1, r, r)):
+                raise ValueError(f"noise map of {name} has shape {tuple(m.shape)}, expected ({r}, {r}) or ({n} or 1, 1, {r}, {r})")
         return list(noise)
 
     @property
     def noise_layers(self) -> dict[str, int]:
-        """The styled convolutions in the order in which they run, and the side of their maps: {"b4.conv1": 4, "b8.conv0": 8, ...}."""
+        """The styled convolutions in the order in which they run, and the side of their noise maps: {"b4.conv1": 4, "b8.conv0": 8, ...}."""
         return {f"b{r}.conv{i}": r for r in self.resolutions for i in (0, 1) if r > 4 or i}
 
 
@@ -163,15 +162,19 @@ class Block(nn.Module):
         self.conv1 = StyledConv(channels, channels, w_dim, resolution, use_noise, conv_clamp)
         self.torgb = ToRGB(channels, img_channels, w_dim, conv_clamp)
 
-    def forward(self, x, picture, style: Tensor, styles, fields):
-        """The picture's share takes the same style as the next level's first convolution, which is passed on."""
+    def forward(self, x: Tensor | None, picture: Tensor | None, w: Tensor, maps: Sequence[str | Tensor]) -> tuple[Tensor, Tensor]:
+        """Features x [N, I, r/2, r/2] and picture [N, C, r/2, r/2] of the level before -> those of this one, at r px. None at 4 px.
+
+        w: a style for each convolution, then one for the picture's share, which the next level's first convolution takes too:
+        [N, 3, w_dim], at 4 px [N, 2, w_dim].  maps: noise for each convolution, a mode or a map.
+        """
         if self.first:
-            x = self.const.expand(len(style), -1, -1, -1).to(memory_format=torch.channels_last)
+            x = self.const.expand(len(w), -1, -1, -1).to(memory_format=torch.channels_last)
         else:
-            x, style = self.conv0(x, style, next(fields)), next(styles)
-        x, style = self.conv1(x, style, next(fields)), next(styles)
-        share = self.torgb(x, style).float()
-        return x, share if picture is None else upsample(picture) + share, style
+            x = self.conv0(x, w[:, 0], maps[0])
+        x = self.conv1(x, w[:, -2], maps[-1])
+        share = self.torgb(x, w[:, -1]).to(self.torgb.bias.dtype)
+        return x, share if picture is None else upsample(picture) + share
 
 
 class StyledConv(nn.Module):
@@ -194,19 +197,24 @@ class StyledConv(nn.Module):
             self.noise_strength = nn.Parameter(torch.zeros([]))
 
     def forward(self, x: Tensor, style: Tensor, noise: str | Tensor) -> Tensor:
-        """x [N, I, H, W], style [N, w_dim]; noise: a mode, or a map [H, W] or [N or 1, 1, H, W]."""
-        s = self.affine(style)  # [N, I]
+        """x [N, I, H, W], style [N, w_dim]; noise: a mode, or a noise map [H, W] or [N or 1, 1, H, W]."""
+        s, energy = self.affine(style), self._energy()  # [N, I], [I, O]
         # sqrt(2), the activation's gain, is moved before it, into all that is added up there.
         with full_precision(s):
-            demodulation = SQRT2 * (s.square() @ self._energy() + 1e-8).rsqrt()  # [N, O]
-        bias, field = SQRT2 * self.bias, self._field(noise, x)
+            demodulation = SQRT2 * (s.square() @ energy + 1e-8).rsqrt()  # [N, O]
+        bias, noise_map = SQRT2 * self.bias, self._noise_map(noise, x)
         if scales_weights(x, self.weight):
             x = self._convolve(x, self.weight * torch.outer(demodulation[0], s[0])[:, :, None, None], bias)
         else:
+            if computes_in_float16(x):
+                # As NVIDIA does, styles are brought to a size where no result passes float16's largest number, 65504: by Cauchy and
+                # Schwarz it is at most sqrt(9 I) times the largest of x. The demodulation takes the factor back.
+                size = (s.abs().amax(1, keepdim=True) * energy.sum(0).max().sqrt()).clamp_min(1e-8)  # [N, 1]
+                s, demodulation = s / size, demodulation * size
             x = self._convolve(x * s[:, :, None, None].to(x.dtype), self.weight)
-            x = torch.addcmul(bias[:, None, None].to(x.dtype), x, demodulation[:, :, None, None].to(x.dtype))  # one pass over the maps
-        if field is not None:
-            x = x.add_((SQRT2 * self.noise_strength * field).to(x.dtype))
+            x = torch.addcmul(bias[:, None, None].to(x.dtype), x, demodulation[:, :, None, None].to(x.dtype))  # one pass over x
+        if noise_map is not None:
+            x = x.add_((SQRT2 * self.noise_strength * noise_map).to(x.dtype))
         x = F.leaky_relu(x, 0.2, inplace=True)
         return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
 
@@ -223,7 +231,7 @@ class StyledConv(nn.Module):
             return winograd.conv2d(x, weight, bias)
         return F.conv2d(x, weight, bias, padding=1)
 
-    def _field(self, noise: str | Tensor, x: Tensor) -> Tensor | None:
+    def _noise_map(self, noise: str | Tensor, x: Tensor) -> Tensor | None:
         if isinstance(noise, Tensor):
             return noise.to(self.noise_strength)
         if noise == "none" or not hasattr(self, "noise_const"):
@@ -263,23 +271,30 @@ class Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         with full_precision(x):
-            x = F.linear(x.float(), self.weight * self.weight_gain, self.bias * self.bias_gain)
+            x = F.linear(x.to(self.weight.dtype), self.weight * self.weight_gain, self.bias * self.bias_gain)
         return F.leaky_relu(x, 0.2) * SQRT2 if self.activate else x
 
 
 def full_precision(x: Tensor) -> torch.autocast:
-    """Within torch.autocast, what it leaves in float32: the styles and the picture so far, which cost little and carry all errors on."""
+    """Within torch.autocast, what keeps the weights' own precision: the styles and the picture so far, which cost little and carry all errors on."""
     return torch.autocast(x.device.type, enabled=False)
 
 
+def computes_in_float16(x: Tensor) -> bool:
+    """Whether a convolution of x is computed in float16: x is, or torch.autocast makes it so."""
+    device = x.device.type
+    return x.dtype == torch.float16 or torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.float16
+
+
 def scales_weights(x: Tensor, weight: Tensor) -> bool:
-    """Whether a style is better multiplied into the weights than into the maps x: for one picture whose maps are the larger."""
+    """Whether a style is better multiplied into the weights than into the features x: for one picture whose features are the larger."""
     return len(x) == 1 and x.numel() > weight.numel()
 
 
 def blur_kernel(channels: int, gain: float, like: Tensor) -> Tensor:
     """The separable filter [1, 3, 3, 1], one copy a channel, summing to `gain`: [channels, 1, 4, 4]."""
-    taps = torch.tensor([1.0, 3.0, 3.0, 1.0], device=like.device, dtype=like.dtype) / 8
+    # [1, 3, 3, 1] / 8, made where it is used: from a list of Python it would be copied there, and a GPU would wait for the host.
+    taps = 0.5 - (torch.arange(4, device=like.device, dtype=like.dtype) - 1.5).abs() / 4
     return (gain * torch.outer(taps, taps)).expand(channels, 1, 4, 4)
 
 

@@ -1,6 +1,7 @@
 """Winograd's fast convolution (Lavin and Gray, 2016), F(4 x 4, 3 x 3): 36 multiplications for 16 pixels instead of 144.
 
-Torch has it for CUDA (in cuDNN) and not for CPUs; there it makes the large maps of a generator nearly twice as fast.
+Torch has it for CUDA (in cuDNN) and not for CPUs. With it, StyleGAN2 of the usual widths took 532 ms for a picture instead of 649 at
+128 px, 863 instead of 1044 at 256 px, 1979 instead of 2163 at 1024 px (one core, best of 7 in one interleaved run).
 """
 
 import functools
@@ -30,24 +31,26 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     kernels = (kernel @ weight.permute(2, 3, 1, 0).reshape(TAPS**2, -1)).view(-1, width, channels)
     padded = F.pad(x, (1, 1, 1, 1))[0].permute(1, 2, 0)
     out = x.new_empty(h // TILE, TILE, w // TILE, TILE, channels)
-    for rows in torch.arange(h // TILE).split(max(TILES * TILE // w, 1)):
-        strip = padded[TILE * rows[0] : TILE * rows[-1] + SIDE]
+    step = max(TILES * TILE // w, 1)
+    for row in range(0, h // TILE, step):
+        strip = padded[TILE * row : TILE * (row + step - 1) + SIDE]  # the last may be shorter
         tiles = strip.unfold(0, SIDE, TILE).unfold(1, SIDE, TILE).permute(3, 4, 0, 1, 2)  # [6, 6, rows, W / 4, I]
         products = torch.bmm((data @ tiles.reshape(SIDE**2, -1)).view(SIDE**2, -1, width), kernels)
-        found = (result @ products.view(SIDE**2, -1)).view(TILE, TILE, len(rows), -1, channels)
-        torch.add(found.permute(2, 0, 3, 1, 4), 0 if bias is None else bias, out=out[rows[0] : rows[-1] + 1])
+        found = (result @ products.view(SIDE**2, -1)).view(TILE, TILE, -1, w // TILE, channels)
+        torch.add(found.permute(2, 0, 3, 1, 4), 0 if bias is None else bias, out=out[row : row + step])
     return out.view(1, h, w, channels).permute(0, 3, 1, 2)
 
 
 @functools.cache
 def _transforms() -> tuple[Tensor, Tensor, Tensor]:
-    """Of the tiles [36, 36], the kernels [36, 9] and the results [16, 36]: B^T, G and A^T of Lavin and Gray, for both directions at once.
+    """Of the tiles [36, 36], the kernels [36, 9] and the results [16, 36]: B^T, G and A^T of Lavin and Gray, for both directions at once;
+    on the CPU, whatever torch's default device was at the first call.
 
     Toom and Cook: a polynomial with k coefficients is its values at SIDE points; products are taken there, value by value. So V(k),
     the Vandermonde matrix of the points, carries kernels there, and (V is transposed, a correlation being the transpose of a product)
     the inverse of V(SIDE) the data, V(TILE) the results.
     """
-    points = torch.tensor(POINTS, dtype=torch.float64)
-    infinity = lambda k: F.one_hot(torch.tensor([k - 1]), k).double()
-    v = {k: torch.cat([points[:, None] ** torch.arange(k), infinity(k)]) for k in (TAPS, TILE, SIDE)}
+    points = torch.tensor(POINTS, dtype=torch.float64, device="cpu")
+    infinity = lambda k: F.one_hot(torch.tensor([k - 1], device="cpu"), k).double()
+    v = {k: torch.cat([points[:, None] ** torch.arange(k, device="cpu"), infinity(k)]) for k in (TAPS, TILE, SIDE)}
     return tuple(torch.kron(m, m).float().contiguous() for m in (v[SIDE].inverse().T.contiguous(), v[TAPS], v[TILE].T.contiguous()))

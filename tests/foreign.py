@@ -149,6 +149,7 @@ def tensorflow(weights: dict[str, Tensor], w_avg: Tensor, **static_kwargs) -> Ne
             synthesis.append((f"noise{found[1]}", value))
         elif not name.endswith(".kernel"):
             synthesis.append(_tensorflow_variable(name, value))
+    synthesis.append(("lod", np.float32(0)))  # variables without dimensions: session.run gives scalars of numpy, no arrays
     parts = {"synthesis": Network("G_synthesis", synthesis), "mapping": Network("G_mapping", mapping)}
     return Network("Gs", [("dlatent_avg", w_avg.numpy())], parts, **static_kwargs)
 
@@ -168,8 +169,10 @@ def _tensorflow_variable(name: str, value: np.ndarray) -> tuple[str, np.ndarray]
         value = value.T
     elif rest == "conv.modulation.bias":
         value = value - 1
+    elif rest == "noise.weight":
+        value = np.float32(value.item())
     else:
-        value = value.reshape([] if rest == "noise.weight" else [-1])
+        value = value.reshape(-1)
     named = {"conv.weight": "weight", "conv.modulation.weight": "mod_weight", "conv.modulation.bias": "mod_bias",
              "noise.weight": "noise_strength", "activate.bias": "bias", "bias": "bias"}  # fmt: skip
     side = 4 * 2**level

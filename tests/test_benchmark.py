@@ -2,9 +2,12 @@
 
 import os
 import re
+import sys
+from types import ModuleType
 
 import pytest
 import torch
+from torch.utils import cpp_extension
 
 from trainers import benchmark, peers
 from trainers.benchmark import Case, Options
@@ -15,11 +18,12 @@ def test_every_implementation_has_a_row_and_the_report_its_command(tmp_path, cap
     benchmark.main(options)
     text = options.report.read_text()
     assert text == capsys.readouterr().out.rstrip("\n") + "\n"
-    assert "`python -m trainers benchmark generator --sizes 64 --batches 1 --threads 1 --turns 1 --allocator default`" in text
+    assert "`python -m trainers benchmark generator --sizes 64 --batches 1 --threads 1 --turns 1 --allocator default --device cpu`" in text
     rows = [line.split(" | ") for line in text.splitlines() if re.match(r"\| \d", line)]
     assert [row[3] for row in rows] == ["lwgan", "lwgan bf16"] and float(rows[0][6]) == 1
-    exact, half = rows
-    assert float(exact[8]) == 0 and 1e-3 < float(half[8]) < 0.012
+    half = rows[1]
+    assert 1e-3 < float(half[8]) < 0.012
+    assert re.fullmatch(r"\d\.\d\de-\d\d", half[8])
     assert all(float(row[4]) > 0 and 0.2 < float(row[7]) < 3 for row in rows)
 
 
@@ -27,7 +31,7 @@ def test_the_work_is_what_it_is_known_to_be():
     """16.1 GMAC at 64 px, counted in the peers' networks too."""
     found = benchmark.child(Case("generator", 64, 1, 1, 1, None, "cpu"), "keep")
     assert found["gflop"] == pytest.approx(32.2, rel=0.02)
-    assert 1 < found["rows"][0]["gflops"] < 2 * found["rows"][0]["sgemm"]
+    assert found["rows"][0]["gflops"] > 1
 
 
 def test_another_function_is_no_row():
@@ -35,6 +39,78 @@ def test_another_function_is_no_row():
     assert benchmark.errors_of({"lwgan": picture, "lwgan bf16": 1.01 * picture}, "generator")["lwgan bf16"] == pytest.approx(0.01, rel=1e-3)
     with pytest.raises(ValueError, match="lwgan is another function than NVIDIA: relative error 1.0e-02"):
         benchmark.errors_of({"lwgan": 1.01 * picture, "NVIDIA": picture}, "generator")
+
+
+def test_what_was_measured_outlasts_a_case_that_fails(tmp_path, monkeypatch):
+    def child(case, allocator):
+        if case.size == 9:
+            raise RuntimeError("no such size")
+        return {"peak": 1.0} if case.only else {"rows": [{"name": "lwgan", "cpu": 1, "wall": 1, "error": 0, "gflops": 1, "sgemm": 1}]}
+
+    monkeypatch.setattr(benchmark, "child", child)
+    options = Options(sizes=(8, 9), batches=(1,), threads=(1,), turns=1, device="cpu", report=tmp_path / "speed.md")
+    with pytest.raises(RuntimeError, match="no such size"):
+        benchmark.main(options)
+    assert "| 8 | 1 | 1 | lwgan | 1.000 |" in options.report.read_text()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux lets a process forget its peak")
+def test_the_peak_is_counted_from_its_reset():
+    cpu = torch.device("cpu")
+    held = [torch.ones(25_000) for _ in range(4000)]  # 0.4 GB, small enough for glibc to keep it below what comes last
+    before, last = benchmark.peak_memory(cpu), held.pop()
+    del held
+    benchmark.reset_peak(cpu)
+    assert benchmark.peak_memory(cpu) < before - 0.3 and len(last)
+
+
+TOY = """
+import helper  # a second package of the checkout
+import requests
+from torch import nn
+from torch.utils import cpp_extension
+
+op = cpp_extension.load("op", sources=["op.cu"])
+
+
+class Generator(nn.Module):
+    def __init__(self, extra=False):
+        super().__init__()
+        self.conv = nn.Linear(3, 2)
+        self.register_buffer("blur_kernel", helper.KERNEL)
+        if extra:
+            self.more = nn.Linear(1, 1)
+
+    def forward(self, x):
+        return self.conv(x)
+"""
+
+
+class Ours(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight, self.bias = torch.nn.Parameter(torch.randn(1, 2, 3)), torch.nn.Parameter(torch.randn(2, 1))
+        self.register_buffer("w_avg", torch.zeros(5))
+
+
+def test_a_peers_network_comes_from_its_checkout_and_takes_our_weights(tmp_path, monkeypatch):
+    """A checkout of a toy, whose module is named as another that was imported before."""
+    (tmp_path / "model.py").write_text(TOY)
+    (tmp_path / "helper.py").write_text("import torch\nKERNEL = torch.ones(4)\n")
+    monkeypatch.setitem(sys.modules, "model", ModuleType("model"))
+    monkeypatch.setitem(sys.modules, "helper", ModuleType("helper"))
+    monkeypatch.setattr(cpp_extension, "CUDA_HOME", None)
+    path, load, requests = list(sys.path), cpp_extension.load, sys.modules.get("requests")
+    with peers._importable(tmp_path, "model", "helper"):
+        from model import Generator
+    assert (sys.path, cpp_extension.load, sys.modules.get("requests")) == (path, load, requests)
+    ours, x = Ours(), torch.randn(4, 3)
+    names = {"ours": "w_avg", "theirs": "kernel", "folder": tmp_path}
+    net = peers._filled(Generator(), ours, "conv.{}".format, **names)
+    assert torch.equal(net(x), torch.nn.functional.linear(x, ours.weight[0], ours.bias[:, 0]))
+    assert torch.equal(net.blur_kernel, torch.ones(4)) and not net.training and not any(p.requires_grad for p in net.parameters())
+    with pytest.raises(ValueError, match="its network has 'more.bias', which ours has not"):
+        peers._filled(Generator(extra=True), ours, "conv.{}".format, **names)
 
 
 @pytest.mark.skipif("LWGAN_PEERS" not in os.environ, reason="LWGAN_PEERS names no folder with the peers' checkouts")

@@ -100,6 +100,17 @@ def test_sizes_are_read_from_the_weights(tmp_path, use_noise):
         assert torch.equal(again(z, truncation_psi=0.5), generator(z, truncation_psi=0.5))
 
 
+def test_tensorflows_variables_without_dimensions_are_numbers():
+    """As in its real files: the file of the next test is to have them."""
+    gs = tensorflow(rosinality_weights("g16s"), torch.zeros(32))
+    scalars = {name for name, value in gs.state["components"]["synthesis"].state["variables"] if not isinstance(value, np.ndarray)}
+    assert scalars == {
+        "lod",
+        *(f"{r}x{r}/{part}/noise_strength" for r in (8, 16) for part in ("Conv0_up", "Conv1")),
+        "4x4/Conv/noise_strength",
+    }
+
+
 def test_tensorflows_file(tmp_path, weights, held):
     gs = tensorflow(weights, held["latent_avg"], resolution=16, num_channels=3, label_size=0, randomize_noise=False)
     computes_the_reference(converted(tensorflow_file(tmp_path / "t.pkl", gs), tmp_path / "g"), held)
@@ -305,8 +316,7 @@ def test_what_is_no_plain_array_of_numbers_is_refused(tmp_path, weights, held, n
 
 
 def test_what_fails_in_a_way_nobody_thought_of_is_refused_by_the_files_name(tmp_path, weights):
-    """A mean code of no rows; a list where NVIDIA keeps options."""
-    refused(rosinality_file(tmp_path / "r.pt", weights, torch.zeros(0, 32)), tmp_path / "out", "is no known checkpoint")
+    """A number where NVIDIA keeps options."""
     g_ema = nvidia(weights, torch.zeros(32))
     g_ema.state["_init_kwargs"]["mapping_kwargs"] = 5
     refused(nvidia_file(tmp_path / "n.pkl", g_ema), tmp_path / "out", "is no known checkpoint")
@@ -399,6 +409,9 @@ def test_other_networks_of_tensorflow_are_refused(tmp_path, weights, held):
         ({"resample_kernel": [1, 1]}, r"resample_kernel is \[1, 1\]"), ({"normalize_latents": False}, "normalize_latents is False"),
     ):  # fmt: skip
         refused(tensorflow_file(tmp_path / "t.pkl", tensorflow(weights, held["latent_avg"], **options)), tmp_path / "out", message)
+    named = tensorflow(weights, held["latent_avg"])
+    named.state["variables"].append(("mean", "none"))
+    refused(tensorflow_file(tmp_path / "t.pkl", named), tmp_path / "out", "mean is a str, expected an array or a number")
     old = tensorflow(weights, held["latent_avg"])
     old.state["version"] = 3
     refused(tensorflow_file(tmp_path / "t.pkl", old), tmp_path / "out", "version 3, expected 4")
@@ -426,6 +439,8 @@ def test_psp_files_that_do_not_fit_are_refused_whole(tmp_path):
         (lambda: file(mean=None), "which it does not hold"),
         (lambda: file(mean=torch.zeros(64)), r"latent_avg is of shape \(64,\), expected \[128\]"),
         (lambda: file(mean=torch.randn(10, 128)), "latent_avg differs between styles"),
+        (lambda: file(mean=torch.zeros(18, 128)), "latent_avg has 18 rows, expected 1 or 10"),
+        (lambda: file(mean=torch.zeros(0, 128)), "latent_avg has 0 rows, expected 1 or 10"),
         (lambda: file(encoder={n: v for n, v in encoder.items() if n != "styles.4.convs.8.bias"}), "has no 'styles.4.convs.8.bias'"),
         (lambda: file(encoder=encoder | {"output_layer.0.weight": mean}), "unexpected key 'output_layer.0.weight'"),
         (lambda: file(encoder=encoder | {"latlayer1.bias": mean * torch.nan}), "NaN or infinity"),

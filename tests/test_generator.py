@@ -6,8 +6,9 @@ import re
 import pytest
 import torch
 from parity import error, noise_maps, reference
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from lwgan.generator import Generator, blur, upsample
+from lwgan.generator import Generator, blur, blur_kernel, upsample
 from trainers import generator as stage
 from trainers.discriminator import Discriminator, minibatch_stddev, r1_penalty
 
@@ -62,6 +63,16 @@ def test_mapping_is_the_communitys(peer):
     assert all(error(w[:, i], held["w"]) < 1e-5 for i in range(generator.num_ws))
 
 
+def test_a_row_of_codes_can_be_written_alone():
+    generator = Generator(**SMALL)
+    w, other = generator.mapping(torch.randn(2, 6)).detach(), torch.randn(2, 6, 5)
+    before = w.clone()
+    w[:, 3] = 0
+    assert torch.equal(w[:, 4], before[:, 4]) and not w[:, 3].any()
+    w[:, 3:] = other[:, 3:]
+    assert torch.equal(w, torch.cat([before[:, :3], other[:, 3:]], 1))
+
+
 def test_synthesis_is_the_communitys(peer):
     generator, held = peer
     assert error(generator.synthesis(held["wplus"]), held["img_wplus"]) < 1e-5
@@ -90,7 +101,7 @@ def test_given_noise_is_the_communitys(peer):
     assert error(generator.synthesis(held["wplus"], noise=maps), held["img_noise_list"]) < 1e-5
     assert error(generator.synthesis(held["wplus"], noise=maps[:1] + maps[2:3] + maps[1:2] + maps[3:]), held["img_noise_list"]) > 1e-3
     for i in range(2):  # one map for all pictures, with and without sides of 1
-        for shared in ([field[i, 0] for field in maps], [field[i : i + 1] for field in maps]):
+        for shared in ([m[i, 0] for m in maps], [m[i : i + 1] for m in maps]):
             assert error(generator.synthesis(held["wplus"], noise=shared)[i], held["img_noise_list"][i]) < 1e-5
 
 
@@ -168,13 +179,71 @@ def test_a_style_in_the_weights_is_a_style_in_the_maps(side):
     w = torch.randn(2, generator.num_ws, 8, requires_grad=True)
     maps = [torch.randn(2, 1, r, r) for r in generator.synthesis.noise_layers.values()]
     together = generator.synthesis(w, maps)
-    apart = torch.cat([generator.synthesis(w[i : i + 1], [field[i : i + 1] for field in maps]) for i in range(2)])
+    apart = torch.cat([generator.synthesis(w[i : i + 1], [m[i : i + 1] for m in maps]) for i in range(2)])
     frozen = copy.deepcopy(generator).requires_grad_(False).synthesis(w, maps)
     wanted = torch.autograd.grad(together.square().mean(), w)[0]
     assert generator.requires_grad_(False).synthesis(w[:0]).shape == (0, 3, side, side)
     for picture in (apart, frozen):
         assert error(picture, together) < 1e-5
         assert error(torch.autograd.grad(picture.square().mean(), w)[0], wanted) < 1e-4
+
+
+def test_a_level_can_be_called_alone():
+    """Level by level with its own styles and noise: what the whole computes."""
+    generator, held = load_peer("g64s")
+    w, maps, x, picture = held["wplus"], noise_maps(2, 64), None, None
+    for resolution in generator.synthesis.resolutions:
+        n = 1 if resolution == 4 else 2
+        x, picture = getattr(generator.synthesis, f"b{resolution}")(x, picture, w[:, : n + 1], maps[:n])
+        assert x.shape[2:] == picture.shape[2:] == (resolution, resolution)
+        w, maps = w[:, n:], maps[n:]
+    assert error(picture, held["img_noise_list"]) < 1e-5
+
+
+def test_double_and_half_networks_are_near():
+    generator, held = load_peer("g64s")
+    exact = generator.synthesis(held["wplus"])
+    generator.double()
+    picture = generator.synthesis(held["wplus"])
+    assert picture.dtype == generator(held["z"]).dtype == torch.float64 and 0 < error(exact, picture) < 1e-6
+    generator.half()
+    found = generator.synthesis(held["wplus"])
+    assert found.dtype == torch.float16 and 1e-5 < error(found.double(), picture) < 5e-3
+
+
+@pytest.mark.parametrize("size", [1e-3, 1, 1e3])
+@pytest.mark.parametrize("n", [1, 2])
+def test_float16_is_near_whatever_the_size_of_styles(n, size):
+    """Demodulation takes the size of a style back; float16 ends at 65504."""
+    generator, held = load_peer("g64s")
+    for name, parameter in generator.synthesis.named_parameters():
+        if re.search(r"conv\d\.affine", name):
+            parameter.mul_(size)
+    assert error(generator.synthesis(held["wplus"]), held["img_wplus"]) < 1e-4
+    with torch.autocast("cpu", torch.float16):
+        picture = generator.synthesis(held["wplus"][:n])
+    assert picture.dtype == torch.float32 and 1e-5 < error(picture, held["img_wplus"][:n]) < 2e-3
+
+
+def test_nothing_is_copied_between_host_and_device_while_it_draws():
+    """What a CUDA graph cannot capture: values that Python gives or asks for."""
+
+    class Operators(TorchDispatchMode):
+        def __torch_dispatch__(self, operator, types, arguments=(), options=None):
+            seen.add(operator.__name__.split(".")[0])
+            return operator(*arguments, **options or {})
+
+    seen, generator = set(), Generator(**SMALL).requires_grad_(False)
+    with Operators():
+        generator.synthesis(torch.randn(2, 6, 5))
+    assert "convolution" in seen and not seen & {"lift_fresh", "_local_scalar_dense"}
+
+
+def test_it_compiles_whole():
+    generator, w = Generator(**SMALL).requires_grad_(False), torch.randn(2, 6, 5)
+    expected = generator.synthesis(w)
+    generator.synthesis.compile(backend="eager", fullgraph=True)
+    assert error(generator.synthesis(w), expected) < 1e-5
 
 
 def test_half_precision_is_near():
@@ -194,6 +263,11 @@ def test_truncation_to_nothing_is_the_mean_code():
 def test_tanh_output_stays_in_range():
     generator = Generator(**SMALL, output="tanh")
     assert generator.synthesis(100 * torch.randn(2, generator.num_ws, 5)).abs().max() <= 1
+
+
+def test_the_filter_is_1_3_3_1():
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+    assert torch.equal(blur_kernel(2, 4, torch.zeros(1)), 4 * torch.outer(taps, taps).expand(2, 1, 4, 4))
 
 
 def test_upsampling_keeps_a_flat_picture_flat():
@@ -231,14 +305,14 @@ def test_noise_maps_that_do_not_fit_are_refused_by_their_layer():
     generator, w, maps = Generator(**SMALL), torch.randn(2, 6, 5), noise_maps(2, 16)
     with pytest.raises(ValueError, match=r"noise gives 4 maps, expected 5: from b4.conv1 \[4, 4\] to b16.conv1 \[16, 16\]"):
         generator.synthesis(w, noise=maps[:4])
-    for i, name, field in (
+    for i, name, bad in (
         (1, "b8.conv0", torch.zeros(4, 4)),
         (2, "b8.conv1", torch.zeros(3, 1, 8, 8)),
         (4, "b16.conv1", torch.zeros(2, 16, 16)),
     ):
-        shapes = re.escape(f"noise map of {name} has shape {tuple(field.shape)}, expected ({field.shape[-1] if i != 1 else 8}, ")
+        shapes = re.escape(f"noise map of {name} has shape {tuple(bad.shape)}, expected ({bad.shape[-1] if i != 1 else 8}, ")
         with pytest.raises(ValueError, match=shapes):
-            generator.synthesis(w, noise=[*maps[:i], field, *maps[i + 1 :]])
+            generator.synthesis(w, noise=[*maps[:i], bad, *maps[i + 1 :]])
     with pytest.raises(ValueError, match="noise is Tensor, expected one of const, random, none or a list of maps"):
         generator.synthesis(w, noise=torch.zeros(5))
     with pytest.raises(ValueError, match="a generator without noise"):

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from lwgan import AffineEdit, EditingPipeline
+from lwgan.encoder import hold_half
 from lwgan.images import to_tensor
 from lwgan.pipeline import device_of
 from lwgan.registry import bundled
@@ -60,8 +61,21 @@ def test_half_precision_is_near_and_other_precisions_are_refused(pipe, folder, p
     assert w.dtype == torch.float32 and 0 < (w - exact).norm() / exact.norm() < 0.02
     found, wanted = (np.stack(one.generate(exact)).astype(float) for one in (half, pipe))
     assert 0 < np.abs(found - wanted).mean() < 2
-    with pytest.raises(ValueError, match="dtype 'float8' is unknown: choose one of float32, bfloat16"):
+    with pytest.raises(ValueError, match="dtype 'float8' is unknown: choose one of float32, bfloat16, float16"):
         EditingPipeline.from_pretrained(folder, dtype="float8")
+    with pytest.raises(ValueError, match="'float16' is for CUDA: on the device 'cpu' it is slower than float32, choose bfloat16"):
+        EditingPipeline.from_pretrained(folder, dtype="float16")
+
+
+def test_float16_is_nearer_than_bfloat16(pipe, folder, pictures):
+    half = EditingPipeline.from_pretrained(folder)
+    half.dtype = "float16"  # past the refusal on CPUs, which compute it, slowly
+    hold_half(half.encoder, torch.float16)
+    x = to_tensor([Image.fromarray(image) for image in pictures.images[:3]])
+    w, exact = half.encode(x), pipe.encode(x)
+    assert w.dtype == torch.float32 and 0 < (w - exact).norm() / exact.norm() < 0.003
+    found, wanted = (np.stack(one.generate(exact)).astype(float) for one in (half, pipe))
+    assert 0 < np.abs(found - wanted).mean() < 0.3
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA here")

@@ -32,6 +32,18 @@ def test_strips_meet_without_a_seam(monkeypatch):
     assert error(winograd.conv2d(x, weight, bias), whole) < 1e-6
 
 
+def test_it_stays_on_the_cpu_whatever_the_default_device():
+    x, weight, bias = case()
+    wanted = winograd.conv2d(x, weight, bias)
+    winograd._transforms.cache_clear()
+    try:
+        with torch.device("meta"):
+            found = winograd.conv2d(x, weight, bias)
+        assert torch.equal(found, wanted) and torch.equal(winograd.conv2d(x, weight, bias), wanted)
+    finally:
+        winograd._transforms.cache_clear()
+
+
 def test_the_transforms_make_products_of_correlations():
     """Of a tile and a kernel that are outer products, the result is that of two correlations in one dimension."""
     data, kernel, result = winograd._transforms()

@@ -8,6 +8,8 @@ the machine does burdens them alike. CPU seconds are the process's (user and sys
 """
 
 import copy
+import ctypes
+import gc
 import json
 import os
 import platform
@@ -81,15 +83,15 @@ def main(options: Options) -> None:
         raise FileNotFoundError(f"--peers {options.peers} holds no {names}")
     folder = str(options.peers.resolve()) if options.peers else None
     cases = [Case(options.network, s, b, t, options.turns, folder, device) for s in sizes for b in options.batches for t in options.threads]
-    rows = []
+    rows, text = [], ""
     for case in tqdm(cases, "benchmark"):
         for row in child(case, options.allocator)["rows"]:
             row["peak"] = child(Case(**{**asdict(case), "only": row["name"]}), options.allocator)["peak"]
             rows.append({"case": case, **row})
-    text = report(rows, options, device)
+        text = report(rows, options, device)
+        if options.report:  # after each case: what was measured outlasts a case that fails
+            run.write_text(options.report, text)
     print(text)
-    if options.report:
-        run.write_text(options.report, text)
 
 
 def child(case: Case, allocator: str) -> dict:
@@ -117,6 +119,7 @@ def measure(case: Case) -> dict:
     if case.only:
         alone = implementations[case.only]()
         del net, forward, implementations  # a peer has weights of its own
+        reset_peak(device)  # and both networks were there while they were copied
         alone(x)
         return {"peak": peak_memory(device)}
     ready = {name: make() for name, make in implementations.items()}
@@ -180,17 +183,18 @@ def network(case: Case, device: torch.device) -> tuple[nn.Module, Tensor]:
 def implementations_of(case: Case, net: nn.Module, forward: Callable) -> dict[str, Callable[[], Callable]]:
     """Name -> what makes a function of x. On CUDA also the compiled network, one graph for each batch size."""
 
-    def half(f: Callable, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, torch.bfloat16):
+    def half(f: Callable, dtype: torch.dtype, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, dtype):
             return f(x)
 
-    def halved() -> Callable:
+    def halved(dtype: torch.dtype) -> Callable:
         """As EditingPipeline has it: an encoder with half the weights. In a process of its own it needs no other."""
-        return partial(half, forward if case.network == "generator" else hold_half(net if case.only else copy.deepcopy(net)))
+        return partial(half, forward if case.network == "generator" else hold_half(net if case.only else copy.deepcopy(net), dtype), dtype)
 
-    made = {"lwgan": lambda: forward, "lwgan bf16": halved}
+    made = {"lwgan": lambda: forward, "lwgan bf16": partial(halved, torch.bfloat16)}
     if case.device.startswith("cuda"):
-        made["lwgan bf16 compiled"] = lambda: warm(partial(half, torch.compile(forward, mode="reduce-overhead")))
+        made["lwgan fp16"] = partial(halved, torch.float16)
+        made["lwgan bf16 compiled"] = lambda: warm(partial(half, torch.compile(forward, mode="reduce-overhead"), torch.bfloat16))
     for name, make in PEERS[case.network].items():
         folder = Path(case.peers or "") / peers.FOLDERS[name]
         if case.peers and folder.exists():
@@ -235,8 +239,19 @@ def matrix_rate(device: torch.device, clock: str, side: int = 2048) -> float:
     return 2 * side**3 / min(times) / 1e9
 
 
+def reset_peak(device: torch.device) -> None:
+    """From here on `peak_memory` counts anew, from what is held now; on CPUs where the system lets it (Linux)."""
+    gc.collect()
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)  # glibc keeps what was freed below what is still held: nearly all of a network that was copied
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    elif (marks := Path("/proc/self/clear_refs")).exists():
+        marks.write_text("5")  # proc(5): resets the high-water mark of resident memory
+
+
 def peak_memory(device: torch.device) -> float:
-    """GB, 10^9 bytes: of the process, with Python, torch and weights; on CUDA of what torch allocated there."""
+    """GB, 10^9 bytes, since `reset_peak`: of the process, with Python, torch and weights; on CUDA of what torch allocated there."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e9
     status = Path("/proc/self/status")
@@ -250,6 +265,7 @@ def report(rows: list[dict], options: Options, device: str) -> str:
     words = [f"--sizes {' '.join(map(str, options.sizes))}"] if options.network == "generator" else []
     words += [f"--batches {' '.join(map(str, options.batches))}", f"--threads {' '.join(map(str, options.threads))}"]
     words += [f"--turns {options.turns}", f"--allocator {options.allocator}"] + (["--peers PEERS"] if options.peers else [])
+    words += [f"--device {options.device}"] if options.device != "auto" else []
     machine = torch.cuda.get_device_name() if device.startswith("cuda") else processor()
     clock, names = clock_of(device), dict.fromkeys(row["name"] for row in rows)
     known = {name: peers.revision(options.peers / peers.FOLDERS[name]) for name in names if name in peers.FOLDERS}
@@ -268,7 +284,7 @@ def report(rows: list[dict], options: Options, device: str) -> str:
         ours = next(other[clock] for other in rows if other["case"] == case and other["name"] == "lwgan")
         lines.append(
             f"| {case.size} | {case.batch} | {case.threads} | {row['name']} | {row['cpu']:.3f} | {row['wall']:.3f} | {row[clock] / ours:.2f} "
-            f"| {row['peak']:.2f} | {row['error']:.1e} | {row['gflops']:.0f} ({row['sgemm']:.0f}) |"
+            f"| {row['peak']:.2f} | {row['error']:.2e} | {row['gflops']:.0f} ({row['sgemm']:.0f}) |"
         )
     return "\n".join(lines) + "\n"
 

@@ -135,12 +135,14 @@ def refuse_without_skips(found: Found, shortcut: str, first_picture: str) -> Non
         raise ValueError(f"{found.source} has no {first_picture!r}: its architecture is {name}, only 'skip' is known")
 
 
-def mean_code(latent_avg, w_dim: int, source: str) -> Tensor | None:
-    """[w_dim] of a mean code stored as [w_dim], or once for each style as [num_ws, w_dim]; None if there is none."""
+def mean_code(latent_avg, num_ws: int, w_dim: int, source: str) -> Tensor | None:
+    """[w_dim] of a mean code stored as [w_dim] or [1, w_dim], or once for each style as [num_ws, w_dim]; None if there is none."""
     if latent_avg is None:
         return None
     if not isinstance(latent_avg, Tensor) or latent_avg.ndim not in (1, 2) or latent_avg.shape[-1] != w_dim:
-        raise ValueError(f"{source}: latent_avg is {shown(latent_avg)}, expected [{w_dim}] or [num_ws, {w_dim}]")
+        raise ValueError(f"{source}: latent_avg is {shown(latent_avg)}, expected [{w_dim}] or [{num_ws}, {w_dim}]")
+    if latent_avg.ndim == 2 and len(latent_avg) not in (1, num_ws):
+        raise ValueError(f"{source}: latent_avg has {len(latent_avg)} rows, expected 1 or {num_ws}, one for each style")
     if latent_avg.ndim == 2 and not torch.equal(latent_avg, latent_avg[:1].expand_as(latent_avg)):
         raise ValueError(f"{source}: latent_avg differs between styles, expected one mean code for all")
     return (latent_avg[0] if latent_avg.ndim == 2 else latent_avg).float()

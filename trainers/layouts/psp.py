@@ -37,7 +37,7 @@ def models(content: dict, source: str, encoder_type: str | None) -> list[Model]:
         raise ValueError(
             f"{source}: the encoder has {made.architecture['num_ws']} styles of {made.architecture['w_dim']}, its decoder takes {styles} of {w_dim}"
         )
-    w_avg = mean_code(latent_avg, w_dim, source)
+    w_avg = mean_code(latent_avg, styles, w_dim, source)
     around_mean = options.get("start_from_latent_avg", w_avg is not None)
     if around_mean and w_avg is None:
         raise ValueError(f"{source}: its codes start from latent_avg (start_from_latent_avg), which it does not hold")

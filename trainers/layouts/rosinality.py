@@ -28,7 +28,7 @@ def generator(found: Found, latent_avg, size: int | None) -> Model:
         "mapping_layers": found.count(r"style\.(\d+)\.") - 1, "use_noise": any(name.endswith("noise.weight") for name in found),
     }  # fmt: skip
     check_told({"img_resolution": size}, architecture, found.source)
-    w_avg = mean_code(latent_avg, architecture["w_dim"], found.source)
+    w_avg = mean_code(latent_avg, 2 * levels, architecture["w_dim"], found.source)
     kernels = {name: 4 for name in found if name.endswith(".kernel")}
     made = build("generator", architecture, found, name_of, reshaped, given=("mapping.w_avg",), filters=kernels)
     return with_mean(made, w_avg)

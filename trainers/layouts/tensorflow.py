@@ -6,6 +6,7 @@ those that upsample are mirrored, fully connected weights are [I, O], and the st
 
 import re
 
+import torch
 from torch import Tensor
 
 from trainers.layouts.common import (
@@ -58,10 +59,12 @@ def model(gs: Network, source: str) -> Model:
 def _walk(network: Network, before: str, found: Found) -> None:
     """Collects the variables of a network and of its components by their paths."""
     for name, value in network.state.get("variables") or []:
-        if not isinstance(value, Array):
-            raise ValueError(f"{found.source}: {before}{name} is a {type(value).__name__}, expected an array")
-        if name != "lod":  # how far StyleGAN1's growth has come: without effect here
-            found[f"{before}{name}"] = value.tensor()
+        if name == "lod":  # how far StyleGAN1's growth has come: without effect here
+            continue
+        if not isinstance(value, (Array, int, float)):
+            raise ValueError(f"{found.source}: {before}{name} is a {type(value).__name__}, expected an array or a number")
+        # TensorFlow gives a variable without dimensions (noise_strength) as a number of numpy, which our reader makes Python's.
+        found[f"{before}{name}"] = value.tensor() if isinstance(value, Array) else torch.tensor(value)
     for name, part in dict(network.state.get("components") or {}).items():
         _walk(part, f"{before}{name}/", found)
 
