@@ -64,9 +64,9 @@ TABLE = (
     Rule("Blond_Hair", 0.16, (("Male", 0.03), ("", 0.25)), ("Bald", "Gray_Hair"), even=1 / 4),
     Rule("Black_Hair", 0.31, (("", 0.31),), ("Bald", "Gray_Hair", "Blond_Hair"), even=1 / 3),
     Rule("Brown_Hair", 0.60, (("", 0.60),), ("Bald", "Gray_Hair", "Blond_Hair", "Black_Hair"), even=1 / 2),  # else auburn
-    Rule("Mustache", 0.04, (("Male", 0.10), ("", 0))),
-    Rule("Goatee", 0.06, (("Male", 0.14), ("", 0))),
-    Rule("Full_Beard", 0.08, (("Male Young", 0.20), ("Male", 0.24), ("", 0)), ("Mustache", "Goatee")),
+    Rule("Mustache", 0.04, (("Male", 0.10), ("", 0)), even=0.25),
+    Rule("Goatee", 0.06, (("Male", 0.14), ("", 0)), even=0.3),
+    Rule("Full_Beard", 0.08, (("Male Young", 0.20), ("Male", 0.24), ("", 0)), ("Mustache", "Goatee"), even=0.4),
     Rule("5_o_Clock_Shadow", 0.12, (("Male not-Mustache not-Goatee", 0.42), ("", 0)), ("Full_Beard",)),
     Rule("Sideburns", 0.06, (("not-Male", 0), ("Full_Beard", 0.28), ("Mustache", 0.22), ("Goatee", 0.22), ("", 0.09)), ("Bald",)),
     Rule("Wearing_Hat", 0.05, (("Male", 0.075), ("", 0.04)), ("Receding_Hairline",)),
