@@ -1,4 +1,8 @@
-"""Stage 0: compose the pictures of a domain once, for all stages that train on them."""
+"""Stage 0: compose or render the pictures of a domain once, for all stages that train on them.
+
+python -m trainers data --data ../runs/data
+python -m trainers data --domain synthfaces --data ../runs/faces
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,29 +18,74 @@ from trainers.datasets.multimnist import Pictures, compose
 SEEDS = {"train": 0, "validation": 1, "test": 2}
 
 
+# Pictures in the training split, and in the validation and in the test split; the paper trains on 25K digits.
+SIZES = {"multimnist": (100_000, 10_000), "synthfaces": (30_000, 3_000)}
+
+
 @dataclass(frozen=True)
 class Options:
-    """Compose MultiMNIST pictures of the three splits."""
+    """Make the pictures of the three splits: MultiMNIST, or rendered faces with 41 attributes."""
 
     data: Path
     """The folder to write: train.safetensors, validation.safetensors, test.safetensors, and the app's samples/."""
+    domain: str = "multimnist"
+    """multimnist or synthfaces."""
     mnist: Path | None = None
     """Folder of MNIST's four IDX files; by default the files of ylecun/mnist on the Hub."""
     layout: str = "cells"
-    """cells, free or slots (slots needs --resolution 128)."""
+    """Of digits: cells, free or slots (slots needs --resolution 128)."""
     resolution: int = 64
     """Side of a picture in px: 64 or 128."""
-    train: int = 100_000
-    """Pictures in the training split (the paper has 25K)."""
-    heldout: int = 10_000
-    """Pictures in the validation and in the test split."""
+    train: int | None = None
+    """Pictures in the training split: 100,000 by default, 30,000 of faces."""
+    heldout: int | None = None
+    """Pictures in the validation and in the test split: 10,000 by default, 3,000 of faces."""
+    bias: float = 1.0
+    """Of faces: 1 = attributes correlated as people's are, 0 = independent."""
+    flat: float = 0.0
+    """Of faces: 1 = rare attributes as frequent as others, 0 = as frequent as people's are."""
     seed: int = 0
+    processes: int = 2
+    """Of faces: processes that render."""
 
 
 def main(options: Options) -> None:
+    if options.domain not in SIZES:
+        raise ValueError(f"domain {options.domain!r} is unknown: choose one of {', '.join(SIZES)}")
+    (compose_digits if options.domain == "multimnist" else render_faces)(options)
+
+
+def size_of(split: str, options: Options) -> int:
+    """How many pictures a split is to have."""
+    wanted = options.train if split == "train" else options.heldout
+    return SIZES[options.domain][split != "train"] if wanted is None else wanted
+
+
+def render_faces(options: Options) -> None:
+    """Renders the splits, of other people each. A run that was stopped goes on where it was."""
+    from trainers.datasets.synthfaces import files  # here: no other domain needs numba, which is slow to load
+
+    if options.mnist is not None or options.layout != "cells":
+        raise ValueError(f"--mnist {options.mnist} and --layout {options.layout} are for digits: --domain synthfaces takes neither")
+    if options.processes < 1:
+        raise ValueError(f"--processes {options.processes}: at least 1 must render")
+    sources = {
+        split: files.Source(size_of(split, options), 3 * options.seed + offset, options.resolution, options.bias, options.flat)
+        for split, offset in SEEDS.items()
+    }
+    for source in sources.values():
+        files.check(source)
+    for split, source in sources.items():
+        files.write_split(options.data / f"{split}.safetensors", source, options.processes)
+        print(f"{split}: {source.n} faces")
+
+
+def compose_digits(options: Options) -> None:
+    if (options.bias, options.flat) != (1, 0):
+        raise ValueError(f"--bias {options.bias} and --flat {options.flat} are for faces: digits have no attributes that correlate")
     splits = {}
     for split, offset in SEEDS.items():
-        digits, n = load_digits(split, options.mnist), options.train if split == "train" else options.heldout
+        digits, n = load_digits(split, options.mnist), size_of(split, options)
         splits[split] = compose(
             digits, n, seed=3 * options.seed + offset, resolution=options.resolution, layout=options.layout, progress=True
         )
