@@ -281,6 +281,8 @@ def test_the_stage_writes_three_splits_of_different_people(tmp_path):
         assert faces.source.people() == people and faces.names == NAMES  # so that oracles can be made
         seen[split] = {image.tobytes() for image in faces.images}
     assert len(set.union(*seen.values())) == 11
+    with pytest.raises(ValueError, match="holds images, labels, not .* digits"):
+        data.load_pictures(tmp_path, "train")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["test.safetensors", "train.safetensors", "validation.safetensors"]
 
 

@@ -117,4 +117,6 @@ def load_pictures(folder: Path, split: str) -> Pictures:
         held = load_file(path)
     except Exception as error:
         raise ValueError(f"{path} is damaged ({error}): make it again with `python -m trainers data`") from error
+    if "numbers" not in held:
+        raise ValueError(f"{path} holds {', '.join(sorted(held))}, not the images and numbers of pictures of digits")
     return Pictures(held["images"].numpy(), held["numbers"].numpy())
