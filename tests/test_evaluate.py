@@ -177,12 +177,17 @@ def test_the_tables_and_curves_are_made_of_the_json_alone(measured, tmp_path):
 
 def test_what_was_measured_is_kept_and_what_is_not_at_hand_stays(measured, monkeypatch):
     held = json.loads((measured.docs / "results.json").read_text())
-    held["edits"]["another"] = held["edits"]["lwgan-multimnist-lw-1to2"] | {"name": "another"}
+    first = held["edits"]["lwgan-multimnist-lw-1to2"]
+    held["edits"]["another"] = first | {"name": "another", "of": first["of"] | {"edit": "0" * 64}}
     (measured.docs / "results.json").write_text(json.dumps(held))
     monkeypatch.setattr(measure, "figures", None)  # nothing is measured again
     monkeypatch.setattr(measure, "oracle", None)
     evaluate.main(measured)
     assert json.loads((measured.docs / "results.json").read_text()) == held
+    held["edits"]["old name"] = first | {"name": "old name"}
+    (measured.docs / "results.json").write_text(json.dumps(held))
+    evaluate.main(measured)
+    assert set(json.loads((measured.docs / "results.json").read_text())["edits"]) == set(held["edits"]) - {"old name"}
     path = measured.registry / "lwgan-multimnist-lw-1to2" / "metrics.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"of": {}}))
     with pytest.raises(TypeError, match="not callable"):

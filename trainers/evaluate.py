@@ -98,7 +98,8 @@ def main(options: Options) -> None:
         metrics = kept(folder, base | {"edit": entry.config["weights"]["sha256"]}, lambda edit=edit, asked=asked: (
             told(edit, options, judge, calibrator) | measured(edit, held[asked], tuning[asked], nets)
         ))  # fmt: skip
-        found["edits"][entry.name] = {"name": entry.name} | metrics
+        others = {name: row for name, row in found["edits"].items() if row["of"] != metrics["of"]}  # it may have had another name
+        found["edits"] = others | {entry.name: {"name": entry.name} | metrics}
         record(folder, {key: metrics["chosen"][key] for key in HEADLINE})
         figures.save_strip(folder / "images" / "strip.png", edit, held[asked].w[:8], generator)
         results.save(options.docs, found)
