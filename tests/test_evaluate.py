@@ -1,6 +1,8 @@
 """The evaluate stage at toy size: figures that follow from nets whose behaviour is known."""
 
+import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -199,6 +201,12 @@ def test_other_nets_figures_are_left_out(measured, capsys):
     assert results.load(measured.docs, held["of"]) == held
     assert results.load(measured.docs, held["of"] | {"judge": "other"})["edits"] == {}
     assert "holds figures of other nets" in capsys.readouterr().out
+
+
+def test_a_refused_edit_is_not_left_out_in_silence(measured, tmp_path):
+    shutil.copytree(measured.registry / "lwgan-multimnist-lw-1to2", tmp_path / "blur-0.1")
+    with pytest.raises(ValueError, match=r"blur-0\.1 cannot be measured"):
+        evaluate.main(dataclasses.replace(measured, edits=tmp_path))
 
 
 @pytest.mark.parametrize("kind", ["judge", "latent-classifier"])

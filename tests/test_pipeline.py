@@ -236,9 +236,10 @@ def test_an_edit_for_codes_of_another_shape_is_refused(pipe):
 def test_the_embedded_edits_add_a_digit_to_real_pictures():
     """On the bundled pictures of test digits, at the strength each edit recommends, as the bundled judge counts."""
     pipe = EditingPipeline.from_pretrained("bundled")
-    assert list(pipe.edits) == list(EDITS) and pipe.refused == {} and pipe.judge is not None
+    ours = {name: edit for name, edit in pipe.edits.items() if edit.config["method"] == "lw"}
+    assert list(ours) == list(EDITS) and pipe.refused == {} and pipe.judge is not None
     counts = pipe.numbers.sum(1)
-    for n, (name, edit) in enumerate(pipe.edits.items(), 1):
+    for n, (name, edit) in enumerate(ours.items(), 1):
         originals = [Image.fromarray(image.numpy()) for image in pipe.images[counts == n]]
         w = pipe.encode(originals)
         before = [seen.count for seen in pipe.read(pipe.generate(w))]

@@ -131,9 +131,12 @@ def folder_of(folder: Path, kind: str) -> Path:
 
 
 def entries_of(options: Options) -> list[registry.Entry]:
-    """The edits of both folders, each weights' file once. ValueError if there is none."""
-    entries = [entry for folder in (options.registry, options.edits) if folder for entry in registry.list_edits(folder)]
-    entries = list({entry.config["weights"]["sha256"]: entry for entry in reversed(entries) if entry.refused is None}.values())[::-1]
+    """The edits of both folders, each weights' file once. ValueError if there is none, and for a model that is refused."""
+    entries = [entry for folder in (options.registry, options.edits) if folder for entry in registry.models(folder)]
+    if refused := [entry for entry in entries if entry.refused]:
+        raise ValueError(f"{refused[0].name} cannot be measured: {refused[0].refused}")
+    entries = [entry for entry in entries if entry.kind in registry.EDIT_KINDS]
+    entries = list({entry.config["weights"]["sha256"]: entry for entry in reversed(entries)}.values())[::-1]
     if not entries:
         raise ValueError(f"{options.registry} holds no edit")
     return entries

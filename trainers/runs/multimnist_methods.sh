@@ -29,8 +29,8 @@ for seed in 0 1 2; do
     lt lt-r0-s$seed --reconstruction 0 --seed $seed
     lt lt-star-s$seed --reconstruction 0 --regularisation 0 --seed $seed
 done
-for r in 0.1 1; do lt lt-r$r --reconstruction $r; done
-for blur in 0.01 0.1 0.3 1; do lw lw-b$blur --blur $blur; done
+for r in 0.1 1; do lt lt-r${r/./-} --reconstruction $r; done  # a model's name has no dot
+for blur in 0.01 0.1 0.3 1; do lw lw-b${blur/./-} --blur $blur; done
 lw lw-pres --blur 0.03 --preservation-weight 1 --classifier "$runs/latent"
 all lw-paper-step lw --learning-rate 1e-3 --steps 300
 stage evaluate --data "$runs/data" --registry "$runs/registry" --edits "$runs/edits" --docs "$runs/docs"
