@@ -72,7 +72,9 @@ def build_demo(registry: str | Path | None = None) -> gr.Blocks:
                 pictures = gr.HTML(editor.show(start, *start_alphas), **_parts("pictures"), elem_id="pictures")
             with gr.Column(elem_id="edits", scale=2, min_width=300):
                 choices = [(METHODS.get(method, method), method) for method in methods]
-                method = gr.Radio(choices, value=first.get("method"), label="Method", visible=len(methods) > 1, elem_id="method")
+                method = gr.Dropdown(
+                    choices, value=first.get("method"), label="Method", filterable=False, visible=len(methods) > 1, elem_id="method"
+                )
                 sliders = [
                     gr.Slider(**SLIDER, value=alpha, label=_label(edit), elem_id=edit["name"], visible=edit["method"] == first["method"])
                     for edit, alpha in zip(described, start_alphas, strict=True)

@@ -333,12 +333,17 @@ def test_a_visitor_compares_methods(tmp_path):
     with serving(tmp_path, LWGAN_REGISTRY=str(registry)) as address, browser(tmp_path) as chrome:
         page = Page(chrome, address)
         assert page.find(f"#{ONE}").is_displayed() and not page.has(f"#{SHIFT} input[type=range]")
-        choose = lambda name: page.find(f"#method input[value='{name}']").find_element(By.XPATH, "..").click()
+
+        def choose(name: str) -> None:
+            page.find("#method input").click()
+            page.until(lambda: page.has(f"[role=option][aria-label='{name}']"), "the list of methods")
+            page.find(f"[role=option][aria-label='{name}']").click()
+
         lw = page.picture("result")
-        shift = page.changes("result", lambda: choose("centroids"), "the mean shift")
+        shift = page.changes("result", lambda: choose("mean shift"), "the mean shift")
         page.until(lambda: page.has(f"#{SHIFT} input[type=range]") and not page.has(f"#{ONE} input[type=range]"), "its slider alone")
         assert page.find(f"#{SHIFT} input[type=number]").get_attribute("value") == "1.5" and shift != page.picture("reconstruction")
-        assert page.changes("result", lambda: choose("lw"), "LW again") == lw
+        assert page.changes("result", lambda: choose("LW"), "LW again") == lw
         check_requests_and_console(chrome)
 
 
