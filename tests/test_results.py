@@ -20,7 +20,7 @@ def row(
         for i, change in enumerate(changes)
     ]  # fmt: skip
     point = {key: rate(0.5) for key in ("target_change", "at_least", "true_change", "digits_kept", "identity", "latent_change")}
-    chosen = point | {"alpha": alpha, "norm": 10.0 * alpha, "added_ink": 0.9, "target_change": rate(changes[1])}
+    chosen = point | {"alpha": alpha, "norm": 10.0 * alpha, "added_ink": 0.9, "target_change": rate(changes[1]), "no_edit": rate(0.03)}
     return {
         "name": f"{method}-{count}", "method": method, "to_count": count, "options": options, "validation_true_change": validation,
         "chosen": chosen, "calibrated": calibrated and chosen | {"alpha": calibrated}, "curve": points,
@@ -79,6 +79,13 @@ def test_seeds_are_shown_as_mean_and_outermost_bounds():
     assert results.show([rate(0.4), rate(0.6)]) == "0.500 (2) [0.380, 0.620]"
     assert results.show([rate(0.4)]) == "0.400 [0.380, 0.420]"
     assert results.show([None]) == "none"
+
+
+def test_no_edit_is_a_row_too():
+    lines = results.chosen(results.grouped([row("sefa"), row("sefa", 3)])).splitlines()
+    assert [line for line in lines if "no edit" in line] == [
+        f"| {edit} | no edit | 0 | 0.030 [0.010, 0.050] | 0.030 [0.010, 0.050] |  | 1 | 0 | 0 | 0 |" for edit in ("1 to 2", "2 to 3")
+    ]
 
 
 def test_figures_are_compared_at_the_same_target_change():

@@ -176,6 +176,9 @@ def chosen(groups: dict) -> str:
                 plain = [number([row[key] for row in rows]) for key in ("added_ink", "norm")]
                 says = number([row["latent_change"]["value"] for row in rows], 3)
                 lines.append([f"{count - 1} to {count}", name, number([row["alpha"] for row in rows]), *rates, *plain, says])
+        if rows := [row for by_count in groups.values() for row in by_count.get(count, [])][:1]:
+            read = show([rows[0]["chosen"]["no_edit"]])  # as n + 1 though nothing was edited: the same for all
+            lines.append([f"{count - 1} to {count}", "no edit", "0", read, read, "", "1", "0", "0", "0"])
     head = ["edit", "method", "alpha", "changed", "true", "digits kept, of changed", "identity", "added ink", "norm", "codes say"]
     adapted = sorted(ADAPTED.keys() & {rows[0]["method"] for by_count in groups.values() for rows in by_count.values()})
     told = "; ".join(f"{METHODS[method]} ({ADAPTED[method]})" for method in adapted)
