@@ -50,8 +50,8 @@ def build_demo(registry: str | Path | None = None) -> gr.Blocks:
     editor = Editor(EditingPipeline.from_pretrained(registry, device="auto"))
     page = PAGES[editor.pipe.config["domain"]]
     described = editor.pipe.describe_edits()
-    methods = sorted({edit["method"] for edit in described}, key=_rank)
-    first = next((edit for edit in described if edit["method"] == methods[0]), {})
+    methods = sorted({_method(edit) for edit in described}, key=_rank)
+    first = next((edit for edit in described if _method(edit) == methods[0]), {})
     start_seed = editor.pipe.seed_of(first.get("from"))
     start_alphas = [_strength(edit) if edit is first else 0.0 for edit in described]
     start = editor.sample(start_seed, {})
@@ -73,10 +73,15 @@ def build_demo(registry: str | Path | None = None) -> gr.Blocks:
             with gr.Column(elem_id="edits", scale=2, min_width=300):
                 choices = [(METHODS.get(method, method), method) for method in methods]
                 method = gr.Dropdown(
-                    choices, value=first.get("method"), label="Method", filterable=False, visible=len(methods) > 1, elem_id="method"
+                    choices,
+                    value=methods[0] if methods else None,
+                    label="Method",
+                    filterable=False,
+                    visible=len(methods) > 1,
+                    elem_id="method",
                 )
                 sliders = [
-                    gr.Slider(**SLIDER, value=alpha, label=_label(edit), elem_id=edit["name"], visible=edit["method"] == first["method"])
+                    gr.Slider(**SLIDER, value=alpha, label=_label(edit), elem_id=edit["name"], visible=_method(edit) == methods[0])
                     for edit, alpha in zip(described, start_alphas, strict=True)
                 ]
                 off = gr.Button("All off", size="sm", elem_id="off")
@@ -113,6 +118,11 @@ def _edit_image_endpoint(editor: "Editor", taken: str) -> None:
 
 def _label(edit: dict) -> str:
     return f"{edit['from']} → {edit['to']}" if edit["from"] and edit["to"] else edit["name"]
+
+
+def _method(edit: dict) -> str:
+    """Edits of other people need not name theirs."""
+    return edit["method"] or "other"
 
 
 def _rank(method: str) -> tuple[int, str]:
@@ -182,7 +192,7 @@ class Editor:
         stand at their recommended strength."""
         described = self.pipe.describe_edits()
         on = {_label(edit) for edit, alpha in zip(described, alphas, strict=True) if alpha}
-        ours = [edit["method"] == method for edit in described]
+        ours = [_method(edit) == method for edit in described]
         strengths = [_strength(edit) if mine and _label(edit) in on else 0.0 for edit, mine in zip(described, ours, strict=True)]
         return [gr.update(visible=mine, value=alpha) for mine, alpha in zip(ours, strengths, strict=True)]
 

@@ -201,6 +201,15 @@ def test_another_method_takes_over_what_the_last_one_did(tmp_path):
     assert [back[name]["value"] for name in names] == [0.0, 1.5, 0.0, 0.0] and not back[SHIFT]["visible"]
 
 
+def test_an_edit_that_names_no_method_is_among_the_others(tmp_path):
+    folder = with_another_method(make_registry(tmp_path))
+    config = json.loads((folder / SHIFT / "config.json").read_text())
+    del config["method"]
+    (folder / SHIFT / "config.json").write_text(json.dumps(config))
+    app.build_demo(folder)
+    assert app.Editor(EditingPipeline.from_pretrained(folder)).switch("other", 0.0, 0.5, 0.0, 0.0)[0]["visible"]
+
+
 def test_a_registry_that_is_not_there_ends_the_app_with_words(tmp_path):
     environment = {**os.environ, "LWGAN_REGISTRY": str(tmp_path)}
     ended = subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=4 * PATIENCE)

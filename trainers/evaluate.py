@@ -158,6 +158,9 @@ def check(entry: registry.Entry, revisions: dict[str, str]) -> None:
         raise ValueError(
             f"{entry.name}: to_count is {entry.config.get('to_count')!r}, expected the number of digits that it leads to, 2 to 4"
         )
+    for key in ("method", "alpha"):
+        if entry.config.get(key) is None:
+            raise ValueError(f"{entry.name}: its config.json has no {key}")
     for key, part in PARTS.items():
         for kind in ("judge", "latent-classifier"):
             if entry.config.get(key) == revisions[kind]:
@@ -172,10 +175,13 @@ def cases(encoder: Encoder, nets: Nets, pictures: Pictures, asked: int, limit: i
 
 
 def kept(folder: Path, of: dict, make: Callable[[], dict]) -> dict:
-    """The metrics.json of a folder if it is of just these weights and numbers, else one that is made now."""
+    """The metrics.json of a folder if it is whole and of just these weights and numbers, else one that is made now."""
     path = folder / "metrics.json"
-    if path.exists() and (found := json.loads(path.read_text())).get("of") == of:
-        return found
+    try:
+        if (found := json.loads(path.read_text())).get("of") == of:
+            return found
+    except (FileNotFoundError, ValueError):
+        pass  # not made yet, or torn
     metrics = {"of": of} | make()
     run.write_text(path, json.dumps(metrics, indent=1, allow_nan=False))
     return metrics
