@@ -174,7 +174,7 @@ def _kept(path: Path, made_of: dict[str, str], make: Callable[[], Tensor]) -> Te
 
 @torch.no_grad()
 def encode(encoder: Encoder, images: Tensor, progress: str | None = None) -> Tensor:
-    """uint8 [N, H, W] -> codes [N, num_ws, w_dim]."""
+    """uint8 [N, H, W] or [N, H, W, 3] -> codes [N, num_ws, w_dim]."""
     device = encoder.w_avg.device
     return torch.cat([encoder(to_pictures(part, device)).cpu() for part in tqdm(images.split(200), progress, disable=progress is None)])
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from lwgan import registry
 from trainers.datasets.mnist import load_digits
@@ -108,11 +110,19 @@ def save_pictures(path: Path, pictures: Pictures) -> None:
     partial.replace(path)
 
 
+def load_images(folder: Path, split: str) -> tuple[Tensor, str]:
+    """The pictures of a split of any domain, uint8 [N, H, W] or RGB [N, H, W, 3], and the domain. Errors as `load_pictures`."""
+    path = _existing(folder, split)
+    try:
+        with safe_open(path, "pt") as held:
+            return held.get_tensor("images"), (held.metadata() or {}).get("domain", "multimnist")
+    except Exception as error:
+        raise ValueError(f"{path} is damaged ({error}): make it again with `python -m trainers data`") from error
+
+
 def load_pictures(folder: Path, split: str) -> Pictures:
-    """A split that `python -m trainers data` wrote. FileNotFoundError, ValueError if it is missing or damaged."""
-    path = folder / f"{split}.safetensors"
-    if not path.exists():
-        raise FileNotFoundError(f"{path} is missing: make it with `python -m trainers data --data {folder}`")
+    """A split of digits that `python -m trainers data` wrote. FileNotFoundError, ValueError if it is missing or damaged."""
+    path = _existing(folder, split)
     try:
         held = load_file(path)
     except Exception as error:
@@ -120,3 +130,10 @@ def load_pictures(folder: Path, split: str) -> Pictures:
     if "numbers" not in held:
         raise ValueError(f"{path} holds {', '.join(sorted(held))}, not the images and numbers of pictures of digits")
     return Pictures(held["images"].numpy(), held["numbers"].numpy())
+
+
+def _existing(folder: Path, split: str) -> Path:
+    path = folder / f"{split}.safetensors"
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing: make it with `python -m trainers data --data {folder}`")
+    return path

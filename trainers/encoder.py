@@ -24,7 +24,7 @@ from lwgan.encoder import Encoder
 from lwgan.generator import Generator
 from lwgan.images import save_sheet
 from trainers import run
-from trainers.data import load_pictures
+from trainers.data import load_images
 from trainers.discriminator import Discriminator, r1_penalty
 from trainers.generator import blurred, sample, to_pictures, update_ema
 from trainers.parallel import agree, average_gradients, launch
@@ -86,8 +86,8 @@ class Options:
 
 
 def main(options: Options) -> None:
-    images = torch.from_numpy(load_pictures(options.data, "train").images)
-    heldout = torch.from_numpy(load_pictures(options.data, "validation").images[:500])
+    images, domain = load_images(options.data, "train")
+    heldout = load_images(options.data, "validation")[0][:500]
     if options.batch % options.processes:
         raise ValueError(f"--batch {options.batch} cannot be shared by --processes {options.processes}")
     if options.gan_batch % options.processes or options.gan_batch < options.batch:
@@ -95,10 +95,10 @@ def main(options: Options) -> None:
             f"--gan-batch {options.gan_batch} is below --batch {options.batch} or cannot be shared by --processes {options.processes}"
         )
     run.start(options.run, options)
-    launch(train, options.processes, images, heldout, options)
+    launch(train, options.processes, images, heldout, domain, options)
 
 
-def train(rank: int, processes: int, images: Tensor, heldout: Tensor, options: Options) -> None:
+def train(rank: int, processes: int, images: Tensor, heldout: Tensor, domain: str, options: Options) -> None:
     device, first = run.device_of(options.device), rank == 0
     share, sampled = options.batch // processes, options.gan_batch // processes
     torch.manual_seed(options.seed)
@@ -196,7 +196,7 @@ def train(rank: int, processes: int, images: Tensor, heldout: Tensor, options: O
             error = reconstruction_error(ema_encoder, ema_generator, heldout)
             run.log(options.run, step=step, heldout_error=error, **{k: v.item() for k, v in losses.items()})
             run.save_checkpoint(options.run, step=step, **{name: part.state_dict() for name, part in parts.items()})
-            save(options, ema_encoder, ema_generator, step, heldout, error, options.tune)
+            save(options, ema_encoder, ema_generator, domain, step, heldout, error, options.tune)
         if last:
             break
 
@@ -282,21 +282,25 @@ def feature_distance(features: list[Tensor], wanted: list[Tensor], n: int) -> Te
 
 @torch.no_grad()
 def reconstruction_error(encoder: Encoder, generator: Generator, x: Tensor) -> float:
-    """Squared error of G(E(x)) as a share of the all-black picture's, over pictures [N, C, H, W]."""
+    """Squared error of G(E(x)) over pictures [N, C, H, W], as a share of the error of an answer that knows nothing: of black pictures of
+    digits, of their mean picture for RGB."""
     error = sum((generator.synthesis(encoder(part)) - part).square().sum().item() for part in x.split(250))
-    return error / (x + 1).square().sum().item()
+    blank = -1 if x.shape[1] == 1 else x.mean(0)
+    return error / (x - blank).square().sum().item()
 
 
-def save(options: Options, encoder: Encoder, generator: Generator, step: int, heldout: Tensor, error: float, tuned: bool) -> None:
+def save(
+    options: Options, encoder: Encoder, generator: Generator, domain: str, step: int, heldout: Tensor, error: float, tuned: bool
+) -> None:  # fmt: skip
     """The run's models so far, with sheets to look at. The encoder names its generator by the hash of its weights.
     heldout: pictures [N, C, H, W].  tuned: whether the generator is the run's own too."""
     training = {"stage": type(options).__module__.rpartition(".")[2], **run.as_json(options), "seen_steps": step}
     if tuned:
-        config = {"kind": "generator", "domain": "multimnist", "architecture": generator.config, "training": training}
+        config = {"kind": "generator", "domain": domain, "architecture": generator.config, "training": training}
         registry.save_folder(options.run / "generator", config, generator.state_dict(), dtype="float16")
         save_sheet(options.run / "samples.png", sample(generator, 100, seed=0), columns=10)
     base = run.weights_hash(options.run / "generator" if tuned else options.generator)
-    config = {"kind": "encoder", "domain": "multimnist", "architecture": encoder.config, "base_revision": {"generator": base},
+    config = {"kind": "encoder", "domain": domain, "architecture": encoder.config, "base_revision": {"generator": base},
               "training": training | {"validation_pixel_error": error}}  # fmt: skip
     registry.save_folder(options.run, config, encoder.state_dict(), dtype="float16")
     real = heldout[:50]

@@ -18,7 +18,7 @@ from lwgan import registry
 from lwgan.generator import Generator
 from lwgan.images import save_sheet
 from trainers import run
-from trainers.data import load_pictures
+from trainers.data import load_images
 from trainers.discriminator import Discriminator, r1_penalty
 from trainers.parallel import agree, average_gradients, launch
 
@@ -64,22 +64,24 @@ class Options:
 
 
 def main(options: Options) -> None:
-    images = torch.from_numpy(load_pictures(options.data, "train").images)
+    images, domain = load_images(options.data, "train")
     if options.batch % options.processes:
         raise ValueError(f"--batch {options.batch} cannot be shared by --processes {options.processes}")
     run.start(options.run, options)
-    launch(train, options.processes, images, options)
+    launch(train, options.processes, images, domain, options)
 
 
-def train(rank: int, processes: int, images: Tensor, options: Options) -> None:
+def train(rank: int, processes: int, images: Tensor, domain: str, options: Options) -> None:
     device, share, first = run.device_of(options.device), options.batch // processes, rank == 0
     torch.manual_seed(options.seed)
-    shape = {"resolution": images.shape[-1], "img_channels": 1, "channels": options.channels, "z_dim": options.z_dim, "w_dim": options.w_dim,
+    colours = 1 if images.ndim == 3 else 3
+    shape = {"resolution": images.shape[1], "img_channels": colours, "channels": options.channels, "z_dim": options.z_dim, "w_dim": options.w_dim,
              "mapping_layers": options.mapping_layers, "use_noise": False, "output": options.output}  # fmt: skip
     generator, ema = (Generator(**shape).to(device, memory_format=torch.channels_last) for _ in range(2))
-    torch.nn.init.constant_(generator.synthesis.b4.torgb.bias, -1.0)  # start from the pictures' black background
+    if colours == 1:
+        torch.nn.init.constant_(generator.synthesis.b4.torgb.bias, -1.0)  # start from the digits' black background
     ema.load_state_dict(generator.state_dict())
-    discriminator = Discriminator(img_channels=1, channels=options.channels[:-1]).to(device, memory_format=torch.channels_last)
+    discriminator = Discriminator(img_channels=colours, channels=options.channels[:-1]).to(device, memory_format=torch.channels_last)
     g_adam = torch.optim.Adam(generator.parameters(), options.learning_rate, betas=(0.0, 0.99))
     d_adam = torch.optim.Adam(discriminator.parameters(), options.learning_rate, betas=(0.0, 0.99))
     parts = {"generator": generator, "ema": ema, "discriminator": discriminator, "g_adam": g_adam, "d_adam": d_adam}
@@ -131,14 +133,15 @@ def train(rank: int, processes: int, images: Tensor, options: Options) -> None:
             save_sheet(options.run / f"samples-{step * options.batch // 1000:06d}k.png", sample(ema, 100, seed=0), columns=10)
         if first and (last or step % every(options.checkpoint_kimg) == 0):
             run.save_checkpoint(options.run, step=step, **{name: part.state_dict() for name, part in parts.items()})
-            save(options, ema, step)
+            save(options, ema, domain, step)
         if last:
             break
 
 
 def to_pictures(images: Tensor, device: torch.device) -> Tensor:
-    """uint8 [N, H, W] -> float [N, 1, H, W] in [-1, 1]."""
-    return images.to(device)[:, None].float() / 127.5 - 1
+    """uint8 [N, H, W] or RGB [N, H, W, 3] -> float [N, 1 or 3, H, W] in [-1, 1]."""
+    images = images.to(device)
+    return (images[:, None] if images.ndim == 3 else images.movedim(3, 1)).float() / 127.5 - 1
 
 
 def blurred(pictures: Tensor, options: Options) -> Tensor:
@@ -162,7 +165,7 @@ def sample(generator: Generator, n: int, seed: int, truncation_psi: float = 1.0)
     return torch.cat([generator(part, truncation_psi).cpu() for part in z.split(100)])
 
 
-def save(options: Options, ema: Generator, step: int) -> None:
-    config = {"kind": "generator", "domain": "multimnist", "architecture": ema.config,
+def save(options: Options, ema: Generator, domain: str, step: int) -> None:
+    config = {"kind": "generator", "domain": domain, "architecture": ema.config,
               "training": run.as_json(options) | {"seen_kimg": step * options.batch / 1000}}  # fmt: skip
     registry.save_folder(options.run, config, ema.state_dict(), dtype="float16")

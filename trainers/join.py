@@ -21,7 +21,7 @@ from lwgan.encoder import Encoder
 from lwgan.generator import SQRT2, Generator, Linear, Mapping
 from trainers import run
 from trainers.codes import encode
-from trainers.data import load_pictures
+from trainers.data import load_images
 from trainers.encoder import load_tuned, reconstruction_error, save
 from trainers.generator import to_pictures
 
@@ -44,12 +44,13 @@ class Options:
 
 def main(options: Options) -> None:
     state, generator, encoder = load_tuned(options.start, "W+")
-    images = torch.from_numpy(load_pictures(options.data, "train").images[: options.pictures])
+    images, domain = load_images(options.data, "train")
+    images = images[: options.pictures]
     if len(images) <= encoder.config["w_dim"]:
         raise ValueError(
             f"{len(images)} pictures (--pictures, --data) cannot span a W of {encoder.config['w_dim']} dimensions: more are needed"
         )
-    heldout = to_pictures(torch.from_numpy(load_pictures(options.data, "validation").images[:500]), torch.device("cpu"))
+    heldout = to_pictures(load_images(options.data, "validation")[0][:500], torch.device("cpu"))
     run.start(options.run, options)
     if (options.run / "checkpoint.pt").exists():
         print(f"{options.run} is there already")
@@ -66,7 +67,7 @@ def main(options: Options) -> None:
     weights |= {f"ema_{name}": held for name, held in weights.items()}
     kept = {name: state[name] for name in ("discriminator", "d_adam")}
     kept["g_adam"] = torch.optim.Adam(generator.parameters(), betas=(0.0, 0.99)).state_dict()  # its memory was of the old coordinates
-    save(options, encoder, generator, 0, heldout, reconstruction_error(encoder, generator, heldout), tuned=True)
+    save(options, encoder, generator, domain, 0, heldout, reconstruction_error(encoder, generator, heldout), tuned=True)
     run.save_checkpoint(options.run, step=0, **weights, **kept)  # last: it says that all the rest is there
 
 

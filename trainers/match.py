@@ -17,7 +17,7 @@ from torch import Tensor
 from lwgan.generator import SQRT2, Mapping
 from trainers import run
 from trainers.codes import encode
-from trainers.data import load_pictures
+from trainers.data import load_images
 from trainers.encoder import load_tuned, reconstruction_error, save
 from trainers.generator import sample, to_pictures
 
@@ -43,8 +43,9 @@ def main(options: Options) -> None:
     state, generator, encoder = load_tuned(options.start, "W")
     if not 1 <= options.directions <= generator.w_dim:
         raise ValueError(f"--directions is {options.directions}, expected 1 to {generator.w_dim}, the dimensions of W")
-    images = torch.from_numpy(load_pictures(options.data, "train").images[: options.pictures])
-    heldout = to_pictures(torch.from_numpy(load_pictures(options.data, "validation").images[:500]), torch.device("cpu"))
+    images, domain = load_images(options.data, "train")
+    images = images[: options.pictures]
+    heldout = to_pictures(load_images(options.data, "validation")[0][:500], torch.device("cpu"))
     run.start(options.run, options)
     if (options.run / "checkpoint.pt").exists():
         print(f"{options.run} is there already")
@@ -65,7 +66,7 @@ def main(options: Options) -> None:
     weights = {name: encoder.state_dict() for name in ("encoder", "ema_encoder")}
     weights |= {name: generator.state_dict() for name in ("generator", "ema_generator")}
     kept = {name: state[name] for name in ("discriminator", "d_adam", "g_adam")}
-    save(options, encoder, generator, 0, heldout, reconstruction_error(encoder, generator, heldout), tuned=True)
+    save(options, encoder, generator, domain, 0, heldout, reconstruction_error(encoder, generator, heldout), tuned=True)
     run.save_checkpoint(options.run, step=0, **weights, **kept)  # last: it says that all the rest is there
 
 
