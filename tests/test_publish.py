@@ -15,7 +15,7 @@ from hub_server import MiniHub
 from nets import make_registry
 from PIL import Image
 
-from lwgan import registry
+from lwgan import hub_push, registry
 from lwgan.edit import AffineEdit
 from trainers import __main__, publish
 from trainers import run as run_folder
@@ -41,10 +41,9 @@ def server():
 
 @pytest.fixture
 def hub(server, monkeypatch, tmp_path):
-    for part in (server.repos, server.collections, server.objects, server.faults, server.log):
-        part.clear()
+    server.clear()
     server.serve(monkeypatch, tmp_path / "home")
-    monkeypatch.setattr(registry, "PUSH_PAUSE", 0.001)
+    monkeypatch.setattr(hub_push, "PUSH_PAUSE", 0.001)
     return server
 
 
@@ -285,7 +284,7 @@ def test_a_process_of_its_own_pushes_once_and_then_holds_still(shelf, hub, monke
         (EDIT, "lab", "hf_revoked", "refuses the token"),
         ("nowhere", "lab", "hf_write", "there is no such folder"),
         (EDIT, "la b", "hf_write", "--namespace 'la b'"),
-        (EDIT, "other", "hf_write", "was not pushed to other/"),
+        (EDIT, "other", "hf_write", "the token of 'lab' may write to lab, team, not to 'other'"),
     ],
 )
 def test_the_command_says_what_is_wrong_and_uploads_nothing(shelf, hub, monkeypatch, capsys, folder, namespace, token, message):
