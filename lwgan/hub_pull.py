@@ -98,11 +98,11 @@ def _checked(info, token: str | None, ends: float, names: list[str], check) -> P
 
 
 def _download(api: HfApi, info, ends: float, names: list[str], **options) -> Path:
-    timeout = min(hub.PATIENCE, hub.left(ends))
-    fetch = lambda: api.snapshot_download(
-        info.id, revision=info.sha, allow_patterns=names, cache_dir=hub.cache(), etag_timeout=timeout, **options
-    )
-    return Path(hub.within(hub.left(ends), fetch))
+    """The folder of the cache that holds the files of this commit. (Not by snapshot_download: it asks for more than these files,
+    and its threads would keep a process that has given up from ending.)"""
+    options |= {"revision": info.sha, "cache_dir": hub.cache(), "etag_timeout": min(hub.PATIENCE, hub.left(ends))}
+    paths = [hub.within(hub.left(ends), lambda name=name: api.hf_hub_download(info.id, name, **options)) for name in names]
+    return Path(paths[0]).parent
 
 
 # What the cache remembers
@@ -138,7 +138,7 @@ def _last_good(repo_id: str, revision: str | None, error: Exception, check) -> P
         raise error
     for commit in _commits_in_cache(repo_id, revision):
         folder = storage(repo_id) / "snapshots" / commit
-        if (folder / WEIGHTS).is_file():
+        if (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file():
             check(folder)
             return Pulled(folder, commit, stale=True)
     raise ConnectionError(f"{repo_id}: the Hub is away ({hub.reason(error)}) and no earlier pull of it is in the cache") from error
