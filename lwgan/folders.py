@@ -7,7 +7,6 @@ Written whole or not at all, and never read unchecked: schema, size, sha256, nam
 
 import hashlib
 import json
-import math
 import os
 import re
 from collections.abc import Callable
@@ -57,7 +56,7 @@ def _is_revision(value) -> bool:
 _is_name = _matches(NAME.pattern)
 _is_repo = _matches(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _is_label = lambda value: isinstance(value, str) and 0 < len(value) <= 200
-_is_number = lambda value: type(value) in (int, float) and math.isfinite(value)
+_is_number = lambda value: type(value) in (int, float) and abs(value) <= 1e9  # nor NaN
 
 RULES = (
     Rule("format_version", _is_count, f"{FORMAT_VERSION}", required=True),
@@ -69,7 +68,7 @@ RULES = (
     Rule("weights.sha256", _matches("[0-9a-f]{64}"), "64 hex digits", required=True),
     *(Rule(key, _is_count, "a positive integer", required=True, edits_only=True) for key in ("num_ws", "w_dim")),
     *(Rule(key, _is_label, "a text of 1 to 200 characters", edits_only=True) for key in ("from", "to")),
-    Rule("alpha", _is_number, "a finite number", edits_only=True),
+    Rule("alpha", _is_number, "a number of at most 1e9", edits_only=True),
     *(Rule(key, _is_repo, "a Hub id of the form org/name") for key in ("base_model", "base_encoder")),
     Rule("base_revision", _is_revision, "an object of sha256 hashes or commits, 64 or 40 hex digits each"),
 )
@@ -236,9 +235,10 @@ def _check_tensors(config: dict, tensors: dict[str, Tensor], source: str) -> Non
 
 
 def check_base(config: dict, source: str, base: dict, base_source: str) -> None:
-    """ValueError, with both names and hashes, unless a model was made for the weights of `base` (configs of an edit and a net)."""
+    """ValueError, with both names and hashes, unless a model was made for the weights of `base` (the config of a net). An edit has to
+    say what it was made for, a net may."""
     made_for, held = (config.get("base_revision") or {}).get(base["kind"]), base["weights"]["sha256"]
-    if made_for != held:
+    if made_for != held and (made_for or config["kind"] in EDIT_KINDS):
         named = config.get({"encoder": "base_encoder"}.get(base["kind"], "base_model"))
         raise ValueError(
             f"{source} was made for the {base['kind']} {named or 'without a name'} with weights sha256 {made_for}, {base_source} has {held}"

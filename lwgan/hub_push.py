@@ -22,6 +22,14 @@ MADE_BY_HUB = {".gitattributes"}  # what a repo holds that was only made
 
 
 @dataclass(frozen=True)
+class Repo:
+    id: str
+    type: str = "model"  # or "space"
+    private: bool = False  # if it has yet to be made
+    owned: tuple[str, ...] = ("images/",)  # folders in which nothing stays that is not pushed
+
+
+@dataclass(frozen=True)
 class Pushed:
     repo_id: str
     commit: str
@@ -53,34 +61,28 @@ def push(
         raise ValueError(f"{repo_id!r} is no name for a repo: expected org/name, the name 1 to 64 of a-z, 0-9, _ and -")
     files = files_of(folder)
     api = writer(token, None if create_pr else repo_id.split("/")[0])
-    return push_files(api, repo_id, files, private=private, message=message, create_pr=create_pr, collection=collection)
+    return push_files(api, Repo(repo_id, private=private), files, message=message, create_pr=create_pr, collection=collection)
 
 
 def push_files(
-    api: HfApi,
-    repo_id: str,
-    files: dict[str, bytes],
-    *,
-    private: bool,
-    message: str | None,
-    create_pr: bool,
-    collection: str | None,
+    api: HfApi, repo: Repo, files: dict[str, bytes], *, message: str | None = None, create_pr: bool = False, collection: str | None = None
 ) -> Pushed:
     """`push` of files (path in the repo -> bytes) by a client whose token may write."""
-    message, size = message or f"Push {repo_id.split('/')[1]}", sum(map(len, files.values()))
+    message, size = message or f"Push {repo.id.split('/')[1]}", sum(map(len, files.values()))
     ends = hub.deadline(size)
     if create_pr:
-        return _within_reason(ends, size, lambda: _propose(api, repo_id, files, message))
+        return _within_reason(ends, size, lambda: _propose(api, repo, files, message))
     made: list[str] = []  # the repo, if this call made it
     try:
-        pushed = _again(ends, size, lambda turn: _commit(api, repo_id, files, private, message, made, turn))
+        pushed = _again(ends, size, lambda turn: _commit(api, repo, files, message, made, turn))
     except Exception:
         if made:
-            _take_away(api, repo_id)
+            _take_away(api, repo)
         raise
-    pushed = replace(pushed, tag=_again(ends, 0, lambda turn: _tag(api, repo_id, pushed.commit)))
+    if repo.type == "model":
+        pushed = replace(pushed, tag=_again(ends, 0, lambda turn: _tag(api, repo.id, pushed.commit)))
     if collection:
-        pushed = replace(pushed, collection=_again(ends, 0, lambda turn: _collect(api, repo_id, collection)))
+        pushed = replace(pushed, collection=_again(ends, 0, lambda turn: _collect(api, repo, collection)))
     return pushed
 
 
@@ -163,67 +165,75 @@ def _within_reason(ends: float, size: int, attempt: Callable[[], object]):
         raise hub.root(error) from error
 
 
-def _commit(api: HfApi, repo_id: str, files: dict[str, bytes], private: bool, message: str, made: list[str], turn: int) -> Pushed:
-    info = _info(api, repo_id)
+def _commit(api: HfApi, repo: Repo, files: dict[str, bytes], message: str, made: list[str], turn: int) -> Pushed:
+    info = _info(api, repo)
     if info is None:
-        info = _make(api, repo_id, private, made)
-    if private and not info.private:
-        raise ValueError(f"{repo_id} is public already: it cannot be pushed to as private")
-    url = f"{api.endpoint}/{repo_id}"
-    if not (changes := changes_of(info, files)):
-        return Pushed(repo_id, info.sha, url, changed=turn > 0)
+        info = _make(api, repo, made)
+    if repo.private and not info.private:
+        raise ValueError(f"{repo.id} is public already: it cannot be pushed to as private")
+    if not (changes := changes_of(info, repo, files)):
+        return Pushed(repo.id, info.sha, _url(api, repo), changed=turn > 0)
     # The parent makes an attempt that was given up harmless: if it lands late, it is refused.
-    commit = api.create_commit(repo_id, changes, commit_message=message, parent_commit=info.sha)
-    return Pushed(repo_id, commit.oid, url, changed=True)
+    commit = api.create_commit(repo.id, changes, commit_message=message, parent_commit=info.sha, repo_type=repo.type)
+    return Pushed(repo.id, commit.oid, _url(api, repo), changed=True)
 
 
-def _propose(api: HfApi, repo_id: str, files: dict[str, bytes], message: str) -> Pushed:
+def _propose(api: HfApi, repo: Repo, files: dict[str, bytes], message: str) -> Pushed:
     """A pull request. It is asked for once: if the answer is lost, another try might open a second one."""
-    info = api.model_info(repo_id, timeout=hub.PATIENCE, files_metadata=True)
-    if not (changes := changes_of(info, files)):
-        return Pushed(repo_id, info.sha, f"{api.endpoint}/{repo_id}", changed=False)
-    commit = api.create_commit(repo_id, changes, commit_message=message, parent_commit=info.sha, create_pr=True)
-    return Pushed(repo_id, commit.oid, f"{api.endpoint}/{repo_id}", changed=True, pull_request=commit.pr_url)
+    info = _ask(api, repo)
+    if not (changes := changes_of(info, repo, files)):
+        return Pushed(repo.id, info.sha, _url(api, repo), changed=False)
+    commit = api.create_commit(repo.id, changes, commit_message=message, parent_commit=info.sha, repo_type=repo.type, create_pr=True)
+    return Pushed(repo.id, commit.oid, _url(api, repo), changed=True, pull_request=commit.pr_url)
 
 
-def _info(api: HfApi, repo_id: str):
+def _url(api: HfApi, repo: Repo) -> str:
+    return f"{api.endpoint}/{'spaces/' if repo.type == 'space' else ''}{repo.id}"
+
+
+def _ask(api: HfApi, repo: Repo):
+    return api.repo_info(repo.id, repo_type=repo.type, timeout=hub.PATIENCE, files_metadata=True)
+
+
+def _info(api: HfApi, repo: Repo):
     try:
-        return api.model_info(repo_id, timeout=hub.PATIENCE, files_metadata=True)
+        return _ask(api, repo)
     except RepositoryNotFoundError:
         return None
 
 
-def _make(api: HfApi, repo_id: str, private: bool, made: list[str]):
+def _make(api: HfApi, repo: Repo, made: list[str]):
     """The new repo's info; its name goes into `made`, unless another process was faster."""
     try:
-        api.create_repo(repo_id, private=private, exist_ok=False)
-        made.append(repo_id)
+        options = {"space_sdk": "gradio"} if repo.type == "space" else {}
+        api.create_repo(repo.id, repo_type=repo.type, private=repo.private, exist_ok=False, **options)
+        made.append(repo.id)
     except Exception as error:
         if hub.is_away(error):  # it may have been made all the same
-            made.append(repo_id)
+            made.append(repo.id)
         if hub.status(error) != 409:
             raise
-    return api.model_info(repo_id, timeout=hub.PATIENCE, files_metadata=True)
+    return _ask(api, repo)
 
 
-def changes_of(info, files: dict[str, bytes]) -> list:
+def changes_of(info, repo: Repo, files: dict[str, bytes]) -> list:
     """The operations that turn the repo into `files`, anew for each try: an operation serves once."""
     held = {file.rfilename: file.lfs.sha256 if file.lfs else file.blob_id for file in info.siblings or []}
     changed = {path: data for path, data in files.items() if held.get(path) not in (_git_sha1(data), hashlib.sha256(data).hexdigest())}
     changes = [CommitOperationAdd(path, data) for path, data in changed.items()]
-    return changes + [CommitOperationDelete(path) for path in held if path.startswith("images/") and path not in files]
+    return changes + [CommitOperationDelete(path) for path in held if path.startswith(repo.owned) and path not in files]
 
 
 def _git_sha1(data: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
-def _take_away(api: HfApi, repo_id: str) -> None:
+def _take_away(api: HfApi, repo: Repo) -> None:
     """Deletes a repo that the failing push itself had made, as long as nobody put anything into it."""
     try:
-        info = hub.within(hub.PATIENCE, lambda: _info(api, repo_id))
+        info = hub.within(hub.PATIENCE, lambda: _info(api, repo))
         if info and {file.rfilename for file in info.siblings or []} <= MADE_BY_HUB:
-            hub.within(hub.PATIENCE, lambda: api.delete_repo(repo_id))
+            hub.within(hub.PATIENCE, lambda: api.delete_repo(repo.id, repo_type=repo.type))
     except (HfHubHTTPError, httpx.TransportError, OSError):
         return  # the error that made the push fail is the one to tell
 
@@ -239,8 +249,8 @@ def _tag(api: HfApi, repo_id: str, commit: str) -> str:
     return f"v{number}"
 
 
-def _collect(api: HfApi, repo_id: str, title: str) -> str:
-    """The slug of the collection that lists the model now."""
-    slug = api.create_collection(title, namespace=repo_id.split("/")[0], exists_ok=True).slug
-    api.add_collection_item(slug, repo_id, "model", exists_ok=True)
+def _collect(api: HfApi, repo: Repo, title: str) -> str:
+    """The slug of the collection that lists the repo now."""
+    slug = api.create_collection(title, namespace=repo.id.split("/")[0], exists_ok=True).slug
+    api.add_collection_item(slug, repo.id, repo.type, exists_ok=True)
     return slug

@@ -71,7 +71,7 @@ def test_what_no_rule_forbids_is_kept(tmp_path):
 
 
 def test_a_wrong_base_is_named_with_the_right_one():
-    edit = {"base_model": "lab/g", "base_encoder": "lab/e", "base_revision": {"generator": "a" * 64, "encoder": "b" * 64}}
+    edit = {"kind": "affine", "base_model": "lab/g", "base_encoder": "lab/e", "base_revision": {"generator": "a" * 64, "encoder": "b" * 64}}
     for kind, named, made_for in (("generator", "lab/g", "a"), ("encoder", "lab/e", "b")):
         right, wrong = ({"kind": kind, "weights": {"sha256": letter * 64}} for letter in (made_for, "c"))
         folders.check_base(edit, "lab/edit", right, "lab/x")
