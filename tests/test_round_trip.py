@@ -46,7 +46,7 @@ def hf(*words) -> str:
     """What the Hub's own command prints, in a process of its own."""
     command = Path(sys.executable).with_name("hf")
     done = subprocess.run([command, *words], capture_output=True, text=True, check=False, env=os.environ | {"NO_COLOR": "1"})
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
@@ -79,16 +79,12 @@ def test_the_hubs_own_commands_work_on_what_was_published(hub, shelf, tmp_path):
     assert files(tmp_path / "here") == files(registry.pull(repo).folder)
     loaded = AffineEdit.from_pretrained(tmp_path / "here")
     assert torch.equal(loaded.weight, AffineEdit.from_pretrained(shelf / EDIT).weight)
-    hf("download", f"lab/{GENERATOR}", "--local-dir", str(tmp_path / "net"), "--quiet")
-    assert Generator.from_pretrained(tmp_path / "net").num_ws == loaded.bias.shape[0]
     listed = hf("models", "ls", "--filter", "lwgan", "--filter", f"base_model:adapter:lab/{GENERATOR}", "--format", "json")
     assert sorted(model["id"] for model in json.loads(listed)) == sorted(f"lab/{entry.name}" for entry in registry.list_edits(shelf))
-    hf("download", repo, "--quiet")
-    assert "error" not in hf("cache", "verify", repo).lower()
-    hf("cache", "verify", repo, "--local-dir", str(tmp_path / "here"))
+    hf("cache", "verify", repo)  # what `registry.pull` put into the cache
     weights = tmp_path / "here" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match="Checksum verification failed"):
         hf("cache", "verify", repo, "--local-dir", str(tmp_path / "here"))
 
 
@@ -108,13 +104,14 @@ def test_a_space_pins_what_was_published_and_holds_the_page(hub, shelf, tmp_path
     assert sorted(head["models"]) == sorted(commits)
     assert sorted(head["preload_from_hub"]) == sorted(f"{name} config.json,model.safetensors {sha}" for name, sha in commits.items())
     assert (head["sdk"], head["app_file"], head["license"]) == ("gradio", "app.py", "apache-2.0")
-    assert {"app.py", "requirements.txt", "lwgan/edit.py", "lwgan/ui/__init__.py"} <= set(space.head.files)
+    assert {"app.py", "requirements.txt", "lwgan/edit.py", "lwgan/ui/pad.css"} <= set(space.head.files)
     assert not [name for name in space.head.files if "bundled" in name or "__pycache__" in name or name.startswith("trainers")]
     [slug] = hub.collections
     assert space.variables == {"LWGAN_REGISTRY": slug}
     run(shelf, space="digits", collection="Digits")
     assert len(space.commits) == 2
-    # What the Space holds starts from what it is told to take, and from nothing else.
+    if not hub.speaks_xet:
+        return  # once is enough: what the Space holds starts from what it is told to take, and from nothing else
     for name, data in space.head.files.items():
         (tmp_path / "space" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "space" / name).write_bytes(data)

@@ -105,11 +105,14 @@ def edit_values(config: dict, metrics: dict) -> dict:
         "strength": f"{alpha} is recommended" if "alpha" in config else "1 is the whole of the map",
         "curve": tables({"curve": metrics.get("validation_curve") or []}),
         "formula": "A_l w_l + b_l" if config["kind"] == "affine" else "b_l",
-        "learned": learned(config["method"]),
+        "learned": learned(config),
     }
 
 
-def learned(method: str) -> str:
+def learned(config: dict) -> str:
+    method, origin = config["method"], config.get("origin")
+    if isinstance(origin, dict):  # trainers.directions
+        return f"by others, by the method `{method}`, and converted from their file `{cell(origin.get('file'))}` (sha256 {cell(origin.get('sha256'))})"
     if method == "lw":
         return "with a Wasserstein loss"
     return f"by the method `{method}`" + (f", adapted from its paper ({ADAPTED[method]})" if method in ADAPTED else "")
