@@ -50,6 +50,8 @@ def test_settings_have_names():
         == "LW, blur 0.03, the paper's step"
     )
     assert results.label("mine", {}) == "mine"
+    assert results.label("centroids", {"layers": 6, "training_codes": 40_000}) == "mean shift, first 6 layers"
+    assert results.label("lw", wasserstein | {"training_codes": 100_000}) == "LW, blur 0.03, rank 24, lambda 1, 100,000 codes"
 
 
 def test_a_setting_is_chosen_by_validation_and_not_by_the_test():

@@ -69,6 +69,9 @@ class Options:
     selector: Path | None = None
     """Folder of what may choose the recommended alpha: a judge, or of faces a latent classifier that is not --classifier; never
     what gives the published figures. Without it alpha is 1."""
+    layers: int | None = None
+    """Keep the edit of the first so many layers and put the others' back, as Latent Transformer's test scripts do (11 of 18, in training
+    all are edited); by default all are kept."""
     method: Method = field(default_factory=latent_wasserstein.Options)
     """How it is learned, with the method's own options."""
 
@@ -83,6 +86,7 @@ def main(options: Options) -> None:
     codes = Splits(train, validation, options.generator)
     attribute = attribute_named(options.attribute, train.names)
     check(codes, attribute)
+    check_layers(options.layers, train)
     if hasattr(method, "check"):
         method.check(codes, attribute, options.method)
     facts = facts_of(options, base)
@@ -92,7 +96,8 @@ def main(options: Options) -> None:
     run.start(options.run, options)
     resumes = "folder" in inspect.signature(method.fit).parameters
     edit = method.fit(codes, attribute, options.method, **({"folder": options.run} if resumes else {}))
-    config = edit.config | describe(attribute, train.domain, name, base, options) | facts | choose(edit)
+    edit = first_layers(edit, options.layers)
+    config = edit.config | describe(attribute, train, name, base, options) | facts | choose(edit)
     registry.save_folder(options.run, config, tensors(edit), dtype="float16")
 
 
@@ -171,7 +176,23 @@ def facts_of(options: Options, base: dict) -> dict:
     return facts
 
 
-def describe(attribute: Attribute | Label, domain: str, method: str, base: dict, options: Options) -> dict:
+def describe(attribute: Attribute | Label, codes: Codes, method: str, base: dict, options: Options) -> dict:
     """What config.json says of the edit beside its tensors (what else a folder holds: lwgan/folders.py)."""
-    training = run.as_json(options)
-    return {**attribute.describe(), "method": method, "domain": domain, "alpha": 1.0, "base_revision": base, "training": training}
+    training = run.as_json(options) | {"training_codes": len(codes.w)}
+    return {**attribute.describe(), "method": method, "domain": codes.domain, "alpha": 1.0, "base_revision": base, "training": training}
+
+
+def check_layers(layers: int | None, codes: Codes) -> None:
+    if layers is not None and not 1 <= layers <= codes.w.shape[1]:
+        raise ValueError(f"--layers is {layers}: these codes have 1 to {codes.w.shape[1]}")
+
+
+def first_layers(edit: AffineEdit, layers: int | None) -> AffineEdit:
+    """The edit, without what it does to layers after the first so many. None: all are kept."""
+    if layers is None:
+        return edit
+    weight, bias = (None if tensor is None else tensor.clone() for tensor in (edit.weight, edit.bias))
+    for tensor in (weight, bias):
+        if tensor is not None:
+            tensor[layers:] = 0
+    return AffineEdit(weight, bias, edit.config)

@@ -34,6 +34,7 @@ PARTS = {  # of an edit's config: what it may not share with those who measure i
     "judge_revision": "was guided by", "selector_revision": "has its alpha from", "classifier_revision": "was trained with",
 }  # fmt: skip
 MULTIPLES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # of the recommended alpha: the curve
+SETTINGS = ("layers", "training_codes")  # of any method, beside its own
 HEADLINE = (
     "alpha", "norm", "target_change", "at_least", "digits_kept", "confident", "true_change", "identity", "latent_change", "added_ink",
     "overshoot", "count_right_before", "no_edit",
@@ -206,7 +207,8 @@ def told(edit: AffineEdit, options: Options, judge: DigitJudge, calibrator: Late
     training = config.get("training") or {}
     chosen = [point["true_change"] for point in config.get("curve") or [] if point["alpha"] == config["alpha"]]
     return {
-        "method": config["method"], "to_count": config["to_count"], "options": training.get("method") or {},
+        "method": config["method"], "to_count": config["to_count"],
+        "options": (training.get("method") or {}) | {key: training[key] for key in SETTINGS if training.get(key)},
         "validation_true_change": (chosen[0] or 0.0) if chosen else None,
         "judge": judge.card_config["metrics"], "calibrator": calibrator.card_config["metrics"],
         "command": f"python -m trainers evaluate --domain {options.domain} --edit-pictures {options.edit_pictures}",

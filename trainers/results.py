@@ -13,6 +13,7 @@ from trainers.edits import ADAPTED
 
 COUNTS = (2, 3, 4)
 PAPER = {"LW": (".90", ".95", ".99"), "LT": (".32", ".31", ".64")}  # Table 2
+CODES = 40_000  # of the training split, unless a row says otherwise
 MATCHED = (0.5, 0.8)  # target changes at which methods are compared
 
 
@@ -79,8 +80,14 @@ def grouped(rows) -> dict[str, dict[int, list[dict]]]:
 
 def label(method: str, options: dict) -> str:
     """A method with what of its settings was varied."""
+    layers, codes = options.get("layers"), options.get("training_codes", CODES)
+    return setting(method, options) + (f", first {layers} layers" if layers else "") + (f", {codes:,} codes" if codes != CODES else "")
+
+
+def setting(method: str, options: dict) -> str:
+    """A method with its own options."""
     name = METHODS.get(method, method)
-    if not options:
+    if not options.keys() - {"layers", "training_codes"}:
         return name
     if method == "lt":
         weights = options["reconstruction"], options["regularisation"]
