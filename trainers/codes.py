@@ -1,6 +1,7 @@
 """Stage 4: codes of REAL pictures (Sec. 4.1: "latent codes corresponding to real images previously projected").
 
 python -m trainers codes --data ../runs/data --encoder ../runs/encoder --run ../runs/codes
+python -m trainers codes --data ../runs/faces/data --encoder ../runs/faces/encoder --run ../runs/faces/codes
 python -m trainers codes --data CelebA-HQ-img --labels list_attr.txt --encoder ../runs/encoder --run ../runs/codes
 python -m trainers codes --data codes.npy --labels labels.npy --encoder ../runs/encoder --run ../runs/codes
 """
@@ -23,7 +24,7 @@ from lwgan.attributes import index_of
 from lwgan.encoder import Encoder
 from lwgan.images import to_tensor
 from trainers import run
-from trainers.data import load_pictures
+from trainers.data import load_images, load_labels, load_pictures
 from trainers.datasets import celebahq
 from trainers.generator import to_pictures
 
@@ -95,13 +96,17 @@ def main(options: Options) -> None:
 
 
 def counted(options: Options, encoder: Encoder, base: dict[str, str]) -> None:
-    """Codes of the pictures that `python -m trainers data` composed, and how many of each digit they hold."""
+    """Codes of the pictures that `python -m trainers data` made, and how many of each digit they hold, or which attributes."""
     options.run.mkdir(parents=True, exist_ok=True)
     for split in ("train", "validation", "test"):
-        pictures = load_pictures(options.data, split)
-        images = torch.from_numpy(pictures.images[: options.train if split == "train" else options.heldout])
-        codes = Codes(encode(encoder, images, progress=split), torch.from_numpy(pictures.numbers[: len(images)]).long())
-        save_codes(options.run / f"{split}.safetensors", codes, base)
+        images, domain = load_images(options.data, split)
+        images = images[: options.train if split == "train" else options.heldout]
+        if domain == "multimnist":
+            named = {"numbers": torch.from_numpy(load_pictures(options.data, split).numbers)}
+        else:
+            named = dict(zip(("numbers", "names"), load_labels(options.data, split), strict=True)) | {"domain": domain}
+        named["numbers"] = named["numbers"][: len(images)].long()
+        save_codes(options.run / f"{split}.safetensors", Codes(encode(encoder, images, progress=split), **named), base)
 
 
 def base_of(encoder: Encoder, folder: Path) -> dict[str, str]:
