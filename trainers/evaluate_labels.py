@@ -22,8 +22,8 @@ from lwgan.metrics import attribute_preservation, rate
 from trainers import run
 from trainers.codes import Codes, load_codes
 from trainers.edits import Label, attribute_named
-from trainers.evaluate import record
 from trainers.figures import save_strip
+from trainers.records import record
 
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
 READ_BY = "a classifier of codes that no edit has seen; no picture was looked at"
