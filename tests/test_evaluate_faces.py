@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -130,6 +131,22 @@ def test_d_is_where_half_of_the_validation_cases_have_changed():
     assert evaluate_faces.start_of([{"alpha": 0.0, "target_change": 0.0}, {"alpha": 2.0, "target_change": 1.0}]) == (1.0, True)
 
 
+def test_edits_are_compared_where_they_change_equally_much():
+    """Red rises above 0 in the n-th of 1,000 cases at alpha = sqrt(n / 1,000): a curve that bends between its points."""
+    w = torch.tensor([[-(((n + 0.5) / 1000) ** 0.5), 1.0, 1.0] for n in range(1000)])
+    cases = held(w.tolist())
+
+    bench = evaluate_faces.Bench(TINY, None, None, cases, None, ALL, 1.0)
+    truths = SimpleNamespace(bench=bench, cases=lambda attribute: cases, oracles=lambda attribute: None)
+    move = AffineEdit(None, torch.tensor([[1.0, 0.0, 0.0]]))
+    at = lambda alpha: measure_faces.figures(move, alpha, cases, Asked(0, True, ALL), TINY)
+    curve = [{"alpha": alpha, "target_change": alpha**2} for alpha in (0.0, 0.2, 1.0)]
+    found = evaluate_faces.matched(curve, at, Label("A"), truths)
+    assert abs(found["target_change"]["value"] - 0.8) <= 0.011 and found["alpha"] == pytest.approx(0.8**0.5, abs=0.01)
+    assert found["leakage"]["A"] == pytest.approx(found["target_change"]["value"]) and found["oracle"] is None
+    assert evaluate_faces.matched(curve[:2], at, Label("A"), truths) is None
+
+
 # The choice of a strength
 
 
@@ -194,7 +211,7 @@ def make_registry(folder: Path, images: torch.Tensor) -> None:
         ("lw", "Eyeglasses", none | {"preservation_weight": 0.0}), ("lw", "not-Male", balanced | {"preservation_weight": 1.0}),
         ("lt", "Eyeglasses", free), ("interfacegan", "not-Male", {}),
     ):  # fmt: skip
-        bias = direction(attribute, w.mean(0, keepdim=True), generator, judge) * (1.1 if method == "lt" else 1)
+        bias = direction(attribute, w.mean(0, keepdim=True), generator, judge) * {"lw": 1.0, "lt": 1.1, "interfacegan": 1.2}[method]
         points = [{"alpha": a, "target_change": min(1.0, a / 2), "true_change": a / 10} for a in (0.5, 1.0, 2.0)]
         config = {
             "method": method, "attribute": attribute.lower(), "from": "one", "to": "the other", "domain": "synthfaces", "bias": 1.0,

@@ -137,7 +137,7 @@ def table_1(groups: dict[str, Group]) -> str:
 
 PAPERS_TABLE = f"""## Table 1: what is preserved at the same target change
 
-Where an edit changes 80% of its cases (between two of ten strengths by interpolation, then measured there); *never*: no strength up to 2d does.
+Where an edit first changes 80% of its cases (found by interpolation and measured there); *never*: no strength up to 2d does.
 LT* and LW* are without regularisation (LW*: lambda 0 and equal masses). *Mean*: over the attributes at which all of LT*, LW*, LT and LW that are
 at hand arrive. The paper's Table 1, attribute / identity preservation, of photographs:
 
@@ -248,10 +248,9 @@ def oracle(groups: dict[str, Group], bounds: dict, limit: int) -> str:
             for kind, words in (("no_edit", "*no edit*"), ("through_encoder", "*oracle through encoder*"))
         ]
         parts.append(f"{title}:\n\n{by_attribute(groups, names, lambda rows, key=key: to_oracle(rows, key), digits, tuple(more))}")
-    reach = [
-        [name, str(bounds[name]["n"]), *(show([bounds[name]["through_encoder"][key]]) for key in ("target_change", "attribute_preservation"))]
-        for name in names if bounds.get(name)
-    ]  # fmt: skip
+    shares = lambda bound: [show([bound["through_encoder"][key]]) for key in ("target_change", "attribute_preservation")]
+    there = [(name, bounds[name]) for name in names if bounds.get(name)]
+    reach = [[name, str(bound["n"]), f"{bound['outside_share']:.2f}", *shares(bound)] for name, bound in there]
     return f"""## How near the picture that it should be
 
 The renderer draws the same person with the attribute flipped, up to {limit} for each; those whom it would change otherwise too are left out (a bald
@@ -260,9 +259,9 @@ picture, the nearest that an edit of codes can be expected to come. At the same 
 
 {(chr(10) * 2).join(parts)}
 
-What the judge says of oracles through the encoder, as of an edit:
+What the judge says of oracles through the encoder, as of an edit; and which share of the picture the oracle leaves as it was:
 
-{table(["edit", "pictures", "target change", "attribute preservation"], reach)}"""
+{table(["edit", "pictures", "unchanged by the oracle", "target change", "attribute preservation"], reach)}"""
 
 
 def masses(found: dict) -> str:
