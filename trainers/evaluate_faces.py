@@ -7,9 +7,10 @@ An edit is measured at 0, at ten strengths from d to 2d, at its recommended one,
 two of these by interpolation: there it is compared with others. d is where the judge (or classifier of codes) that chose the recommended
 strength saw WANTED of the validation cases changed: it stands in the edit's config, as its curve.
 
-40 edits x 12 strengths x 1,000 pictures are 480,000 pictures: at some 350 a second on two cores to generate, and some 1,300 to be read and
-recognised, 29 minutes (32 where each second edit needs another look for MATCHED). The oracles, 200 for each of 12 to 16 attributes at
-some 30 a second, are 2 minutes; 10,000 samples and 3,000 pictures encoded and generated, one.
+40 edits x 12 strengths x 1,000 pictures are 480,000 pictures: at some 600 a second on two cores to generate (a core that others used did 290
+to 360) and 460 to be read and recognised (230 to 300), 31 minutes; 34 where each second edit needs another look for MATCHED. The oracles,
+200 for each of 12 to 16 attributes at some 30 a second, are 2 minutes; 10,000 samples and 3,000 pictures encoded and generated, one. That is
+with OMP_NUM_THREADS=2, or unset.
 """
 
 import json

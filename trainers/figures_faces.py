@@ -12,11 +12,11 @@ from torch import Tensor
 
 from lwgan.edit import AffineEdit
 from lwgan.images import save_sheet
+from trainers.contenders import Group, attributes, grouped, rank
 from trainers.edits import attribute_named
 from trainers.figures import STYLES, save_columns
 from trainers.generator import sample
 from trainers.measure import render
-from trainers.results_faces import Group, attributes, grouped, rank
 
 if TYPE_CHECKING:
     from trainers.evaluate_faces import Truths
@@ -56,14 +56,14 @@ def curves(groups: dict[str, Group], key: str, words: str) -> Figure:
     lines = -(-len(names) // columns)
     figure, axes = pyplot.subplots(lines, columns, figsize=(3.6 * columns, 1 + 3 * lines), squeeze=False, layout="constrained")
     for axis, name in zip(axes.flat, names, strict=False):
-        for (method, group), style in zip(groups.items(), STYLES, strict=False):
+        for i, ((method, group), style) in enumerate(zip(groups.items(), STYLES, strict=False)):
             if name in group:
                 points = [
                     (point["target_change"], point[key])
                     for point in group[name][0]["curve"]
                     if None not in (point["target_change"], point[key])
                 ]
-                axis.plot(*zip(*points, strict=True), style, ms=3, lw=1, label=method)
+                axis.plot(*zip(*points, strict=True), style, color=f"C{i}", ms=3, lw=1, label=method)
         axis.set(title=name.replace("_", " "), xlim=(-0.02, 1.02), xlabel="target change", ylabel=words)
         axis.grid(alpha=0.3)
     for axis in axes.flat[len(names) :]:

@@ -1,12 +1,11 @@
 """docs/results-faces.md, made of docs/results-faces.json alone."""
 
-import json
 from pathlib import Path
 
 from lwgan.attributes import METHODS
-from lwgan.attributes import PAPER as PAPER_NAMES
 from trainers import records, run
-from trainers.edits import ADAPTED, NOT
+from trainers.contenders import Group, at_match, attributes, grouped, label, others, pairs, rank, titled, to_oracle
+from trainers.edits import NOT
 from trainers.tables import mean, number, show, table
 
 NAME = "results-faces.json"
@@ -14,7 +13,6 @@ PAPER = {  # Table 1: attribute preservation and identity preservation of Glasse
     "LT*": (".92 / .94", ".95 / .96", ".86 / .96"), "LW*": (".95 / .94", ".96 / .97", ".96 / .98"),
     "LT": (".98 / .95", ".98 / .96", ".98 / .98"), "LW": (".97 / .96", ".98 / .97", ".97 / .98"),
 }  # fmt: skip
-Group = dict[str, list[dict]]  # attribute -> the seeds of one setting of a method
 
 
 def write(docs: Path, found: dict) -> None:
@@ -27,8 +25,8 @@ def text(found: dict) -> str:
     groups = grouped(found)
     parts = [
         HEAD.format(n=found["of"]["pictures"]), readable(found["nets"], found), table_1(groups), targets(groups),
-        averaged(groups), spill(groups), oracle(groups, found.get("bounds", {}), found["of"]["oracles"]), masses(found), nets(found["nets"]),
-        every(found), NOTES,
+        averaged(groups), spill(groups), oracle(groups, found.get("bounds", {}), found["of"]["oracles"]), masses(found), images(groups),
+        nets(found["nets"]), every(found), NOTES,
     ]  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -54,54 +52,6 @@ where half of the validation cases have changed. Methods differ in how far they 
 compare them where they change equally much."""
 
 
-# Which edits
-
-
-def grouped(found: dict) -> dict[str, Group]:
-    """label -> attribute -> the seeds of its best setting, as validation chose it; of attributes that count, learned with all correlations."""
-    settings: dict[tuple[str, str], dict[str, list[dict]]] = {}
-    for row in found["edits"].values():
-        if row["attribute"].removeprefix(NOT) in found["nets"]["counted"] and row["bias"] in (None, 1.0):
-            key = json.dumps({name: value for name, value in row["options"].items() if name != "seed"}, sort_keys=True)
-            settings.setdefault((label(row), row["attribute"]), {}).setdefault(key, []).append(row)
-    order = {name: i for i, name in enumerate(("LT*", "LW*", "LT", "LW", *METHODS.values()))}
-    groups: dict[str, Group] = {}
-    for name, attribute in sorted(settings, key=lambda key: (order.get(key[0], len(order)), key[0], rank(key[1]))):
-        groups.setdefault(name, {})[attribute] = max(settings[name, attribute].values(), key=validated)
-    return groups
-
-
-def validated(rows: list[dict]) -> float:
-    return mean([row["validation_true_change"] or 0.0 for row in rows])
-
-
-def label(row: dict) -> str:
-    """A method; of LT and LW the starred one is without any regularisation (of LW: lambda 0 and equal masses)."""
-    method, options = row["method"], row["options"]
-    if method == "lt" and not options.get("regularisation") and not options.get("reconstruction"):
-        return "LT*"
-    if method == "lw" and not options.get("preservation_weight") and options.get("masses", "uniform") == "uniform":
-        return "LW*"
-    return METHODS.get(method, method)
-
-
-def rank(attribute: str) -> tuple:
-    """The paper's attributes first, in its order; then the others by name."""
-    known = list(PAPER_NAMES.values())
-    near = {name.removeprefix(NOT): i for i, name in enumerate(known)}
-    return near.get(attribute.removeprefix(NOT), len(known)), attribute.removeprefix(NOT), attribute
-
-
-def attributes(groups: dict[str, Group]) -> list[str]:
-    return sorted({attribute for group in groups.values() for attribute in group}, key=rank)
-
-
-def titled(name: str) -> str:
-    """A method as tables name it."""
-    adapted = {METHODS[method] for method in ADAPTED}
-    return name + " (adapted)" * (name in adapted)
-
-
 # Tables
 
 
@@ -119,12 +69,6 @@ as an edited attribute and from attribute preservation. {len(nets["counted"])} o
 pictures, whose attributes correlate as the training set's do:
 
 {table(["attribute", "AUC, pictures", "AUC, reconstructions", ""], lines)}"""
-
-
-def at_match(rows: list[dict], key: str) -> float | None:
-    """The mean of the seeds that reach the target change at which edits are compared."""
-    values = [row["matched"][key]["value"] for row in rows if row["matched"]]
-    return mean(values) if values else None
 
 
 def table_1(groups: dict[str, Group]) -> str:
@@ -164,13 +108,6 @@ def shown(value: float | None, digits: int) -> str:
 
 def average(values: list[float | None], digits: int) -> str:
     return f"{mean(values):.{digits}f}" if values and None not in values else ""
-
-
-def pairs(groups: dict[str, Group], ours: str, theirs: str, value) -> list[tuple[float, float]]:
-    """Both methods' values of the attributes at which both arrive."""
-    shared = groups.get(ours, {}).keys() & groups.get(theirs, {}).keys()
-    found = [(value(groups[ours][name]), value(groups[theirs][name])) for name in sorted(shared)]
-    return [(a, b) for a, b in found if a is not None and b is not None]
 
 
 def targets(groups: dict[str, Group]) -> str:
@@ -224,17 +161,6 @@ How much more, or less, often another attribute is read after the edit: mean of 
 at the same target change. Which ones: [faces-leakage.png](images/faces-leakage.png).
 
 {by_attribute(groups, attributes(groups), leaked)}"""
-
-
-def others(row: dict) -> dict[str, float]:
-    """Leakage into attributes other than the edited one."""
-    return {name: value for name, value in row["matched"]["leakage"].items() if name != row["attribute"].removeprefix(NOT)}
-
-
-def to_oracle(rows: list[dict], key: str) -> float | None:
-    found = [row["matched"]["oracle"][key] for row in rows if row["matched"] and row["matched"]["oracle"]]
-    values = [rate["value"] for rate in found if rate]
-    return mean(values) if values else None
 
 
 def oracle(groups: dict[str, Group], bounds: dict, limit: int) -> str:
@@ -293,6 +219,25 @@ def _kept_and_leaked(row: dict) -> str:
         return "never"
     leaked = [abs(value) for value in others(row).values()]
     return f"{row['matched']['attribute_preservation']['value']:.3f}" + (f" ({mean(leaked):.3f})" if leaked else "")
+
+
+def images(groups: dict[str, Group]) -> str:
+    """Which pictures there are, and what their lines are."""
+    names = attributes(groups)
+    lines = lambda methods: ", ".join(name for name in names if all(name in groups.get(method, {}) for method in methods))
+    sheets = [f"- [{name}](images/faces-methods-{name.lower().replace('_', '-')}.png)" for name in names]
+    ways = lines(["LW" if "LW" in groups else "LW*"])
+    parts = [
+        "What is kept against what is changed (Fig. 4): [attributes](images/faces-attributes.png), [identity](images/faces-identity.png).",
+        "Samples: [faces-samples.png](images/faces-samples.png). Real pictures, each above its reconstruction: "
+        "[faces-reconstructions.png](images/faces-reconstructions.png).",
+        f"LW with alpha = -2, -1, 0, 1, 2 (Fig. 3), two people in a line: [faces-both-ways.png](images/faces-both-ways.png); lines: {ways}." if ways else "",
+        "Without regularisation (Fig. 2a), from d to 2d: [faces-unregularised.png](images/faces-unregularised.png); "
+        f"lines: {both}." if (both := lines(["LT*", "LW*"])) else "",
+        "All methods at the same target change, beside the oracle (Fig. 5; in parentheses who does not change so much, at 2d):",
+        "\n".join(sheets),
+    ]  # fmt: skip
+    return "## Pictures\n\n" + "\n\n".join(part for part in parts if part) if names else ""
 
 
 def nets(found: dict) -> str:
