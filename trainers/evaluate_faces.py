@@ -212,7 +212,7 @@ def measured(edit: AffineEdit, attribute: Label, truths: Truths) -> dict:
 
 def start_of(curve: list[dict]) -> tuple[float, bool]:
     """d, where target change first reaches WANTED on an edit's curve of validation cases; where it never does, half of the curve's
-    largest alpha, and False. So 2d is never beyond what was looked at."""
+    largest alpha (so that 2d is the largest that was looked at), and False."""
     points = [(0.0, 0.0), *((point["alpha"], point["target_change"] or 0.0) for point in curve if point["alpha"] > 0)]
     alphas, change = (torch.tensor(column, dtype=torch.float64) for column in zip(*points, strict=True))
     d = alpha_at(alphas, change, WANTED)
