@@ -84,6 +84,10 @@ def test_auc_is_the_share_of_pairs_in_the_right_order():
     having, lacking = logits[labels[:, 0] == 1, 0], logits[labels[:, 0] == 0, 0]
     pairs = (having[:, None] > lacking).double().mean().item()
     assert attribute_judge.auc(logits, labels, ("A", "B")) == {"A": pytest.approx(pairs), "B": None}
+    rounded = logits[:, 0].round()
+    having, lacking = rounded[labels[:, 0] == 1], rounded[labels[:, 0] == 0]
+    halves = ((having[:, None] > lacking).double() + 0.5 * (having[:, None] == lacking)).mean().item()
+    assert attribute_judge.area(rounded, labels[:, 0].bool()) == pytest.approx(halves)
 
 
 def test_a_shift_moves_each_picture_by_itself():

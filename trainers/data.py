@@ -154,6 +154,17 @@ def load_labels(folder: Path, split: str) -> tuple[Tensor, tuple[str, ...]]:
     return labels, tuple(json.loads(names))
 
 
+def bias_of(folder: Path, split: str) -> float | None:
+    """How correlated the attributes of a split of rendered faces are (`Options.bias`); None where that was not said. Errors as `load_pictures`."""
+    path = _existing(folder, split)
+    try:
+        with safe_open(path, "pt") as held:
+            said = (held.metadata() or {}).get("bias")
+    except Exception as error:
+        raise ValueError(f"{path} is damaged ({error}): make it again with `python -m trainers data`") from error
+    return None if said is None else float(json.loads(said))
+
+
 def load_pictures(folder: Path, split: str) -> Pictures:
     """A split of digits that `python -m trainers data` wrote. FileNotFoundError, ValueError if it is missing or damaged."""
     path = _existing(folder, split)

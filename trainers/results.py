@@ -1,6 +1,5 @@
 """docs/results.md, made of docs/results.json alone."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,9 +7,11 @@ import torch
 
 from lwgan.attributes import METHODS
 from lwgan.metrics import matched, value_at
-from trainers import run
+from trainers import records, run
 from trainers.edits import ADAPTED
+from trainers.tables import mean, number, show, table
 
+NAME = "results.json"
 COUNTS = (2, 3, 4)
 PAPER = {"LW": (".90", ".95", ".99"), "LT": (".32", ".31", ".64")}  # Table 2
 CODES = 40_000  # of the training split, unless a row says otherwise
@@ -19,18 +20,11 @@ MATCHED = (0.5, 0.8)  # target changes at which methods are compared
 
 def load(docs: Path, of: dict) -> dict:
     """What results.json holds of models `of` (their sha256), with what was measured on them so far."""
-    path = docs / "results.json"
-    found = json.loads(path.read_text()) if path.exists() else {}
-    if found.get("of") == of:
-        return found
-    if "edits" in found:
-        print(f"{path} holds figures of other nets or other numbers of pictures: they are left out")
-    return {"of": of, "edits": {}}
+    return records.load(docs / NAME, of)
 
 
 def save(docs: Path, found: dict) -> None:
-    docs.mkdir(parents=True, exist_ok=True)
-    run.write_text(docs / "results.json", json.dumps(found, indent=1, allow_nan=False))
+    records.save(docs / NAME, found)
 
 
 def write(docs: Path, found: dict) -> None:
@@ -119,29 +113,6 @@ def contenders(groups: dict) -> list[tuple[str, dict[int, list[dict]]]]:
         if method == "lt":
             lines += [(name, groups[name]) for name in ("LT as published", "LT*") if name in groups]
     return lines
-
-
-def mean(values: list[float]) -> float:
-    return sum(values) / len(values)
-
-
-def show(rates: list[dict | None]) -> str:
-    """The mean of the seeds' rates, and in brackets the bounds."""
-    held = [rate for rate in rates if rate is not None]
-    if not held:
-        return "none"
-    seeds = f" ({len(rates)})" if len(rates) > 1 else ""
-    bounds = f"{min(rate['low'] for rate in held):.3f}, {max(rate['high'] for rate in held):.3f}"
-    return f"{mean([rate['value'] for rate in held]):.3f}{seeds} [{bounds}]"
-
-
-def number(values: list[float | None], digits: int = 2) -> str:
-    held = [value for value in values if value is not None]
-    return f"{mean(held):.{digits}f}" if held else "none"
-
-
-def table(head: list[str], lines: list[list[str]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *lines])
 
 
 # Tables
