@@ -26,11 +26,10 @@ from trainers import evaluate_faces, figures, measure, results, run
 from trainers.data import Pictures, load_pictures
 from trainers.generator import sample, to_pictures
 from trainers.measure import CONFIDENT, Cases, Nets, calibrated, cases_of, codes_of, render
-from trainers.records import check_edit, check_split, entries_of, folder_of, kept, put, record, versions
+from trainers.records import check_edit, check_split, entries_of, folder_of, kept, put, record, settings, versions
 
 CLASSES = {"generator": Generator, "encoder": Encoder, "judge": DigitJudge, "latent-classifier": LatentClassifier}
 MULTIPLES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # of the recommended alpha: the curve
-SETTINGS = ("layers", "training_codes")  # of any method, beside its own
 HEADLINE = (
     "alpha", "norm", "target_change", "at_least", "digits_kept", "confident", "true_change", "identity", "latent_change", "added_ink",
     "overshoot", "count_right_before", "no_edit",
@@ -155,11 +154,9 @@ def measured(edit: AffineEdit, held: Cases, tuning: Cases, nets: Nets) -> dict:
 def told(edit: AffineEdit, options: Options, judge: DigitJudge, calibrator: LatentClassifier) -> dict:
     """What a reader must know beside the figures: which edit, how it was learned and chosen, who measured, with what."""
     config = edit.config
-    training = config.get("training") or {}
     chosen = [point["true_change"] for point in config.get("curve") or [] if point["alpha"] == config["alpha"]]
     return {
-        "method": config["method"], "to_count": config["to_count"],
-        "options": (training.get("method") or {}) | {key: training[key] for key in SETTINGS if training.get(key)},
+        "method": config["method"], "to_count": config["to_count"], "options": settings(config),
         "validation_true_change": (chosen[0] or 0.0) if chosen else None,
         "judge": judge.card_config["metrics"], "calibrator": calibrator.card_config["metrics"],
         "command": f"python -m trainers evaluate --domain {options.domain} --edit-pictures {options.edit_pictures}",

@@ -243,7 +243,7 @@ def about(edit: AffineEdit, options: "Options") -> dict:
     training = config["training"]
     chosen = [point["true_change"] for point in config["curve"] if point["alpha"] == config["alpha"]]
     return {
-        "method": config["method"], "attribute": training["attribute"], "options": training.get("method") or {}, "bias": config.get("bias"),
+        "method": config["method"], "attribute": training["attribute"], "options": records.settings(config), "bias": config.get("bias"),
         "validation_true_change": (chosen[0] or 0.0) if chosen else None, "selector": config.get("selector_revision"),
         "command": f"python -m trainers evaluate --domain {options.domain} --edit-pictures {options.edit_pictures} --oracles {options.oracles}",
         "versions": records.versions(),

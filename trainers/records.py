@@ -19,6 +19,12 @@ def versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
+def settings(config: dict) -> dict:
+    """What an edit's config says of how it was learned: the method's options, and what any method may have varied."""
+    training = config.get("training") or {}
+    return (training.get("method") or {}) | {key: training[key] for key in ("layers", "training_codes") if training.get(key)}
+
+
 # The models
 
 

@@ -38,8 +38,9 @@ def text(found: dict) -> str:
     groups = grouped(found["edits"].values())
     parts = [
         HEAD.format(n=found["of"]["pictures"]), table_2(groups), chosen(groups), matched_change(groups), matched_strength(groups),
-        oracle(found["oracle"]), nets(found["nets"]), sweep(groups, "lt", "LT: how much the code may move", "LT"),
-        sweep(groups, "lw", "LW: blur and the rest", "LW"), NOTES,
+        oracle(found["oracle"]), nets(found["nets"]), sweep(groups, "lt", "LT: how much the code may move"),
+        sweep(groups, "lw", "LW: blur and the rest"),
+        sweep(groups, "centroids", "Mean shift: layers"), NOTES,
     ]  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -269,11 +270,12 @@ def nets(found: dict) -> str:
     return f"## Nets and judges\n\n{table(['net', 'figure', 'value'], lines)}"
 
 
-def sweep(groups: dict, method: str, title: str, name: str) -> str:
-    """All settings of a method: chosen by the left number, judged by the right ones."""
+def sweep(groups: dict, method: str, title: str) -> str:
+    """All settings of a method, if there are several: chosen by the left number, judged by the right ones."""
+    settings = {setting: by_count for setting, by_count in groups.items() if next(iter(by_count.values()))[0]["method"] == method}
     lines = []
-    for setting, by_count in groups.items():
-        for count, rows in sorted(by_count.items()) if next(iter(by_count.values()))[0]["method"] == method else []:
+    for setting, by_count in settings.items() if len(settings) > 1 else ():
+        for count, rows in sorted(by_count.items()):
             figures = [show([row["chosen"][key] for row in rows]) for key in ("target_change", "true_change")]
             validation = number([row["validation_true_change"] for row in rows], 3)
             cells = [f"{count - 1} to {count}", setting, number([row["chosen"]["alpha"] for row in rows]), validation, *figures]
