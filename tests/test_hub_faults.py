@@ -38,9 +38,13 @@ def hub(request, servers, monkeypatch, tmp_path):
 
 @pytest.fixture
 def hurry(monkeypatch):
-    """Deadlines so short that a test can wait for them."""
-    monkeypatch.setattr(client, "PATIENCE", 0.6)
-    monkeypatch.setattr(client, "DEADLINE", 1.2)
+    """Makes deadlines so short that a test can wait for them: from then on, as a busy machine needs longer for what is to succeed."""
+
+    def begin():
+        monkeypatch.setattr(client, "PATIENCE", 0.6)
+        monkeypatch.setattr(client, "DEADLINE", 1.2)
+
+    return begin
 
 
 @pytest.fixture
@@ -139,6 +143,7 @@ def test_a_hub_in_trouble_is_answered_by_the_last_good_version_marked_as_stale(h
     first = registry.pull(REPO)
     hub.put(REPO, files(make(tmp_path / "newer", seed=1)))
     hub.fault("*", route, times=None, **fault)
+    hurry()
     begun = time.monotonic()
     pulled = registry.pull(REPO)
     assert (pulled.revision, pulled.stale) == (first.revision, True)
@@ -156,6 +161,7 @@ def test_a_hub_that_is_gone_with_and_without_a_cache(hub, hurry, folder, monkeyp
     registry.edits_of("lab/g")
     registry.pull(REPO)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    hurry()
     assert registry.pull(REPO).stale and registry.pull(REPO, pushed.commit).stale
     for listed in (registry.models("lab"), registry.list_edits(pushed.collection)):
         assert [(entry.source, entry.stale, entry.refused) for entry in listed] == [(REPO, True, None)]
@@ -166,7 +172,7 @@ def test_a_hub_that_is_gone_with_and_without_a_cache(hub, hurry, folder, monkeyp
         registry.models("nobody")
 
 
-def test_a_slow_hub_is_waited_for_as_long_as_its_bytes_allow(hub, hurry, folder):
+def test_a_slow_hub_is_waited_for_as_long_as_its_bytes_allow(hub, folder):
     registry.push(folder, REPO)
     hub.fault("*", "/resolve/.*config|/_cdn/|/xet-read-token", delay=0.3, times=2)
     assert not registry.pull(REPO).stale
@@ -185,7 +191,7 @@ FLIP, CUT = lambda data: data[:40] + bytes([data[40] ^ 1]) + data[41:], lambda d
 
 
 @pytest.mark.parametrize(("how", "cached"), [(FLIP, False), (CUT, False), (FLIP, True)], ids=["corrupted", "cut", "corrupted since"])
-def test_a_body_that_is_damaged_for_good_is_never_taken_for_a_model(hub, hurry, folder, tmp_path, monkeypatch, cached, how):
+def test_a_body_that_is_damaged_for_good_is_never_taken_for_a_model(hub, folder, tmp_path, cached, how):
     first = registry.push(folder, REPO)
     if cached:
         registry.pull(REPO)
@@ -244,6 +250,7 @@ def test_a_fault_that_stays_leaves_the_hub_as_it_was(hub, hurry, folder, tmp_pat
     hub.put(there, files(make(tmp_path / "older", seed=1)))
     before = hub.repos[there].commits.copy()
     hub.fault("*", route, times=None, **fault)
+    hurry()
     begun = time.monotonic()
     for repo_id in (there, REPO):
         with pytest.raises((HfHubHTTPError, httpx.HTTPError, OSError)):
@@ -259,9 +266,10 @@ def test_answers_that_are_always_lost_are_not_needed(hub, folder, monkeypatch):
     assert len(hub.repos[REPO].commits) == 2
 
 
-def test_a_commit_that_lands_after_it_was_given_up_is_not_made_twice(hub, hurry, folder):
+def test_a_commit_that_lands_after_it_was_given_up_is_not_made_twice(hub, folder, monkeypatch):
     registry.push(folder, REPO)
     make(folder, seed=1)
+    monkeypatch.setattr(client, "PATIENCE", 0.6)
     hub.fault("POST", "/commit/", delay=1.0, times=1)
     try:
         registry.push(folder, REPO)
@@ -272,7 +280,7 @@ def test_a_commit_that_lands_after_it_was_given_up_is_not_made_twice(hub, hurry,
     assert files(registry.pull(REPO).folder) == files(folder)
 
 
-def test_a_tag_or_a_collection_that_failed_is_made_by_the_next_push(hub, hurry, folder):
+def test_a_tag_or_a_collection_that_failed_is_made_by_the_next_push(hub, folder):
     hub.fault("POST", "/tag/|/collections", status=503, times=None)
     with pytest.raises(HfHubHTTPError):
         registry.push(folder, REPO, collection="Edits")
@@ -305,6 +313,7 @@ def test_the_token_is_in_no_log_line_exception_or_file(hub, hurry, folder, tmp_p
 
     attempt(registry.push, folder, REPO)
     attempt(registry.push, folder, "other/lwgan-edit")
+    hurry()
     for seed, fault in enumerate([{"status": 401}, {"status": 403}, {"status": 500}, {"drop": True}, {"delay": 2}]):
         make(folder, seed=seed + 1)
         hub.fault("*", ".", times=9, **fault)

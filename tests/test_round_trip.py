@@ -186,7 +186,7 @@ def make_other(folder):
     make_registry(folder)
     generator = Generator.from_pretrained(folder / GENERATOR)
     config = generator.card_config
-    generator.w_avg += 1
+    generator.mapping.w_avg += 1
     registry.save_folder(folder / GENERATOR, {key: config[key] for key in ("kind", "domain", "architecture")}, generator.state_dict())
     sha256 = json.loads((folder / GENERATOR / "config.json").read_text())["weights"]["sha256"]
     for entry in registry.list_edits(folder):
