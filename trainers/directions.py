@@ -115,7 +115,9 @@ def _component(source: Path, held, lengths, columns: bool, index: int | None) ->
     if lengths is None:
         return direction
     if not isinstance(lengths, Tensor) or lengths.numel() != number:
-        raise ValueError(f"{source} holds lengths of shape {tuple(getattr(lengths, 'shape', ()))} for {number} components: expected one each")
+        raise ValueError(
+            f"{source} holds lengths of shape {tuple(getattr(lengths, 'shape', ()))} for {number} components: expected one each"
+        )
     return direction * lengths.flatten()[index]
 
 
