@@ -90,7 +90,7 @@ def main(options: Options) -> None:
     if options.also:
         metrics |= {f"also_{split}_auc": auc_on(judge, options.also, split) for split in ("validation", "test")}
     config = {
-        "kind": "attribute-judge", "domain": domain, "architecture": judge.config, "metrics": metrics,
+        "kind": "attribute-judge", "domain": domain, "resolution": images.shape[1], "architecture": judge.config, "metrics": metrics,
         "training": run.as_json(options) | {"split": SPLIT},
     }  # fmt: skip
     registry.save_folder(options.run, config, judge.state_dict(), dtype="float16")

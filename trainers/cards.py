@@ -4,7 +4,6 @@ Every figure of a card is one of metrics.json; what a template asks for and nobo
 """
 
 import importlib
-import json
 import math
 import re
 import shlex
@@ -15,19 +14,34 @@ import jinja2
 from huggingface_hub import EvalResult, ModelCardData
 
 from lwgan.folders import CONFIG, EDIT_KINDS
+from trainers.card_tables import areas, cell, leaks, likeness, meanings, measures, notes, rows, tables
 from trainers.edits import ADAPTED
 
 TEMPLATES = Path(__file__).parents[1] / "hub_cards"
 TEMPLATE = {
-    "generator": "generator.md", "encoder": "encoder.md", "judge": "judge.md", "latent-classifier": "latent_classifier.md",
-    "affine": "edit.md", "translation": "edit.md",
+    "generator": "generator.md", "encoder": "encoder.md", "judge": "judge.md", "attribute-judge": "attribute_judge.md",
+    "identity": "identity.md", "latent-classifier": "latent_classifier.md", "affine": "edit.md", "translation": "edit.md",
 }  # fmt: skip
 PIPELINE_TAG = {
     "generator": "unconditional-image-generation",
     "judge": "image-classification",
+    "attribute-judge": "image-classification",
+    "identity": "image-feature-extraction",
     "latent-classifier": "tabular-classification",
 }  # others: image-to-image
-DATASETS = {"multimnist": ("ylecun/mnist", "MultiMNIST, composed of MNIST's test digits")}
+SUBJECT = {"multimnist": "pictures of handwritten digits", "faces": "photographs of faces", "synthfaces": "rendered faces"}
+DATASETS = {
+    "multimnist": ("ylecun/mnist", "MultiMNIST, composed of MNIST's test digits"),
+    "synthfaces": (None, "faces of lwgan's own renderer, test split"),
+}
+# What the figures of a kind were measured on; others: on the test split.
+MEASURED_ON = {
+    "generator": "on samples, by judges of pictures that took no part in its training, beside pictures of the test split",
+    "judge": "on pictures that it was not trained on",
+    "attribute-judge": 'on pictures that it was not trained on; "also" are those that edits are tried on, with other shares of the attributes',
+    "identity": "on pictures that it was not trained on; in brackets, between which nine of ten cosines lie",
+    "latent-classifier": "on codes of the validation split, which it was not trained on",
+}
 # What may be done with the weights of a domain: hub_cards/_data_DOMAIN.md says why.
 LICENCES = {"faces": {"license": "other", "license_name": "non-commercial"}}
 # How a picture comes into the encoder's frame: what to import from lwgan, and the expression.
@@ -38,29 +52,20 @@ FRAMES = {
 }
 TUNED = ("encoder", "join", "match")  # stages that make generator and encoder both; their config says which it was
 STAGE = {
-    "generator": "generator", "encoder": "encoder", "judge": "classifiers", "latent-classifier": "latent-classifier",
-    "affine": "edit", "translation": "edit",
+    "generator": "generator", "encoder": "encoder", "judge": "classifiers", "attribute-judge": "attribute-judge",
+    "identity": "identity", "latent-classifier": "latent-classifier", "affine": "edit", "translation": "edit",
 }  # fmt: skip
 LABEL = re.compile(r"[\w][\w ,.'+-]{0,63}")  # of one line, without markup
 CAPTIONS = {
     "strip": "Pictures of the test split, one a row: encoded and drawn again, then edited with growing strength",
     "curve": "What is kept against what is changed, the strength growing along each line",
-}
-# What figures of an edit say, those of what it does before those of what it leaks.
-MEANINGS = {
-    "target_change": "what was asked for is there afterwards",
-    "true_change": "it is there, and of all else that is read nothing has changed",
-    "latent_change": "a classifier of codes, not of pictures, says that it is there",
-    "no_edit": "it is there without any edit: how often the reading errs",
-    "digits_kept": "of those that changed, the old digits are all still there",
-    "attribute_preservation": "other attributes are read as before",
-    "identity": "likeness to the picture before, 1 = the same",
-    "overshoot": "more has changed than was asked for",
+    "samples": "Samples, the first that were drawn",
+    "reconstructions": "Pictures of the test split, each above its reconstruction",
 }
 
 
-def card(config: dict, metrics: dict, repo_id: str, images: Path) -> str:
-    """The text of README.md. ValueError if config or metrics lack what the card must say."""
+def card(config: dict, metrics: dict, repo_id: str, images: Path, code: str | None = None) -> str:
+    """The text of README.md. code: where lwgan is to be had. ValueError if config or metrics lack what the card must say."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
@@ -69,13 +74,13 @@ def card(config: dict, metrics: dict, repo_id: str, images: Path) -> str:
     imports, framed = FRAMES.get(config["domain"], FRAMES["synthfaces"])
     values = {key: value for key, value in config.items() if isinstance(value, (str, int, float))}
     values |= {"repo_id": repo_id, "name": repo_id.split("/")[1], "pictures": pictures(images), "imports": imports, "framed": framed}
-    values |= {"rows": rows(found), "calibrated": rows(metrics.get("calibrated") or {}), "tables": tables(found), "does": meanings(found)}
-    values |= {"read_by": cell(found.get("read_by", "")), "measured_by": metrics.get("command")}
+    values |= {"subject": SUBJECT.get(config["domain"], config["domain"]), "code": code}
+    values |= figure_values(config, metrics, found)
     values |= {"command": command(config), "training": told(config.get("training") or {})}
     if config["kind"] in EDIT_KINDS:
         values |= edit_values(config, metrics)
-    if config["kind"] == "latent-classifier":
-        values["names"] = [cell(name) for name in config.get("names") or []]
+    names = config.get("names") or (config.get("architecture") or {}).get("names") or []
+    values |= {"names": [cell(name) for name in names], "side": config.get("resolution", 64)}  # the first judges of faces did not say it
     try:
         body = environment.get_template(TEMPLATE[config["kind"]]).render(values)
     except jinja2.UndefinedError as error:
@@ -93,6 +98,20 @@ def figures(metrics: dict) -> dict:
     return {key: value for key, value in metrics.items() if key != "validation_curve"}
 
 
+def figure_values(config: dict, metrics: dict, found: dict) -> dict:
+    """What templates say of what was measured."""
+    of_judges = {"attribute-judge": areas, "identity": likeness}.get(config["kind"])
+    return {
+        "rows": [] if of_judges else rows(found),
+        "tables": of_judges(found) if of_judges else tables(found),
+        "notes": [] if of_judges else notes(found),
+        "does": meanings(found, config["domain"] != "multimnist") if config["kind"] in EDIT_KINDS else [],
+        "measured_on": MEASURED_ON.get(config["kind"], "on the test split, which nothing was trained or chosen on"),
+        "read_by": cell(found.get("read_by", "")),
+        "measured_by": metrics.get("command"),
+    }
+
+
 def edit_values(config: dict, metrics: dict) -> dict:
     for key in ("from", "to"):
         if not isinstance(config.get(key), str) or not LABEL.fullmatch(config[key]):
@@ -104,6 +123,10 @@ def edit_values(config: dict, metrics: dict) -> dict:
         "alpha": alpha,
         "strength": f"{alpha} is recommended" if "alpha" in config else "1 is the whole of the map",
         "curve": tables({"curve": metrics.get("validation_curve") or []}),
+        "chosen_by": "codes" if any("norm" in point for point in metrics.get("validation_curve") or []) else "pictures",
+        "calibrated": rows(metrics.get("calibrated") or {}),
+        "matched": rows({key: value for key, value in (metrics.get("matched") or {}).items() if key != "leakage"}),
+        "leaks": leaks(metrics),
         "formula": "A_l w_l + b_l" if config["kind"] == "affine" else "b_l",
         "learned": learned(config),
     }
@@ -127,7 +150,7 @@ def metadata(config: dict, found: dict, repo_id: str) -> ModelCardData:
         EvalResult(
             task_type=task, dataset_type=dataset or config["domain"], dataset_name=dataset_name, metric_type=name, metric_value=value
         )
-        for name, value in scalars(found)
+        for name, value in measures(found)
     ]
     tags = ["lwgan", "latent-edit" if is_edit else kind, "stylegan2", f"domain:{config['domain']}"]
     tags += [f"{key}:{config[key]}" for key in ("attribute", "method") if is_edit and key in config]
@@ -142,80 +165,6 @@ def metadata(config: dict, found: dict, repo_id: str) -> ModelCardData:
 def pictures(images: Path) -> list[dict]:
     found = sorted(images.glob("*.png"), reverse=True)  # the strip before the curve
     return [{"file": path.name, "title": CAPTIONS.get(path.stem, path.stem.replace("-", " ").replace("_", " "))} for path in found]
-
-
-# Figures as text
-
-
-def meanings(found: dict) -> list[dict]:
-    """What the figures that every reader should see say."""
-    lines = {line["key"]: line for line in rows(found)}
-    return [lines[key] | {"meaning": meaning} for key, meaning in MEANINGS.items() if key in lines]
-
-
-def scalars(metrics: dict, before: str = "") -> list[tuple[str, float]]:
-    """(name, number) of all that is one number or a rate {value, low, high, n}, nested names joined by /."""
-    found = []
-    for key, value in metrics.items():
-        name = f"{before}{key}"
-        if is_number(value):
-            found.append((name, value))
-        elif isinstance(value, dict) and is_number(value.get("value")):
-            found.append((name, value["value"]))
-        elif isinstance(value, dict):
-            found += scalars(value, f"{name}/")
-    return found
-
-
-def rows(metrics: dict, before: str = "") -> list[dict]:
-    """Lines of the card's table: numbers, rates with their interval, short lists."""
-    found = []
-    for key, value in metrics.items():
-        line = {"key": f"{before}{key}", "name": label(f"{before}{key}"), "interval": "", "cases": ""}
-        if isinstance(value, dict) and "value" in value:
-            interval = f"{cell(value['low'])} to {cell(value['high'])}" if {"low", "high"} <= set(value) else ""
-            found.append(line | {"value": cell(value["value"]), "interval": interval, "cases": cell(value.get("n", ""))})
-        elif isinstance(value, dict):
-            found += rows(value, f"{before}{key} / ")
-        elif not is_table(value) and value != [] and key != "read_by":
-            found.append(line | {"value": cell(value)})
-    return found
-
-
-def tables(metrics: dict) -> list[dict]:
-    """Lists of records, such as a strength curve."""
-    found = []
-    for key, lines in metrics.items():
-        if is_table(lines):
-            names = list(lines[0])
-            head = [label(name) for name in names]
-            found.append({"name": label(key), "head": head, "lines": [[cell(line[name]) for name in names] for line in lines]})
-    return found
-
-
-def is_table(value) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(line, dict) and set(line) == set(value[0]) for line in value)
-
-
-def is_number(value) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def label(key: str) -> str:
-    """A key as words of a table."""
-    return cell(key.replace("_", " "))
-
-
-def cell(value) -> str:
-    """A value as text of a table's cell; numbers to four significant digits."""
-    if value is None:
-        return "none"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, (list, tuple)):
-        return ", ".join(cell(part) for part in value)
-    text = value if isinstance(value, str) else json.dumps(value)
-    return re.sub(r"[|<>`\[\]\r\n]", " ", text)
 
 
 # How it was trained

@@ -111,6 +111,7 @@ def main(options: Options) -> None:
     x = to_pictures(torch.from_numpy(test.images[:36]), device)
     with torch.no_grad():
         figures.save_nets(options.docs / "images", generator, x, generator.synthesis(encoder(x)))
+    figures.give_cards(options.docs / "images", {kind: folder_of(options.registry, kind, options.domain) for kind in figures.OF_NETS})
 
 
 def write(docs: Path, found: dict) -> None:

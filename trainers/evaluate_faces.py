@@ -30,7 +30,7 @@ from lwgan.metrics import alpha_at, identity_preservation, relative_frechet_dist
 from trainers import figures_faces, measure_faces, oracles, records, results_faces, run
 from trainers.attribute_judge import auc
 from trainers.edits import Label, attribute_named
-from trainers.figures import save_strip
+from trainers.figures import OF_NETS, give_cards, save_strip
 from trainers.generator import sample, to_pictures
 from trainers.measure import codes_of
 from trainers.measure_faces import Asked, Held, Nets, Oracles, cases_of, held_of
@@ -113,6 +113,8 @@ def main(options: "Options") -> None:
         records.save(path, found)
     write(options.docs, found)
     figures_faces.save_sheets(options.docs / "images", found, edits, truths)
+    folders = {kind: records.folder_of(options.registry, kind, options.domain) for kind in OF_NETS}
+    give_cards(options.docs / "images", folders, "faces-")
 
 
 def write(docs: Path, found: dict) -> None:

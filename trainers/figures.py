@@ -1,5 +1,6 @@
 """The pictures of docs/images: curves, made of docs/results.json alone, and sheets, made of the nets."""
 
+import shutil
 from pathlib import Path
 
 import matplotlib
@@ -21,6 +22,7 @@ STYLES = ("o-", "s-", "^-", "v--", "D--", "P--", "X:", "<:", ">:", "d:", "*:", "
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)  # of the recommended alpha
 STRIP_SIDE = 256  # px of a picture in a strip, at most
 ROWS = 8  # pictures in a sheet of methods
+OF_NETS = {"generator": "samples.png", "encoder": "reconstructions.png"}  # sheets that their cards show
 HEADER = 14  # px of the words above a strip's columns
 
 
@@ -111,3 +113,10 @@ def save_nets(folder: Path, generator: Generator, pictures: Tensor, reconstructi
     save_sheet(folder / "samples.png", sample(generator, 60, seed=0), columns=12)
     rows = [part for pair in zip(pictures.split(12), reconstructions.split(12), strict=True) for part in pair]
     save_sheet(folder / "reconstructions.png", torch.cat(rows).cpu(), columns=12)
+
+
+def give_cards(images: Path, folders: dict[str, Path], prefix: str = "") -> None:
+    """Copies the sheets of generator and encoder into their folders (kind -> folder), for their cards."""
+    for kind, name in OF_NETS.items():
+        (folders[kind] / "images").mkdir(exist_ok=True)
+        shutil.copyfile(images / f"{prefix}{name}", folders[kind] / "images" / name)

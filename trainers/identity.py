@@ -106,7 +106,7 @@ def main(options: Options) -> None:
     metrics |= {split: recognised(network, load(options.data, split, options.kept_back), options) for split in ("validation", "test")}
     metrics["oracle"] = oracle_cosines(network, load(options.data, "test", options.kept_back), options.oracles)
     config = {
-        "kind": "identity", "domain": "synthfaces", "architecture": network.config, "metrics": metrics,
+        "kind": "identity", "domain": "synthfaces", "resolution": images.shape[1], "architecture": network.config, "metrics": metrics,
         "training": run.as_json(options) | {"split": SPLIT},
     }  # fmt: skip
     registry.save_folder(options.run, config, network.state_dict(), dtype="float16")

@@ -46,11 +46,16 @@ class Options:
     """Propose the change to repos that are there, by pull requests. Needs no right to write to them."""
     dry_run: bool = False
     """Write what would be pushed to TARGET/NAMESPACE/NAME, to look at; no network."""
+    code: str | None = None
+    """Where readers of the cards get lwgan from: an address for `git clone`."""
     target: Path = Path("hub")
     """Where a dry run writes."""
 
 
-ORDER = ("generator", "encoder", "judge", "latent-classifier", *EDIT_KINDS)  # bases before what is based on them
+JUDGES = ("judge", "attribute-judge", "identity")  # they read pictures, whoever made them
+ORDER = ("generator", "encoder", *JUDGES, "latent-classifier", *EDIT_KINDS)  # bases before what is based on them
+# Kinds that get no repo of their own, and why.
+UNPUBLISHED = {"pictures": "they are pictures to try, no model; a Space (--space) brings its own"}
 
 
 def main(options: Options) -> None:
@@ -60,7 +65,7 @@ def main(options: Options) -> None:
         root = options.target if options.dry_run else Path(stack.enter_context(tempfile.TemporaryDirectory()))
         staged = {}
         for folder, name in models.items():
-            staged[f"{options.namespace}/{name}"] = stage(folder, root / options.namespace / name, options.namespace)
+            staged[f"{options.namespace}/{name}"] = stage(folder, root / options.namespace / name, options.namespace, options.code)
         check_bases(list(staged.values()))
         if options.dry_run:
             show(staged, options)
@@ -74,6 +79,8 @@ def check(options: Options) -> None:
     for flag, name in (("--name", options.name), ("--space", options.space)):
         if name is not None and not NAME.fullmatch(name):
             raise ValueError(f"{flag} {name!r} may have 1 to 64 of a-z, 0-9, _ and -")
+    if options.code and not re.fullmatch(r"https://[\w.~/@:-]+", options.code):
+        raise ValueError(f"--code {options.code!r} is no address of the form https://...")
     if options.create_pr and (options.private or options.collection or options.space):
         raise ValueError("--create-pr proposes to repos of others: it goes with none of --private, --collection, --space")
 
@@ -88,10 +95,12 @@ def found(options: Options) -> dict[Path, str]:
         folders = sorted(path.parent for path in options.folder.glob(f"*/{CONFIG}"))
     configs = {folder: read_config(folder, str(folder)) for folder in folders}
     known = {folder: config for folder, config in configs.items() if config["kind"] in cards.TEMPLATE}
-    for folder in configs.keys() - known.keys():
-        print(f"{folder} is left out: there is no card for the kind {configs[folder]['kind']!r}")
+    left = {folder: UNPUBLISHED.get(config["kind"], "there is no card for it") for folder, config in configs.items() if folder not in known}
+    for folder, reason in left.items():
+        print(f"{folder} is left out: of kind {configs[folder]['kind']!r}, {reason}")
     if not known:
-        raise ValueError(f"{options.folder} holds nothing to publish: cards exist for {', '.join(cards.TEMPLATE)}")
+        reasons = "".join(f"; {configs[folder]['kind']!r}: {reason}" for folder, reason in left.items())
+        raise ValueError(f"{options.folder} holds nothing to publish: cards exist for {', '.join(cards.TEMPLATE)}{reasons}")
     if options.name and len(known) > 1:
         raise ValueError(f"--name {options.name!r} is for one model, {options.folder} holds {len(known)}")
     names = {folder: options.name or name_of(folder, known[folder]) for folder in known}
@@ -113,7 +122,7 @@ def name_of(folder: Path, config: dict) -> str:
     return f"lwgan-{config.get('domain')}-{config.get('method')}-{what}"
 
 
-def stage(folder: Path, target: Path, namespace: str) -> Path:
+def stage(folder: Path, target: Path, namespace: str, code: str | None = None) -> Path:
     """Writes just what is pushed to `target`: config with the bases' names, weights, figures, pictures, card."""
     config, _, weights = read_folder(folder, str(folder))
     for key in ("domain", "method", "attribute") if config["kind"] in EDIT_KINDS else ("domain",):
@@ -131,7 +140,7 @@ def stage(folder: Path, target: Path, namespace: str) -> Path:
         for path in (folder / "images").glob("*.png"):
             shutil.copy(path, target / "images")
         save_curve(target / "images" / "curve.png", metrics.get("curve") or [])
-        run.write_text(target / "README.md", cards.card(config, metrics, f"{namespace}/{target.name}", target / "images"))
+        run.write_text(target / "README.md", cards.card(config, metrics, f"{namespace}/{target.name}", target / "images", code))
         hub_push.files_of(target)  # as checked as what is pulled
     except BaseException:
         shutil.rmtree(target)
@@ -142,7 +151,7 @@ def stage(folder: Path, target: Path, namespace: str) -> Path:
 def bases(config: dict, namespace: str) -> dict:
     """Where an edit's generator and encoder lie in this namespace, an encoder's generator: what else the config must say."""
     parts = {"base_model": "generator", "base_encoder": "encoder"}
-    wanted = {"generator": [], "encoder": ["base_model"], "judge": []}.get(config["kind"], list(parts))
+    wanted = {"generator": [], "encoder": ["base_model"], **dict.fromkeys(JUDGES, [])}.get(config["kind"], list(parts))
     last = {key: str(config.get(key) or f"lwgan-{config['domain']}-{parts[key]}").split("/")[-1] for key in wanted}
     return {key: f"{namespace}/{name}" for key, name in last.items()}
 
