@@ -150,8 +150,13 @@ def _again(ends: float, size: int, attempt: Callable[[int], object]):
             return _within_reason(ends, size, lambda turn=turn: attempt(turn))
         except Exception as error:
             lost = hub.is_away(error) or hub.status(error) in (409, 412)
-            if not lost or turn == PUSH_TRIES - 1 or not hub.left(ends):
-                raise
+            if lost and turn < PUSH_TRIES - 1 and hub.left(ends):
+                continue
+            if type(error) is TimeoutError:
+                raise TimeoutError(
+                    f"the Hub did not do it within {hub.DEADLINE + size / hub.SLOWEST:.0f} s, in {turn + 1} tries"
+                ) from error
+            raise
     raise AssertionError  # the last turn returns or raises
 
 

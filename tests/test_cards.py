@@ -74,7 +74,9 @@ def shelf(tmp_path):
 def cards(shelf):
     """What a dry run writes: kind (of an edit: edit) -> card."""
     publish.main(publish.Options(shelf, "lab", dry_run=True, target=shelf.parent / "hub", code="https://example.org/lwgan"))
-    cards = {path.parent.name.removeprefix("lwgan-synthfaces-"): path.read_text() for path in (shelf.parent / "hub/lab").glob("*/README.md")}
+    cards = {
+        path.parent.name.removeprefix("lwgan-synthfaces-"): path.read_text() for path in (shelf.parent / "hub/lab").glob("*/README.md")
+    }
     cards["edit"] = cards.pop("lw-eyeglasses")
     return cards
 
@@ -92,7 +94,9 @@ def test_every_kind_has_a_card_that_says_what_it_is_of_and_whose_the_data_are(ca
     for kind, text in cards.items():
         body = text.split("---\n", 2)[2]
         assert "MakeHuman" in body and "CC0" in body and "rendered faces" in body, kind
-        assert not re.search(r"digit|MNIST|synthfaces (picture|face)|{{|{%|\n\n\n|Undefined", re.sub(r"```.*?```", "code", body, flags=re.DOTALL)), kind
+        assert not re.search(
+            r"digit|MNIST|synthfaces (picture|face)|{{|{%|\n\n\n|Undefined", re.sub(r"```.*?```", "code", body, flags=re.DOTALL)
+        ), kind
         assert "`git clone https://example.org/lwgan`" in body
         meta = head(text)
         assert meta["license"] == "apache-2.0" and {"lwgan", "domain:synthfaces"} <= set(meta["tags"]) and "datasets" not in meta

@@ -3,6 +3,9 @@
 import contextlib
 import logging
 import os
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 import traceback
@@ -301,7 +304,6 @@ def test_the_token_is_in_no_log_line_exception_or_file(hub, hurry, folder, tmp_p
     secret = "hf_" + "Secret" * 5
     monkeypatch.setitem(USERS, secret, USERS["hf_write"])
     monkeypatch.setenv("HF_TOKEN", secret)
-    monkeypatch.setenv("HF_DEBUG", "1")
     caplog.set_level(logging.DEBUG)
     seen = []
 
@@ -329,3 +331,34 @@ def test_the_token_is_in_no_log_line_exception_or_file(hub, hurry, folder, tmp_p
     said = "".join([*seen, caplog.text, *capfd.readouterr()])
     assert secret not in said and not any(secret.encode() in data for data in written)
     assert os.environ["HF_TOKEN"] == secret
+
+
+TALKING = """
+    import logging, sys
+    logging.basicConfig(level=logging.DEBUG)  # also of httpx2 and httpcore2, to stderr
+    from lwgan import registry
+    for act in (lambda: registry.push(sys.argv[1], sys.argv[2]), lambda: registry.pull(sys.argv[2]), lambda: registry.models("lab"),
+                lambda: registry.push(sys.argv[1], "other/lwgan-edit"), lambda: registry.pull("lab/lwgan-none")):
+        try:
+            print(repr(act()))
+        except Exception:
+            logging.exception("refused")
+"""
+
+
+def test_the_token_is_not_said_by_libraries_that_are_told_to_say_all(hub, folder, tmp_path, monkeypatch):
+    from hub_repos import USERS
+
+    secret = "hf_" + "Hidden" * 5
+    monkeypatch.setitem(USERS, secret, USERS["hf_write"])
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    env = os.environ | {"HF_TOKEN": secret, "HF_DEBUG": "1", "RUST_LOG": "trace", "HF_XET_LOG_DEST": f"{logs}/"}  # read at import
+    hub.fault("POST", "/commit/", status=503, times=1)
+    words = [sys.executable, "-c", textwrap.dedent(TALKING), str(folder), REPO]
+    done = subprocess.run(words, env=env, capture_output=True, text=True, check=True, timeout=120)
+    assert "changed=True" in done.stdout and "stale=False" in done.stdout and any(token == secret for _, _, token in hub.log)
+    assert "curl" in done.stderr and "<TOKEN>" in done.stderr and "httpcore2" in done.stderr and done.stderr.count("Traceback") >= 2
+    assert not hub.speaks_xet or any(path.stat().st_size for path in logs.iterdir())
+    written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert secret not in done.stdout + done.stderr and not any(secret.encode() in data for data in written)

@@ -135,6 +135,7 @@ def cell(value) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     return re.sub(r"[|<>`\[\]\r\n]", " ", text)
 
+
 # Of the judges of faces
 
 
@@ -143,7 +144,11 @@ def areas(metrics: dict) -> list[dict]:
     sets = {key: found for key, found in metrics.items() if key.endswith("_auc") and isinstance(found, dict)}
     names = list(dict.fromkeys(name for found in sets.values() for name in found))
     lines = [[label(name), *(cell(found.get(name)) for found in sets.values())] for name in names]
-    return [{"name": "Area under the ROC curve, attribute by attribute", "head": ["attribute", *map(label, sets)], "lines": lines}] if names else []
+    return (
+        [{"name": "Area under the ROC curve, attribute by attribute", "head": ["attribute", *map(label, sets)], "lines": lines}]
+        if names
+        else []
+    )
 
 
 def likeness(metrics: dict) -> list[dict]:
