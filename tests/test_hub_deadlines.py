@@ -7,23 +7,17 @@ import time
 import pytest
 from artifacts import files, make
 from hub_server import MiniHub
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
 from lwgan import registry
 
 SOON, LONG = 30, 45  # seconds: that an answer may take; that a slow Hub takes for each of its own
-SLOW, LOST, LATER = {"delay": LONG}, {"drop": True}, {"status": 429, "headers": {"Retry-After": "60"}}
-AWAY, NO = ConnectionError, {"status": 404, "headers": {"X-Error-Code": "RepoNotFound"}}
-GATED = {"status": 403, "headers": {"X-Error-Code": "GatedRepo"}}
-# Route (of the info, of the files' heads, of their bytes, of all) -> fault; what a pull says that has an earlier version, and one that has none.
-PULLS = [
-    *((route, fault, "stale", AWAY) for route in ("bytes", "all") for fault in (SLOW, LOST, LATER, {"status": 500}, {"status": 503})),
-    *((route, fault, "stale", AWAY) for route in ("info", "heads") for fault in (SLOW, {"status": 503})),
-    ("info", {"status": 401}, HfHubHTTPError, HfHubHTTPError), ("info", NO, RepositoryNotFoundError, RepositoryNotFoundError),
-    ("all", GATED, GatedRepoError, GatedRepoError),
-]  # fmt: skip
-UPLOAD = "/objects/batch|/xet-write-token"
-PUSHES = [(route, fault) for route in ("/commit/", "/preupload/", UPLOAD, "/revision/|/api/models/[^/]+/[^/]+$") for fault in (SLOW, LATER, {"status": 503})]  # fmt: skip
+NO = [{"status": status} for status in (401, 403, 404, 409, 412)]
+TOLD = [{"status": 403, "headers": {"X-Error-Code": "GatedRepo"}}, {"status": 404, "headers": {"X-Error-Code": "RepoNotFound"}}]
+AWAY = [{"status": 429, "headers": {"Retry-After": "60"}}, {"status": 500}, {"status": 503}, {"drop": True}, {"delay": LONG}]
+PULLED = ("info", "heads", "bytes", "all")  # routes: a model's info, the files' heads, their bytes, all three
+LOOK, UPLOAD = "/revision/|/api/models/[^/]+/[^/]+$", "/objects/batch|/xet-write-token"
+PUSHED = {LOOK: 1, "/preupload/": 1, UPLOAD: 1, "/commit/": 1, "/refs": 2, "/tag/": 2}  # routes -> commits that there are afterwards
 
 
 @pytest.fixture(scope="session")
@@ -77,29 +71,48 @@ def hashes(hub, repo_id: str):
     return [sha256(data) for name, data in hub.repos[repo_id].head.files.items() if name.endswith(".safetensors")]
 
 
-def test_every_fault_ends_within_half_a_minute(hub, tmp_path):
-    acts, wanted = {}, {}
-    for i, (route, fault, cached, fresh) in enumerate(PULLS):
-        for known, answer in ((True, cached), (False, fresh)):
-            repo_id = f"lab/lwgan-pull-{i}-{known}".lower()
-            hub.put(repo_id, files(make(tmp_path / repo_id, seed=2 * i + known)))
-            if known:
-                registry.pull(repo_id)
-                hub.put(repo_id, files(make(tmp_path / repo_id, seed=900 + i)))
+def repo_of(hub, tmp_path, known: bool) -> str:
+    """A model on the Hub that this cache knows an earlier version of, or none."""
+    number = len(hub.repos)
+    repo_id = f"lab/lwgan-{number}"
+    hub.put(repo_id, files(make(tmp_path / repo_id, seed=2 * number)))
+    if known:
+        registry.pull(repo_id)
+        hub.put(repo_id, files(make(tmp_path / repo_id, seed=2 * number + 1)))
+    return repo_id
+
+
+def test_a_no_on_any_route_is_an_error_at_once_whatever_the_cache_holds(hub, tmp_path):
+    for route in PULLED:
+        for fault in [*NO, *TOLD]:
+            repo_id = repo_of(hub, tmp_path, known=True)
             break_pulls(hub, repo_id, route, fault)
-            name = f"pull, {route} {fault}, {'known' if known else 'new'}"
-            acts[name], wanted[name] = (lambda repo_id=repo_id: registry.pull(repo_id)), answer
-    for i, (route, fault) in enumerate(PUSHES):
-        repo_id = f"lab/lwgan-push-{i}"
-        hub.put(repo_id, {".gitattributes": b""})
-        folder = make(tmp_path / repo_id, seed=500 + i)
-        hub.fault("*", f"(?=.*{repo_id}).*({route})", times=None, **fault)
-        name = f"push, {route} {fault}"
-        acts[name], wanted[name] = (lambda folder=folder, repo_id=repo_id: registry.push(folder, repo_id)), (HfHubHTTPError, OSError)
+            found, seconds = told(lambda repo_id=repo_id: registry.pull(repo_id))
+            assert isinstance(found, HfHubHTTPError) and found.response.status_code == fault["status"], f"{route} {fault}: {found!r}"
+            assert seconds < SOON
+    assert isinstance(found, RepositoryNotFoundError)
+
+
+def test_whatever_keeps_the_hub_away_ends_within_half_a_minute(hub, tmp_path):
+    acts, wanted = {}, {}
+    for route in PULLED:
+        for fault in AWAY:
+            for known in (True, False):
+                repo_id, name = repo_of(hub, tmp_path, known), f"pull, {route} {fault}, {'known' if known else 'new'}"
+                break_pulls(hub, repo_id, route, fault)
+                acts[name], wanted[name] = (lambda repo_id=repo_id: registry.pull(repo_id)), "stale" if known else ConnectionError
+    for route, commits in PUSHED.items():
+        for i, fault in enumerate([*NO, *AWAY]):
+            repo_id, name = f"lab/lwgan-push-{commits}-{route.strip('/')[:4]}-{i}".lower(), f"push, {route} {fault}"
+            hub.put(repo_id, {".gitattributes": b""})
+            folder = make(tmp_path / str(i), seed=500 + i)
+            hub.fault("*", f"(?=.*{repo_id}).*({route})", times=None, **fault)
+            acts[name], wanted[name] = (lambda folder=folder, repo_id=repo_id: registry.push(folder, repo_id)), (HfHubHTTPError, OSError)
     found = at_once(acts)
     for name, (answer, seconds) in found.items():
         print(f"{seconds:5.1f} s  {name}: {answer!r}"[:200])
     for name, (answer, seconds) in found.items():
         assert seconds < SOON, name
         assert answer.stale if wanted[name] == "stale" else isinstance(answer, wanted[name]), f"{name}: {answer!r}"
-    assert all(len(repo.commits) == 1 for name, repo in hub.repos.items() if "push" in name)
+    for repo_id, repo in hub.repos.items():
+        assert "push" not in repo_id or len(repo.commits) == int(repo_id.split("-")[2]), repo_id

@@ -119,7 +119,7 @@ def test_the_card_shows_pictures_limits_licence_and_paper(shelf):
     text = run(shelf / EDIT, dry_run=True)
     for part in (
         "![before after](images/before-after.png)",
-        "**1 digit** becomes **2 digits**",
+        "from **1 digit** to **2 digits**",
         "CC BY-SA 3.0",
         "doubinsky2023wasserstein",
         "## Limits",

@@ -18,11 +18,12 @@ def save_curve(path: Path, curve: list[dict]) -> None:
             lines[words] = points
     if not lines:
         return
+    lowest = min(kept for points in lines.values() for _, kept in points)
     figure = Figure(figsize=(5, 3.6), layout="constrained")
     axis = figure.subplots()
     for (words, points), style in zip(lines.items(), ("o-", "s--", "^:"), strict=False):
         axis.plot(*zip(*points, strict=True), style, ms=4, lw=1.2, label=words)
-    axis.set(xlabel="changed as asked", ylabel="kept", xlim=(-0.02, 1.02), ylim=(None, 1.02))
+    axis.set(xlabel="changed as asked", ylabel="kept", xlim=(-0.02, 1.02), ylim=(min(0.5, lowest - 0.02), 1.02))
     axis.grid(alpha=0.3)
     axis.legend(fontsize=8)
     FigureCanvasAgg(figure).print_png(path, metadata={"Software": None})

@@ -57,7 +57,7 @@ STAGE = {
 }  # fmt: skip
 LABEL = re.compile(r"[\w][\w ,.'+-]{0,63}")  # of one line, without markup
 CAPTIONS = {
-    "strip": "Pictures of the test split, one a row: encoded and drawn again, then edited with growing strength",
+    "strip": "Pictures of the test split, one a row: encoded and drawn again, then edited, up to half again the recommended strength",
     "curve": "What is kept against what is changed, the strength growing along each line",
     "samples": "Samples, the first that were drawn",
     "reconstructions": "Pictures of the test split, each above its reconstruction",
@@ -135,10 +135,12 @@ def edit_values(config: dict, metrics: dict) -> dict:
 def learned(config: dict) -> str:
     method, origin = config["method"], config.get("origin")
     if isinstance(origin, dict):  # trainers.directions
-        return f"by others, by the method `{method}`, and converted from their file `{cell(origin.get('file'))}` (sha256 {cell(origin.get('sha256'))})"
+        return f"found by others, by the method `{method}`, and converted from their file `{cell(origin.get('file'))}` (sha256 {cell(origin.get('sha256'))})"
     if method == "lw":
-        return "with a Wasserstein loss"
-    return f"by the method `{method}`" + (f", adapted from its paper ({ADAPTED[method]})" if method in ADAPTED else "")
+        return "learned with a Wasserstein loss"
+    if method == "random":
+        return "drawn at random, to compare others with"
+    return f"learned by the method `{method}`" + (f", adapted from its paper ({ADAPTED[method]})" if method in ADAPTED else "")
 
 
 def metadata(config: dict, found: dict, repo_id: str) -> ModelCardData:

@@ -12,13 +12,14 @@ import contextlib
 import json
 import re
 import shutil
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 from huggingface_hub.errors import HfHubHTTPError
-from huggingface_hub.utils import httpx
+from huggingface_hub.utils import disable_progress_bars, httpx
 
 from lwgan import hub, hub_pull, hub_push, registry
 from lwgan.folders import CONFIG, EDIT_KINDS, METRICS, NAME, WEIGHTS, check_base, read_config, read_folder
@@ -151,7 +152,7 @@ def stage(folder: Path, target: Path, namespace: str, code: str | None = None) -
 def bases(config: dict, namespace: str) -> dict:
     """Where an edit's generator and encoder lie in this namespace, an encoder's generator: what else the config must say."""
     parts = {"base_model": "generator", "base_encoder": "encoder"}
-    wanted = {"generator": [], "encoder": ["base_model"], **dict.fromkeys(JUDGES, [])}.get(config["kind"], list(parts))
+    wanted = {"generator": [], "encoder": ["base_model"]}.get(config["kind"], [] if config["kind"] in JUDGES else list(parts))
     last = {key: str(config.get(key) or f"lwgan-{config['domain']}-{parts[key]}").split("/")[-1] for key in wanted}
     return {key: f"{namespace}/{name}" for key, name in last.items()}
 
@@ -195,6 +196,8 @@ def push(staged: dict[str, Path], options: Options) -> None:
     """Pushes all, bases first. ValueError that says what failed, and what is there by then."""
     repo_id, pins = next(iter(staged)), {}
     try:
+        if not sys.stderr.isatty():
+            disable_progress_bars()  # of each file; a log has our lines
         api = hub_push.writer(None, None if options.create_pr else options.namespace)
         check_bases_of_hub(staged, api.token)
         for number, (repo_id, folder) in enumerate(staged.items(), 1):
