@@ -18,6 +18,7 @@ from lwgan import hub
 from lwgan.folders import CONFIG, METRICS, NAME, WEIGHTS, read_folder
 
 PUSH_TRIES, PUSH_PAUSE = 5, 0.25  # seconds before the second try, doubled for each further one
+TIDYING = 2  # seconds beyond the deadline for each of the two questions by which a repo that stayed empty is taken away
 MADE_BY_HUB = {".gitattributes"}  # what a repo holds that was only made
 
 
@@ -60,16 +61,25 @@ def push(
     if not hub.REPO_ID.fullmatch(repo_id) or not NAME.fullmatch(repo_id.split("/")[1]):
         raise ValueError(f"{repo_id!r} is no name for a repo: expected org/name, the name 1 to 64 of a-z, 0-9, _ and -")
     files = files_of(folder)
+    ends = hub.deadline(sum(map(len, files.values())))
     api = writer(token, None if create_pr else repo_id.split("/")[0])
-    return push_files(api, Repo(repo_id, private=private), files, message=message, create_pr=create_pr, collection=collection)
+    repo = Repo(repo_id, private=private)
+    return push_files(api, repo, files, message=message, create_pr=create_pr, collection=collection, ends=ends)
 
 
 def push_files(
-    api: HfApi, repo: Repo, files: dict[str, bytes], *, message: str | None = None, create_pr: bool = False, collection: str | None = None
+    api: HfApi,
+    repo: Repo,
+    files: dict[str, bytes],
+    *,
+    message: str | None = None,
+    create_pr: bool = False,
+    collection: str | None = None,
+    ends: float | None = None,
 ) -> Pushed:
-    """`push` of files (path in the repo -> bytes) by a client whose token may write."""
+    """`push` of files (path in the repo -> bytes) by a client whose token may write; done, or given up, when the clock says `ends`."""
     message, size = message or f"Push {repo.id.split('/')[1]}", sum(map(len, files.values()))
-    ends = hub.deadline(size)
+    ends = hub.deadline(size) if ends is None else ends
     if create_pr:
         return _within_reason(ends, size, lambda: _propose(api, repo, files, message))
     made: list[str] = []  # the repo, if this call made it
@@ -236,9 +246,9 @@ def _git_sha1(data: bytes) -> str:
 def _take_away(api: HfApi, repo: Repo) -> None:
     """Deletes a repo that the failing push itself had made, as long as nobody put anything into it."""
     try:
-        info = hub.within(hub.PATIENCE, lambda: _info(api, repo))
+        info = hub.within(TIDYING, lambda: _info(api, repo))
         if info and {file.rfilename for file in info.siblings or []} <= MADE_BY_HUB:
-            hub.within(hub.PATIENCE, lambda: api.delete_repo(repo.id, repo_type=repo.type))
+            hub.within(TIDYING, lambda: api.delete_repo(repo.id, repo_type=repo.type))
     except (HfHubHTTPError, httpx.TransportError, OSError):
         return  # the error that made the push fail is the one to tell
 

@@ -8,8 +8,9 @@ import pytest
 from artifacts import files, make
 from hub_server import MiniHub
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+from huggingface_hub.utils import httpx
 
-from lwgan import registry
+from lwgan import hub_push, registry
 
 SOON, LONG = 30, 45  # seconds: that an answer may take; that a slow Hub takes for each of its own
 NO = [{"status": status} for status in (401, 403, 404, 409, 412)]
@@ -93,26 +94,51 @@ def test_a_no_on_any_route_is_an_error_at_once_whatever_the_cache_holds(hub, tmp
     assert isinstance(found, RepositoryNotFoundError)
 
 
+def test_a_push_that_is_refused_on_any_route_is_an_error_and_no_second_commit(hub, tmp_path, monkeypatch):
+    monkeypatch.setattr(hub_push, "PUSH_PAUSE", 0.001)
+    for route, commits in PUSHED.items():
+        for fault in NO:
+            repo_id, folder = broken_push(hub, tmp_path, route, fault)
+            found, seconds = told(lambda repo_id=repo_id, folder=folder: registry.push(folder, repo_id))
+            refused = found if isinstance(found, HfHubHTTPError) else found.__cause__
+            assert fault["status"] in (getattr(getattr(refused, "response", None), "status_code", None), 404 * (route == LOOK)), (
+                f"{route} {found!r}"
+            )
+            assert seconds < SOON and len(hub.repos[repo_id].commits) == commits
+
+
+def broken_push(hub, tmp_path, route: str, fault: dict):
+    """A repo without a model, on whose `route` everything fails; an edit to push to it."""
+    repo_id = f"lab/lwgan-{len(hub.repos)}-to"
+    hub.put(repo_id, {".gitattributes": b""})
+    hub.fault("*", f"(?=.*{repo_id}).*({route})", times=None, **fault)
+    return repo_id, make(tmp_path / repo_id, seed=len(hub.repos))
+
+
 def test_whatever_keeps_the_hub_away_ends_within_half_a_minute(hub, tmp_path):
-    acts, wanted = {}, {}
+    acts, wanted, left = {}, {}, {}
     for route in PULLED:
         for fault in AWAY:
-            for known in (True, False):
+            for known in (True, False) if route in ("bytes", "all") else (True,):
                 repo_id, name = repo_of(hub, tmp_path, known), f"pull, {route} {fault}, {'known' if known else 'new'}"
                 break_pulls(hub, repo_id, route, fault)
                 acts[name], wanted[name] = (lambda repo_id=repo_id: registry.pull(repo_id)), "stale" if known else ConnectionError
     for route, commits in PUSHED.items():
-        for i, fault in enumerate([*NO, *AWAY]):
-            repo_id, name = f"lab/lwgan-push-{commits}-{route.strip('/')[:4]}-{i}".lower(), f"push, {route} {fault}"
-            hub.put(repo_id, {".gitattributes": b""})
-            folder = make(tmp_path / str(i), seed=500 + i)
-            hub.fault("*", f"(?=.*{repo_id}).*({route})", times=None, **fault)
-            acts[name], wanted[name] = (lambda folder=folder, repo_id=repo_id: registry.push(folder, repo_id)), (HfHubHTTPError, OSError)
+        for fault in AWAY:
+            (repo_id, folder), name = broken_push(hub, tmp_path, route, fault), f"push, {route} {fault}"
+            landed = "drop" in fault and route in ("/commit/", "/tag/")  # it was done all the same, and that is found out
+            acts[name], wanted[name] = (
+                (lambda folder=folder, repo_id=repo_id: registry.push(folder, repo_id)),
+                (HfHubHTTPError, httpx.HTTPError, OSError),
+            )
+            wanted[name], left[repo_id] = ("pushed", 2) if landed else (wanted[name], commits)
+    hub.fault("*", "/lwgan-made/preupload/|/api/repos/delete", times=None, delay=LONG)  # a repo made in vain cannot even be taken away
+    acts["push, made"], wanted["push, made"] = lambda: registry.push(make(tmp_path / "made"), "lab/lwgan-made"), TimeoutError
     found = at_once(acts)
     for name, (answer, seconds) in found.items():
         print(f"{seconds:5.1f} s  {name}: {answer!r}"[:200])
     for name, (answer, seconds) in found.items():
         assert seconds < SOON, name
-        assert answer.stale if wanted[name] == "stale" else isinstance(answer, wanted[name]), f"{name}: {answer!r}"
-    for repo_id, repo in hub.repos.items():
-        assert "push" not in repo_id or len(repo.commits) == int(repo_id.split("-")[2]), repo_id
+        right = {"stale": getattr(answer, "stale", False), "pushed": getattr(answer, "tag", None) == "v1"}
+        assert right[wanted[name]] if isinstance(wanted[name], str) else isinstance(answer, wanted[name]), f"{name}: {answer!r}"
+    assert {repo_id: len(hub.repos[repo_id].commits) for repo_id in left} == left
