@@ -101,9 +101,9 @@ def test_a_push_that_is_refused_on_any_route_is_an_error_and_no_second_commit(hu
             repo_id, folder = broken_push(hub, tmp_path, route, fault)
             found, seconds = told(lambda repo_id=repo_id, folder=folder: registry.push(folder, repo_id))
             refused = found if isinstance(found, HfHubHTTPError) else found.__cause__
-            assert fault["status"] in (getattr(getattr(refused, "response", None), "status_code", None), 404 * (route == LOOK)), (
-                f"{route} {found!r}"
-            )
+            status = getattr(getattr(refused, "response", None), "status_code", None)
+            says = isinstance(found, ConnectionError) and str(fault["status"]) in str(found)  # of hf_xet, which asks for itself
+            assert status == fault["status"] or says, f"{route} {fault}: {found!r}"
             assert seconds < SOON and len(hub.repos[repo_id].commits) == commits
 
 
