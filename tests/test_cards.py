@@ -129,6 +129,7 @@ def test_an_edit_of_an_attribute_says_what_it_leaks_and_how_near_the_truth_it_co
     assert "**read more often (or, with a minus, less) than before**, where edits are compared: No Beard -0.2187, Bangs 0.0312\n" in text
     assert "**true change 0.8125** (0.7625 to 0.8625): it is there, times the share of all other attributes" in text
     assert "| oracle / features | 0.8125 | 0.7625 to 0.8625 | 321 |" in text and "| alpha | 1.125 |" in text
+    assert "- features: distance of the judge's features to the oracle" in text and "for pictures labelled not eyeglasses" in text
     assert "read by the judge that may choose" in text and "| 0.25 | 0.2188 | 0.9688 | 0.2031 |" in text
     assert "Smiling" not in text.split("## How to use")[0]
     assert head(text)["base_model"] == "lab/lwgan-synthfaces-generator"

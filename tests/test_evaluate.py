@@ -175,6 +175,9 @@ def test_the_tables_and_curves_are_made_of_the_json_alone(measured, tmp_path):
         assert (tmp_path / "images" / f"{name}.png").stat().st_size > 10_000
     for sheet in ("samples", "reconstructions", "methods-1to2", "codes-say-3to4"):
         assert (measured.docs / "images" / f"{sheet}.png").stat().st_size > 0
+    for kind, sheet in (("generator", "samples"), ("encoder", "reconstructions")):  # what their cards show
+        held = measured.registry / f"lwgan-multimnist-{kind}" / "images" / f"{sheet}.png"
+        assert held.read_bytes() == (measured.docs / "images" / f"{sheet}.png").read_bytes()
 
 
 def test_what_was_measured_is_kept_and_what_is_not_at_hand_stays(measured, monkeypatch):

@@ -272,6 +272,9 @@ def test_the_tables_and_curves_are_made_of_the_json_alone(measured, tmp_path):
         assert (tmp_path / "images" / f"faces-{name}.png").stat().st_size > 5_000
     for sheet in ("samples", "reconstructions", "methods-eyeglasses", "methods-not-male", "both-ways", "unregularised"):
         assert 0 < (measured.docs / "images" / f"faces-{sheet}.png").stat().st_size < 1_000_000
+    for kind, sheet in (("generator", "samples"), ("encoder", "reconstructions")):  # what their cards show
+        held = measured.registry / f"lwgan-synthfaces-{kind}" / "images" / f"{sheet}.png"
+        assert held.read_bytes() == (measured.docs / "images" / f"faces-{sheet}.png").read_bytes()
 
 
 def test_what_was_measured_is_kept(measured, monkeypatch):

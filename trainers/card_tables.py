@@ -16,7 +16,7 @@ MEANINGS = {
 }
 OF_LABELS = {  # where attributes are labelled, these say something else
     "true_change": "it is there, times the share of all other attributes that are read as before",
-    "identity": "mean cosine of who is in the picture before and after, 1 = the same",
+    "identity": "mean cosine of the embeddings of who is in the picture, before and after, 1 = the same",
 }
 # What the other figures of the tables say.
 NOTES = {

@@ -104,7 +104,7 @@ def figure_values(config: dict, metrics: dict, found: dict) -> dict:
     return {
         "rows": [] if of_judges else rows(found),
         "tables": of_judges(found) if of_judges else tables(found),
-        "notes": [] if of_judges else notes(found),
+        "notes": [] if of_judges else notes(found | {"matched": metrics.get("matched") or {}}),
         "does": meanings(found, config["domain"] != "multimnist") if config["kind"] in EDIT_KINDS else [],
         "measured_on": MEASURED_ON.get(config["kind"], "on the test split, which nothing was trained or chosen on"),
         "read_by": cell(found.get("read_by", "")),
