@@ -56,7 +56,7 @@ class Options:
 JUDGES = ("judge", "attribute-judge", "identity")  # they read pictures, whoever made them
 ORDER = ("generator", "encoder", *JUDGES, "latent-classifier", *EDIT_KINDS)  # bases before what is based on them
 # Kinds that get no repo of their own, and why.
-UNPUBLISHED = {"pictures": "they are pictures to try, no model; a Space (--space) brings its own"}
+UNPUBLISHED = {"pictures": "they are pictures to try, no model; a page without them shows samples of the generator"}
 
 
 def main(options: Options) -> None:
