@@ -167,7 +167,7 @@ def told(edit: AffineEdit, options: Options) -> dict:
 def named(options: Options, kind: str) -> dict:
     """Name and figures of who measures."""
     folder = folder_of(options.registry, kind, options.domain)
-    return {"name": folder.name} | registry.load_config(folder)["metrics"]
+    return {"name": folder.name} | registry.read_config(folder, str(folder))["metrics"]
 
 
 # The nets
