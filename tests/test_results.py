@@ -1,9 +1,12 @@
 """Tables from hand-made metrics: what is chosen, matched and shown follows from few numbers."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from lwgan.attributes import METHODS
-from trainers import cards, contenders, edit, figures, results
+from trainers import cards, contenders, edit, evaluate, figures, records, results
 from trainers.edits import ADAPTED
 
 
@@ -97,6 +100,22 @@ def test_only_seeds_are_averaged():
 def test_the_seed_that_is_drawn_is_validations():
     rows = [lt(0.1, validation=0.2), lt(0.1, validation=0.7), lt(0.1, validation=0.5)]
     assert contenders.best_seed(rows) is rows[1]
+
+
+def test_the_command_is_told_without_the_folders_of_this_machine():
+    options = evaluate.Options(data=Path("/home/me/runs/data"), edit_pictures=50)
+    assert records.command("evaluate", options) == "python -m trainers evaluate --domain multimnist --data data --edit-pictures 50"
+    assert records.command("evaluate", evaluate.Options(domain="synthfaces")) == "python -m trainers evaluate --domain synthfaces"
+
+
+def test_the_judges_accuracy_stands_below_every_table():
+    found = json.loads((Path(__file__).parents[1] / "docs" / results.NAME).read_text())
+    text = results.text(found)
+    of_edits = text.split("## Nets and judges")[0]
+    assert of_edits.count("| --- |") >= 7 and of_edits.count(results.judges(found["nets"])) == of_edits.count("\n## ")
+    encoder = found["nets"]["encoder"]
+    for name in ("count_kept", "digits_kept", "calibrator_accuracy"):
+        assert f"{encoder[name]['value']:.3f}" in results.judges(found["nets"])
 
 
 def test_seeds_are_shown_as_mean_and_outermost_bounds():
