@@ -428,6 +428,34 @@ def test_a_judges_logit_is_that_of_the_asked_count(shelf):
     assert torch.allclose(odds, p / (1 - p), rtol=1e-3)
 
 
+# The choice of alpha
+
+
+def test_a_short_direction_is_searched_as_far_as_a_long_one():
+    has = torch.arange(20) % 2
+    codes = Codes(torch.zeros(20, LAYERS, DIM), has[:, None].repeat(1, 3), NAMES, "toy")
+    codes.w[has == 1] = 1.0
+    shift = torch.ones(LAYERS, DIM)  # from the mean of those without to the mean of those with
+    for share, most in ((1.0, 3.0), (1 / 4, 12.0), (1 / 30, 90.0), (-1 / 4, 12.0)):
+        alphas = edit_stage.strengths(AffineEdit(None, shift * share), codes, GLASSES)
+        assert alphas[: len(edit_stage.ALPHAS)] == edit_stage.ALPHAS
+        assert most / edit_stage.FURTHER < alphas[-1] <= most + 1e-6, "three times the shift, or nearly"
+    assert edit_stage.strengths(AffineEdit(None, 0 * shift), codes, GLASSES) == edit_stage.ALPHAS, (
+        "what does not move is not searched for ever"
+    )
+
+
+@pytest.mark.parametrize("best", [0.3, 1.0, 2.85, 4.3])
+def test_the_search_for_alpha_gets_finer_around_the_best(best):
+    point = lambda alpha: {"alpha": alpha, "true_change": 1 - abs(alpha - best) / 10}
+    found = edit_stage.searched(point, [*edit_stage.ALPHAS, 3.75, 4.69])
+    assert found["alpha"] == pytest.approx(best, abs=0.03 if best < 3 else 0.1)
+    asked = [point["alpha"] for point in found["curve"]]
+    assert asked == sorted(set(asked)) and min(asked) > 0
+    nothing = edit_stage.searched(lambda alpha: {"alpha": alpha, "true_change": None}, edit_stage.ALPHAS)
+    assert abs(nothing["alpha"] - 1) <= 0.1, "of equal ones that nearest to 1"
+
+
 # The stage, of digits and of labels
 
 GENERATOR, JUDGE = "lwgan-multimnist-generator", "lwgan-multimnist-judge"

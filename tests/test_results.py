@@ -1,9 +1,12 @@
 """Tables from hand-made metrics: what is chosen, matched and shown follows from few numbers."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from lwgan.attributes import METHODS
-from trainers import cards, edit, figures, results
+from trainers import cards, contenders, edit, evaluate, figures, records, results
 from trainers.edits import ADAPTED
 
 
@@ -32,7 +35,7 @@ def lt(reconstruction: float, regularisation: float = 1.0, **kind) -> dict:
 
 
 def test_settings_have_names():
-    groups = results.grouped(
+    groups = contenders.grouped(
         [lt(10.0), lt(0.0), lt(0.0, 0.0), lt(0.1), row("centroids", masses="uniform"), row("centroids", masses="balanced")]
     )
     assert list(groups) == [
@@ -44,36 +47,36 @@ def test_settings_have_names():
         "mean shift, balanced",
     ]
     wasserstein = {"blur": 0.03, "rank": 24, "preservation_weight": 1.0, "learning_rate": 0.2}
-    assert results.label("lw", wasserstein) == "LW, blur 0.03, rank 24, lambda 1"
+    assert contenders.label("lw", wasserstein) == "LW, blur 0.03, rank 24, lambda 1"
     assert (
-        results.label("lw", wasserstein | {"rank": None, "preservation_weight": 0.0, "learning_rate": 1e-3})
+        contenders.label("lw", wasserstein | {"rank": None, "preservation_weight": 0.0, "learning_rate": 1e-3})
         == "LW, blur 0.03, the paper's step"
     )
-    assert results.label("mine", {}) == "mine"
-    assert results.label("centroids", {"layers": 6, "training_codes": 40_000}) == "mean shift, first 6 layers"
-    assert results.label("lw", wasserstein | {"training_codes": 100_000}) == "LW, blur 0.03, rank 24, lambda 1, 100,000 codes"
+    assert contenders.label("mine", {}) == "mine"
+    assert contenders.label("centroids", {"layers": 6, "training_codes": 40_000}) == "mean shift, first 6 layers"
+    assert contenders.label("lw", wasserstein | {"training_codes": 100_000}) == "LW, blur 0.03, rank 24, lambda 1, 100,000 codes"
 
 
 def test_a_setting_is_chosen_by_validation_and_not_by_the_test():
     weak = lt(10.0, validation=0.6, changes=(0, 0.1, 0.2))
     strong = lt(0.1, validation=0.5, changes=(0, 0.9, 1.0))
-    chosen = results.best(results.grouped([weak, strong]), "lt")
+    chosen = contenders.best(contenders.grouped([weak, strong]), "lt")
     assert chosen == {2: [weak]}
     seeds = [lt(0.1, validation=0.8), lt(0.1, validation=0.2)]
     other = [lt(10.0, validation=0.6), lt(10.0, validation=0.5)]
-    assert results.best(results.grouped([*other, *seeds]), "lt") == {2: other}, "seeds count by their mean"
-    assert results.best(results.grouped([lt(1.0, validation=0.9), *seeds]), "lt") == {2: seeds}, (
+    assert contenders.best(contenders.grouped([*other, *seeds]), "lt") == {2: other}, "seeds count by their mean"
+    assert contenders.best(contenders.grouped([lt(1.0, validation=0.9), *seeds]), "lt") == {2: seeds}, (
         "a lucky single run is not the best setting"
     )
     cut = row("lt", reconstruction=1.0, regularisation=1.0, layers=6, validation=1.0)
-    assert results.best(results.grouped([cut, weak]), "lt") == {2: [weak]}, "all methods get the same layers"
-    names = [name for name, _ in results.contenders(results.grouped([weak, strong, row("sefa")]))]
+    assert contenders.best(contenders.grouped([cut, weak]), "lt") == {2: [weak]}, "all methods get the same layers"
+    names = [name for name, _ in contenders.listed(contenders.grouped([weak, strong, row("sefa")]))]
     assert names == ["LT, best setting", "LT as published", "SeFa (adapted)"]
 
 
 def test_what_was_adapted_is_said_by_the_methods_file_its_card_and_the_results():
     for method, module in edit.METHODS.items():
-        text = results.chosen(results.grouped([row(method)]))
+        text = results.chosen(contenders.grouped([row(method)]))
         if "adapted" in module.__doc__.lower():
             assert f"adapted from its paper ({ADAPTED[method]})" in cards.learned({"method": method})
             assert f"| {METHODS[method]} (adapted) |" in text
@@ -81,6 +84,38 @@ def test_what_was_adapted_is_said_by_the_methods_file_its_card_and_the_results()
         else:
             assert "adapted" not in cards.learned({"method": method}) + text.lower() and f"| {METHODS[method]}" in text
     assert ADAPTED.keys() < edit.METHODS.keys() and list(edit.METHODS) == list(METHODS)
+
+
+def test_only_seeds_are_averaged():
+    rows = [
+        lt(0.1) | {"options": {"reconstruction": 0.1, "regularisation": 1.0, "batch": batch, "seed": seed}}
+        for batch, seed in ((4, 0), (4, 1), (8, 0))
+    ]
+    groups = contenders.grouped(rows)
+    assert {name: len(by_count[2]) for name, by_count in groups.items()} == {
+        "LT, reconstruction 0.1, batch 4": 2, "LT, reconstruction 0.1, batch 8": 1,
+    }  # fmt: skip
+
+
+def test_the_seed_that_is_drawn_is_validations():
+    rows = [lt(0.1, validation=0.2), lt(0.1, validation=0.7), lt(0.1, validation=0.5)]
+    assert contenders.best_seed(rows) is rows[1]
+
+
+def test_the_command_is_told_without_the_folders_of_this_machine():
+    options = evaluate.Options(data=Path("/home/me/runs/data"), edit_pictures=50)
+    assert records.command("evaluate", options) == "python -m trainers evaluate --domain multimnist --data data --edit-pictures 50"
+    assert records.command("evaluate", evaluate.Options(domain="synthfaces")) == "python -m trainers evaluate --domain synthfaces"
+
+
+def test_the_judges_accuracy_stands_below_every_table():
+    found = json.loads((Path(__file__).parents[1] / "docs" / results.NAME).read_text())
+    text = results.text(found)
+    of_edits = text.split("## Nets and judges")[0]
+    assert of_edits.count("| --- |") >= 7 and of_edits.count(results.judges(found["nets"])) == of_edits.count("\n## ")
+    encoder = found["nets"]["encoder"]
+    for name in ("count_kept", "digits_kept", "calibrator_accuracy"):
+        assert f"{encoder[name]['value']:.3f}" in results.judges(found["nets"])
 
 
 def test_seeds_are_shown_as_mean_and_outermost_bounds():
@@ -94,7 +129,7 @@ def test_a_method_that_changes_nothing_keeps_its_place_in_the_curves():
     still = row("random", changes=(0.0, 0.0, 0.0))
     for point in still["curve"]:
         point["digits_kept"] = None
-    lines, words = results.contenders(results.grouped([row("sefa"), still])), {"target_change": "changed", "digits_kept": "kept"}
+    lines, words = contenders.listed(contenders.grouped([row("sefa"), still])), {"target_change": "changed", "digits_kept": "kept"}
     axis = figures._panels(lines, (("target_change", "digits_kept"),), words).axes[0]
     assert not axis.yaxis.have_units(), "an axis of numbers, not of categories"
     assert [(len(line.get_xdata()), line.get_marker() + line.get_linestyle()) for line in axis.lines] == list(
@@ -103,7 +138,7 @@ def test_a_method_that_changes_nothing_keeps_its_place_in_the_curves():
 
 
 def test_no_edit_is_a_row_too():
-    lines = results.chosen(results.grouped([row("sefa"), row("sefa", 3)])).splitlines()
+    lines = results.chosen(contenders.grouped([row("sefa"), row("sefa", 3)])).splitlines()
     assert [line for line in lines if "no edit" in line] == [
         f"| {edit} | no edit | 0 | 0.030 [0.010, 0.050] | 0.030 [0.010, 0.050] |  | 1 | 0 | 0 | 0 |" for edit in ("1 to 2", "2 to 3")
     ]
@@ -135,6 +170,6 @@ def test_table_2_says_where_the_classifier_of_codes_is_never_sure(rows, words):
 
 
 def test_the_papers_numbers_stand_beside_its_methods_alone():
-    table = results.table_2(results.grouped([lt(10.0, calibrated=1.0), lt(0.1, validation=0.9), row("random")]))
+    table = results.table_2(contenders.grouped([lt(10.0, calibrated=1.0), lt(0.1, validation=0.9), row("random")]))
     lines = {line.split("|")[1].strip(): line for line in table.splitlines() if line.startswith("|")}
     assert "paper: .32" in lines["LT as published"] and "paper" not in lines["LT, best setting"] + lines["random direction"]

@@ -1,84 +1,80 @@
-"""Which edits of rendered faces stand in the tables and figures: of each method and attribute the setting that validation chose. And what is
-compared of them.
-"""
-
-import json
+"""Which edits of digits stand in the tables and figures of docs/results.md: seeds of one setting, of each method the setting that validation
+chose."""
 
 from lwgan.attributes import METHODS
-from lwgan.attributes import PAPER as PAPER_NAMES
-from trainers.edits import ADAPTED, NOT
+from trainers.edits import ADAPTED
 from trainers.tables import mean
 
-Group = dict[str, list[dict]]  # attribute -> the seeds of one setting of a method
+COUNTS = (2, 3, 4)
+CODES = 40_000  # of the training split, unless a label says otherwise
 
 
-def grouped(found: dict) -> dict[str, Group]:
-    """label -> attribute -> the seeds of its best setting, as validation chose it; of attributes that count, learned with all correlations."""
-    settings: dict[tuple[str, str], dict[str, list[dict]]] = {}
-    for row in found["edits"].values():
-        if row["attribute"].removeprefix(NOT) in found["nets"]["counted"] and row["bias"] in (None, 1.0):
-            key = json.dumps({name: value for name, value in row["options"].items() if name != "seed"}, sort_keys=True)
-            settings.setdefault((label(row), row["attribute"]), {}).setdefault(key, []).append(row)
-    order = {name: i for i, name in enumerate(("LT*", "LW*", "LT", "LW", *METHODS.values()))}
-    groups: dict[str, Group] = {}
-    for name, attribute in sorted(settings, key=lambda key: (order.get(key[0], len(order)), key[0], rank(key[1]))):
-        groups.setdefault(name, {})[attribute] = max(settings[name, attribute].values(), key=validated)
+def grouped(rows) -> dict[str, dict[int, list[dict]]]:
+    """label -> count asked for -> the metrics of all its seeds; labels in METHODS's order, then by name. What else of a label's options
+    differs between edits to the same count joins the label: only seeds are averaged."""
+    alike: dict[tuple[str, int], list[dict]] = {}
+    for row in rows:
+        alike.setdefault((label(row["method"], row["options"]), row["to_count"]), []).append(row)
+    groups: dict[str, dict[int, list[dict]]] = {}
+    order = {method: i for i, method in enumerate(METHODS)}
+    for name, count in sorted(alike, key=lambda key: (order.get(alike[key][0]["method"], len(order)), key)):
+        rows = alike[name, count]
+        differing = [key for key in sorted(rows[0]["options"].keys() - {"seed"}) if len({str(row["options"].get(key)) for row in rows}) > 1]
+        for row in rows:
+            more = "".join(f", {key.replace('_', ' ')} {row['options'].get(key)}" for key in differing)
+            groups.setdefault(name + more, {}).setdefault(count, []).append(row)
     return groups
 
 
-def validated(rows: list[dict]) -> float:
-    return mean([row["validation_true_change"] or 0.0 for row in rows])
+def best_seed(rows: list[dict]) -> dict:
+    """Of a setting's seeds that with the most true edits on validation pictures."""
+    return max(rows, key=lambda row: row["validation_true_change"] or 0.0)
 
 
-def label(row: dict) -> str:
-    """A method; of LT and LW the starred one is without any regularisation (of LW: lambda 0 and equal masses)."""
-    method, options = row["method"], row["options"]
-    if method == "lt" and not options.get("regularisation") and not options.get("reconstruction"):
-        return "LT*"
-    if method == "lw" and not options.get("preservation_weight") and options.get("masses", "uniform") == "uniform":
-        return "LW*"
-    return METHODS.get(method, method)
+def label(method: str, options: dict) -> str:
+    """A method with what of its settings was varied."""
+    layers, codes = options.get("layers"), options.get("training_codes", CODES)
+    return setting(method, options) + (f", first {layers} layers" if layers else "") + (f", {codes:,} codes" if codes != CODES else "")
 
 
-def rank(attribute: str) -> tuple:
-    """The paper's attributes first, in its order; then the others by name."""
-    known = list(PAPER_NAMES.values())
-    near = {name.removeprefix(NOT): i for i, name in enumerate(known)}
-    return near.get(attribute.removeprefix(NOT), len(known)), attribute.removeprefix(NOT), attribute
+def setting(method: str, options: dict) -> str:
+    """A method with its own options."""
+    name = METHODS.get(method, method)
+    if not options.keys() - {"layers", "training_codes"}:
+        return name
+    if method == "lt":
+        weights = options["reconstruction"], options["regularisation"]
+        return {(0, 0): "LT*", (10, 1): "LT as published"}.get(weights, f"LT, reconstruction {weights[0]:g}")
+    if method == "lw":
+        rank = "" if options["rank"] is None else f", rank {options['rank']}"
+        kept = f", lambda {options['preservation_weight']:g}" if options["preservation_weight"] else ""
+        slow = ", the paper's step" if options["learning_rate"] == 1e-3 else ""
+        return f"LW, blur {options['blur']:g}{rank}{kept}{slow}"
+    if options.get("masses", "uniform") != "uniform":
+        name += f", {options['masses']}"
+    return name
 
 
-def attributes(groups: dict[str, Group]) -> list[str]:
-    return sorted({attribute for group in groups.values() for attribute in group}, key=rank)
+def best(groups: dict, method: str) -> dict[int, list[dict]]:
+    """For each count the seeds of the setting with the highest share of true edits on validation pictures, among the settings that
+    were learned with the most seeds (the best of many single runs is lucky), of all layers and of as many codes as the other methods."""
+    candidates = [rows for group in groups.values() for rows in group.values() if rows[0]["method"] == method and comparable(rows[0])]
+    score = lambda rows: (len(rows), mean([row["validation_true_change"] or 0.0 for row in rows]))
+    return {count: max(those, key=score) for count in COUNTS if (those := [rows for rows in candidates if rows[0]["to_count"] == count])}
 
 
-def titled(name: str) -> str:
-    """A method as tables name it."""
-    adapted = {METHODS[method] for method in ADAPTED}
-    return name + " (adapted)" * (name in adapted)
+def comparable(row: dict) -> bool:
+    """Whether an edit had the codes and the layers that all methods get."""
+    return not row["options"].get("layers") and row["options"].get("training_codes", CODES) == CODES
 
 
-# What is compared
-
-
-def at_match(rows: list[dict], key: str) -> float | None:
-    """The mean of the seeds that reach the target change at which edits are compared."""
-    values = [row["matched"][key]["value"] for row in rows if row["matched"]]
-    return mean(values) if values else None
-
-
-def to_oracle(rows: list[dict], key: str) -> float | None:
-    found = [row["matched"]["oracle"][key] for row in rows if row["matched"] and row["matched"]["oracle"]]
-    values = [rate["value"] for rate in found if rate]
-    return mean(values) if values else None
-
-
-def others(row: dict) -> dict[str, float]:
-    """Leakage into attributes other than the edited one."""
-    return {name: value for name, value in row["matched"]["leakage"].items() if name != row["attribute"].removeprefix(NOT)}
-
-
-def pairs(groups: dict[str, Group], ours: str, theirs: str, value) -> list[tuple[float, float]]:
-    """Both methods' values of the attributes at which both arrive."""
-    shared = groups.get(ours, {}).keys() & groups.get(theirs, {}).keys()
-    found = [(value(groups[ours][name]), value(groups[theirs][name])) for name in sorted(shared)]
-    return [(a, b) for a, b in found if a is not None and b is not None]
+def listed(groups: dict) -> list[tuple[str, dict[int, list[dict]]]]:
+    """The lines of the main tables: (name, count -> seeds). Every method at its best, and LT as published and as LT*."""
+    found = []
+    for method in dict.fromkeys([*METHODS, *(rows[0]["method"] for group in groups.values() for rows in group.values())]):
+        name, searched = METHODS.get(method, method), method in ("lw", "lt")
+        if by_count := best(groups, method):
+            found.append((f"{name}, best setting" if searched else name + " (adapted)" * (method in ADAPTED), by_count))
+        if method == "lt":
+            found += [(name, groups[name]) for name in ("LT as published", "LT*") if name in groups]
+    return found

@@ -43,7 +43,9 @@ from trainers.evaluate_labels import curve, reader
 from trainers.measure import Nets, cases_from, figures
 
 ALPHAS = [round(0.3 * i, 1) for i in range(1, 11)]
-FINER = (-0.2, -0.15, -0.1, -0.05, 0.05, 0.1, 0.15)  # around the best of these
+FURTHER = 1.25  # factor from one alpha to the next beyond these, up to
+REACH = 3  # times the way from the mean source code to the mean target code: a direction's unit may be short
+FINER = (-0.2, -0.15, -0.1, -0.05, 0.05, 0.1, 0.15)  # around the best of these, of an alpha up to the last of ALPHAS
 CHOICE_PICTURES = 300
 LABEL_ALPHAS = [round(0.1 * i, 1) for i in range(1, 21)]
 CHOICE_CODES = 2_000
@@ -153,7 +155,7 @@ def choose_alpha_by_faces(edit: AffineEdit, validation: Codes, attribute: Label,
             **{key: (found[key] or {}).get("value") for key in ("target_change", "attribute_preservation", "true_change")},
         }
 
-    return searched(point) | {"selector_revision": nets.judge.card_config["weights"]["sha256"]}
+    return searched(point, strengths(edit, validation, attribute)) | {"selector_revision": nets.judge.card_config["weights"]["sha256"]}
 
 
 def choose_alpha_by_codes(edit: AffineEdit, validation: Codes, attribute: Label, selector: LatentClassifier) -> dict:
@@ -176,16 +178,28 @@ def choose_alpha(edit: AffineEdit, validation: Codes, options: Options, attribut
         found = figures(edit, alpha, cases, nets, identities=False)
         return {"alpha": alpha, **{key: (found[key] or {}).get("value") for key in ("target_change", "digits_kept", "true_change")}}
 
-    return searched(point) | {"selector_revision": nets.judge.card_config["weights"]["sha256"]}
+    return searched(point, strengths(edit, validation, attribute)) | {"selector_revision": nets.judge.card_config["weights"]["sha256"]}
 
 
-def searched(point: Callable[[float], dict]) -> dict:
+def strengths(edit: AffineEdit, codes: Codes, attribute: Attribute | Label) -> list[float]:
+    """The alphas to look at: ALPHAS, and beyond them as long as codes move at most REACH times as far as the two sides' means are apart."""
+    source, target = attribute.source(codes).w, attribute.target(codes).w
+    unit = (edit(source, 1.0) - source).flatten(1).norm(dim=1).mean().item()
+    reach = REACH * (target.mean(0) - source.mean(0)).norm().item()
+    alphas = list(ALPHAS)
+    while unit > 0 and alphas[-1] * FURTHER * unit <= reach:
+        alphas.append(round(alphas[-1] * FURTHER, 2))
+    return alphas
+
+
+def searched(point: Callable[[float], dict], alphas: list[float]) -> dict:
     """The alpha with the most true edits, of equal ones that nearest to 1, and the curve: coarse, and finer around its best. point: what
     was found at an alpha, in which true_change may be None."""
     best_of = lambda points: max(points, key=lambda point: (point["true_change"] or 0, -abs(point["alpha"] - 1)))
-    points = [point(alpha) for alpha in tqdm(ALPHAS, "alpha")]
-    near = [round(best_of(points)["alpha"] + step, 2) for step in FINER]
-    points += [point(alpha) for alpha in tqdm([alpha for alpha in near if alpha < ALPHAS[-1]], "finer")]
+    points = [point(alpha) for alpha in tqdm(alphas, "alpha")]
+    best = best_of(points)["alpha"]
+    near = [round(best + step * max(1, best / ALPHAS[-1]), 2) for step in FINER]
+    points += [point(alpha) for alpha in tqdm([alpha for alpha in near if alpha not in alphas], "finer")]
     best, points = best_of(points), sorted(points, key=lambda point: point["alpha"])
     return {"alpha": best["alpha"], "curve": points}
 

@@ -98,7 +98,7 @@ def main(options: Options) -> None:
         edit, folder = edits[entry.name], Path(entry.source)
         asked = edit.config["to_count"]
         metrics = kept(folder, base | {"edit": entry.config["weights"]["sha256"]}, lambda edit=edit, asked=asked: (
-            told(edit, options, judge, calibrator) | measured(edit, held[asked], tuning[asked], nets)
+            told(edit, options) | measured(edit, held[asked], tuning[asked], nets)
         ))  # fmt: skip
         put(found, entry.name, metrics)
         record(folder, {key: metrics["chosen"][key] for key in HEADLINE})
@@ -153,17 +153,22 @@ def measured(edit: AffineEdit, held: Cases, tuning: Cases, nets: Nets) -> dict:
     }
 
 
-def told(edit: AffineEdit, options: Options, judge: DigitJudge, calibrator: LatentClassifier) -> dict:
+def told(edit: AffineEdit, options: Options) -> dict:
     """What a reader must know beside the figures: which edit, how it was learned and chosen, who measured, with what."""
     config = edit.config
     chosen = [point["true_change"] for point in config.get("curve") or [] if point["alpha"] == config["alpha"]]
     return {
         "method": config["method"], "to_count": config["to_count"], "options": settings(config),
         "validation_true_change": (chosen[0] or 0.0) if chosen else None,
-        "judge": judge.card_config["metrics"], "calibrator": calibrator.card_config["metrics"],
-        "command": f"python -m trainers evaluate --domain {options.domain} --edit-pictures {options.edit_pictures}",
+        "judge": named(options, "judge"), "calibrator": named(options, "latent-classifier"), "command": records.command("evaluate", options),
         "versions": versions(),
     }  # fmt: skip
+
+
+def named(options: Options, kind: str) -> dict:
+    """Name and figures of who measures."""
+    folder = folder_of(options.registry, kind, options.domain)
+    return {"name": folder.name} | registry.read_config(folder, str(folder))["metrics"]
 
 
 # The nets

@@ -247,7 +247,7 @@ def about(edit: AffineEdit, options: "Options") -> dict:
     return {
         "method": config["method"], "attribute": training["attribute"], "options": records.settings(config), "bias": config.get("bias"),
         "validation_true_change": (chosen[0] or 0.0) if chosen else None, "selector": config.get("selector_revision"),
-        "command": f"python -m trainers evaluate --domain {options.domain} --edit-pictures {options.edit_pictures} --oracles {options.oracles}",
+        "command": records.command("evaluate", options),
         "versions": records.versions(),
     }  # fmt: skip
 

@@ -14,9 +14,9 @@ from torch.nn import functional as F
 from lwgan.edit import AffineEdit
 from lwgan.generator import Generator
 from lwgan.images import save_sheet, sheet
+from trainers.contenders import COUNTS, best_seed, grouped, listed
 from trainers.generator import sample
 from trainers.measure import Cases
-from trainers.results import COUNTS, contenders, grouped
 
 STYLES = ("o-", "s-", "^-", "v--", "D--", "P--", "X:", "<:", ">:", "d:", "*:", "h-.", "p-.")
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)  # of the recommended alpha
@@ -30,7 +30,7 @@ def save_curves(folder: Path, found: dict) -> None:
     """preservation.png (Fig. 4: what is kept against what is changed, alpha growing along a line) and codes-say.png (what a
     classifier of codes says against what the judge of pictures says)."""
     folder.mkdir(parents=True, exist_ok=True)
-    lines = contenders(grouped(found["edits"].values()))
+    lines = listed(grouped(found["edits"].values()))
     pairs = (("target_change", "digits_kept"), ("target_change", "identity"))
     words = {"target_change": "changed (judge of pictures)", "digits_kept": "old digits kept, of changed", "identity": "identity",
              "latent_change": "changed (classifier of codes)"}  # fmt: skip
@@ -45,8 +45,8 @@ def _panels(lines: list, rows: tuple, words: dict[str, str]) -> Figure:
     for (x, y), row in zip(rows, axes, strict=True):
         for count, axis in zip(COUNTS, row, strict=True):
             for (name, by_count), style in zip(lines, STYLES, strict=False):
-                for metrics in by_count.get(count, [])[:1]:  # of several seeds the first
-                    points = [(point[x], point[y]) for point in metrics["curve"] if point[x] is not None and point[y] is not None]
+                if rows := by_count.get(count):
+                    points = [(point[x], point[y]) for point in best_seed(rows)["curve"] if None not in (point[x], point[y])]
                     axis.plot([point[0] for point in points], [point[1] for point in points], style, ms=3.5, lw=1, label=name)
             if x == "latent_change":
                 axis.plot([0, 1], [0, 1], color="0.8", lw=1, zorder=0)
@@ -82,7 +82,7 @@ def save_columns(path: Path, columns: dict[str, Tensor]) -> None:
 def save_methods(folder: Path, found: dict, edits: dict[str, AffineEdit], held: dict[int, Cases], generator: Generator) -> None:
     """For each count, methods-1to2.png (Fig. 6: input, reconstruction, every method at its best strength) and codes-say-1to2.png
     (Fig. 2b: where the classifier of codes says 100%), of the methods whose edits are at hand. edits: name -> edit."""
-    lines = contenders(grouped(found["edits"].values()))
+    lines = listed(grouped(found["edits"].values()))
     for count, cases in held.items():
         few = Cases(*(part[:ROWS] if isinstance(part, Tensor) else part for part in cases))
         for sheet_name, strength in (("methods", "chosen"), ("codes-say", "calibrated")):
@@ -90,9 +90,8 @@ def save_methods(folder: Path, found: dict, edits: dict[str, AffineEdit], held: 
             for name, by_count in lines:
                 rows = [row for row in by_count.get(count, []) if row["name"] in edits and row[strength]]
                 if rows:
-                    columns[name.replace(", best setting", "")] = generator.synthesis(
-                        edits[rows[0]["name"]](few.w, rows[0][strength]["alpha"])
-                    )
+                    row = best_seed(rows)
+                    columns[name.replace(", best setting", "")] = generator.synthesis(edits[row["name"]](few.w, row[strength]["alpha"]))
             save_columns(folder / f"{sheet_name}-{count - 1}to{count}.png", columns)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lwgan.edit import AffineEdit
 from lwgan.images import save_sheet
-from trainers.contenders import Group, attributes, grouped, rank
+from trainers.contenders_faces import Group, attributes, grouped, rank
 from trainers.edits import attribute_named
 from trainers.figures import STYLES, save_columns
 from trainers.generator import sample

@@ -1,9 +1,11 @@
 """What all evaluations share: which models of a registry are measured, that nobody measures what he had a part in, and what is kept of it."""
 
+import dataclasses
 import importlib.metadata
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from lwgan import registry
 from trainers import run
@@ -17,6 +19,17 @@ PACKAGES = ("torch", "numpy", "geomloss", "scikit-learn")
 
 def versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in PACKAGES}
+
+
+def command(stage: str, options: Any) -> str:
+    """The command line of a stage with those options that are not the defaults; of paths only the last name (no path of this machine is
+    published)."""
+    plain, given = run.as_json(options), dataclasses.asdict(options)
+    defaults = {field.name: field.default for field in dataclasses.fields(options)}
+    words = [f"--{key.replace('_', '-')} {value}" for key, value in plain.items() if given[key] != defaults[key]]
+    return " ".join(
+        [f"python -m trainers {stage} --domain {options.domain}", *(word for word in words if not word.startswith("--domain "))]
+    )
 
 
 def settings(config: dict) -> dict:

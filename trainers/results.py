@@ -8,13 +8,13 @@ import torch
 from lwgan.attributes import METHODS
 from lwgan.metrics import matched, value_at
 from trainers import records, run
+from trainers.contenders import COUNTS, best, grouped, listed
+from trainers.edit import REACH
 from trainers.edits import ADAPTED
 from trainers.tables import mean, number, show, table
 
 NAME = "results.json"
-COUNTS = (2, 3, 4)
 PAPER = {"LW": (".90", ".95", ".99"), "LT": (".32", ".31", ".64")}  # Table 2
-CODES = 40_000  # of the training split, unless a row says otherwise
 MATCHED = (0.5, 0.8)  # target changes at which methods are compared
 
 
@@ -27,12 +27,18 @@ def write(docs: Path, found: dict) -> None:
 def text(found: dict) -> str:
     """results.md."""
     groups = grouped(found["edits"].values())
-    parts = [
-        HEAD.format(n=found["of"]["pictures"]), table_2(groups), chosen(groups), matched_change(groups), matched_strength(groups),
-        oracle(found["oracle"]), nets(found["nets"]), sweep(groups, "lt", "LT: how much the code may move"),
-        sweep(groups, "lw", "LW: blur and the rest"),
-        sweep(groups, "centroids", "Mean shift: layers"), NOTES,
+    measured = [
+        table_2(groups), chosen(groups), matched_change(groups), matched_strength(groups), oracle(found["oracle"]),
+        sweep(groups, "lt", "LT: how much the code may move"), sweep(groups, "lw", "LW: blur and the rest"),
+        sweep(groups, "centroids", "Mean shift: layers"),
     ]  # fmt: skip
+    told = judges(found["nets"])
+    parts = [
+        HEAD.format(n=found["of"]["pictures"], reach=REACH),
+        *(f"{part}\n\n{told}" for part in measured if part),
+        nets(found["nets"]),
+        NOTES,
+    ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -47,8 +53,8 @@ every old digit is still there. An edit's settings and strength alpha were chose
 settings the best so chosen, of those learned with the most seeds, stands in the tables, the others below.
 
 How much was searched differs. Of LW: rank, step size, number of steps and blur, by hand, edit by edit (training.md); its step is .2 or .3, the paper's
-1e-3. Of LT: the weight of the reconstruction. Of the others: alpha alone, up to about 3 in each method's own unit, which lets SeFa and steerability
-move codes by 20 and 9 at most, LW's best edits by 18 to 30. Masses were not varied: digits have no attributes to even out."""
+1e-3. Of LT: the weight of the reconstruction. Of the others: alpha alone, as of all: up to 3, and on to where codes move {reach} times as far as
+the mean code of n digits is from that of n + 1. Masses were not varied: digits have no attributes to even out."""
 
 NOTES = """## What the paper leaves open
 
@@ -57,74 +63,13 @@ at 128 px); its latent and its image classifier and their accuracy; seeds and in
 "100% of target change" is reached. Its numbers stand beside ours for orientation: other pictures, other nets."""
 
 
-# Rows
-
-
-def grouped(rows) -> dict[str, dict[int, list[dict]]]:
-    """label -> count asked for -> the metrics of all its seeds; labels in METHODS's order, then by name."""
-    groups: dict[str, dict[int, list[dict]]] = {}
-    order = {method: i for i, method in enumerate(METHODS)}
-    for row in sorted(rows, key=lambda row: (order.get(row["method"], len(order)), label(row["method"], row["options"]), row["to_count"])):
-        groups.setdefault(label(row["method"], row["options"]), {}).setdefault(row["to_count"], []).append(row)
-    return groups
-
-
-def label(method: str, options: dict) -> str:
-    """A method with what of its settings was varied."""
-    layers, codes = options.get("layers"), options.get("training_codes", CODES)
-    return setting(method, options) + (f", first {layers} layers" if layers else "") + (f", {codes:,} codes" if codes != CODES else "")
-
-
-def setting(method: str, options: dict) -> str:
-    """A method with its own options."""
-    name = METHODS.get(method, method)
-    if not options.keys() - {"layers", "training_codes"}:
-        return name
-    if method == "lt":
-        weights = options["reconstruction"], options["regularisation"]
-        return {(0, 0): "LT*", (10, 1): "LT as published"}.get(weights, f"LT, reconstruction {weights[0]:g}")
-    if method == "lw":
-        rank = "" if options["rank"] is None else f", rank {options['rank']}"
-        kept = f", lambda {options['preservation_weight']:g}" if options["preservation_weight"] else ""
-        slow = ", the paper's step" if options["learning_rate"] == 1e-3 else ""
-        return f"LW, blur {options['blur']:g}{rank}{kept}{slow}"
-    if options.get("masses", "uniform") != "uniform":
-        name += f", {options['masses']}"
-    return name
-
-
-def best(groups: dict, method: str) -> dict[int, list[dict]]:
-    """For each count the seeds of the setting with the highest share of true edits on validation pictures, among the settings that
-    were learned with the most seeds (the best of many single runs is lucky), of all layers and of as many codes as the other methods."""
-    candidates = [rows for group in groups.values() for rows in group.values() if rows[0]["method"] == method and comparable(rows[0])]
-    score = lambda rows: (len(rows), mean([row["validation_true_change"] or 0.0 for row in rows]))
-    return {count: max(those, key=score) for count in COUNTS if (those := [rows for rows in candidates if rows[0]["to_count"] == count])}
-
-
-def comparable(row: dict) -> bool:
-    """Whether an edit had the codes and the layers that all methods get."""
-    return not row["options"].get("layers") and row["options"].get("training_codes", CODES) == CODES
-
-
-def contenders(groups: dict) -> list[tuple[str, dict[int, list[dict]]]]:
-    """The lines of the main tables: (name, count -> seeds). Every method at its best, and LT as published and as LT*."""
-    lines = []
-    for method in dict.fromkeys([*METHODS, *(rows[0]["method"] for group in groups.values() for rows in group.values())]):
-        name, searched = METHODS.get(method, method), method in ("lw", "lt")
-        if chosen := best(groups, method):
-            lines.append((f"{name}, best setting" if searched else name + " (adapted)" * (method in ADAPTED), chosen))
-        if method == "lt":
-            lines += [(name, groups[name]) for name in ("LT as published", "LT*") if name in groups]
-    return lines
-
-
 # Tables
 
 
 def table_2(groups: dict) -> str:
     """The paper's Table 2: alpha where a classifier of codes sees the change everywhere, and what the picture judge sees there."""
     lines = []
-    for name, by_count in contenders(groups):
+    for name, by_count in listed(groups):
         cells = [_calibrated(by_count.get(count, [])) for count in COUNTS]
         paper = PAPER["LW"] if name.startswith("LW") else PAPER["LT"] if name == "LT as published" else ("",) * 3
         lines.append([name, *(f"{cell} {f'(paper: {ours})' if ours else ''}".strip() for cell, ours in zip(cells, paper, strict=True))])
@@ -150,7 +95,7 @@ def _calibrated(rows: list[dict]) -> str:
 def chosen(groups: dict) -> str:
     lines = []
     for count in COUNTS:
-        for name, by_count in contenders(groups):
+        for name, by_count in listed(groups):
             rows = [row["chosen"] for row in by_count.get(count, [])]
             if rows:
                 rates = [show([row[key] for row in rows]) for key in ("target_change", "true_change", "digits_kept", "identity")]
@@ -182,7 +127,7 @@ def matched_change(groups: dict) -> str:
     """What is preserved where the curves reach the same target change."""
     lines = []
     for count in COUNTS:
-        for name, by_count in contenders(groups):
+        for name, by_count in listed(groups):
             rows = by_count.get(count, [])
             cells = [_matched(rows, key, wanted) for wanted in MATCHED for key in ("digits_kept", "identity", "norm")]
             if rows:
@@ -210,7 +155,7 @@ def _matched(rows: list[dict], key: str, wanted: float) -> str:
 def matched_strength(groups: dict) -> str:
     """Target change at alpha = 1, and where the code moves as far as LW's best edit does."""
     ours, lines = best(groups, "lw"), []
-    for name, by_count in contenders(groups):
+    for name, by_count in listed(groups):
         cells = []
         for at in (lambda row, count: 1.0, lambda row, count: _alpha_of_norm(row, mean([r["chosen"]["norm"] for r in ours[count]]))):
             cells += [_changed_at(by_count.get(count, []), at, count) if count in ours else "none" for count in COUNTS]
@@ -252,6 +197,16 @@ edit of codes can reach at most with these nets; the rest is the edit's. *Other 
 one's digits, the least that it means.
 
 {table(["edit", "what", "changed", "true", "digits kept, of changed", "identity"], lines)}"""
+
+
+def judges(found: dict) -> str:
+    """Below every table: how far its readers can be trusted."""
+    judge, encoder, calibrator = found["judge"], found["encoder"], found["encoder"]["calibrator_accuracy"]
+    real, encoded = (judge["test_count_accuracy"], judge["test_digits_accuracy"]), (encoder["count_kept"], encoder["digits_kept"])
+    return (
+        f"*Judge of pictures*: counts {real[0]:.3f} of real test pictures right and names all digits of {real[1]:.3f}; of their reconstructions"
+        f" {encoded[0]['value']:.3f} and {encoded[1]['value']:.3f}. *Classifier of codes*: {calibrator['value']:.3f} of test codes."
+    )
 
 
 def nets(found: dict) -> str:

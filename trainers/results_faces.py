@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lwgan.attributes import METHODS
 from trainers import records, run
-from trainers.contenders import Group, at_match, attributes, grouped, label, others, pairs, rank, titled, to_oracle
+from trainers.contenders_faces import Group, at_match, attributes, grouped, label, others, pairs, rank, titled, to_oracle
 from trainers.edits import NOT
 from trainers.tables import mean, number, show, table
 
