@@ -12,6 +12,7 @@ except ImportError:
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +29,7 @@ PAGE_CSS = Path(__file__).parent / "lwgan" / "ui" / "page.css"
 ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 GPU_SECONDS = 5  # asked of ZeroGPU for a call: its queue prefers short ones
 MODEL = {"concurrency_id": "model"}
-PRIVATE = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "always_last"}
+PRIVATE = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "always_last"}  # progress is shown by lwgan/ui/status.js
 SMALL = "Your pictures stay on this server for an hour at most and are used for nothing else. No analytics, no run history."
 
 
@@ -99,42 +100,51 @@ def build_demo(registry: str | Path | None = None) -> gr.Blocks:
             values = editor.show(session, sliders, view, compared)
             return [values.get(name, gr.skip()) for name in shown]
 
-        def open_domain(name):
-            session, rows = editor.start(name)
-            return session, rows, *dress(session)
+        def sample(seed, session, sliders, view):
+            session = editor.sample(seed, session)
+            return session, *show(session, sliders, view)
 
-        def dress(session):
-            page = page_of(session)
-            return editor.examples(session["domain"]), session["source"].get("seed", 0), page.head, page.small, gr.update(visible=page.draw)
+        def drawn(drawing, session, sliders, view):
+            session = editor.draw(drawing, session)
+            return session, *show(session, sliders, view)
 
-        def load(session, request: gr.Request):
+        def replayed(get, given, session, sliders, view):
+            session, sliders = get(given, session, sliders)
+            return session, sliders, *show(session, sliders, view)
+
+        def dressed(session, sliders, view):
+            """All that depends on the domain, for a session that may be of another one than the last."""
+            page, pipes = page_of(session), list(editor.catalog.pipes)
+            names = gr.update(choices=pipes, value=session["domain"], visible=len(pipes) > 1)
+            seed = session["source"].get("seed", gr.skip())
+            look = editor.examples(session["domain"]), seed, page.head, page.small, gr.update(visible=page.draw), names
+            return session, sliders, *look, *show(session, sliders, view)
+
+        def load(session, sliders, view, request: gr.Request):
             edit = request.query_params.get("edit")
-            found, rows = editor.open_link(edit, session, {}) if edit else (session, {})
-            if "rows" not in rows:
-                rows = editor.start(session["domain"])[1]
-            return found, rows, *dress(found), gr.update(active=editor.catalog.pending), gr.update(value=found["domain"])
+            session, sliders = editor.open_link(edit, session, sliders) if edit else (session, editor.arrivals(session, sliders))
+            return *dressed(session, sliders, view), gr.update(active=editor.catalog.pending)
 
         def arrive(session, sliders):
             pipes = list(editor.catalog.pipes)
-            return editor.arrivals(session, sliders), gr.update(active=editor.catalog.pending), gr.update(choices=pipes, visible=len(pipes) > 1)
+            return editor.arrivals(session, sliders), gr.update(choices=pipes, visible=len(pipes) > 1), gr.update(active=editor.catalog.pending)
 
-        again = {"fn": show, "inputs": [state, sliders, view], "outputs": list(shown.values()), **PRIVATE, **MODEL}
-        source = {"outputs": state, **PRIVATE, **MODEL}
-        dressed = [gallery, seed, head, small, draw]
-        gallery.input(lambda chosen: chosen["seed"], gallery, seed, **PRIVATE).then(editor.sample, [seed, state], **source).then(**again)
-        gr.on([seed.input, seed.submit], editor.sample, [seed, state], **source).then(**again)
-        another.click(lambda seed: (seed or 0) + 1, seed, seed, **PRIVATE).then(editor.sample, [seed, state], **source).then(**again)
-        pad.input(editor.draw, [pad, state], **source).then(**again)
+        views, everything = list(shown.values()), [gallery, seed, head, small, draw, domain, *shown.values()]
+        now, event = [state, sliders, view], {**PRIVATE, **MODEL}
+        gallery.input(lambda chosen, *now: (chosen["seed"], *sample(chosen["seed"], *now)), [gallery, *now], [seed, state, *views], **event)
+        gr.on([seed.input, seed.submit], sample, [seed, *now], [state, *views], **event)
+        another.click(lambda seed, *now: ((seed or 0) + 1, *sample((seed or 0) + 1, *now)), [seed, *now], [seed, state, *views], **event)
+        pad.input(drawn, [pad, *now], [state, *views], **event)
         # Unprocessed, so that whatever arrives is opened, and if need be refused, by `open_picture` and not by Gradio.
-        upload.input(editor.upload, [upload, state, sliders], [state, sliders], preprocess=False, **PRIVATE, **MODEL).then(**again)
-        gr.on([open_link.click, link.submit], editor.open_link, [link, state, sliders], [state, sliders], **PRIVATE, **MODEL).then(**again)
-        domain.input(open_domain, domain, [state, sliders, *dressed], **PRIVATE, **MODEL).then(**again)
-        sliders.input(**again)
-        shown["compare"].input(show, [state, sliders, view, shown["compare"]], list(shown.values()), **PRIVATE, **MODEL)
+        upload.input(partial(replayed, editor.upload), [upload, *now], [state, sliders, *views], preprocess=False, **event)
+        gr.on([open_link.click, link.submit], partial(replayed, editor.open_link), [link, *now], [state, sliders, *views], **event)
+        domain.input(lambda name, view: dressed(*editor.start(name), view), [domain, view], [state, sliders, *everything], **event)
+        sliders.input(show, now, views, **event)
+        shown["compare"].input(show, [*now, shown["compare"]], views, **event)
         for name, tab in tabs.items():
-            tab.select(lambda name=name: name, None, view, **PRIVATE).then(**again)
-        waiting.tick(arrive, [state, sliders], [sliders, waiting, domain], **PRIVATE)
-        demo.load(load, state, [state, sliders, *dressed, waiting, domain], **PRIVATE, **MODEL).then(**again)
+            tab.select(lambda session, sliders, name=name: (name, *show(session, sliders, name)), [state, sliders], [view, *views], **event)
+        waiting.tick(arrive, [state, sliders], [sliders, domain, waiting], **PRIVATE)
+        demo.load(load, now, [state, sliders, *everything, waiting], **event)
         add_endpoints(editor)
     return demo
 

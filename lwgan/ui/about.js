@@ -35,8 +35,8 @@ function plot({ curve, unit }) {
     shape("polyline", { points: line(2), fill: "none", stroke: "currentColor", "stroke-opacity": 0.6, "stroke-dasharray": "4 3" }),
     shape("text", { x: 30, y: 132, "text-anchor": "middle" }, "0"),
     shape("text", { x: 230, y: 132, "text-anchor": "end" }, `alpha ${last.toFixed(2)}`),
-    shape("text", { x: 30, y: 146 }, line(2) ? "line: pictures that change; dashed: and keep the rest" : "line: pictures that change"),
   );
+  element.querySelector(".caption").textContent = line(2) ? "Line: pictures that change. Dashed: and keep the rest." : "Pictures that change.";
 }
 
 function show() {

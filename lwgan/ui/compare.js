@@ -15,6 +15,7 @@ function box(kind, name, value, label, on) {
 function send() {
   const methods = [...element.querySelectorAll(".methods input:checked")].map((input) => input.value);
   props.value = { methods, effect: Number(element.querySelector(".effects input:checked").value) };
+  document.dispatchEvent(new Event("lwgan-busy"));
   trigger("input");
 }
 

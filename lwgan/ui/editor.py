@@ -151,7 +151,7 @@ class Editor:
     def show(self, session: Mapping, sliders: Mapping, view: str, compared: Mapping | None = None) -> dict:
         """What the page shows: {"status", "readings", and the name of the view in lower case}, each the value of a component."""
         if "before" not in session:
-            return {"status": {"line": session.get("problem", ""), "problem": True}}
+            return {"status": {"line": session.get("problem", ""), "problem": True, "at": next(views.COUNTER)}}
         pipe, alphas, current = self.pipe_of(session), self.alphas(session, sliders), self._current(session, sliders)
         after = self.render(pipe, session, alphas)
         shown = {"readings": views.readings(pipe, session, after, alphas), "status": views.status(pipe, session, after, alphas)}

@@ -14,6 +14,7 @@ function show() {
     button.append(picture);
     button.addEventListener("click", () => {
       props.value = { seed };
+      document.dispatchEvent(new Event("lwgan-busy"));
       trigger("input");
     });
     return button;

@@ -18,6 +18,7 @@ function make(kind, attributes = {}, text = "") {
 
 function send() {
   props.value = { rows: rows.map(({ name, strength }) => ({ name, strength })), current };
+  document.dispatchEvent(new Event("lwgan-busy"));
   trigger("input");
 }
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 
@@ -21,6 +22,7 @@ EFFECTS = [0.2, 0.4, 0.6, 0.8]  # expected target changes at which methods are c
 COMPARED = 4  # methods that are compared unless the visitor chooses
 SMALL = 128  # px: pictures up to this side are sent as they are, larger ones for views of many at most at THUMB
 THUMB = 512
+COUNTER = itertools.count()
 
 
 # --- The panel of sliders --------------------------------------------------------------------------------------------
@@ -125,14 +127,14 @@ def quality(session: Mapping) -> str:
 
 
 def status(pipe: EditingPipeline, session: Mapping, after: read.Seen, alphas: Mapping[str, float]) -> dict:
-    """One line on what has happened, which screen readers announce."""
+    """One line on what has happened, which screen readers announce. `at` makes each one another, so that the page sees it come."""
     if "problem" in session:
-        return {"line": session["problem"], "problem": True}
+        return {"line": session["problem"], "problem": True, "at": next(COUNTER)}
     line = ""
     if after.opinions:
         asked = targets(pipe, alphas)
         line = f"The judge reads {read.spell(session['before'].opinions[0], asked)} → {read.spell(after.opinions[0], asked)}."
-    return {"line": " ".join(filter(None, (session["note"], line))), "problem": False}
+    return {"line": " ".join(filter(None, (session["note"], line))), "problem": False, "at": next(COUNTER)}
 
 
 def targets(pipe: EditingPipeline, alphas: Mapping[str, float]) -> list[str]:
