@@ -48,7 +48,9 @@ PAGES = {
         "A picture of one to four digits",
         draw=True,
     ),
-    "synthfaces": Page("# Edited faces\nEdits learned with the Wasserstein loss, on rendered faces.", "A rendered face, upright, in the middle"),
+    "synthfaces": Page(
+        "# Edited faces\nEdits learned with the Wasserstein loss, on rendered faces.", "A rendered face, upright, in the middle"
+    ),
     "faces": Page(
         "# Edited faces\nEdits learned with the Wasserstein loss, on photographs of faces with yes/no labels.",
         "A photograph that shows a face from the front",
@@ -77,7 +79,9 @@ def build_demo(registry: str | Path | None = None) -> gr.Blocks:
                 with gr.Tab("Draw", visible=page.draw) as draw:
                     pad = gr.HTML(**parts("pad"), elem_id="pad")
                 with gr.Tab("Upload"):
-                    upload = gr.Image(label=page.picture, sources=["upload", "webcam", "clipboard"], height=280, buttons=[], elem_id="upload")
+                    upload = gr.Image(
+                        label=page.picture, sources=["upload", "webcam", "clipboard"], height=280, buttons=[], elem_id="upload"
+                    )
                     gr.Markdown("A PNG that was downloaded here comes back with its edits.")
                 with gr.Tab("Link"):
                     link = gr.Textbox(label="A link or recipe made here", lines=3, elem_id="link")
@@ -127,7 +131,11 @@ def build_demo(registry: str | Path | None = None) -> gr.Blocks:
 
         def arrive(session, sliders):
             pipes = list(editor.catalog.pipes)
-            return editor.arrivals(session, sliders), gr.update(choices=pipes, visible=len(pipes) > 1), gr.update(active=editor.catalog.pending)
+            return (
+                editor.arrivals(session, sliders),
+                gr.update(choices=pipes, visible=len(pipes) > 1),
+                gr.update(active=editor.catalog.pending),
+            )
 
         views, everything = list(shown.values()), [gallery, seed, head, small, draw, domain, *shown.values()]
         now, event = [state, sliders, view], {**PRIVATE, **MODEL}
@@ -195,7 +203,9 @@ def parsed(given, empty):
     try:
         return json.loads(given) if isinstance(given, str) and given else given or empty
     except (ValueError, RecursionError):
-        raise gr.Error("What was given is not JSON: expected an object of edit name -> alpha, or a list of alphas.", print_exception=False) from None
+        raise gr.Error(
+            "What was given is not JSON: expected an object of edit name -> alpha, or a list of alphas.", print_exception=False
+        ) from None
 
 
 def theme() -> gr.themes.Base:

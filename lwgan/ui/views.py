@@ -31,7 +31,10 @@ COUNTER = itertools.count()
 def edits_of(pipe: EditingPipeline) -> list[dict]:
     """Each edit as its slider needs it, by attribute, change and method."""
     order = {method: i for i, method in enumerate(METHODS)}
-    known = sorted(pipe.edits.items(), key=lambda pair: (_group(pair[1].config), _name(pair[1].config, pair[0]), order.get(_method(pair[1].config), 99)))
+    known = sorted(
+        pipe.edits.items(),
+        key=lambda pair: (_group(pair[1].config), _name(pair[1].config, pair[0]), order.get(_method(pair[1].config), 99)),
+    )
     return [_edit_of(pipe, name) for name, _ in known]
 
 
@@ -90,14 +93,21 @@ def gallery(pipe: EditingPipeline, number: int) -> dict:
     seeds = list(range(number))
     if pipe.numbers is not None:
         counts = pipe.numbers.sum(1).tolist()
-        wanted = sorted({config.config["to_count"] - 1 for config in pipe.edits.values() if isinstance(config.config.get("to_count"), int)}) or [1]
+        wanted = sorted(
+            {config.config["to_count"] - 1 for config in pipe.edits.values() if isinstance(config.config.get("to_count"), int)}
+        ) or [1]
         each = -(-number // len(wanted))
         of_count = [[seed for seed, count in enumerate(counts) if count == asked][:each] for asked in wanted]
         seeds = [seed for row in of_count for seed in row][:number]
         says = {seed: count_label(counts[seed]) for seed in seeds}
     else:
         says = {}
-    return {"items": [{"seed": seed, "src": data_url(pipe.sample(seed)), "alt": f"sample {seed}" + (f", {says[seed]}" if seed in says else "")} for seed in seeds]}
+    return {
+        "items": [
+            {"seed": seed, "src": data_url(pipe.sample(seed)), "alt": f"sample {seed}" + (f", {says[seed]}" if seed in says else "")}
+            for seed in seeds
+        ]
+    }
 
 
 # --- Edit ------------------------------------------------------------------------------------------------------------
@@ -146,7 +156,10 @@ def readings(pipe: EditingPipeline, session: Mapping, after: read.Seen, alphas: 
     """The table beside the picture: rows (what, before, after), and warnings."""
     before, on = session["before"], {name: alpha for name, alpha in alphas.items() if alpha}
     asked = targets(pipe, on or alphas)
-    rows = [(was.judge.capitalize(), read.spell(was, asked), read.spell(now, asked)) for was, now in zip(before.opinions, after.opinions, strict=True)]
+    rows = [
+        (was.judge.capitalize(), read.spell(was, asked), read.spell(now, asked))
+        for was, now in zip(before.opinions, after.opinions, strict=True)
+    ]
     rows += _change_rows(read.compare(pipe, before, after, asked))
     rows.append(("Distance from training codes", f"{before.distance:.2f}", f"{after.distance:.2f}"))
     return {"quality": quality(session), "rows": rows, "warnings": warnings(pipe, session, after, on), "limit": f"{pipe.cloud.limit:.2f}"}
@@ -183,7 +196,9 @@ def warnings(pipe: EditingPipeline, session: Mapping, after: read.Seen, on: Mapp
     if before > limit:
         said.append("This picture's own code lies farther out than 99% of codes of known pictures: edits may not hold for it.")
     elif after.distance > limit:
-        said.append(f"These edits extrapolate: the code is {after.distance:.2f} out, 99% of codes of known pictures are within {limit:.2f}.")
+        said.append(
+            f"These edits extrapolate: the code is {after.distance:.2f} out, 99% of codes of known pictures are within {limit:.2f}."
+        )
     return said
 
 
@@ -214,7 +229,15 @@ def scrub(pipe: EditingPipeline, session: Mapping, alphas: Mapping[str, float], 
     frames = [thumb_url(picture) for picture in along(pipe, session["before"].w, alphas, name, axis)]
     now = alphas.get(name, 0.0)
     at = min(range(len(axis)), key=lambda i: abs(axis[i] - now))
-    return {"name": name, "label": title(pipe, name), "frames": frames, "strengths": strengths, "alphas": axis, "at": at, "changes": _expected(pipe, name, axis)}
+    return {
+        "name": name,
+        "label": title(pipe, name),
+        "frames": frames,
+        "strengths": strengths,
+        "alphas": axis,
+        "at": at,
+        "changes": _expected(pipe, name, axis),
+    }
 
 
 def sweep(pipe: EditingPipeline, session: Mapping, alphas: Mapping[str, float], name: str) -> dict:
@@ -273,7 +296,11 @@ def compare(pipe: EditingPipeline, session: Mapping, current: str, wanted: Mappi
     chosen = [name for name in wanted.get("methods") or [] if name in names] or names[:COMPARED]
     effect = wanted.get("effect") if wanted.get("effect") in EFFECTS else EFFECTS[-1]
     rows = [_compared(pipe, session, name, effect) for name in names if name in chosen]
-    kept = "old digits kept" if pipe.numbers is not None or session["before"].opinions[:1] and session["before"].opinions[0].numbers else "others kept"
+    kept = (
+        "old digits kept"
+        if pipe.numbers is not None or session["before"].opinions[:1] and session["before"].opinions[0].numbers
+        else "others kept"
+    )
     return {
         "label": _name(config, current), "effects": EFFECTS, "effect": effect, "kept": kept, "source": thumb_url(session["before"].picture),
         "methods": [{"name": edit["name"], "label": edit["method"], "on": edit["name"] in chosen} for edit in rivals], "rows": rows,
@@ -289,7 +316,12 @@ def _compared(pipe: EditingPipeline, session: Mapping, name: str, effect: float)
     found = [None if alpha is None else (alpha, next(pictures)) for alpha in alphas]
     cells = [None if cell is None else {"src": thumb_url(cell[1]), "alpha": cell[0]} for cell in found]
     asked = alphas[EFFECTS.index(effect)]
-    row = {"name": name, "label": METHODS.get(_method(pipe.edits[name].config), _method(pipe.edits[name].config)), "cells": cells, "alpha": asked}
+    row = {
+        "name": name,
+        "label": METHODS.get(_method(pipe.edits[name].config), _method(pipe.edits[name].config)),
+        "cells": cells,
+        "alpha": asked,
+    }
     if asked is None:
         most = max((point["target_change"] for point in scale.curve), default=None)
         return {**row, "why": "never measured" if most is None else f"reaches {read.percent(most)} at most"}
