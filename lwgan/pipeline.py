@@ -23,7 +23,7 @@ from lwgan.encoder import Encoder, hold_half
 from lwgan.faces import frame_face, mark_framed
 from lwgan.generator import Generator
 from lwgan.images import frame_digits, open_picture, to_pil, to_tensor
-from lwgan.strength import Scale, curve_of, scale_of
+from lwgan.strength import MAX_ALPHA, Scale, curve_of, scale_of
 
 
 def frame_square(picture: Image.Image, side: int) -> Image.Image:
@@ -33,7 +33,6 @@ def frame_square(picture: Image.Image, side: int) -> Image.Image:
 
 # How a domain's pictures are brought into the training frame: (picture, side in px that its encoder takes) -> picture.
 FRAMES = {"multimnist": lambda picture, side: frame_digits(picture), "faces": frame_face, "synthfaces": frame_square}
-MAX_ALPHA = 5  # beyond it an edit only extrapolates
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 MODULES = {"generator": Generator, "encoder": Encoder}
 # What else a registry may hold for a domain: kind -> (attribute of the pipeline, its class). All of it can be done without.

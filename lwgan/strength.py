@@ -11,6 +11,7 @@ import torch
 from lwgan.folders import CONFIG_LIMIT, METRICS
 from lwgan.metrics import alpha_at, value_at
 
+MAX_ALPHA = 5  # what edits take; beyond it an edit only extrapolates
 WANTED = 0.8  # the target change that strength 1 is expected to have
 KEPT = ("digits_kept", "attribute_preservation")  # of the changed pictures; of the other attributes
 
@@ -54,7 +55,7 @@ def scale_of(config: Mapping, curve: Sequence[Mapping]) -> Scale:
     where none changes anything, or nothing was measured, the edit's own recommended alpha."""
     own = config.get("alpha")
     own = float(own) if _is_number(own) and own > 0 else 1.0
-    points = tuple(dict(point) for point in curve)
+    points = tuple(dict(point) for point in curve if point["alpha"] <= MAX_ALPHA)
     if len(points) < 2:
         return Scale(own, None, ())
     alphas, change = _columns(points, "target_change")

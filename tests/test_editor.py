@@ -18,7 +18,7 @@ from lwgan.edit import AffineEdit
 from lwgan.encoder import Encoder
 from lwgan.generator import Generator
 from lwgan.registry import save_folder
-from lwgan.ui import views
+from lwgan.ui import panel, views
 from lwgan.ui.editor import VIEWS, Editor
 from tests.hub_server import MiniHub
 from tests.nets import EDITS, NUM_WS, W_DIM, made_for, make_registry, save_edit
@@ -29,6 +29,7 @@ from trainers.datasets.multimnist import compose
 ONE, TWO, THREE = EDITS
 SHIFT = "lwgan-multimnist-centroids-1to2"
 NAMES = ["Eyeglasses", "Smiling", "Bangs"]
+CURVE = [{"alpha": a, "target_change": a / 2, "attribute_preservation": 1.1 - a / 5} for a in (1.0, 2.0)]
 
 
 class AttributeJudge(nn.Module):
@@ -73,7 +74,7 @@ def make_synthfaces(folder):
         for attribute in ("eyeglasses", "smiling"):
             config = {
                 "method": method, "attribute": attribute, "from": f"no {attribute}", "to": attribute, "domain": "synthfaces", "base_revision": base,
-                "alpha": 1.0, "curve": [{"alpha": 1.0, "target_change": 0.5, "attribute_preservation": 0.9}, {"alpha": 2.0, "target_change": 1.0, "attribute_preservation": 0.7}],
+                "alpha": 1.0, "curve": CURVE,
             }  # fmt: skip
             edit = AffineEdit(None, torch.randn(NUM_WS, W_DIM), config)
             edit.save_pretrained(folder / f"lwgan-synthfaces-{method}-{attribute}")
@@ -230,7 +231,7 @@ def test_a_huge_number_is_the_end_of_what_edits_take(editor, digits):
 
 
 def test_each_method_of_a_change_is_one_choice_of_its_slider(editor):
-    described = {edit["name"]: edit for edit in views.edits_of(editor.pipe("multimnist"))}
+    described = {edit["name"]: edit for edit in panel.edits_of(editor.pipe("multimnist"))}
     assert [described[name]["method"] for name in (ONE, SHIFT)] == ["LW", "mean shift"]
     assert described[ONE]["label"] == described[SHIFT]["label"] == "1 digit → 2 digits" and list(described)[:2] == [ONE, SHIFT]
     assert described[ONE]["unit"] == 1.5 and "never measured" in described[ONE]["note"] and described[ONE]["high"] * 1.5 <= 5
@@ -276,7 +277,7 @@ def test_methods_are_compared_where_the_same_is_expected_of_them(editor):
 def test_faces_are_read_by_their_attributes(editor):
     session, sliders = editor.start("synthfaces")
     assert np.asarray(session["framed"]).shape == (64, 64, 3)
-    rows = dict((row[0], row[1:]) for row in editor.show(session, sliders, "Edit")["readings"]["rows"])
+    rows = {row[0]: row[1:] for row in editor.show(session, sliders, "Edit")["readings"]["rows"]}
     pipe = editor.pipe("synthfaces")
     from lwgan.images import to_tensor
 
@@ -288,7 +289,7 @@ def test_faces_are_read_by_their_attributes(editor):
 def test_no_edit_changes_nothing_and_a_far_one_is_warned_of(editor, digits):
     session, _ = digits
     same = editor.show(session, {"rows": [{"name": ONE, "strength": 0}]}, "Edit")
-    rows = dict((row[0], row[1:]) for row in same["readings"]["rows"])
+    rows = {row[0]: row[1:] for row in same["readings"]["rows"]}
     assert (
         rows["Identity kept, cosine"][1] == "1.000" and rows["Distance from training codes"][0] == rows["Distance from training codes"][1]
     )
@@ -356,7 +357,7 @@ def test_what_comes_from_the_hub_joins_the_bundled_models(folder, late):
     assert not catalog.pending and THREE in catalog.pipes["multimnist"].edits
     assert "someone-" + ONE not in catalog.pipes["multimnist"].edits and "no JSON" in catalog.refused["lwgan-broken"]
     editor = Editor(catalog)
-    session, sliders = editor.start()
+    session, _ = editor.start()
     about = views.about(editor.pipe_of(session), THREE)
     assert about["card"] == f"https://huggingface.co/someone/{THREE}"
     moved = {"rows": [{"name": ONE, "strength": 0.3}], "current": 0}

@@ -16,7 +16,7 @@ from lwgan.attributes import METHODS
 from lwgan.catalog import Catalog
 from lwgan.images import open_picture
 from lwgan.pipeline import MAX_ALPHA, EditingPipeline, check_alphas
-from lwgan.ui import views
+from lwgan.ui import axis, panel, pictures, views
 
 ROWS = 4  # sliders that are there at the start; more can be added
 EXAMPLES = 8
@@ -133,7 +133,7 @@ class Editor:
         """What the panel of sliders shows: the domain's edits, the rows, and what was refused."""
         catalog = self.catalog
         return {
-            "edits": views.edits_of(self.pipe(domain)), "rows": rows, "current": current,
+            "edits": panel.edits_of(self.pipe(domain)), "rows": rows, "current": current,
             "refused": sorted(catalog.refused.items()), "pending": catalog.pending,
         }  # fmt: skip
 
@@ -144,7 +144,7 @@ class Editor:
 
     def examples(self, domain: str) -> dict:
         """Pictures to start with."""
-        return views.gallery(self.pipe(domain), EXAMPLES)
+        return panel.gallery(self.pipe(domain), EXAMPLES)
 
     # --- Views -------------------------------------------------------------------------------------------------------
 
@@ -160,9 +160,9 @@ class Editor:
         if current is None:
             return {**shown, view.lower(): {"empty": "There is no edit to show: add one."}}
         if view in ("Scrub", "Sweep"):
-            return {**shown, view.lower(): (views.scrub if view == "Scrub" else views.sweep)(pipe, session, alphas, current)}
+            return {**shown, view.lower(): (axis.scrub if view == "Scrub" else axis.sweep)(pipe, session, alphas, current)}
         if view == "Compare":
-            return {**shown, "compare": views.compare(pipe, session, current, compared or {})}
+            return {**shown, "compare": axis.compare(pipe, session, current, compared or {})}
         return {**shown, "about": views.about(pipe, current)}
 
     def render(self, pipe: EditingPipeline, session: Mapping, alphas: Mapping[str, float]) -> readings.Seen:
@@ -207,13 +207,13 @@ class Editor:
         pipe = next((pipe for pipe in self.catalog.pipes.values() if edit in pipe.edits), None) if not domain else self.pipe(domain)
         pipe = pipe or self.pipe(domain)
         pipe.check_name(edit)
-        alphas = views.sweep_alphas(pipe, edit) if alphas is None else alphas
+        alphas = axis.sweep_alphas(pipe, edit) if alphas is None else alphas
         if not isinstance(alphas, list) or not 1 <= len(alphas) <= 32:
             raise ValueError(f"alphas are {alphas!r}: expected a list of 1 to 32 numbers")
         for alpha in alphas:
             check_alphas({edit: alpha})
         w = pipe.encode(recipe.source_picture(pipe, self._asked(pipe, picture, seed)))
-        return views.strip(views.along(pipe, w, {}, edit, alphas))
+        return pictures.strip(axis.along(pipe, w, {}, edit, alphas))
 
     def _asked(self, pipe: EditingPipeline, picture: Mapping | None, seed) -> dict:
         if picture is None and seed is None:
@@ -222,7 +222,7 @@ class Editor:
 
     def list_edits(self) -> list[dict]:
         """The edits of all domains, with what their strengths mean."""
-        return [views.described(pipe, edit) for pipe in self.catalog.pipes.values() for edit in pipe.describe_edits()]
+        return [panel.described(pipe, edit) for pipe in self.catalog.pipes.values() for edit in pipe.describe_edits()]
 
 
 def first_rows(pipe: EditingPipeline) -> list[dict]:
