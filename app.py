@@ -14,6 +14,7 @@ import json
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import gradio as gr
@@ -61,100 +62,105 @@ PAGES = {
 
 def build_demo(registry: str | Path | None = None) -> gr.Blocks:
     """The page and its endpoints `list_edits`, `edit_image` and `sweep`, over the models of a registry (see `lwgan.catalog`)."""
-    editor = Editor(Catalog(registry, on_device=spaces.GPU(duration=GPU_SECONDS) if ZERO_GPU else None))
+    editor = Editor(Catalog(registry, device="cpu" if ZERO_GPU else "auto"))
     session, rows = editor.start()
-    page = page_of(session)
-    first = editor.show(session, rows, "Edit")
+    page, first, pipes = page_of(session), editor.show(session, rows, "Edit"), list(editor.catalog.pipes)
+    if ZERO_GPU:  # the first picture was made on the CPU: before the app is up, no GPU can be had
+        editor.catalog.lend(spaces.GPU(duration=GPU_SECONDS))
+    at = SimpleNamespace(shown={}, tabs={})  # the components that events read or write
     with gr.Blocks(title="lwgan", analytics_enabled=False, delete_cache=(3600, 3600)) as demo:
-        state, view = gr.State(session, time_to_live=3600), gr.State("Edit")
-        head = gr.Markdown(page.head, elem_id="head")
-        domain = gr.Dropdown(list(editor.catalog.pipes), value=session["domain"], label="Pictures of", filterable=False,
-                             visible=len(editor.catalog.pipes) > 1, elem_id="domain")  # fmt: skip
+        at.state, at.view = gr.State(session, time_to_live=3600), gr.State("Edit")
+        at.head = gr.Markdown(page.head, elem_id="head")
+        at.domain = gr.Dropdown(
+            pipes, value=session["domain"], label="Pictures of", filterable=False, visible=len(pipes) > 1, elem_id="domain"
+        )
         with gr.Row(elem_id="columns"):
             with gr.Column(elem_id="source"):
                 with gr.Tab("Sample"):
-                    gallery = gr.HTML(editor.examples(session["domain"]), **parts("gallery"), elem_id="gallery")
-                    seed = gr.Number(session["source"]["seed"], label="Seed", precision=0, minimum=0, elem_id="seed")
-                    another = gr.Button("Another", size="md", elem_id="another")
-                with gr.Tab("Draw", visible=page.draw) as draw:
-                    pad = gr.HTML(**parts("pad"), elem_id="pad")
+                    at.gallery = gr.HTML(editor.examples(session["domain"]), **parts("gallery"), elem_id="gallery")
+                    at.seed = gr.Number(session["source"]["seed"], label="Seed", precision=0, minimum=0, elem_id="seed")
+                    at.another = gr.Button("Another", size="md", elem_id="another")
+                with gr.Tab("Draw", visible=page.draw) as at.draw:
+                    at.pad = gr.HTML(**parts("pad"), elem_id="pad")
                 with gr.Tab("Upload"):
-                    upload = gr.Image(
-                        label=page.picture, sources=["upload", "webcam", "clipboard"], height=280, buttons=[], elem_id="upload"
-                    )
+                    sources = ["upload", "webcam", "clipboard"]
+                    at.upload = gr.Image(label=page.picture, sources=sources, height=280, buttons=[], elem_id="upload")
                     gr.Markdown("A PNG that was downloaded here comes back with its edits.")
                 with gr.Tab("Link"):
-                    link = gr.Textbox(label="A link or recipe made here", lines=3, elem_id="link")
-                    open_link = gr.Button("Open", size="md", elem_id="open")
+                    at.link = gr.Textbox(label="A link or recipe made here", lines=3, elem_id="link")
+                    at.open = gr.Button("Open", size="md", elem_id="open")
             with gr.Column(elem_id="show"):
-                shown, tabs = {}, {}
                 with gr.Tabs(elem_id="views"):
-                    for name in VIEWS:
-                        with gr.Tab(name) as tabs[name]:
-                            shown[name.lower()] = gr.HTML(first.get(name.lower()), **parts(name.lower()), elem_id=f"view-{name.lower()}")
-                shown["status"] = gr.HTML(first["status"], **parts("status"), elem_id="status")
+                    for view in VIEWS:
+                        name = view.lower()
+                        with gr.Tab(view) as at.tabs[view]:
+                            at.shown[name] = gr.HTML(first.get(name), **parts(name), elem_id=f"view-{name}")
+                at.shown["status"] = gr.HTML(first["status"], **parts("status"), elem_id="status")
             with gr.Column(elem_id="read"):
-                shown["readings"] = gr.HTML(first["readings"], **parts("readings"), elem_id="readings")
+                at.shown["readings"] = gr.HTML(first["readings"], **parts("readings"), elem_id="readings")
             with gr.Column(elem_id="panel"):
-                sliders = gr.HTML(rows, **parts("sliders"), elem_id="sliders")
-        small = gr.Markdown(page.small, elem_id="small")
-        waiting = gr.Timer(2, active=editor.catalog.pending)
-
-        def show(session, sliders, view, compared=None):
-            values = editor.show(session, sliders, view, compared)
-            return [values.get(name, gr.skip()) for name in shown]
-
-        def sample(seed, session, sliders, view):
-            session = editor.sample(seed, session)
-            return session, *show(session, sliders, view)
-
-        def drawn(drawing, session, sliders, view):
-            session = editor.draw(drawing, session)
-            return session, *show(session, sliders, view)
-
-        def replayed(get, given, session, sliders, view):
-            session, sliders = get(given, session, sliders)
-            return session, sliders, *show(session, sliders, view)
-
-        def dressed(session, sliders, view):
-            """All that depends on the domain, for a session that may be of another one than the last."""
-            page, pipes = page_of(session), list(editor.catalog.pipes)
-            names = gr.update(choices=pipes, value=session["domain"], visible=len(pipes) > 1)
-            seed = session["source"].get("seed", gr.skip())
-            look = editor.examples(session["domain"]), seed, page.head, page.small, gr.update(visible=page.draw), names
-            return session, sliders, *look, *show(session, sliders, view)
-
-        def load(session, sliders, view, request: gr.Request):
-            edit = request.query_params.get("edit")
-            session, sliders = editor.open_link(edit, session, sliders) if edit else (session, editor.arrivals(session, sliders))
-            return *dressed(session, sliders, view), gr.update(active=editor.catalog.pending)
-
-        def arrive(session, sliders):
-            pipes = list(editor.catalog.pipes)
-            return (
-                editor.arrivals(session, sliders),
-                gr.update(choices=pipes, visible=len(pipes) > 1),
-                gr.update(active=editor.catalog.pending),
-            )
-
-        views, everything = list(shown.values()), [gallery, seed, head, small, draw, domain, *shown.values()]
-        now, event = [state, sliders, view], {**PRIVATE, **MODEL}
-        gallery.input(lambda chosen, *now: (chosen["seed"], *sample(chosen["seed"], *now)), [gallery, *now], [seed, state, *views], **event)
-        gr.on([seed.input, seed.submit], sample, [seed, *now], [state, *views], **event)
-        another.click(lambda seed, *now: ((seed or 0) + 1, *sample((seed or 0) + 1, *now)), [seed, *now], [seed, state, *views], **event)
-        pad.input(drawn, [pad, *now], [state, *views], **event)
-        # Unprocessed, so that whatever arrives is opened, and if need be refused, by `open_picture` and not by Gradio.
-        upload.input(partial(replayed, editor.upload), [upload, *now], [state, sliders, *views], preprocess=False, **event)
-        gr.on([open_link.click, link.submit], partial(replayed, editor.open_link), [link, *now], [state, sliders, *views], **event)
-        domain.input(lambda name, view: dressed(*editor.start(name), view), [domain, view], [state, sliders, *everything], **event)
-        sliders.input(show, now, views, **event)
-        shown["compare"].input(show, [*now, shown["compare"]], views, **event)
-        for name, tab in tabs.items():
-            tab.select(lambda session, sliders, name=name: (name, *show(session, sliders, name)), [state, sliders], [view, *views], **event)
-        waiting.tick(arrive, [state, sliders], [sliders, domain, waiting], **PRIVATE)
-        demo.load(load, now, [state, sliders, *everything, waiting], **event)
+                at.sliders = gr.HTML(rows, **parts("sliders"), elem_id="sliders")
+        at.small = gr.Markdown(page.small, elem_id="small")
+        at.waiting = gr.Timer(2, active=editor.catalog.pending)
+        add_events(demo, at, editor)
         add_endpoints(editor)
     return demo
+
+
+def add_events(demo: gr.Blocks, at: SimpleNamespace, editor: Editor) -> None:
+    """What happens when a visitor does something. Each event makes one call, which gives everything that changes."""
+
+    def show(session, sliders, view, compared=None):
+        values = editor.show(session, sliders, view, compared)
+        return [values.get(name, gr.skip()) for name in at.shown]
+
+    def sourced(get, given, session, sliders, view):
+        session = get(given, session)
+        return session, *show(session, sliders, view)
+
+    def seeded(seed, *now):
+        return seed, *sourced(editor.sample, seed, *now)
+
+    def replayed(get, given, session, sliders, view):
+        session, sliders = get(given, session, sliders)
+        return session, sliders, *show(session, sliders, view)
+
+    def dressed(session, sliders, view):
+        """All that depends on the domain, for a session that may be of another one than the last."""
+        page, seed = page_of(session), session["source"].get("seed", gr.skip())
+        look = editor.examples(session["domain"]), seed, page.head, page.small, gr.update(visible=page.draw), domains(session["domain"])
+        return session, sliders, *look, *show(session, sliders, view)
+
+    def domains(chosen=None):
+        pipes = list(editor.catalog.pipes)
+        return gr.update(choices=pipes, visible=len(pipes) > 1, **({"value": chosen} if chosen else {}))
+
+    def load(session, sliders, view, request: gr.Request):
+        edit = request.query_params.get("edit")
+        session, sliders = editor.open_link(edit, session, sliders) if edit else (session, editor.arrivals(session, sliders))
+        return *dressed(session, sliders, view), gr.update(active=editor.catalog.pending)
+
+    def arrive(session, sliders):
+        return editor.arrivals(session, sliders), domains(), gr.update(active=editor.catalog.pending)
+
+    views = list(at.shown.values())
+    domain_bound = [at.gallery, at.seed, at.head, at.small, at.draw, at.domain]
+    now, event = [at.state, at.sliders, at.view], {**PRIVATE, **MODEL}
+    at.gallery.input(lambda chosen, *now: seeded(chosen["seed"], *now), [at.gallery, *now], [at.seed, at.state, *views], **event)
+    at.another.click(lambda seed, *now: seeded((seed or 0) + 1, *now), [at.seed, *now], [at.seed, at.state, *views], **event)
+    gr.on([at.seed.input, at.seed.submit], partial(sourced, editor.sample), [at.seed, *now], [at.state, *views], **event)
+    at.pad.input(partial(sourced, editor.draw), [at.pad, *now], [at.state, *views], **event)
+    # Unprocessed, so that whatever arrives is opened, and if need be refused, by `open_picture` and not by Gradio.
+    at.upload.input(partial(replayed, editor.upload), [at.upload, *now], [at.state, at.sliders, *views], preprocess=False, **event)
+    gr.on([at.open.click, at.link.submit], partial(replayed, editor.open_link), [at.link, *now], [at.state, at.sliders, *views], **event)
+    at.sliders.input(show, now, views, **event)
+    at.shown["compare"].input(show, [*now, at.shown["compare"]], views, **event)
+    for view, tab in at.tabs.items():
+        tab.select(lambda *now, view=view: (view, *show(*now, view)), [at.state, at.sliders], [at.view, *views], **event)
+    everything = [at.state, at.sliders, *domain_bound, *views]
+    at.domain.input(lambda name, view: dressed(*editor.start(name), view), [at.domain, at.view], everything, **event)
+    at.waiting.tick(arrive, [at.state, at.sliders], [at.sliders, at.domain, at.waiting], **PRIVATE)
+    demo.load(load, now, [*everything, at.waiting], **event)
 
 
 def page_of(session: dict) -> Page:

@@ -19,14 +19,13 @@ class Catalog:
     """pipes: name of a domain -> its pipeline.  refused: name of a model, or of a registry -> why it cannot be used.
     pending: whether more may come.  changes: grows with each arrival."""
 
-    def __init__(self, registry: str | Path | None = None, *, device: str = "auto", on_device: Callable | None = None):
-        """registry: as in `lwgan.registry.models`. ValueError or OSError if a local one is not there or has no nets.
-        on_device: as in EditingPipeline; where it is given, nets that arrive later are refused (ZeroGPU wants all at the start)."""
+    def __init__(self, registry: str | Path | None = None, *, device: str = "auto"):
+        """registry: as in `lwgan.registry.models`. ValueError or OSError if a local one is not there or has no nets."""
         registry = registry or os.environ.get("LWGAN_REGISTRY") or "bundled"
         self.pipes: dict[str, EditingPipeline] = {}
         self.refused: dict[str, str] = {}
         self.changes, self.pending = 0, False
-        self._device, self._on_device = device, on_device
+        self._device, self._lent = device, False
         local = registry == "bundled" or Path(registry).expanduser().is_dir()
         self._load_local(registry if local else "bundled")
         if not local:
@@ -34,11 +33,17 @@ class Catalog:
             self._thread = threading.Thread(target=self._load_later, args=(str(registry),), daemon=True)
             self._thread.start()
 
+    def lend(self, wrap: Callable, device: str = "cuda") -> None:
+        """`EditingPipeline.lend` for all. Nets that arrive later are refused: ZeroGPU wants them when the app starts."""
+        for pipe in self.pipes.values():
+            pipe.lend(wrap, device)
+        self._lent = True
+
     def _load_local(self, registry: str | Path) -> None:
         entries = models.models(registry)
         for domain in domains_of(entries) or [FIRST]:
             try:
-                self.pipes[domain] = EditingPipeline.from_entries(entries, domain, device=self._device, on_device=self._on_device)
+                self.pipes[domain] = EditingPipeline.from_entries(entries, domain, device=self._device)
             except (ValueError, OSError) as error:
                 self.refused[domain] = str(error)
         if not self.pipes:
@@ -64,7 +69,7 @@ class Catalog:
                 continue
             name = domain if domain not in self.pipes else f"{domain} of {registry}"
             try:
-                if self._on_device:
+                if self._lent:
                     raise ValueError("nets must be there when the app starts on ZeroGPU: bundle them")
                 bare = [entry for entry in entries if entry.kind not in models.EDIT_KINDS and not entry.refused]
                 self.pipes = {**self.pipes, name: EditingPipeline.from_entries(bare, domain, device=self._device)}

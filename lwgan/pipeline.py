@@ -61,13 +61,12 @@ class EditingPipeline:
     judge: reads a picture's digits (DigitJudge) or named attributes (`names`, logits [N, K]), or None.  latent_classifier: the same
     of codes, or None.  identity: embeds a face, or None.  images, numbers: real pictures to try, uint8 [N, H, W] or [N, 3, H, W], and
     how many of each digit they hold, [N, 10]; or None.  revisions: sha256 of the weights in use, by kind.  sources: where each edit is from.
-    scales: what its strength 1 means.  on_device: wraps the functions, arrays to arrays, that run on the device: `spaces.GPU` on ZeroGPU.
+    scales: what its strength 1 means.
     """
 
     def __init__(
         self, generator: Generator, encoder: Encoder, edits: Mapping[str, AffineEdit] | None = None, *,
         domain: str = "multimnist", judge: DigitJudge | None = None, device: str = "cpu", dtype: str = "float32",
-        on_device: Callable | None = None,
     ):  # fmt: skip
         for name, value, known in (("domain", domain, tuple(FRAMES)), ("dtype", dtype, DTYPES)):
             if value not in known:
@@ -78,8 +77,7 @@ class EditingPipeline:
         self.generator, self.encoder, self.judge = generator.to(self.device), encoder.to(self.device), judge
         if dtype != "float32":
             hold_half(self.encoder, DTYPES[dtype])
-        wrap = on_device or (lambda function: function)
-        self._encode, self._synthesize, self._map = wrap(self._encode_here), wrap(self._synthesize_here), wrap(self._map_here)
+        self._encode, self._synthesize, self._map = self._encode_here, self._synthesize_here, self._map_here
         self.latent_classifier = self.identity = self.images = self.numbers = None
         self.config: dict = {"domain": domain}
         self.revisions = {kind: module.card_config["weights"]["sha256"] for kind, module in self._nets() if hasattr(module, "card_config")}
@@ -105,7 +103,7 @@ class EditingPipeline:
 
     @classmethod
     def from_entries(
-        cls, entries: Sequence[models.Entry], domain: str, *, device: str = "cpu", dtype: str = "float32", on_device: Callable | None = None
+        cls, entries: Sequence[models.Entry], domain: str, *, device: str = "cpu", dtype: str = "float32"
     ) -> "EditingPipeline":
         """As `from_pretrained`, of models that were listed before."""
         found = {kind: _only(entries, kind, domain) for kind in (*MODULES, *EXTRAS)}
@@ -114,13 +112,22 @@ class EditingPipeline:
                 broken = "".join(f"; {entry.name} is refused: {entry.refused}" for entry in entries if entry.refused)
                 raise ValueError(f"the registry has no {kind} for the domain {domain!r}{broken}")
         nets = [module.from_pretrained(found[kind].source, found[kind].revision) for kind, module in MODULES.items()]
-        pipe = cls(*nets, domain=domain, device=device, dtype=dtype, on_device=on_device)
+        pipe = cls(*nets, domain=domain, device=device, dtype=dtype)
         pipe.config.update({kind: {"name": entry.name, "revision": entry.revision} for kind, entry in found.items() if entry})
         edits = [entry for entry in entries if entry.kind in models.EDIT_KINDS and entry.domain == domain]
         for entry in [*(found[kind] for kind in EXTRAS), *edits, *(entry for entry in entries if entry.refused)]:
             if entry:
                 pipe.take(entry)
         return pipe
+
+    def lend(self, wrap: Callable, device: str = "cuda") -> None:
+        """Moves the networks to a device that is there only inside of functions that `wrap` has wrapped (`spaces.GPU` on ZeroGPU).
+        They take arrays and give arrays. What can be known before, where codes lie, is computed here first."""
+        _ = self.cloud
+        self.device = torch.device(device)
+        self.generator.to(self.device)
+        self.encoder.to(self.device)
+        self._encode, self._synthesize, self._map = wrap(self._encode_here), wrap(self._synthesize_here), wrap(self._map_here)
 
     def take(self, entry: models.Entry, name: str | None = None) -> None:
         """Loads what the pipeline can do without: a judge, the pictures to try, an edit (as `name`). What does not load goes

@@ -394,8 +394,12 @@ def test_where_a_gpu_is_lent_its_functions_take_and_give_arrays(folder):
 
         return lent
 
-    catalog = Catalog(folder, device="cpu", on_device=lend)
+    catalog = Catalog(folder, device="cpu")
+    Editor(catalog).start("multimnist")  # the first picture is made before
+    catalog.lend(lend, "cpu")
+    assert not seen
     session, sliders = Editor(catalog).start("multimnist")
+    catalog.pipes["multimnist"]._map(np.zeros((1, 16), np.float32))
     shown = Editor(catalog).show(session, sliders, "Edit")["edit"]
     assert set(seen) == {"_encode_here", "_synthesize_here", "_map_here"}
     plain = EditingPipeline.from_pretrained(folder, domain="multimnist")
