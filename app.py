@@ -136,15 +136,15 @@ def add_events(demo: gr.Blocks, at: SimpleNamespace, editor: Editor) -> None:
         return gr.update(choices=pipes, visible=len(pipes) > 1, **({"value": chosen} if chosen else {}))
 
     def load(session, sliders, view, request: gr.Request):
+        """Opens the link that the page was called by. Without one nothing changes: the visitor may be at work already."""
         edit = request.query_params.get("edit")
-        session, sliders = editor.open_link(edit, session, sliders) if edit else (session, editor.arrivals(session, sliders))
-        return *dressed(session, sliders, view), gr.update(active=editor.catalog.pending)
+        return dressed(*editor.open_link(edit, session, sliders), view) if edit else [gr.skip()] * len(everything)
 
     def arrive(session, sliders):
         return editor.arrivals(session, sliders), domains(), gr.update(active=editor.catalog.pending)
 
     views = list(at.shown.values())
-    domain_bound = [at.gallery, at.seed, at.head, at.small, at.draw, at.domain]
+    everything = [at.state, at.sliders, at.gallery, at.seed, at.head, at.small, at.draw, at.domain, *views]
     now, event = [at.state, at.sliders, at.view], {**PRIVATE, **MODEL}
     at.gallery.input(lambda chosen, *now: seeded(chosen["seed"], *now), [at.gallery, *now], [at.seed, at.state, *views], **event)
     at.another.click(lambda seed, *now: seeded((seed or 0) + 1, *now), [at.seed, *now], [at.seed, at.state, *views], **event)
@@ -157,10 +157,9 @@ def add_events(demo: gr.Blocks, at: SimpleNamespace, editor: Editor) -> None:
     at.shown["compare"].input(show, [*now, at.shown["compare"]], views, **event)
     for view, tab in at.tabs.items():
         tab.select(lambda *now, view=view: (view, *show(*now, view)), [at.state, at.sliders], [at.view, *views], **event)
-    everything = [at.state, at.sliders, *domain_bound, *views]
     at.domain.input(lambda name, view: dressed(*editor.start(name), view), [at.domain, at.view], everything, **event)
     at.waiting.tick(arrive, [at.state, at.sliders], [at.sliders, at.domain, at.waiting], **PRIVATE)
-    demo.load(load, now, [*everything, at.waiting], **event)
+    demo.load(load, now, everything, **event)
 
 
 def page_of(session: dict) -> Page:
@@ -217,7 +216,9 @@ def parsed(given, empty):
 def theme() -> gr.themes.Base:
     fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}  # the visitor's own: none is loaded
     made = gr.themes.Default(primary_hue="indigo", neutral_hue="slate", **fonts)
-    return made.set(body_text_color_subdued="*neutral_500", body_text_color_subdued_dark="*neutral_400")
+    contrast = {"button_primary_background_fill": "*primary_600", "link_text_color": "*primary_600", "link_text_color_dark": "*primary_400"}
+    subdued = {"body_text_color_subdued": "*neutral_500", "body_text_color_subdued_dark": "*neutral_400"}
+    return made.set(**contrast, **subdued, button_primary_background_fill_dark="*primary_600")
 
 
 def main() -> None:

@@ -138,9 +138,10 @@ class Editor:
         }  # fmt: skip
 
     def arrivals(self, session: Mapping, sliders: Mapping) -> dict:
-        """The panel, with what has come since and the visitor's rows as they are."""
+        """The panel, with what has come since. The page keeps its rows as they are by then: the visitor goes on meanwhile."""
         rows = [row for row in _rows(sliders) if row["name"] in self.pipe_of(session).edits]
-        return self.sliders(session["domain"], rows or first_rows(self.pipe_of(session)), sliders.get("current") or 0)
+        shown = self.sliders(session["domain"], rows or first_rows(self.pipe_of(session)), sliders.get("current") or 0)
+        return {**shown, "keep": True}
 
     def examples(self, domain: str) -> dict:
         """Pictures to start with."""

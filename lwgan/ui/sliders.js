@@ -108,6 +108,11 @@ function redraw() {
   }
   list.replaceChildren(...made);
   rows.forEach(paint);
+  offer();
+}
+
+// What can be added.
+function offer() {
   const shown = new Set(rows.map((row) => change(edits.get(row.name))));
   const groups = new Map();
   for (const edit of edits.values()) {
@@ -147,9 +152,15 @@ function show() {
   const value = props.value;
   if (!value?.edits) return; // our own message to the server
   edits = new Map(value.edits.map((edit) => [edit.name, edit]));
-  rows = value.rows.filter((row) => edits.has(row.name)).map((row) => ({ ...row }));
-  current = value.current;
-  redraw();
+  const kept = value.keep ? rows.filter((row) => edits.has(row.name)) : [];
+  if (kept.length === 0) {
+    rows = value.rows.filter((row) => edits.has(row.name)).map((row) => ({ ...row }));
+    current = value.current;
+    redraw();
+  } else if (kept.length !== rows.length || !list.contains(document.activeElement)) {
+    rows = kept;
+    redraw();
+  } else offer();
   element.querySelector(".pending").hidden = !value.pending;
   const refused = element.querySelector(".refused");
   refused.hidden = value.refused.length === 0;
