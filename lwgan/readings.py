@@ -33,7 +33,7 @@ class Opinion(NamedTuple):
     attributes: dict[str, float] | None = None
 
 
-class Seen(NamedTuple):
+class Sight(NamedTuple):
     """A picture and all that is read in it: opinions of judges, features [D] that tell who or what it is, distance from the cloud."""
 
     picture: Image.Image
@@ -54,10 +54,10 @@ class Change(NamedTuple):
 
 
 @torch.inference_mode()
-def look(pipe: EditingPipeline, picture: Image.Image, w: Tensor) -> Seen:
+def look(pipe: EditingPipeline, picture: Image.Image, w: Tensor) -> Sight:
     """What is read in a picture and its code [1, num_ws, w_dim]."""
     opinions = tuple(filter(None, (judge_picture(pipe, picture), judge_code(pipe, w))))
-    return Seen(picture, w, opinions, pipe.cloud.distance(w).item())
+    return Sight(picture, w, opinions, pipe.cloud.distance(w).item())
 
 
 @torch.inference_mode()
@@ -99,7 +99,7 @@ def agreement(a: Opinion, b: Opinion) -> tuple[int, int]:
 
 
 @torch.inference_mode()
-def compare(pipe: EditingPipeline, before: Seen, after: Seen, targets: Sequence[str]) -> Change:
+def compare(pipe: EditingPipeline, before: Sight, after: Sight, targets: Sequence[str]) -> Change:
     """What else an edit of the attributes `targets` changed, in the eyes of the judge of pictures (or, without one, of codes)."""
     identity = _identity(pipe, before.picture, after.picture)
     if not before.opinions:

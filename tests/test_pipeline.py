@@ -11,7 +11,7 @@ from PIL import Image
 from lwgan import AffineEdit, EditingPipeline
 from lwgan.encoder import hold_half
 from lwgan.images import to_tensor
-from lwgan.pipeline import device_of
+from lwgan.pipeline import device_of, frame_square
 from lwgan.registry import bundled
 from tests.nets import EDITS, W_DIM, made_for, make_registry, save_edit
 from trainers.datasets.mnist import load_digits
@@ -158,6 +158,24 @@ def test_without_samples_and_judge_the_generator_draws_and_nobody_reads(tmp_path
     assert np.array_equal(first, again) and not np.array_equal(first, other)
     with pytest.raises(ValueError, match="no judge"):
         pipe.read([Image.new("L", (64, 64))])
+
+
+def test_a_square_of_the_right_size_passes_unchanged_and_of_others_the_middle_is_taken():
+    square = Image.fromarray(np.random.randint(0, 256, (64, 64, 3), np.uint8))
+    assert np.array_equal(np.asarray(frame_square(square, 64)), np.asarray(square))
+    wide = Image.new("RGB", (300, 100), "red")
+    wide.paste("blue", (100, 0, 200, 100))
+    assert np.asarray(frame_square(wide, 64))[..., 2].min() > 220  # blue; at the edge resampling sees a little of the rest
+
+
+def test_it_names_the_weights_it_uses(pipe, folder):
+    kinds = {"generator": "generator", "encoder": "encoder", "judge": "judge", "pictures": "samples"}
+    assert pipe.revisions == {kind: made_for(folder / f"lwgan-multimnist-{name}") for kind, name in kinds.items()}
+
+
+def test_a_classifier_of_codes_of_other_nets_is_refused(tmp_path):
+    pipe = EditingPipeline.from_pretrained(make_registry(tmp_path, calibrator=True))
+    assert pipe.latent_classifier is None and "was made for the generator" in pipe.refused["lwgan-multimnist-latent-classifier"]
 
 
 # What is refused

@@ -1,7 +1,7 @@
 """What the page's events call: a source becomes a session, a session and the sliders become a picture.
 
 A session is a visitor's source: {"domain", "source" (as recipes have it), "framed", "original" (what the judge reads in it), "before"
-(readings.Seen of the reconstruction), "note" (what there is to say of how it was framed)}; and "problem", if the last source was refused.
+(readings.Sight of the reconstruction), "note" (what there is to say of how it was framed)}; and "problem", if the last source was refused.
 The sliders are {"rows": [{"name", "strength"}], "current": the row in use}.
 """
 
@@ -166,7 +166,7 @@ class Editor:
             return {**shown, "compare": axis.compare(pipe, session, current, compared or {})}
         return {**shown, "about": views.about(pipe, current)}
 
-    def render(self, pipe: EditingPipeline, session: Mapping, alphas: Mapping[str, float]) -> readings.Seen:
+    def render(self, pipe: EditingPipeline, session: Mapping, alphas: Mapping[str, float]) -> readings.Sight:
         """The edited picture, and what is read in it."""
         w = pipe.edit(session["before"].w, {name: alpha for name, alpha in alphas.items() if alpha})
         return readings.look(pipe, pipe.generate(w)[0], w)

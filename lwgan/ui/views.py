@@ -38,7 +38,7 @@ def quality(session: Mapping) -> str:
     return " · ".join(said)
 
 
-def status(pipe: EditingPipeline, session: Mapping, after: read.Seen, alphas: Mapping[str, float]) -> dict:
+def status(pipe: EditingPipeline, session: Mapping, after: read.Sight, alphas: Mapping[str, float]) -> dict:
     """One line on what has happened, which screen readers announce. `at` makes each one another, so that the page sees it come."""
     if "problem" in session:
         return {"line": session["problem"], "problem": True, "at": next(COUNTER)}
@@ -54,7 +54,7 @@ def targets(pipe: EditingPipeline, alphas: Mapping[str, float]) -> list[str]:
     return [str(pipe.edits[name].config.get("attribute") or "") for name in alphas]
 
 
-def readings(pipe: EditingPipeline, session: Mapping, after: read.Seen, alphas: Mapping[str, float]) -> dict:
+def readings(pipe: EditingPipeline, session: Mapping, after: read.Sight, alphas: Mapping[str, float]) -> dict:
     """The table beside the picture: rows (what, before, after), and warnings."""
     before, on = session["before"], {name: alpha for name, alpha in alphas.items() if alpha}
     asked = targets(pipe, on or alphas)
@@ -80,7 +80,7 @@ def _change_rows(change: read.Change) -> list[tuple[str, str, str]]:
     return rows
 
 
-def warnings(pipe: EditingPipeline, session: Mapping, after: read.Seen, on: Mapping[str, float]) -> list[str]:
+def warnings(pipe: EditingPipeline, session: Mapping, after: read.Sight, on: Mapping[str, float]) -> list[str]:
     """Where an alpha goes beyond what the edit or the generator was made for."""
     said, before = [], session["before"].distance
     for name, alpha in on.items():
