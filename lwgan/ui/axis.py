@@ -72,7 +72,7 @@ def compare(pipe: EditingPipeline, session: Mapping, current: str, wanted: Mappi
     chosen = [name for name in wanted.get("methods") or [] if name in names] or names[:COMPARED]
     effect = wanted.get("effect") if wanted.get("effect") in EFFECTS else EFFECTS[-1]
     rows = [_compared(pipe, session, name, effect) for name in names if name in chosen]
-    named = any("attribute_preservation" in point for point in pipe.scales[current].curve)
+    named = any(point.get("attribute_preservation") is not None for point in pipe.scales[current].curve)
     kept = "others kept" if named else "old digits kept"
     return {
         "label": change_of(config, current), "effects": EFFECTS, "effect": effect, "kept": kept, "source": thumb_url(session["before"].picture),

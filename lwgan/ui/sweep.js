@@ -18,7 +18,8 @@ function show() {
     picture.onload = () => { picture.style.imageRendering = picture.naturalWidth < 200 ? "pixelated" : "auto"; };
     small.textContent = share === null ? "–" : `${Math.round(100 * share)}%`;
     button.append(picture, String(cell.strength), small);
-    button.setAttribute("aria-label", `strength ${cell.strength}, alpha ${cell.alpha.toFixed(2)}`);
+    button.dataset.strength = cell.strength;
+    button.title = `alpha ${cell.alpha.toFixed(2)}`;
     button.addEventListener("click", () => document.dispatchEvent(new CustomEvent("lwgan-strength", { detail: { name: value.name, strength: cell.strength } })));
     return button;
   }));
