@@ -80,7 +80,7 @@ def build_demo(registry: str | Path | None = None) -> gr.Blocks:
                     at.gallery = gr.HTML(editor.examples(session["domain"]), **parts("gallery"), elem_id="gallery")
                     at.seed = gr.Number(session["source"]["seed"], label="Seed", precision=0, minimum=0, elem_id="seed")
                     at.another = gr.Button("Another", size="md", elem_id="another")
-                with gr.Tab("Draw", visible=page.draw) as at.draw:
+                with gr.Tab("Draw", visible=page.draw):  # for good: Gradio 6.31 does not take a tab away from the row of tabs later
                     at.pad = gr.HTML(**parts("pad"), elem_id="pad")
                 with gr.Tab("Upload"):
                     sources = ["upload", "webcam", "clipboard"]
@@ -128,7 +128,7 @@ def add_events(demo: gr.Blocks, at: SimpleNamespace, editor: Editor) -> None:
     def dressed(session, sliders, view):
         """All that depends on the domain, for a session that may be of another one than the last."""
         page, seed = page_of(session), session["source"].get("seed", gr.skip())
-        look = editor.examples(session["domain"]), seed, page.head, page.small, gr.update(visible=page.draw), domains(session["domain"])
+        look = editor.examples(session["domain"]), seed, page.head, page.small, domains(session["domain"])
         return session, sliders, *look, *show(session, sliders, view)
 
     def domains(chosen=None):
@@ -144,7 +144,7 @@ def add_events(demo: gr.Blocks, at: SimpleNamespace, editor: Editor) -> None:
         return editor.arrivals(session, sliders), domains(), gr.update(active=editor.catalog.pending)
 
     views = list(at.shown.values())
-    everything = [at.state, at.sliders, at.gallery, at.seed, at.head, at.small, at.draw, at.domain, *views]
+    everything = [at.state, at.sliders, at.gallery, at.seed, at.head, at.small, at.domain, *views]
     now, event = [at.state, at.sliders, at.view], {**PRIVATE, **MODEL}
     at.gallery.input(lambda chosen, *now: seeded(chosen["seed"], *now), [at.gallery, *now], [at.seed, at.state, *views], **event)
     at.another.click(lambda seed, *now: seeded((seed or 0) + 1, *now), [at.seed, *now], [at.seed, at.state, *views], **event)
