@@ -4,6 +4,7 @@ They are kept apart by what they may be used for: F_l trains edits; one judge ("
 alphas; another ("judge") is seen by no training loss, early stopping or choice, and gives the published figures.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 MAX_DIGITS = 4
+FACE_PLACES = 8  # a side of the grid of places that judges of faces tell apart: at 64 px all that is left after three halvings
 
 
 class Reading(NamedTuple):
@@ -75,6 +77,69 @@ class ConvBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.norm(self.conv(x))
         return F.relu(x + y if self.shortcut else y)
+
+
+class FaceFeatures(nn.Module):
+    """Aligned faces x [N, 3, H, W] in [-1, 1] -> features [N, features], not negative.
+
+    Residual convolutions from H/2 to H/8, as the digits' judge, then one hidden layer that knows places: what is at the ears is no nose.
+    The first convolution sees every pixel (rims and earrings are 1 to 2 px wide), of blocks of 2 x 2, and nothing is thrown away there.
+    """
+
+    def __init__(self, widths: tuple[int, ...], features: int):
+        super().__init__()
+        blocks, channels = [], 12
+        for width in widths:
+            blocks += [ConvBlock(channels, width), ConvBlock(width, width), nn.MaxPool2d(2)]
+            channels = width
+        self.body = nn.Sequential(*blocks[:-1], ConvBlock(channels, channels))
+        self.narrow = nn.Conv2d(channels, channels // 4, 1)
+        self.hidden = nn.Linear(channels // 4 * FACE_PLACES**2, features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
+        return F.relu(self.hidden(F.adaptive_avg_pool2d(self.narrow(self.body(x)), FACE_PLACES).flatten(1)))
+
+
+class AttributeJudge(nn.Module):
+    """Which of the named attributes a face has: x [N, 3, H, W] in [-1, 1] -> logits [N, K], K = len(names)."""
+
+    def __init__(self, *, names: Sequence[str], widths: tuple[int, ...] = (32, 64, 128), features: int = 128):
+        super().__init__()
+        self.config = {"names": list(names), "widths": list(widths), "features": features}
+        self.names = tuple(names)
+        self.features = FaceFeatures(widths, features)
+        self.head = nn.Linear(features, len(self.names))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x))
+
+    @classmethod
+    def from_pretrained(cls, source, revision: str | None = None, token: str | None = None) -> "AttributeJudge":
+        """The judge of a folder or a Hub repo, in evaluation mode. Errors as `lwgan.registry.load_model`."""
+        from lwgan.registry import load_module
+
+        return load_module(cls, "attribute-judge", source, revision, token)
+
+
+class IdentityNetwork(nn.Module):
+    """Who it is: x [N, 3, H, W] in [-1, 1] -> embedding [N, embedding] of length 1; cosines tell whether two are one person."""
+
+    def __init__(self, *, widths: tuple[int, ...] = (32, 64, 128), features: int = 192, embedding: int = 64):
+        super().__init__()
+        self.config = {"widths": list(widths), "features": features, "embedding": embedding}
+        self.features = FaceFeatures(widths, features)
+        self.head = nn.Linear(features, embedding)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.normalize(self.head(self.features(x)).float(), dim=1)
+
+    @classmethod
+    def from_pretrained(cls, source, revision: str | None = None, token: str | None = None) -> "IdentityNetwork":
+        """The network of a folder or a Hub repo, in evaluation mode. Errors as `lwgan.registry.load_model`."""
+        from lwgan.registry import load_module
+
+        return load_module(cls, "identity", source, revision, token)
 
 
 class LatentClassifier(nn.Module):

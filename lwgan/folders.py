@@ -9,7 +9,9 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import safetensors.torch
 import torch
@@ -27,6 +29,49 @@ NAME = re.compile(r"[a-z0-9_-]{1,64}")  # attributes, models, domains: they beco
 
 CONFIG_LIMIT = 1_000_000  # bytes
 EDIT_LIMIT, MODEL_LIMIT = 64_000_000, 4_000_000_000  # bytes of weights
+
+
+class Rule(NamedTuple):
+    """What a config's value under a key (dots lead into it) must be, and how to say so."""
+
+    key: str
+    holds: Callable[[object], bool]
+    expected: str
+    required: bool = False
+    edits_only: bool = False
+
+
+def _matches(pattern: str) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None
+
+
+def _is_count(value) -> bool:
+    return type(value) is int and value > 0
+
+
+def _is_revision(value) -> bool:
+    return isinstance(value, dict) and all(part is None or _matches(r"[0-9a-f]{40}([0-9a-f]{24})?")(part) for part in value.values())
+
+
+_is_name = _matches(NAME.pattern)
+_is_repo = _matches(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+_is_label = lambda value: isinstance(value, str) and 0 < len(value) <= 200
+_is_number = lambda value: type(value) in (int, float) and abs(value) <= 1e9  # nor NaN
+
+RULES = (
+    Rule("format_version", _is_count, f"{FORMAT_VERSION}", required=True),
+    Rule("kind", _is_name, "1 to 64 of a-z, 0-9, _ and -", required=True),
+    *(Rule(key, _is_name, "1 to 64 of a-z, 0-9, _ and -") for key in ("domain", "method", "attribute")),
+    Rule("dtype", lambda value: isinstance(value, str) and value in STORED, f"one of {', '.join(STORED)}", required=True),
+    Rule("weights.file", lambda value: value == WEIGHTS, f"{WEIGHTS!r}", required=True),
+    Rule("weights.size", _is_count, "a number of bytes", required=True),
+    Rule("weights.sha256", _matches("[0-9a-f]{64}"), "64 hex digits", required=True),
+    *(Rule(key, _is_count, "a positive integer", required=True, edits_only=True) for key in ("num_ws", "w_dim")),
+    *(Rule(key, _is_label, "a text of 1 to 200 characters", edits_only=True) for key in ("from", "to")),
+    Rule("alpha", _is_number, "a number of at most 1e9", edits_only=True),
+    *(Rule(key, _is_repo, "a Hub id of the form org/name") for key in ("base_model", "base_encoder")),
+    Rule("base_revision", _is_revision, "an object of sha256 hashes or commits, 64 or 40 hex digits each"),
+)
 
 
 class Damaged(ValueError):
@@ -124,31 +169,28 @@ def _no_constant(word: str):
 
 
 def _check_config(config, source: str) -> None:
-    """ValueError unless this version can read the config. Keys that it does not know are kept and ignored."""
+    """ValueError unless this version can read the config: RULES, in their order. Keys that it does not know are kept and ignored."""
     if not isinstance(config, dict):
         raise ValueError(f"{source}: {CONFIG} holds a {type(config).__name__}, expected an object")
-    version = config.get("format_version")
-    if type(version) is not int or version < 1:
-        raise ValueError(f"{source}: format_version is {version!r}, expected {FORMAT_VERSION}")
-    if version > FORMAT_VERSION:
-        raise ValueError(f"{source} has format_version {version}, this lwgan reads up to {FORMAT_VERSION}: update lwgan")
-    for key in ("kind", "domain", "method", "attribute"):
-        value = config.get(key)
-        if (value is not None or key == "kind") and not (isinstance(value, str) and NAME.fullmatch(value)):
-            raise ValueError(f"{source}: {key} is {value!r}, expected 1 to 64 of a-z, 0-9, _ and -")
-    if config.get("dtype") not in STORED:
-        raise ValueError(f"{source}: dtype is {config.get('dtype')!r}, expected one of {', '.join(STORED)}")
-    weights = config.get("weights")
-    if not isinstance(weights, dict) or weights.get("file") != WEIGHTS:
-        raise ValueError(f"{source}: weights is {weights!r}, expected file {WEIGHTS!r}, size and sha256")
-    size, sha256 = weights.get("size"), weights.get("sha256")
-    if type(size) is not int or not re.fullmatch(r"[0-9a-f]{64}", str(sha256)):
-        raise ValueError(f"{source}: weights has size {size!r} and sha256 {sha256!r}, expected bytes and 64 hex digits")
-    if weights["size"] > limit_of(config["kind"]):
-        raise ValueError(f"{source}: its weights have {weights['size']} bytes, kind {config['kind']!r} may have {limit_of(config['kind'])}")
-    for key in ("num_ws", "w_dim") if config["kind"] in EDIT_KINDS else ():
-        if type(config.get(key)) is not int or config[key] < 1:
-            raise ValueError(f"{source}: {key} is {config.get(key)!r}, expected a positive integer")
+    for rule in RULES:
+        if rule.edits_only and config.get("kind") not in EDIT_KINDS:
+            continue
+        value = config
+        for key in rule.key.split("."):
+            value = value.get(key) if isinstance(value, dict) else None
+        if (value is not None or rule.required) and not rule.holds(value):
+            raise ValueError(f"{source}: {CONFIG}: {rule.key} is {short(value)}, expected {rule.expected}")
+        if rule.key == "format_version" and value > FORMAT_VERSION:
+            raise ValueError(f"{source}: {CONFIG}: format_version is {value}, this lwgan reads up to {FORMAT_VERSION}: update lwgan")
+    size, limit = config["weights"]["size"], limit_of(config["kind"])
+    if size > limit:
+        raise ValueError(f"{source}: {CONFIG}: weights.size is {size}, kind {config['kind']!r} may have {limit} bytes")
+
+
+def short(value, limit: int = 200) -> str:
+    """A value of a config for a message: a stranger's may be of any length."""
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
 
 
 def _weights(folder: Path, config: dict, source: str) -> bytes:
@@ -170,25 +212,37 @@ def _weights(folder: Path, config: dict, source: str) -> bytes:
 
 
 def _check_tensors(config: dict, tensors: dict[str, Tensor], source: str) -> None:
-    stored = STORED[config["dtype"]]
+    said, kind = f"{source}: {WEIGHTS}", config["kind"]
     if not tensors:
-        raise ValueError(f"{source}: {WEIGHTS} holds no tensor")
+        raise ValueError(f"{said} holds no tensor, kind {kind!r} has {sorted(EDIT_TENSORS.get(kind, ['some']))}")
     for name, value in tensors.items():
-        if value.dtype != stored and value.dtype not in COUNTS:
-            raise ValueError(f"{source}: tensor {name!r} is {str(value.dtype)[6:]}, {CONFIG} says {config['dtype']}")
-        if value.is_floating_point() and not torch.isfinite(value).all():
-            raise ValueError(f"{source}: tensor {name!r} holds NaN or infinity")
-    if config["kind"] not in EDIT_KINDS:
+        if value.dtype != STORED[config["dtype"]] and value.dtype not in COUNTS:
+            raise ValueError(f"{said}: tensor {name!r} is {str(value.dtype)[6:]}, {CONFIG} says {config['dtype']}")
+        if value.is_floating_point() and not (finite := torch.isfinite(value)).all():
+            bad = int((~finite).sum())
+            raise ValueError(f"{said}: tensor {name!r} holds NaN or infinity ({bad} of {value.numel()} numbers), expected finite ones")
+    if kind not in EDIT_KINDS:
         return  # the architecture decides: load_module
-    wanted = {"weight": (config["num_ws"], config["w_dim"], config["w_dim"]), "bias": (config["num_ws"], config["w_dim"])}
-    names = EDIT_TENSORS[config["kind"]]
+    num_ws, w_dim, names = config["num_ws"], config["w_dim"], EDIT_TENSORS[kind]
     if set(tensors) != names:
-        raise ValueError(f"{source}: {WEIGHTS} holds {sorted(tensors)}, kind {config['kind']!r} has {sorted(names)}")
+        raise ValueError(f"{said} holds {short(sorted(tensors))}, kind {kind!r} has {sorted(names)}")
+    wanted = {"weight": (num_ws, w_dim, w_dim), "bias": (num_ws, w_dim)}
     for name in sorted(names):
         if tuple(tensors[name].shape) != wanted[name]:
-            raise ValueError(f"{source}: {name} has shape {tuple(tensors[name].shape)}, num_ws and w_dim say {wanted[name]}")
+            raise ValueError(f"{said}: {name} has shape {tuple(tensors[name].shape)}, num_ws and w_dim say {wanted[name]}")
         if not tensors[name].is_floating_point():
-            raise ValueError(f"{source}: {name} is {str(tensors[name].dtype)[6:]}, expected {config['dtype']}")
+            raise ValueError(f"{said}: {name} is {str(tensors[name].dtype)[6:]}, expected {config['dtype']}")
+
+
+def check_base(config: dict, source: str, base: dict, base_source: str) -> None:
+    """ValueError, with both names and hashes, unless a model was made for the weights of `base` (the config of a net). An edit has to
+    say what it was made for, a net may."""
+    made_for, held = (config.get("base_revision") or {}).get(base["kind"]), base["weights"]["sha256"]
+    if made_for != held and (made_for or config["kind"] in EDIT_KINDS):
+        named = config.get({"encoder": "base_encoder"}.get(base["kind"], "base_model"))
+        raise ValueError(
+            f"{source} was made for the {base['kind']} {named or 'without a name'} with weights sha256 {made_for}, {base_source} has {held}"
+        )
 
 
 def limit_of(kind: str | None) -> int:

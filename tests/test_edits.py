@@ -13,6 +13,7 @@ import torch
 
 from lwgan.edit import AffineEdit
 from trainers.codes import Codes, save_codes
+from trainers.edit import first_layers
 from trainers.edits import Splits, attribute_named, centroids, latent_wasserstein
 
 NUM_WS, W_DIM = 3, 8
@@ -70,6 +71,15 @@ def test_low_rank_means_low_rank(shifted):
     options = latent_wasserstein.Options(steps=10, batch=50, rank=2, validation_codes=50, learning_rate=0.1)
     edit = latent_wasserstein.fit(shifted, attribute_named("1to2"), options)
     assert (torch.linalg.matrix_rank(edit.weight, rtol=1e-4) <= 2).all()
+
+
+def test_layers_that_are_put_back_stay_as_they_were(shifted):
+    whole = latent_wasserstein.fit(shifted, attribute_named("1to2"), latent_wasserstein.Options(steps=5, batch=50, validation_codes=50))
+    w = shifted.validation.w
+    cut, layers = first_layers(whole, 1)(w, 0.7), slice(1, None)
+    assert torch.equal(cut[:, layers], w[:, layers])
+    assert torch.equal(cut[:, 0], whole(w, 0.7)[:, 0])
+    assert first_layers(whole, None) is whole
 
 
 def test_unknown_attribute_names_the_known():

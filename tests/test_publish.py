@@ -15,9 +15,9 @@ from hub_server import MiniHub
 from nets import make_registry
 from PIL import Image
 
-from lwgan import registry
+from lwgan import hub_push, registry
 from lwgan.edit import AffineEdit
-from trainers import __main__, publish
+from trainers import __main__, cards, publish
 from trainers import run as run_folder
 
 ROOT = Path(__file__).parents[1]
@@ -41,10 +41,9 @@ def server():
 
 @pytest.fixture
 def hub(server, monkeypatch, tmp_path):
-    for part in (server.repos, server.collections, server.objects, server.faults, server.log):
-        part.clear()
+    server.clear()
     server.serve(monkeypatch, tmp_path / "home")
-    monkeypatch.setattr(registry, "PUSH_PAUSE", 0.001)
+    monkeypatch.setattr(hub_push, "PUSH_PAUSE", 0.001)
     return server
 
 
@@ -64,8 +63,12 @@ def change(folder, **values):
 
 
 def run(folder, **options):
-    publish.main(publish.Options(folder, "lab", **options))
-    return (folder / "README.md").read_text()
+    """Publishes a folder, or writes what would be; the card."""
+    target = folder.parents[1] / "hub"
+    publish.main(publish.Options(folder, "lab", target=target, **options))
+    if not options.get("dry_run"):
+        publish.stage(folder, target / "lab" / folder.name, "lab")
+    return (target / "lab" / folder.name / "README.md").read_text()
 
 
 def head(text):
@@ -84,7 +87,7 @@ def test_the_card_of_an_edit_has_valid_metadata(shelf, hub):
     assert hub.repos[f"lab/{EDIT}"].head.files["README.md"].decode().startswith("---\n")
 
 
-def test_figures_of_the_card_are_those_of_the_config_and_no_others(shelf):
+def test_figures_of_the_card_are_those_that_were_measured_and_no_others(shelf):
     text = run(shelf / EDIT, dry_run=True)
     figures = text.split("## Figures")[1].split("## Limits")[0]
     for line in (
@@ -167,7 +170,7 @@ def test_the_snippets_with_lwgan_run_on_what_was_published(shelf, hub, tmp_path,
     Image.fromarray(picture).save("digits.png")
     for name, text in cards.items():
         code = snippets(text)[0]
-        assert len(code.strip().splitlines()) <= 6
+        assert len(code.strip().splitlines()) <= 5
         exec(code, {})
         assert head(text)["tags"][0] == "lwgan", name
     assert {path.name for path in tmp_path.glob("*.png")} == {"digits.png", "edited.png", "sample.png", "reconstruction.png"}
@@ -175,8 +178,10 @@ def test_the_snippets_with_lwgan_run_on_what_was_published(shelf, hub, tmp_path,
 
 
 def test_the_config_names_its_bases_where_they_were_published(shelf):
+    before = (shelf / EDIT / "config.json").read_bytes()
     run(shelf / EDIT, dry_run=True)
-    config, _ = registry.load_model(shelf / EDIT)
+    assert (shelf / EDIT / "config.json").read_bytes() == before and not (shelf / EDIT / "README.md").exists()
+    config, _ = registry.load_model(shelf.parent / "hub" / "lab" / EDIT)
     assert config["base_model"] == "lab/lwgan-multimnist-generator" and config["base_encoder"] == "lab/lwgan-multimnist-encoder"
 
 
@@ -208,7 +213,7 @@ def test_the_repo_gets_a_telling_name(tmp_path, folder, kind, name):
 )
 def test_the_command_of_a_card_is_one_that_its_stage_understands(kind, training, more):
     method = {"affine": "lw", "translation": "centroids"}.get(kind)
-    words = publish.command({"kind": kind, "method": method, "training": training | more}).split()
+    words = cards.command({"kind": kind, "method": method, "training": training | more}).split()
     options = __main__.parse(words[3:])
     assert words[:3] == ["python", "-m", "trainers"]
     held = run_folder.as_json(options)
@@ -224,22 +229,20 @@ def test_the_command_of_a_card_is_one_that_its_stage_understands(kind, training,
         ({"alpha": "strong"}, "alpha is 'strong'"),
         ({"domain": "elsewhere"}, "no card for domain 'elsewhere'"),
         ({"method": None}, "has no method"),
-        ({"kind": "pictures"}, "of kind 'pictures': cards exist for"),
+        ({"kind": "pictures"}, "nothing to publish: cards exist for"),
     ],
 )
 def test_a_config_that_no_card_can_be_made_of_changes_nothing(shelf, changes, message):
     change(shelf / EDIT, **changes)
-    before = (shelf / EDIT / "config.json").read_bytes()
     with pytest.raises(ValueError, match=message):
         run(shelf / EDIT, dry_run=True)
-    assert (shelf / EDIT / "config.json").read_bytes() == before
-    assert not (shelf / EDIT / "README.md").exists() and not list((shelf / EDIT).glob("*.partial"))
+    assert not list((shelf.parent / "hub").glob("*/*"))
 
 
 def test_a_template_that_asks_for_what_is_not_there_fails(shelf, tmp_path, monkeypatch):
-    for path in publish.TEMPLATES.glob("*.md"):
+    for path in cards.TEMPLATES.glob("*.md"):
         (tmp_path / path.name).write_text(path.read_text().replace("{{ num_ws }}", "{{ nun_ws }}"))
-    monkeypatch.setattr(publish, "TEMPLATES", tmp_path)
+    monkeypatch.setattr(cards, "TEMPLATES", tmp_path)
     with pytest.raises(ValueError, match="nun_ws"):
         run(shelf / EDIT, dry_run=True)
 
@@ -285,7 +288,7 @@ def test_a_process_of_its_own_pushes_once_and_then_holds_still(shelf, hub, monke
         (EDIT, "lab", "hf_revoked", "refuses the token"),
         ("nowhere", "lab", "hf_write", "there is no such folder"),
         (EDIT, "la b", "hf_write", "--namespace 'la b'"),
-        (EDIT, "other", "hf_write", "was not pushed to other/"),
+        (EDIT, "other", "hf_write", "the token of 'lab' may write to lab, team, not to 'other'"),
     ],
 )
 def test_the_command_says_what_is_wrong_and_uploads_nothing(shelf, hub, monkeypatch, capsys, folder, namespace, token, message):
@@ -303,6 +306,10 @@ def test_a_hub_that_is_away_is_said_so(shelf, monkeypatch, capsys):
 
 
 def test_a_dry_run_asks_nobody(shelf, hub, monkeypatch, capsys):
-    said, error = trainers(monkeypatch, capsys, shelf / EDIT, "--namespace", "lab", "--dry-run")
+    said, error = trainers(monkeypatch, capsys, shelf / EDIT, "--namespace", "lab", "--dry-run", "--target", shelf.parent / "look")
     assert error is None and "nothing was pushed to lab/" in said
-    assert not hub.log and (shelf / EDIT / "README.md").exists()
+    assert not hub.log
+    looked_at = registry.files_of(shelf.parent / "look" / "lab" / EDIT)
+    trainers(monkeypatch, capsys, shelf / EDIT, "--namespace", "lab")
+    pushed = hub.repos[f"lab/{EDIT}"].head.files
+    assert pushed.pop(".gitattributes") and pushed == looked_at  # just what was shown

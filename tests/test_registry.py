@@ -1,7 +1,6 @@
 """Model folders, and push, pull and list against a small Hub on this machine."""
 
 import hashlib
-import json
 import os
 import shutil
 import subprocess
@@ -12,24 +11,13 @@ import threading
 import pytest
 import safetensors.torch
 import torch
+from artifacts import BIAS, CARD, CONFIG, REPO, WEIGHT, files, make, rewrite
 from hub_server import MiniHub
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
-from lwgan import registry
+from lwgan import hub_push, registry
 from lwgan.edit import AffineEdit
 from lwgan.generator import Generator
-
-REPO = "lab/lwgan-multimnist-lw-1to2"
-CARD = "---\nlicense: apache-2.0\nlibrary_name: lwgan\ntags: [lwgan]\nbase_model: lab/g\nbase_model_relation: adapter\n---\n# An edit\n"
-CONFIG = {
-    "kind": "affine",
-    "method": "lw",
-    "attribute": "one-more-digit",
-    "domain": "multimnist",
-    "num_ws": 3,
-    "w_dim": 4,
-    "new_key": {"kept": [1.5]},
-}
 
 
 @pytest.fixture(scope="module")
@@ -41,41 +29,15 @@ def server():
 @pytest.fixture
 def hub(server, monkeypatch, tmp_path):
     """An empty Hub, and a client that knows nothing of it yet."""
-    for part in (server.repos, server.collections, server.objects, server.faults, server.log):
-        part.clear()
+    server.clear()
     server.serve(monkeypatch, tmp_path / "home")
-    monkeypatch.setattr(registry, "PUSH_PAUSE", 0.001)
+    monkeypatch.setattr(hub_push, "PUSH_PAUSE", 0.001)
     return server
 
 
 @pytest.fixture
 def folder(tmp_path):
     return make(tmp_path / "edit")
-
-
-def make(folder, seed=0, **config):
-    random = torch.Generator().manual_seed(seed)
-    tensors = {"weight": torch.randn(3, 4, 4, generator=random), "bias": torch.randn(3, 4, generator=random)}
-    registry.save_folder(folder, CONFIG | config, tensors)
-    (folder / "README.md").write_text(CARD)
-    (folder / "metrics.json").write_text("{}")
-    (folder / "images").mkdir(exist_ok=True)
-    (folder / "images" / "before-after.png").write_bytes(b"\x89PNG not really")
-    return folder
-
-
-def files(folder):
-    return {name: (folder / name).read_bytes() for name in ("config.json", "model.safetensors")}
-
-
-def rewrite(folder, tensors=None, **changes):
-    """Changes a folder behind save_folder's back, its size and sha256 kept true."""
-    config = json.loads((folder / "config.json").read_text()) | changes
-    if tensors is not None:
-        data = safetensors.torch.save(tensors)
-        (folder / "model.safetensors").write_bytes(data)
-        config["weights"] |= {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    (folder / "config.json").write_text(json.dumps(config))
 
 
 def take_hub_away(monkeypatch):
@@ -110,7 +72,7 @@ def test_numbers_that_half_precision_cannot_hold_are_refused_before_the_folder_c
 
 KILLED = """
     import os, sys, torch
-    from lwgan import registry
+    from lwgan import hub_push, registry
     replace, step = os.replace, int(sys.argv[2])
     def dying(source, target):
         global step
@@ -140,68 +102,6 @@ def test_a_save_that_is_killed_leaves_the_old_model_or_the_new_one(tmp_path, ren
 
 def safetensors_of(tensors):
     return safetensors.torch.save(tensors, metadata={"format": "pt"})
-
-
-WEIGHT, BIAS = torch.ones(3, 4, 4), torch.ones(3, 4)
-BROKEN = {
-    "newer format": ({"format_version": 2}, "format_version 2, this lwgan reads up to 1: update"),
-    "no format": ({"format_version": "1"}, "format_version is '1', expected 1"),
-    "name": ({"attribute": "../evil"}, "attribute is '../evil'"),
-    "label": ({"attribute": "One More <b>"}, "attribute is 'One More <b>'"),
-    "weights elsewhere": ({"weights": {"file": "../model.safetensors", "size": 1, "sha256": "0" * 64}}, "weights is .*expected file"),
-    "no number of layers": ({"num_ws": None}, "num_ws is None"),
-    "dtype": ({"dtype": "int8"}, "dtype is 'int8'"),
-    "kind": ({"kind": "generator"}, "of kind 'generator', expected 'affine' or 'translation'"),
-    "shape": (
-        {"tensors": {"weight": torch.ones(3, 4, 5), "bias": BIAS}},
-        r"weight has shape \(3, 4, 5\), num_ws and w_dim say \(3, 4, 4\)",
-    ),
-    "missing tensor": ({"tensors": {"weight": WEIGHT}}, r"holds \['weight'\].*\['bias', 'weight'\]"),
-    "unknown tensor": ({"tensors": {"weight": WEIGHT, "bias": BIAS, "more": BIAS + 1}}, "'more'"),
-    "translation with a weight": ({"kind": "translation"}, r"kind 'translation' has \['bias'\]"),
-    "NaN": ({"tensors": {"weight": WEIGHT, "bias": BIAS * float("nan")}}, "'bias' holds NaN"),
-    "type": ({"tensors": {"weight": WEIGHT.half(), "bias": BIAS}}, "'weight' is float16, config.json says float32"),
-    "integers": ({"tensors": {"weight": WEIGHT.long(), "bias": BIAS}}, "weight is int64"),
-}
-
-
-@pytest.mark.parametrize("case", BROKEN)
-def test_a_broken_folder_is_refused_by_name_and_values(folder, case):
-    changes, message = BROKEN[case]
-    rewrite(folder, **changes)
-    with pytest.raises(ValueError, match=message) as caught:
-        AffineEdit.from_pretrained(folder)
-    assert str(folder) in str(caught.value)
-
-
-def test_damaged_files_are_refused(folder):
-    weights = folder / "model.safetensors"
-    data = weights.read_bytes()
-    weights.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-    with pytest.raises(ValueError, match=f"sha256 .*says {hashlib.sha256(data).hexdigest()}"):
-        registry.load_model(folder)
-    weights.write_bytes(data[:-3])
-    with pytest.raises(ValueError, match=f"{len(data) - 3} bytes, config.json says {len(data)}"):
-        registry.load_model(folder)
-    weights.unlink()
-    with pytest.raises(ValueError, match=r"model.safetensors is missing"):
-        registry.load_model(folder)
-    for text, message in (("{", "no JSON"), ('{"a": NaN}', "NaN is no number"), ("[]", "expected an object")):
-        (folder / "config.json").write_text(text)
-        with pytest.raises(ValueError, match=message):
-            registry.load_model(folder)
-    (folder / "config.json").unlink()
-    with pytest.raises(ValueError, match=r"holds no config.json"):
-        registry.load_model(folder)
-
-
-def test_a_pickle_is_never_read(folder):
-    torch.save({"weight": WEIGHT, "bias": BIAS}, folder / "model.safetensors")
-    data = (folder / "model.safetensors").read_bytes()
-    weights = {"file": "model.safetensors", "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    rewrite(folder, weights=weights)
-    with pytest.raises(ValueError, match="no safetensors file"):
-        registry.load_model(folder)
 
 
 def test_a_source_that_is_not_there_is_said_so(tmp_path):
@@ -379,7 +279,7 @@ def test_a_missing_refused_or_read_only_token_is_said_before_any_upload(hub, fol
 
 
 def test_another_ones_namespace_is_refused(hub, folder):
-    with pytest.raises(HfHubHTTPError, match="403"):
+    with pytest.raises(ValueError, match="the token of 'lab' may write to lab, team, not to 'other'"):
         registry.push(folder, "other/lwgan-edit")
     assert not hub.repos
 
@@ -394,16 +294,6 @@ def test_private_means_private(hub, folder, monkeypatch):
     with pytest.raises(ValueError, match="public already"):
         registry.push(folder, "lab/open", private=True, token="hf_write")
     assert len(hub.repos["lab/open"].commits) == 1
-
-
-@pytest.mark.parametrize("case", BROKEN)
-def test_a_broken_model_of_the_hub_is_refused(hub, folder, case):
-    changes, message = BROKEN[case]
-    rewrite(folder, **changes)
-    hub.put(REPO, files(folder))
-    with pytest.raises(ValueError, match=message) as caught:
-        AffineEdit.from_pretrained(REPO)
-    assert REPO in str(caught.value)
 
 
 def test_wrong_sizes_and_hashes_of_the_hub_are_refused(hub, folder):
@@ -522,7 +412,7 @@ def test_a_folder_of_models_is_listed_with_the_broken_ones(tmp_path, monkeypatch
     monkeypatch.setenv("LWGAN_REGISTRY", str(shelf))
     found = {entry.name: entry for entry in registry.models()}
     assert list(found) == ["Bad name", "lwgan-a", "lwgan-b", "net"]
-    assert "format_version 7" in found["lwgan-a"].refused and "the name" in found["Bad name"].refused
+    assert "format_version is 7" in found["lwgan-a"].refused and "the name" in found["Bad name"].refused
     good = found["lwgan-b"]
     assert (good.kind, good.domain, good.refused, good.source) == ("affine", "multimnist", None, str(shelf / "lwgan-b"))
     assert good.config["new_key"] == {"kept": [1.5]}
@@ -553,7 +443,7 @@ def test_a_namespace_that_is_away_is_listed_from_the_cache(hub, folder, monkeypa
 
 def test_a_collection_lists_its_models(hub, folder):
     registry.push(folder, REPO)
-    hub.collections["lab/edits-0123456789abcdef01234567"] = [REPO, "lab/gone"]
+    hub.collections["lab/edits-0123456789abcdef01234567"] = {"title": "edits", "items": [REPO, "lab/gone"]}
     found = {entry.source: entry.refused for entry in registry.models("lab/edits-0123456789abcdef01234567")}
     assert found[REPO] is None and "404" in found["lab/gone"]
 

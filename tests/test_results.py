@@ -50,6 +50,8 @@ def test_settings_have_names():
         == "LW, blur 0.03, the paper's step"
     )
     assert results.label("mine", {}) == "mine"
+    assert results.label("centroids", {"layers": 6, "training_codes": 40_000}) == "mean shift, first 6 layers"
+    assert results.label("lw", wasserstein | {"training_codes": 100_000}) == "LW, blur 0.03, rank 24, lambda 1, 100,000 codes"
 
 
 def test_a_setting_is_chosen_by_validation_and_not_by_the_test():
@@ -58,7 +60,11 @@ def test_a_setting_is_chosen_by_validation_and_not_by_the_test():
     chosen = results.best(results.grouped([weak, strong]), "lt")
     assert chosen == {2: [weak]}
     seeds = [lt(0.1, validation=0.8), lt(0.1, validation=0.2)]
-    assert results.best(results.grouped([weak, *seeds]), "lt") == {2: [weak]}, "seeds count by their mean"
+    other = [lt(10.0, validation=0.6), lt(10.0, validation=0.5)]
+    assert results.best(results.grouped([*other, *seeds]), "lt") == {2: other}, "seeds count by their mean"
+    assert results.best(results.grouped([lt(1.0, validation=0.9), *seeds]), "lt") == {2: seeds}, (
+        "a lucky single run is not the best setting"
+    )
     names = [name for name, _ in results.contenders(results.grouped([weak, strong, row("sefa")]))]
     assert names == ["LT, best setting", "LT as published", "SeFa (adapted)"]
 

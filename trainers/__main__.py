@@ -5,6 +5,7 @@ import sys
 import tyro
 
 from trainers import (
+    attribute_judge,
     benchmark,
     classifiers,
     codes,
@@ -15,6 +16,7 @@ from trainers import (
     evaluate,
     evaluate_labels,
     generator,
+    identity,
     join,
     latent_classifier,
     match,
@@ -28,6 +30,8 @@ STAGES = {
     "join": join,
     "match": match,
     "classifiers": classifiers,
+    "attribute-judge": attribute_judge,
+    "identity": identity,
     "codes": codes,
     "latent-classifier": latent_classifier,
     "edit": edit,

@@ -1,6 +1,7 @@
 """Stage 4: codes of REAL pictures (Sec. 4.1: "latent codes corresponding to real images previously projected").
 
 python -m trainers codes --data ../runs/data --encoder ../runs/encoder --run ../runs/codes
+python -m trainers codes --data ../runs/faces/data --encoder ../runs/faces/encoder --run ../runs/faces/codes
 python -m trainers codes --data CelebA-HQ-img --labels list_attr.txt --encoder ../runs/encoder --run ../runs/codes
 python -m trainers codes --data codes.npy --labels labels.npy --encoder ../runs/encoder --run ../runs/codes
 """
@@ -23,7 +24,7 @@ from lwgan.attributes import index_of
 from lwgan.encoder import Encoder
 from lwgan.images import to_tensor
 from trainers import run
-from trainers.data import load_pictures
+from trainers.data import bias_of, load_images, load_labels, load_pictures
 from trainers.datasets import celebahq
 from trainers.generator import to_pictures
 
@@ -54,12 +55,14 @@ class Options:
 
 class Codes(NamedTuple):
     """`w` float [N, num_ws, w_dim], codes of real pictures; `numbers` int64 [N, K]: how many of each digit (K = 10) or, where
-    there are `names`, 1 for each of these K attributes that the picture has, else 0; `domain` of the pictures."""
+    there are `names`, 1 for each of these K attributes that the picture has, else 0; `domain` of the pictures; `bias` of rendered faces:
+    how correlated their attributes are (None: not known)."""
 
     w: Tensor
     numbers: Tensor
     names: tuple[str, ...] | None = None
     domain: str = "multimnist"
+    bias: float | None = None
 
     @property
     def count(self) -> Tensor:
@@ -95,13 +98,18 @@ def main(options: Options) -> None:
 
 
 def counted(options: Options, encoder: Encoder, base: dict[str, str]) -> None:
-    """Codes of the pictures that `python -m trainers data` composed, and how many of each digit they hold."""
+    """Codes of the pictures that `python -m trainers data` made, and how many of each digit they hold, or which attributes."""
     options.run.mkdir(parents=True, exist_ok=True)
     for split in ("train", "validation", "test"):
-        pictures = load_pictures(options.data, split)
-        images = torch.from_numpy(pictures.images[: options.train if split == "train" else options.heldout])
-        codes = Codes(encode(encoder, images, progress=split), torch.from_numpy(pictures.numbers[: len(images)]).long())
-        save_codes(options.run / f"{split}.safetensors", codes, base)
+        images, domain = load_images(options.data, split)
+        images = images[: options.train if split == "train" else options.heldout]
+        if domain == "multimnist":
+            named = {"numbers": torch.from_numpy(load_pictures(options.data, split).numbers)}
+        else:
+            numbers, names = load_labels(options.data, split)
+            named = {"numbers": numbers, "names": names, "domain": domain, "bias": bias_of(options.data, split)}
+        named["numbers"] = named["numbers"][: len(images)].long()
+        save_codes(options.run / f"{split}.safetensors", Codes(encode(encoder, images, progress=split), **named), base)
 
 
 def base_of(encoder: Encoder, folder: Path) -> dict[str, str]:
@@ -181,9 +189,11 @@ def encode(encoder: Encoder, images: Tensor, progress: str | None = None) -> Ten
 
 def save_codes(path: Path, codes: Codes, base: dict[str, str]) -> None:
     """Half precision is enough: its error is a thousandth of the codes' spread. The hashes of encoder and generator
-    travel along, so that codes of other nets are never mixed in; and so do the names of attributes."""
+    travel along, so that codes of other nets are never mixed in; and so do the names of attributes, and how they correlate."""
     partial = path.with_name(path.name + ".partial")
     named = {} if codes.names is None else {"names": json.dumps(codes.names), "domain": codes.domain}
+    if codes.bias is not None:
+        named["bias"] = json.dumps(codes.bias)
     save_file({"w": codes.w.half(), "numbers": codes.numbers.to(torch.uint8)}, partial, metadata=base | named)
     partial.replace(path)
 
@@ -199,6 +209,8 @@ def load_codes(folder: Path, split: str) -> tuple[Codes, dict[str, str]]:
             codes = Codes(held.get_tensor("w").float(), held.get_tensor("numbers").long())
             if "names" in said:
                 codes = codes._replace(names=tuple(json.loads(said["names"])), domain=said["domain"])
+            if "bias" in said:
+                codes = codes._replace(bias=json.loads(said["bias"]))
             return codes, {key: said[key] for key in ("encoder", "generator")}
     except Exception as error:
         raise ValueError(f"{path} is damaged ({error}): make it again with `python -m trainers codes`") from error

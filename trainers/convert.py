@@ -1,31 +1,35 @@
-"""Checkpoints of others become model folders: StyleGAN2 of rosinality and NVIDIA, pSp, e4e.
+"""Checkpoints of others become model folders: StyleGAN2 of rosinality and NVIDIA, pSp, e4e; and their directions become edits.
 
     python -m trainers convert --source stylegan2-ffhq-config-f.pt --target models/lwgan-faces-generator
     python -m trainers convert --source psp_ffhq_encode.pt --target models          # two folders in models/
+    python -m trainers convert --source age.pt --target models/lwgan-faces-interfacegan-age direction --attribute age \
+        --generator models/lwgan-faces-generator --encoder models/lwgan-faces-encoder
 
 A generator is written to TARGET itself. A pSp or e4e file holds two models, which become TARGET/lwgan-DOMAIN-generator and
-TARGET/lwgan-DOMAIN-encoder: TARGET is then a registry. Nothing of the file is run (`trainers.unpickle`).
+TARGET/lwgan-DOMAIN-encoder: TARGET is then a registry. Which files of directions are known: `trainers.directions`. Nothing of the file is
+run (`trainers.unpickle`).
 """
 
 import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+import tyro
 
 from lwgan import registry
 from lwgan.folders import STORED
-from trainers import layouts, run, unpickle
+from trainers import directions, layouts, run, unpickle
 
 
 @dataclass(frozen=True)
 class Options:
-    """Convert a checkpoint of StyleGAN2 (rosinality, NVIDIA's PyTorch and TensorFlow), pSp or e4e to our folders."""
+    """Convert a checkpoint of StyleGAN2 (rosinality, NVIDIA's PyTorch and TensorFlow), pSp or e4e, or a direction, to our folders."""
 
     source: Path
-    """The checkpoint: a .pt or .pkl file."""
+    """The checkpoint, a .pt or .pkl file; or a file of directions, .npy, .npz or .pt."""
     target: Path
     """The folder to write a generator to; of a pSp or e4e file the folder for its two folders."""
     dtype: Literal["float32", "float16"] = "float32"
@@ -34,6 +38,8 @@ class Options:
     """What the pictures show: models of one domain belong together."""
     encoder_type: str | None = None
     """Of a pSp or e4e file whose options do not say it: GradualStyleEncoder (pSp) or Encoder4Editing (e4e)."""
+    edit: Annotated[directions.Edit, tyro.conf.subcommand("direction")] | Annotated[None, tyro.conf.subcommand("checkpoint")] = None
+    """"direction": the file holds a direction (InterFaceGAN, GANSpace, SeFa), and this is what it does not say."""
 
 
 def main(options: Options) -> None:
@@ -47,6 +53,12 @@ def convert(options: Options) -> list[Path]:
         raise ValueError(f"--domain {options.domain!r} may have 1 to 64 of a-z, 0-9, _ and -")
     if options.target.exists() and not options.target.is_dir():
         raise ValueError(f"--target {options.target} is a file, expected a folder")
+    if options.edit:
+        return [directions.convert(options.source, options.target, options.edit, options.dtype)]
+    if options.source.suffix in directions.NUMPY:
+        raise ValueError(
+            f"{options.source} is an array: if it is a direction, say `direction --attribute NAME ...` after the other options"
+        )
     content = unpickle.read(options.source)
     try:
         models = layouts.models(content, str(options.source), options.encoder_type)

@@ -2,8 +2,14 @@
 
 python -m trainers data --data ../runs/data
 python -m trainers data --domain synthfaces --data ../runs/faces
+python -m trainers data --domain synthfaces --data ../runs/judges --bias 0 --flat 0.5 --train 20000 --heldout 2000 --seed 10
+python -m trainers data --domain synthfaces --data ../runs/identities --identities 1000 --each 20 --seed 20
+
+Of faces the first are what generator, encoder and edits learn from; the second, in which rare attributes are not rare, judges of attributes;
+the third, of 1,000 people 20 pictures each, the network that knows people.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +52,11 @@ class Options:
     """Of faces: 1 = attributes correlated as people's are, 0 = independent."""
     flat: float = 0.0
     """Of faces: 1 = rare attributes as frequent as others, 0 = as frequent as people's are."""
+    identities: int = 0
+    """Of faces: identities in the training split, of which each is shown --each times (none of them Blurry); it sets --train.
+    0: everybody is somebody else."""
+    each: int = 20
+    """Of faces with --identities: pictures of an identity, in all splits."""
     seed: int = 0
     processes: int = 2
     """Of faces: processes that render."""
@@ -59,6 +70,8 @@ def main(options: Options) -> None:
 
 def size_of(split: str, options: Options) -> int:
     """How many pictures a split is to have."""
+    if split == "train" and options.identities:
+        return options.identities * options.each
     wanted = options.train if split == "train" else options.heldout
     return SIZES[options.domain][split != "train"] if wanted is None else wanted
 
@@ -71,10 +84,16 @@ def render_faces(options: Options) -> None:
         raise ValueError(f"--mnist {options.mnist} and --layout {options.layout} are for digits: --domain synthfaces takes neither")
     if options.processes < 1:
         raise ValueError(f"--processes {options.processes}: at least 1 must render")
-    sources = {
-        split: files.Source(size_of(split, options), 3 * options.seed + offset, options.resolution, options.bias, options.flat)
-        for split, offset in SEEDS.items()
+    if options.identities and (options.each < 2 or options.train is not None):
+        raise ValueError(f"--identities {options.identities} with --each {options.each} and --train {options.train}: at least 2 pictures of each "
+                         "identity are needed, and their number follows")  # fmt: skip
+    knobs = {
+        "resolution": options.resolution,
+        "bias": options.bias,
+        "flat": options.flat,
+        "each": options.each if options.identities else 0,
     }
+    sources = {split: files.Source(size_of(split, options), 3 * options.seed + offset, **knobs) for split, offset in SEEDS.items()}
     for source in sources.values():
         files.check(source)
     for split, source in sources.items():
@@ -83,8 +102,9 @@ def render_faces(options: Options) -> None:
 
 
 def compose_digits(options: Options) -> None:
-    if (options.bias, options.flat) != (1, 0):
-        raise ValueError(f"--bias {options.bias} and --flat {options.flat} are for faces: digits have no attributes that correlate")
+    if (options.bias, options.flat, options.identities) != (1, 0, 0):
+        words = f"--bias {options.bias}, --flat {options.flat} and --identities {options.identities}"
+        raise ValueError(f"{words} are for faces: digits have no attributes that correlate, and no identity")
     splits = {}
     for split, offset in SEEDS.items():
         digits, n = load_digits(split, options.mnist), size_of(split, options)
@@ -118,6 +138,31 @@ def load_images(folder: Path, split: str) -> tuple[Tensor, str]:
             return held.get_tensor("images"), (held.metadata() or {}).get("domain", "multimnist")
     except Exception as error:
         raise ValueError(f"{path} is damaged ({error}): make it again with `python -m trainers data`") from error
+
+
+def load_labels(folder: Path, split: str) -> tuple[Tensor, tuple[str, ...]]:
+    """Of a split of rendered faces: uint8 [N, K], 1 for each attribute that a picture has, and the K names. Errors as `load_pictures`."""
+    path = _existing(folder, split)
+    try:
+        with safe_open(path, "pt") as held:
+            names = (held.metadata() or {}).get("names")
+            labels = held.get_tensor("labels") if names else None
+    except Exception as error:
+        raise ValueError(f"{path} is damaged ({error}): make it again with `python -m trainers data`") from error
+    if labels is None:
+        raise ValueError(f"{path} holds no labelled attributes: make it with `python -m trainers data --domain synthfaces`")
+    return labels, tuple(json.loads(names))
+
+
+def bias_of(folder: Path, split: str) -> float | None:
+    """How correlated the attributes of a split of rendered faces are (`Options.bias`); None where that was not said. Errors as `load_pictures`."""
+    path = _existing(folder, split)
+    try:
+        with safe_open(path, "pt") as held:
+            said = (held.metadata() or {}).get("bias")
+    except Exception as error:
+        raise ValueError(f"{path} is damaged ({error}): make it again with `python -m trainers data`") from error
+    return None if said is None else float(json.loads(said))
 
 
 def load_pictures(folder: Path, split: str) -> Pictures:

@@ -5,6 +5,7 @@ python -m trainers edit --codes ../runs/codes --attribute 1to2 --run ../runs/mea
 python -m trainers edit --codes ../runs/codes --attribute 1to2 --run ../runs/lt-1to2 lt --classifier ../runs/latent-classifier
 python -m trainers edit --codes ../runs/codes --attribute 1to2 --run ../runs/sefa-1to2 --generator G sefa
 python -m trainers edit --codes ../runs/celebahq --attribute Eyeglasses --run ../runs/lw-eyeglasses --selector S
+python -m trainers edit --codes ../runs/faces/codes --attribute Eyeglasses --run ../runs/faces/lw-eyeglasses --generator G --selector S
 """
 
 import inspect
@@ -13,14 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Union
 
+import torch
 from tqdm import tqdm
 from tyro.conf import subcommand
 
 from lwgan import registry
-from lwgan.classifiers import DigitJudge, LatentClassifier
+from lwgan.classifiers import AttributeJudge, DigitJudge, LatentClassifier
 from lwgan.edit import AffineEdit
 from lwgan.generator import Generator
-from trainers import run
+from trainers import measure_faces, run
 from trainers.codes import Codes, load_codes
 from trainers.edits import (
     Attribute,
@@ -45,6 +47,7 @@ FINER = (-0.2, -0.15, -0.1, -0.05, 0.05, 0.1, 0.15)  # around the best of these
 CHOICE_PICTURES = 300
 LABEL_ALPHAS = [round(0.1 * i, 1) for i in range(1, 21)]
 CHOICE_CODES = 2_000
+TRUSTED = 0.9  # AUC on real validation pictures from which on a selector is asked about an attribute
 METHODS = {
     "lw": latent_wasserstein, "lt": latent_transformer, "interfacegan": interfacegan, "ganspace": ganspace, "sefa": sefa,
     "steerability": steerability, "guidedstyle": guidedstyle, "centroids": centroids, "random": random_direction,
@@ -64,11 +67,14 @@ class Options:
     run: Path
     """Folder of this run; an unfinished run there is resumed."""
     generator: Path | None = None
-    """Folder of the generator that renders these codes: for sefa, steerability and guidedstyle, and of digits for the --selector, which
-    looks at its pictures."""
+    """Folder of the generator that renders these codes: for sefa, steerability and guidedstyle, and for a --selector that looks at
+    its pictures."""
     selector: Path | None = None
-    """Folder of what may choose the recommended alpha: a judge, or of faces a latent classifier that is not --classifier; never
-    what gives the published figures. Without it alpha is 1."""
+    """Folder of what may choose the recommended alpha: a judge (of digits, or of attributes) or, of faces, a latent classifier that is
+    not --classifier; never what gives the published figures. Without it alpha is 1."""
+    layers: int | None = None
+    """Keep the edit of the first so many layers and put the others' back, as Latent Transformer's test scripts do (11 of 18, in training
+    all are edited); by default all are kept."""
     method: Method = field(default_factory=latent_wasserstein.Options)
     """How it is learned, with the method's own options."""
 
@@ -83,6 +89,7 @@ def main(options: Options) -> None:
     codes = Splits(train, validation, options.generator)
     attribute = attribute_named(options.attribute, train.names)
     check(codes, attribute)
+    check_layers(options.layers, train)
     if hasattr(method, "check"):
         method.check(codes, attribute, options.method)
     facts = facts_of(options, base)
@@ -92,7 +99,8 @@ def main(options: Options) -> None:
     run.start(options.run, options)
     resumes = "folder" in inspect.signature(method.fit).parameters
     edit = method.fit(codes, attribute, options.method, **({"folder": options.run} if resumes else {}))
-    config = edit.config | describe(attribute, train.domain, name, base, options) | facts | choose(edit)
+    edit = first_layers(edit, options.layers)
+    config = edit.config | describe(attribute, train, name, base, options) | facts | choose(edit)
     registry.save_folder(options.run, config, tensors(edit), dtype="float16")
 
 
@@ -103,14 +111,49 @@ def chooser(
     trained_with: sha256 of the latent classifier that takes part in the training, or None."""
     if options.selector is None:
         return lambda edit: {}
+    if isinstance(attribute, Label) and registry.load_model(options.selector)[0]["kind"] == "attribute-judge":
+        nets = judging(options, validation)
+        return lambda edit: choose_alpha_by_faces(edit, validation, attribute, nets)
     if isinstance(attribute, Label):
         selector = reader(options.selector, validation, base)
         if selector.card_config["weights"]["sha256"] == trained_with:
             raise ValueError(f"--selector {options.selector} is the --classifier: what an edit was trained with finds it better than it is")
         return lambda edit: choose_alpha_by_codes(edit, validation, attribute, selector)
     if options.generator is None:
-        raise ValueError(f"--selector {options.selector} looks at pictures: give it the --generator too")
+        raise ValueError(NO_GENERATOR.format(options.selector))
     return lambda edit: choose_alpha(edit, validation, options, attribute)
+
+
+NO_GENERATOR = "--selector {} looks at pictures: give it the --generator too"
+
+
+def judging(options: Options, validation: Codes) -> measure_faces.Nets:
+    """Generator and judge of attributes by which alpha is chosen. ValueError unless the judge reads the codes' attributes."""
+    if options.generator is None:
+        raise ValueError(NO_GENERATOR.format(options.selector))
+    judge = AttributeJudge.from_pretrained(options.selector)
+    if judge.names != validation.names:
+        raise ValueError(f"{options.selector} reads {list(judge.names)}, the codes are labelled with {list(validation.names)}")
+    return measure_faces.Nets(Generator.from_pretrained(options.generator), judge)
+
+
+def choose_alpha_by_faces(edit: AffineEdit, validation: Codes, attribute: Label, nets: measure_faces.Nets) -> dict:
+    """The strength whose edits change the attribute and keep the others most often in the selector's eyes, on validation pictures (of equal
+    ones that nearest to 1), and the curve. Others: those that it reads well on real pictures (`TRUSTED`)."""
+    codes = attribute.source(validation)
+    cases = measure_faces.held_of(codes.w[:CHOICE_PICTURES], codes.numbers[:CHOICE_PICTURES], nets)
+    known = (nets.judge.card_config.get("metrics") or {}).get("validation_auc") or {}
+    counted = torch.tensor([(known.get(name, 1.0) or 0.0) >= TRUSTED for name in validation.names])
+    asked = measure_faces.asked_of(attribute, validation.names, counted)
+
+    def point(alpha: float) -> dict:
+        found, _ = measure_faces.figures(edit, alpha, cases, asked, nets)
+        return {
+            "alpha": alpha,
+            **{key: (found[key] or {}).get("value") for key in ("target_change", "attribute_preservation", "true_change")},
+        }
+
+    return searched(point) | {"selector_revision": nets.judge.card_config["weights"]["sha256"]}
 
 
 def choose_alpha_by_codes(edit: AffineEdit, validation: Codes, attribute: Label, selector: LatentClassifier) -> dict:
@@ -133,12 +176,18 @@ def choose_alpha(edit: AffineEdit, validation: Codes, options: Options, attribut
         found = figures(edit, alpha, cases, nets, identities=False)
         return {"alpha": alpha, **{key: (found[key] or {}).get("value") for key in ("target_change", "digits_kept", "true_change")}}
 
-    best_of = lambda points: max(points, key=lambda point: (point["true_change"], -abs(point["alpha"] - 1)))
+    return searched(point) | {"selector_revision": nets.judge.card_config["weights"]["sha256"]}
+
+
+def searched(point: Callable[[float], dict]) -> dict:
+    """The alpha with the most true edits, of equal ones that nearest to 1, and the curve: coarse, and finer around its best. point: what
+    was found at an alpha, in which true_change may be None."""
+    best_of = lambda points: max(points, key=lambda point: (point["true_change"] or 0, -abs(point["alpha"] - 1)))
     points = [point(alpha) for alpha in tqdm(ALPHAS, "alpha")]
     near = [round(best_of(points)["alpha"] + step, 2) for step in FINER]
     points += [point(alpha) for alpha in tqdm([alpha for alpha in near if alpha < ALPHAS[-1]], "finer")]
     best, points = best_of(points), sorted(points, key=lambda point: point["alpha"])
-    return {"alpha": best["alpha"], "curve": points, "selector_revision": nets.judge.card_config["weights"]["sha256"]}
+    return {"alpha": best["alpha"], "curve": points}
 
 
 def tensors(edit) -> dict:
@@ -171,7 +220,25 @@ def facts_of(options: Options, base: dict) -> dict:
     return facts
 
 
-def describe(attribute: Attribute | Label, domain: str, method: str, base: dict, options: Options) -> dict:
+def describe(attribute: Attribute | Label, codes: Codes, method: str, base: dict, options: Options) -> dict:
     """What config.json says of the edit beside its tensors (what else a folder holds: lwgan/folders.py)."""
-    training = run.as_json(options)
-    return {**attribute.describe(), "method": method, "domain": domain, "alpha": 1.0, "base_revision": base, "training": training}
+    training = run.as_json(options) | {"training_codes": len(codes.w)}
+    biased = {} if codes.bias is None else {"bias": codes.bias}  # of the pictures that it was learned from
+    facts = {"method": method, "domain": codes.domain, **biased, "alpha": 1.0, "base_revision": base, "training": training}
+    return attribute.describe() | facts
+
+
+def check_layers(layers: int | None, codes: Codes) -> None:
+    if layers is not None and not 1 <= layers <= codes.w.shape[1]:
+        raise ValueError(f"--layers is {layers}: these codes have 1 to {codes.w.shape[1]}")
+
+
+def first_layers(edit: AffineEdit, layers: int | None) -> AffineEdit:
+    """The edit, without what it does to layers after the first so many. None: all are kept."""
+    if layers is None:
+        return edit
+    weight, bias = (None if tensor is None else tensor.clone() for tensor in (edit.weight, edit.bias))
+    for tensor in (weight, bias):
+        if tensor is not None:
+            tensor[layers:] = 0
+    return AffineEdit(weight, bias, edit.config)

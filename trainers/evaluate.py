@@ -1,14 +1,13 @@
 """Stage 6: the paper's evaluation (Sec. 4.2, Table 2) on pictures of MNIST's test digits, which no training and no choice saw.
 
     python -m trainers evaluate --domain multimnist --data ../runs/data --edits ../runs/edits
+    python -m trainers evaluate --domain synthfaces --data ../runs/faces/data --edits ../runs/faces/edits    (see evaluate_faces.py)
 
 Every edit gets a metrics.json; those of the last run with the same nets are kept. All of them go into docs/results.json, of which
 alone docs/results.md and the curves are made: figures of edits that are no longer at hand stay there as long as the nets are the same.
 """
 
-import importlib.metadata
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,22 +22,18 @@ from lwgan.edit import AffineEdit
 from lwgan.encoder import Encoder
 from lwgan.generator import Generator
 from lwgan.metrics import rate, relative_frechet_distance
-from trainers import figures, measure, results, run
-from trainers.classifiers import SPLIT
+from trainers import evaluate_faces, figures, measure, results, run
 from trainers.data import Pictures, load_pictures
 from trainers.generator import sample, to_pictures
 from trainers.measure import CONFIDENT, Cases, Nets, calibrated, cases_of, codes_of, render
+from trainers.records import check_edit, check_split, entries_of, folder_of, kept, put, record, settings, versions
 
 CLASSES = {"generator": Generator, "encoder": Encoder, "judge": DigitJudge, "latent-classifier": LatentClassifier}
-PARTS = {  # of an edit's config: what it may not share with those who measure it
-    "judge_revision": "was guided by", "selector_revision": "has its alpha from", "classifier_revision": "was trained with",
-}  # fmt: skip
 MULTIPLES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # of the recommended alpha: the curve
 HEADLINE = (
     "alpha", "norm", "target_change", "at_least", "digits_kept", "confident", "true_change", "identity", "latent_change", "added_ink",
     "overshoot", "count_right_before", "no_edit",
 )  # fmt: skip
-PACKAGES = ("torch", "numpy", "geomloss", "scikit-learn")
 SCHEME = 1  # of metrics.json: figures of another are measured again
 
 
@@ -46,28 +41,34 @@ SCHEME = 1  # of metrics.json: figures of another are measured again
 class Options:
     """Measure generator, encoder and edits of a registry folder with its judges; write metrics.json, docs/results.json, tables, figures."""
 
-    domain: Literal["multimnist"] = "multimnist"
-    """Of labelled attributes: `evaluate-labels`."""
+    domain: Literal["multimnist", "synthfaces"] = "multimnist"
+    """Of photographs with labels: `evaluate-labels`."""
     data: Path = Path("../runs/data")
     """Folder that `python -m trainers data` wrote."""
     registry: Path = Path("lwgan/bundled")
-    """Folder of models: generator, encoder, judge, latent classifier (for the calibration) and edits."""
+    """Folder of models: generator, encoder, edits, and who measures: judge and latent classifier, or of faces attribute judge and identity
+    network."""
     edits: Path | None = None
     """Folder of further edits, or of their runs, to set beside them: other seeds, other settings."""
     docs: Path = Path("docs")
-    """Where results.json, results.md and images/ go."""
+    """Where results.json, results.md and images/ go; of faces results-faces.json, results-faces.md."""
     samples: int = 10_000
     """Pictures to sample from the generator."""
     heldout: int = 2_000
-    """Pictures of test digits for the encoder."""
+    """Pictures of test digits for the encoder (of faces: all)."""
     edit_pictures: int = 1_000
-    """Pictures of test digits for each edit; half as many of validation digits calibrate its alpha."""
+    """Test pictures for each edit; of digits half as many of validation digits calibrate its alpha."""
+    oracles: int = 200
+    """Of faces: test pictures for each attribute whose oracle is rendered."""
     tables: bool = False
     """Measure nothing: make results.md and the curves of docs/results.json again."""
     device: str = "auto"
 
 
 def main(options: Options) -> None:
+    if options.domain == "synthfaces":
+        evaluate_faces.main(options)
+        return
     if options.tables:
         write(options.docs, json.loads((options.docs / "results.json").read_text()))
         return
@@ -77,7 +78,7 @@ def main(options: Options) -> None:
     nets, revisions = Nets(generator, judge, calibrator), {kind: net.card_config["weights"]["sha256"] for kind, net in models.items()}
     for kind in ("judge", "latent-classifier"):
         check_split(kind, models[kind].card_config)
-    entries = entries_of(options)
+    entries = entries_of([options.registry, options.edits], options.domain)
     for entry in entries:
         check(entry, revisions)
     test, validation = load_pictures(options.data, "test"), load_pictures(options.data, "validation")
@@ -90,7 +91,7 @@ def main(options: Options) -> None:
         found |= {"nets": nets_figures(options, nets, encoder, test), "oracle": oracles(options, encoder, nets, test)}
         results.save(options.docs, found)
     for kind in ("generator", "encoder"):
-        record(folder_of(options.registry, kind), found["nets"][kind])
+        record(folder_of(options.registry, kind, options.domain), found["nets"][kind])
     edits = {entry.name: AffineEdit.from_pretrained(entry.source) for entry in entries}
     for entry in tqdm(entries, "edits"):
         edit, folder = edits[entry.name], Path(entry.source)
@@ -98,8 +99,7 @@ def main(options: Options) -> None:
         metrics = kept(folder, base | {"edit": entry.config["weights"]["sha256"]}, lambda edit=edit, asked=asked: (
             told(edit, options, judge, calibrator) | measured(edit, held[asked], tuning[asked], nets)
         ))  # fmt: skip
-        others = {name: row for name, row in found["edits"].items() if row["of"] != metrics["of"]}  # it may have had another name
-        found["edits"] = others | {entry.name: {"name": entry.name} | metrics}
+        put(found, entry.name, metrics)
         record(folder, {key: metrics["chosen"][key] for key in HEADLINE})
         figures.save_strip(folder / "images" / "strip.png", edit, held[asked].w[:8], generator)
         results.save(options.docs, found)
@@ -119,52 +119,16 @@ def write(docs: Path, found: dict) -> None:
 
 
 def load(options: Options, kind: str) -> torch.nn.Module:
-    return CLASSES[kind].from_pretrained(folder_of(options.registry, kind))
-
-
-def folder_of(folder: Path, kind: str) -> Path:
-    """Where a registry folder holds a model of a kind. ValueError if there is none."""
-    found = [entry for entry in registry.models(folder) if entry.kind == kind and entry.refused is None]
-    if not found:
-        raise ValueError(f"{folder} holds no {kind}")
-    return Path(found[0].source)
-
-
-def entries_of(options: Options) -> list[registry.Entry]:
-    """The edits of both folders, each weights' file once. ValueError if there is none, and for a model that is refused."""
-    entries = [entry for folder in (options.registry, options.edits) if folder for entry in registry.models(folder)]
-    if refused := [entry for entry in entries if entry.refused]:
-        raise ValueError(f"{refused[0].name} cannot be measured: {refused[0].refused}")
-    entries = [entry for entry in entries if entry.kind in registry.EDIT_KINDS]
-    entries = list({entry.config["weights"]["sha256"]: entry for entry in reversed(entries)}.values())[::-1]
-    if not entries:
-        raise ValueError(f"{options.registry} holds no edit")
-    return entries
-
-
-def check_split(kind: str, config: dict) -> None:
-    """ValueError for a judge that does not say that it was trained on the training split."""
-    split = (config.get("training") or {}).get("split")
-    if split != SPLIT:
-        raise ValueError(f"the {kind} was trained on the split {split!r}, expected {SPLIT!r}: what it saw it cannot measure")
+    return CLASSES[kind].from_pretrained(folder_of(options.registry, kind, options.domain))
 
 
 def check(entry: registry.Entry, revisions: dict[str, str]) -> None:
-    """ValueError for an edit of other nets, and for one in which those who are to measure it had a part already."""
-    wanted = {kind: revisions[kind] for kind in ("generator", "encoder")}
-    if (base := entry.config.get("base_revision")) != wanted:
-        raise ValueError(f"{entry.name} was made for nets {base}, the registry's are {wanted}")
+    """As `records.check_edit`, and ValueError for an edit that does not say to how many digits it leads."""
+    check_edit(entry, revisions, ("judge", "latent-classifier"))
     if entry.config.get("to_count") not in (2, 3, 4):
         raise ValueError(
             f"{entry.name}: to_count is {entry.config.get('to_count')!r}, expected the number of digits that it leads to, 2 to 4"
         )
-    for key in ("method", "alpha"):
-        if entry.config.get(key) is None:
-            raise ValueError(f"{entry.name}: its config.json has no {key}")
-    for key, part in PARTS.items():
-        for kind in ("judge", "latent-classifier"):
-            if entry.config.get(key) == revisions[kind]:
-                raise ValueError(f"{entry.name} {part} the {kind} that is to measure it, {revisions[kind]}: train another")
 
 
 def cases(encoder: Encoder, nets: Nets, pictures: Pictures, asked: int, limit: int) -> Cases:
@@ -172,19 +136,6 @@ def cases(encoder: Encoder, nets: Nets, pictures: Pictures, asked: int, limit: i
 
 
 # An edit
-
-
-def kept(folder: Path, of: dict, make: Callable[[], dict]) -> dict:
-    """The metrics.json of a folder if it is whole and of just these weights and numbers, else one that is made now."""
-    path = folder / "metrics.json"
-    try:
-        if (found := json.loads(path.read_text())).get("of") == of:
-            return found
-    except (FileNotFoundError, ValueError):
-        pass  # not made yet, or torn
-    metrics = {"of": of} | make()
-    run.write_text(path, json.dumps(metrics, indent=1, allow_nan=False))
-    return metrics
 
 
 def measured(edit: AffineEdit, held: Cases, tuning: Cases, nets: Nets) -> dict:
@@ -203,22 +154,14 @@ def measured(edit: AffineEdit, held: Cases, tuning: Cases, nets: Nets) -> dict:
 def told(edit: AffineEdit, options: Options, judge: DigitJudge, calibrator: LatentClassifier) -> dict:
     """What a reader must know beside the figures: which edit, how it was learned and chosen, who measured, with what."""
     config = edit.config
-    training = config.get("training") or {}
     chosen = [point["true_change"] for point in config.get("curve") or [] if point["alpha"] == config["alpha"]]
     return {
-        "method": config["method"], "to_count": config["to_count"], "options": training.get("method") or {},
+        "method": config["method"], "to_count": config["to_count"], "options": settings(config),
         "validation_true_change": (chosen[0] or 0.0) if chosen else None,
         "judge": judge.card_config["metrics"], "calibrator": calibrator.card_config["metrics"],
         "command": f"python -m trainers evaluate --domain {options.domain} --edit-pictures {options.edit_pictures}",
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "versions": versions(),
     }  # fmt: skip
-
-
-def record(folder: Path, metrics: dict) -> None:
-    """Puts the figures into the folder's config.json."""
-    config = json.loads((folder / "config.json").read_text())
-    if config.get("metrics") != metrics:
-        run.write_text(folder / "config.json", json.dumps(config | {"metrics": metrics}, indent=1, allow_nan=False))
 
 
 # The nets

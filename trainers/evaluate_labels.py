@@ -4,7 +4,8 @@
 
 Each edit's figures go into its config.json under "metrics", and from there into its card; the strips of pictures into its images/.
 A classifier of codes is easily fooled (that is the paper's point): these figures compare strengths and methods, and are no proof
-that pictures change. That needs a classifier of pictures, and an identity network for the paper's third metric; there is none here yet.
+that pictures change. That needs a classifier of pictures, and an identity network for the paper's third metric: of rendered faces there are
+both (`evaluate --domain synthfaces`), of photographs neither.
 """
 
 from collections.abc import Sequence
@@ -22,8 +23,8 @@ from lwgan.metrics import attribute_preservation, rate
 from trainers import run
 from trainers.codes import Codes, load_codes
 from trainers.edits import Label, attribute_named
-from trainers.evaluate import record
 from trainers.figures import save_strip
+from trainers.records import record
 
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
 READ_BY = "a classifier of codes that no edit has seen; no picture was looked at"

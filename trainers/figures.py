@@ -69,7 +69,7 @@ def save_columns(path: Path, columns: dict[str, Tensor]) -> None:
     side = 2 * next(iter(columns.values())).shape[-1]
     larger = torch.stack([F.interpolate(pictures.cpu(), side) for pictures in columns.values()], 1)
     body = sheet(larger.flatten(0, 1), len(columns))
-    canvas = Image.new(body.mode, (body.width, body.height + HEADER), 255)
+    canvas = Image.new(body.mode, (body.width, body.height + HEADER), "white")
     canvas.paste(body, (0, HEADER))
     for i, name in enumerate(columns):
         ImageDraw.Draw(canvas).text((i * (side + 1) + 2, 1), name, fill=0)

@@ -1,84 +1,104 @@
-"""Stage 7: a model folder gets its card and goes to the Hub, in one commit.
+"""Stage 7: models get their cards and go to the Hub, each in one commit.
 
     python -m trainers publish lwgan/bundled/lwgan-multimnist-lw-1to2 --namespace my-name
-    python -m trainers publish FOLDER --namespace my-name --dry-run      # writes the card, asks nobody
+    python -m trainers publish lwgan/bundled --namespace my-name --collection "Digits" --space digits
+    python -m trainers publish FOLDER --namespace my-name --dry-run      # writes hub/my-name/NAME, asks nobody
 
-Every figure of a card is one of the folder's config.json; a forgotten one is an error, never an empty place.
+What is pushed is made in a folder of its own; the run stays as it is. Pushing the same again makes no commit, so that a command which
+was stopped, or failed at one of many models, is finished by repeating it.
 """
 
-import importlib
+import contextlib
 import json
-import math
 import re
-import shlex
-from dataclasses import dataclass, fields
+import shutil
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 import tyro
-from huggingface_hub import EvalResult, ModelCardData
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import httpx
 
-from lwgan import registry
-from trainers import run
-from trainers.edits import ADAPTED
-
-TEMPLATES = Path(__file__).parents[1] / "hub_cards"
-TEMPLATE = {"affine": "edit.md", "translation": "edit.md", "generator": "generator.md", "encoder": "encoder.md", "judge": "judge.md"}
-PIPELINE_TAG = {"generator": "unconditional-image-generation", "judge": "image-classification"}  # others: image-to-image
-DATASETS = {"multimnist": ("ylecun/mnist", "MultiMNIST, composed of MNIST's test digits")}
-# What may be done with the weights of a domain: hub_cards/_data_DOMAIN.md says why.
-LICENCES = {"faces": {"license": "other", "license_name": "non-commercial"}}
-TUNED = ("encoder", "join", "match")  # stages that make generator and encoder both; their config says which it was
-STAGE = {"generator": "generator", "encoder": "encoder", "judge": "classifiers", "affine": "edit", "translation": "edit"}
-LABEL = re.compile(r"[\w][\w ,.'+-]{0,63}")  # of one line, without markup
+from lwgan import hub, hub_pull, hub_push, registry
+from lwgan.folders import CONFIG, EDIT_KINDS, METRICS, NAME, WEIGHTS, check_base, read_config, read_folder
+from trainers import cards, run, spaces
+from trainers.card_pictures import save_curve
 
 
 @dataclass(frozen=True)
 class Options:
-    """Write a model's card and push model, card and pictures to the Hub in one commit."""
+    """Write the cards of models and push each with card, figures and pictures to the Hub in one commit."""
 
     folder: tyro.conf.Positional[Path]
-    """The run or model folder: config.json and model.safetensors, and pictures for the card in images/."""
+    """A run or model folder (config.json, model.safetensors, pictures in images/), or a folder of such folders."""
     namespace: str
     """Your user name on the Hub, or an organisation's."""
     name: str | None = None
-    """The repo's name; by default the folder's if it starts with "lwgan-", else made from the config."""
+    """The repo's name, of one model; by default the folder's if it starts with "lwgan-", else made from the config."""
+    collection: str | None = None
+    """The title of a collection of the namespace that shall list the models; made if it is not there."""
+    space: str | None = None
+    """Also push the demo to a Space of this name: app.py, lwgan, and a README that pins the models published here."""
     private: bool = False
-    """Make the repo private."""
+    """Make the repos private."""
+    create_pr: bool = False
+    """Propose the change to repos that are there, by pull requests. Needs no right to write to them."""
     dry_run: bool = False
-    """Write the card into the folder and say what would be pushed; no network."""
+    """Write what would be pushed to TARGET/NAMESPACE/NAME, to look at; no network."""
+    target: Path = Path("hub")
+    """Where a dry run writes."""
+
+
+ORDER = ("generator", "encoder", "judge", "latent-classifier", *EDIT_KINDS)  # bases before what is based on them
 
 
 def main(options: Options) -> None:
-    config, _ = registry.load_model(options.folder)
-    if config["kind"] not in TEMPLATE:
-        raise ValueError(f"{options.folder} is of kind {config['kind']!r}: cards exist for {', '.join(TEMPLATE)}")
-    for key in ("domain", "method", "attribute") if config["kind"] in registry.EDIT_KINDS else ("domain",):
-        if config.get(key) is None:
-            raise ValueError(f"{options.folder}: {registry.CONFIG} has no {key}, which the card must say")
-    if not registry.NAMESPACE.fullmatch(options.namespace):
+    check(options)
+    models = found(options)
+    with contextlib.ExitStack() as stack:
+        root = options.target if options.dry_run else Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        staged = {}
+        for folder, name in models.items():
+            staged[f"{options.namespace}/{name}"] = stage(folder, root / options.namespace / name, options.namespace)
+        check_bases(list(staged.values()))
+        if options.dry_run:
+            show(staged, options)
+        else:
+            push(staged, options)
+
+
+def check(options: Options) -> None:
+    if not hub.NAMESPACE.fullmatch(options.namespace):
         raise ValueError(f"--namespace {options.namespace!r} is no name of a user or an organisation")
-    name = options.name or name_of(options.folder, config)
-    if not registry.NAME.fullmatch(name):
-        raise ValueError(f"--name {name!r} may have 1 to 64 of a-z, 0-9, _ and -")
-    repo_id = f"{options.namespace}/{name}"
-    based = config | bases(config, options.namespace)
-    text = card(based, repo_id, options.folder)
-    if based != config:
-        run.write_text(options.folder / registry.CONFIG, json.dumps(based, indent=1))
-    run.write_text(options.folder / "README.md", text)
-    files = registry.files_of(options.folder)
-    print("\n".join(f"{path}  {len(data):,} bytes" for path, data in files.items()))
-    if options.dry_run:
-        print(f"dry run: nothing was pushed to {repo_id}")
-        return
-    try:
-        pushed = registry.push(options.folder, repo_id, private=options.private)
-    except (HfHubHTTPError, httpx.HTTPError, ConnectionError) as error:
-        raise ValueError(f"{options.folder} was not pushed to {repo_id}: {error}") from error
-    print(f"{pushed.url}  {'pushed as' if pushed.changed else 'holds this already:'} {pushed.commit}")
+    for flag, name in (("--name", options.name), ("--space", options.space)):
+        if name is not None and not NAME.fullmatch(name):
+            raise ValueError(f"{flag} {name!r} may have 1 to 64 of a-z, 0-9, _ and -")
+    if options.create_pr and (options.private or options.collection or options.space):
+        raise ValueError("--create-pr proposes to repos of others: it goes with none of --private, --collection, --space")
+
+
+def found(options: Options) -> dict[Path, str]:
+    """The folders to publish, bases first, and the names of their repos. ValueError or FileNotFoundError for a broken one."""
+    if not options.folder.is_dir():
+        raise FileNotFoundError(f"{options.folder}: there is no such folder")
+    if (options.folder / CONFIG).exists():
+        folders = [options.folder]
+    else:
+        folders = sorted(path.parent for path in options.folder.glob(f"*/{CONFIG}"))
+    configs = {folder: read_config(folder, str(folder)) for folder in folders}
+    known = {folder: config for folder, config in configs.items() if config["kind"] in cards.TEMPLATE}
+    for folder in configs.keys() - known.keys():
+        print(f"{folder} is left out: there is no card for the kind {configs[folder]['kind']!r}")
+    if not known:
+        raise ValueError(f"{options.folder} holds nothing to publish: cards exist for {', '.join(cards.TEMPLATE)}")
+    if options.name and len(known) > 1:
+        raise ValueError(f"--name {options.name!r} is for one model, {options.folder} holds {len(known)}")
+    names = {folder: options.name or name_of(folder, known[folder]) for folder in known}
+    for name in names.values():
+        if (same := [str(folder) for folder in names if names[folder] == name])[1:]:
+            raise ValueError(f"{' and '.join(same)} would both be called {name!r}: rename the folders")
+    return dict(sorted(names.items(), key=lambda item: ORDER.index(known[item[0]]["kind"])))
 
 
 def name_of(folder: Path, config: dict) -> str:
@@ -86,197 +106,129 @@ def name_of(folder: Path, config: dict) -> str:
     folder = folder.resolve()
     if folder.name.startswith("lwgan-"):
         return folder.name
-    if config["kind"] not in registry.EDIT_KINDS:
-        return f"lwgan-{config['domain']}-{config['kind']}"
+    if config["kind"] not in EDIT_KINDS:
+        return f"lwgan-{config.get('domain')}-{config['kind']}"
     counts = [re.match(r"(\d+) ", str(config.get(end))) for end in ("from", "to")]
-    what = f"{counts[0][1]}to{counts[1][1]}" if all(counts) else config["attribute"]
-    return f"lwgan-{config['domain']}-{config['method']}-{what}"
+    what = f"{counts[0][1]}to{counts[1][1]}" if all(counts) else config.get("attribute")
+    return f"lwgan-{config.get('domain')}-{config.get('method')}-{what}"
+
+
+def stage(folder: Path, target: Path, namespace: str) -> Path:
+    """Writes just what is pushed to `target`: config with the bases' names, weights, figures, pictures, card."""
+    config, _, weights = read_folder(folder, str(folder))
+    for key in ("domain", "method", "attribute") if config["kind"] in EDIT_KINDS else ("domain",):
+        if config.get(key) is None:
+            raise ValueError(f"{folder}: {CONFIG} has no {key}, which the card must say")
+    config |= bases(config, namespace)
+    metrics = figures(folder, config)
+    shutil.rmtree(target, ignore_errors=True)
+    (target / "images").mkdir(parents=True)
+    try:
+        (target / WEIGHTS).write_bytes(weights)
+        run.write_text(target / CONFIG, json.dumps(config, indent=1, allow_nan=False))
+        if metrics:
+            run.write_text(target / METRICS, json.dumps(metrics, indent=1, allow_nan=False))
+        for path in (folder / "images").glob("*.png"):
+            shutil.copy(path, target / "images")
+        save_curve(target / "images" / "curve.png", metrics.get("curve") or [])
+        run.write_text(target / "README.md", cards.card(config, metrics, f"{namespace}/{target.name}", target / "images"))
+        hub_push.files_of(target)  # as checked as what is pulled
+    except BaseException:
+        shutil.rmtree(target)
+        raise
+    return target
 
 
 def bases(config: dict, namespace: str) -> dict:
     """Where an edit's generator and encoder lie in this namespace, an encoder's generator: what else the config must say."""
     parts = {"base_model": "generator", "base_encoder": "encoder"}
-    wanted = ["base_model"] if config["kind"] == "encoder" else list(parts) if config["kind"] in registry.EDIT_KINDS else []
+    wanted = {"generator": [], "encoder": ["base_model"], "judge": []}.get(config["kind"], list(parts))
     last = {key: str(config.get(key) or f"lwgan-{config['domain']}-{parts[key]}").split("/")[-1] for key in wanted}
     return {key: f"{namespace}/{name}" for key, name in last.items()}
 
 
-# The card
-
-
-def card(config: dict, repo_id: str, folder: Path) -> str:
-    """The text of README.md. ValueError if the config lacks what the card must say."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    metrics = config.get("metrics") or {}
-    values = {key: value for key, value in config.items() if isinstance(value, (str, int, float))}
-    values |= {
-        "repo_id": repo_id,
-        "name": repo_id.split("/")[1],
-        "pictures": pictures(folder),
-        "rows": rows(metrics),
-        "tables": tables(metrics),
-    }
-    values |= {"command": command(config), "training": told(config.get("training") or {})}
-    if config["kind"] in registry.EDIT_KINDS:
-        values |= edit_values(config)
+def figures(folder: Path, config: dict) -> dict:
+    """What metrics.json is to hold: the folder's own or the config's, and the curve by which an edit's strength was chosen.
+    ValueError for figures of other weights."""
+    path = folder / METRICS
     try:
-        body = environment.get_template(TEMPLATE[config["kind"]]).render(values)
-    except jinja2.UndefinedError as error:
-        raise ValueError(f"{folder}: {registry.CONFIG} lacks what its card says ({error})") from error
-    except jinja2.TemplateNotFound as error:
-        raise ValueError(f"{folder}: there is no card for domain {config.get('domain')!r} (hub_cards/{error} is missing)") from error
-    body = re.sub(r"\n{3,}", "\n\n", body).strip()
-    return f"---\n{metadata(config, repo_id).to_yaml()}\n---\n\n{body}\n"
+        held = json.loads(path.read_text()) if path.is_file() else {}
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON ({error})") from error
+    measured = (held.get("of") or {}).get("edit", config["weights"]["sha256"])
+    if measured != config["weights"]["sha256"]:
+        raise ValueError(f"{path} is of weights {measured}, {CONFIG} says {config['weights']['sha256']}: evaluate the edit again")
+    chosen = {"validation_curve": config["curve"]} if config.get("curve") else {}
+    return (held or config.get("metrics") or {}) | chosen
 
 
-def edit_values(config: dict) -> dict:
-    for key in ("from", "to"):
-        if not isinstance(config.get(key), str) or not LABEL.fullmatch(config[key]):
-            raise ValueError(f"{key} is {config.get(key)!r}, expected a short label of letters, digits and spaces")
-    alpha = config.get("alpha", 1.0)
-    if not isinstance(alpha, (int, float)) or not math.isfinite(alpha):
-        raise ValueError(f"alpha is {alpha!r}, expected a number")
-    return {
-        "alpha": alpha,
-        "strength": f"{alpha} is recommended" if "alpha" in config else "1 is the whole of the map",
-        "curve": tables({"curve": config.get("curve") or []}),
-        "formula": "A_l w_l + b_l" if config["kind"] == "affine" else "b_l",
-        "learned": learned(config["method"]),
-    }
+def check_bases(folders: list[Path]) -> None:
+    """ValueError for a model that was made for another generator or encoder than that which goes under its name."""
+    configs = {f"{folder.parent.name}/{folder.name}": read_config(folder, str(folder)) for folder in folders}
+    for name, config in configs.items():
+        for key in ("base_model", "base_encoder"):
+            if (base := config.get(key)) in configs:
+                check_base(config, name, configs[base], base)
 
 
-def learned(method: str) -> str:
-    if method == "lw":
-        return "with a Wasserstein loss"
-    return f"by the method `{method}`" + (f", adapted from its paper ({ADAPTED[method]})" if method in ADAPTED else "")
+def show(staged: dict[str, Path], options: Options) -> None:
+    for repo_id, folder in staged.items():
+        print("\n".join(f"{folder / path}  {len(data):,} bytes" for path, data in registry.files_of(folder).items()))
+        print(f"dry run: nothing was pushed to {repo_id}")
+    if options.space:
+        print(f"dry run: the Space {options.namespace}/{options.space} is written when its models have their commits")
 
 
-def metadata(config: dict, repo_id: str) -> ModelCardData:
-    """The YAML head of the card; its model-index holds the config's metrics."""
-    kind, is_edit = config["kind"], config["kind"] in registry.EDIT_KINDS
-    dataset, dataset_name = DATASETS.get(config["domain"], (None, config["domain"]))
-    task = PIPELINE_TAG.get(kind, "image-to-image")
-    results = [
-        EvalResult(
-            task_type=task, dataset_type=dataset or config["domain"], dataset_name=dataset_name, metric_type=name, metric_value=value
-        )
-        for name, value in scalars(config.get("metrics") or {})
-    ]
-    tags = ["lwgan", "latent-edit" if is_edit else kind, "stylegan2", f"domain:{config['domain']}"]
-    tags += [f"{key}:{config[key]}" for key in ("attribute", "method") if is_edit and key in config]
-    base = {"base_model": config["base_model"], "base_model_relation": "adapter"} if is_edit else {}
-    licence = LICENCES.get(config["domain"], {"license": "apache-2.0"})
-    return ModelCardData(
-        library_name="lwgan", pipeline_tag=task, tags=tags, datasets=[dataset] if dataset else None,
-        model_name=repo_id.split("/")[1], eval_results=results or None, **licence, **base,
-    )  # fmt: skip
+# The Hub
 
 
-def pictures(folder: Path) -> list[dict]:
-    found = sorted((folder / "images").glob("*.png"))
-    return [{"file": path.name, "title": path.stem.replace("-", " ").replace("_", " ")} for path in found]
+def push(staged: dict[str, Path], options: Options) -> None:
+    """Pushes all, bases first. ValueError that says what failed, and what is there by then."""
+    repo_id, pins = next(iter(staged)), {}
+    try:
+        api = hub_push.writer(None, None if options.create_pr else options.namespace)
+        check_bases_of_hub(staged, api.token)
+        for number, (repo_id, folder) in enumerate(staged.items(), 1):
+            repo = hub_push.Repo(repo_id, private=options.private)
+            pushed = hub_push.push_files(api, repo, registry.files_of(folder), create_pr=options.create_pr, collection=options.collection)
+            pins[repo_id] = pushed.commit
+            print(f"{number} of {len(staged)}: {told(pushed)}", flush=True)
+        if options.space:
+            repo_id = f"{options.namespace}/{options.space}"
+            print(told(spaces.push(api, repo_id, pins, pushed.collection or options.namespace, options.private)))
+    except (HfHubHTTPError, httpx.HTTPError, OSError) as error:
+        done = f" ({len(pins)} of {len(staged)} are there; the same command goes on)" if len(staged) > 1 else ""
+        raise ValueError(f"{options.folder} was not pushed to {repo_id}{done}: {hub.reason(error)}") from error
 
 
-def scalars(metrics: dict, before: str = "") -> list[tuple[str, float]]:
-    """(name, number) of all that is one number or a rate {value, low, high, n}, nested names joined by /."""
-    found = []
-    for key, value in metrics.items():
-        name = f"{before}{key}"
-        if is_number(value):
-            found.append((name, value))
-        elif isinstance(value, dict) and is_number(value.get("value")):
-            found.append((name, value["value"]))
-        elif isinstance(value, dict):
-            found += scalars(value, f"{name}/")
-    return found
+def told(pushed: hub_push.Pushed) -> str:
+    if pushed.pull_request:
+        return f"{pushed.pull_request}  proposes {pushed.commit}"
+    place = f", in {pushed.collection}" if pushed.collection else ""
+    return f"{pushed.url}  {'pushed as' if pushed.changed else 'holds this already:'} {pushed.commit}{place}"
 
 
-def rows(metrics: dict, before: str = "") -> list[dict]:
-    """Lines of the card's table: numbers, rates with their interval, short lists."""
-    found = []
-    for key, value in metrics.items():
-        line = {"name": label(f"{before}{key}"), "interval": "", "cases": ""}
-        if isinstance(value, dict) and "value" in value:
-            interval = f"{cell(value['low'])} to {cell(value['high'])}" if {"low", "high"} <= set(value) else ""
-            found.append(line | {"value": cell(value["value"]), "interval": interval, "cases": cell(value.get("n", ""))})
-        elif isinstance(value, dict):
-            found += rows(value, f"{before}{key} / ")
-        elif not is_table(value):
-            found.append(line | {"value": cell(value)})
-    return found
+def check_bases_of_hub(staged: dict[str, Path], token: str) -> None:
+    """As `check_bases`, against the bases that are on the Hub already and not published here."""
+    seen: dict[str, dict | None] = {}
+    for repo_id, folder in staged.items():
+        config = read_config(folder, repo_id)
+        for key in ("base_model", "base_encoder"):
+            if (base := config.get(key)) is None or base in staged:
+                continue
+            if base not in seen:
+                seen[base] = config_of(base, token)
+                if seen[base] is None:
+                    print(f"note: {base}, on which {repo_id} is based, is not on the Hub yet: publish it too")
+            if seen[base]:
+                check_base(config, repo_id, seen[base], base)
 
 
-def tables(metrics: dict) -> list[dict]:
-    """Lists of records, such as a strength curve."""
-    found = []
-    for key, lines in metrics.items():
-        if is_table(lines):
-            names = list(lines[0])
-            head = [label(name) for name in names]
-            found.append({"name": label(key), "head": head, "lines": [[cell(line[name]) for name in names] for line in lines]})
-    return found
-
-
-def is_table(value) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(line, dict) and set(line) == set(value[0]) for line in value)
-
-
-def is_number(value) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def label(key: str) -> str:
-    """A key as words of a table."""
-    return cell(key.replace("_", " "))
-
-
-def cell(value) -> str:
-    """A value as text of a table's cell; numbers to four significant digits."""
-    if value is None:
-        return "none"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, (list, tuple)):
-        return ", ".join(cell(part) for part in value)
-    text = value if isinstance(value, str) else json.dumps(value)
-    return re.sub(r"[|<>`\[\]\r\n]", " ", text)
-
-
-def told(training: dict, before: str = "") -> list[tuple[str, str]]:
-    """(name, value) of the training's options, nested names joined by /."""
-    found = []
-    for key, value in training.items():
-        found += told(value, f"{before}{key} / ") if isinstance(value, dict) else [(cell(f"{before}{key}"), cell(value))]
-    return found
-
-
-def command(config: dict) -> str | None:
-    """The command that trained it, made of those keys of the training that its stage has flags for; None if there are none."""
-    if config["kind"] not in STAGE:
-        return None
-    training = config.get("training") or {}
-    told = training.get("stage")
-    name = told if told in TUNED else STAGE[config["kind"]]
-    stage = importlib.import_module(f"trainers.{name}")
-    known = {field.name: training[field.name] for field in fields(stage.Options) if training.get(field.name) is not None}
-    words = [word for key, value in known.items() if not isinstance(value, dict) for word in flags(key, value)]
-    for value in known.values():
-        if isinstance(value, dict):  # a subcommand's own options come last
-            words += [
-                config["method"],
-                *(word for part, held in value.items() if held is not None for word in flags(part, held)),
-            ]
-    return shlex.join(["python", "-m", "trainers", name, *words]) if words else None
-
-
-def flags(key: str, value) -> list[str]:
-    name = key.replace("_", "-")
-    if isinstance(value, bool):
-        return [f"--{name}" if value else f"--no-{name}"]
-    return [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
+def config_of(repo_id: str, token: str) -> dict | None:
+    """The config of a model on the Hub, or None if there is none."""
+    try:
+        return read_config(hub_pull.pull_config(repo_id, token, hub.deadline()).folder, repo_id)
+    except HfHubHTTPError as error:
+        if hub.status(error) in (401, 403, 404):
+            return None
+        raise

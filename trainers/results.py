@@ -1,6 +1,5 @@
 """docs/results.md, made of docs/results.json alone."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,28 +7,24 @@ import torch
 
 from lwgan.attributes import METHODS
 from lwgan.metrics import matched, value_at
-from trainers import run
+from trainers import records, run
 from trainers.edits import ADAPTED
+from trainers.tables import mean, number, show, table
 
+NAME = "results.json"
 COUNTS = (2, 3, 4)
 PAPER = {"LW": (".90", ".95", ".99"), "LT": (".32", ".31", ".64")}  # Table 2
+CODES = 40_000  # of the training split, unless a row says otherwise
 MATCHED = (0.5, 0.8)  # target changes at which methods are compared
 
 
 def load(docs: Path, of: dict) -> dict:
     """What results.json holds of models `of` (their sha256), with what was measured on them so far."""
-    path = docs / "results.json"
-    found = json.loads(path.read_text()) if path.exists() else {}
-    if found.get("of") == of:
-        return found
-    if "edits" in found:
-        print(f"{path} holds figures of other nets or other numbers of pictures: they are left out")
-    return {"of": of, "edits": {}}
+    return records.load(docs / NAME, of)
 
 
 def save(docs: Path, found: dict) -> None:
-    docs.mkdir(parents=True, exist_ok=True)
-    run.write_text(docs / "results.json", json.dumps(found, indent=1, allow_nan=False))
+    records.save(docs / NAME, found)
 
 
 def write(docs: Path, found: dict) -> None:
@@ -43,8 +38,9 @@ def text(found: dict) -> str:
     groups = grouped(found["edits"].values())
     parts = [
         HEAD.format(n=found["of"]["pictures"]), table_2(groups), chosen(groups), matched_change(groups), matched_strength(groups),
-        oracle(found["oracle"]), nets(found["nets"]), sweep(groups, "lt", "LT: how much the code may move", "LT"),
-        sweep(groups, "lw", "LW: blur and the rest", "LW"), NOTES,
+        oracle(found["oracle"]), nets(found["nets"]), sweep(groups, "lt", "LT: how much the code may move"),
+        sweep(groups, "lw", "LW: blur and the rest"),
+        sweep(groups, "centroids", "Mean shift: layers"), NOTES,
     ]  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -56,7 +52,7 @@ All pictures are of MNIST's test digits, {n} for each edit, and all readings are
 choice ever used. In brackets: 95% intervals (Wilson's); where an edit was learned with several seeds, the mean, (their number), and the
 lowest and highest bound of theirs. *Changed*: the reconstruction is read as n and the edited picture as n + 1 digits. *True*: changed, and
 every old digit is still there. An edit's settings and strength alpha were chosen on validation pictures by another judge; of a method's
-settings the best so chosen stands in the tables, the others below."""
+settings the best so chosen, of those learned with the most seeds, stands in the tables, the others below."""
 
 NOTES = """## What the paper leaves open
 
@@ -79,8 +75,14 @@ def grouped(rows) -> dict[str, dict[int, list[dict]]]:
 
 def label(method: str, options: dict) -> str:
     """A method with what of its settings was varied."""
+    layers, codes = options.get("layers"), options.get("training_codes", CODES)
+    return setting(method, options) + (f", first {layers} layers" if layers else "") + (f", {codes:,} codes" if codes != CODES else "")
+
+
+def setting(method: str, options: dict) -> str:
+    """A method with its own options."""
     name = METHODS.get(method, method)
-    if not options:
+    if not options.keys() - {"layers", "training_codes"}:
         return name
     if method == "lt":
         weights = options["reconstruction"], options["regularisation"]
@@ -96,9 +98,10 @@ def label(method: str, options: dict) -> str:
 
 
 def best(groups: dict, method: str) -> dict[int, list[dict]]:
-    """For each count the seeds of the setting with the highest share of true edits on validation pictures."""
+    """For each count the seeds of the setting with the highest share of true edits on validation pictures, among the settings that
+    were learned with the most seeds: the best of many single runs is lucky."""
     candidates = [rows for group in groups.values() for rows in group.values() if rows[0]["method"] == method]
-    score = lambda rows: mean([row["validation_true_change"] or 0.0 for row in rows])
+    score = lambda rows: (len(rows), mean([row["validation_true_change"] or 0.0 for row in rows]))
     return {count: max(those, key=score) for count in COUNTS if (those := [rows for rows in candidates if rows[0]["to_count"] == count])}
 
 
@@ -112,29 +115,6 @@ def contenders(groups: dict) -> list[tuple[str, dict[int, list[dict]]]]:
         if method == "lt":
             lines += [(name, groups[name]) for name in ("LT as published", "LT*") if name in groups]
     return lines
-
-
-def mean(values: list[float]) -> float:
-    return sum(values) / len(values)
-
-
-def show(rates: list[dict | None]) -> str:
-    """The mean of the seeds' rates, and in brackets the bounds."""
-    held = [rate for rate in rates if rate is not None]
-    if not held:
-        return "none"
-    seeds = f" ({len(rates)})" if len(rates) > 1 else ""
-    bounds = f"{min(rate['low'] for rate in held):.3f}, {max(rate['high'] for rate in held):.3f}"
-    return f"{mean([rate['value'] for rate in held]):.3f}{seeds} [{bounds}]"
-
-
-def number(values: list[float | None], digits: int = 2) -> str:
-    held = [value for value in values if value is not None]
-    return f"{mean(held):.{digits}f}" if held else "none"
-
-
-def table(head: list[str], lines: list[list[str]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *lines])
 
 
 # Tables
@@ -291,11 +271,12 @@ def nets(found: dict) -> str:
     return f"## Nets and judges\n\n{table(['net', 'figure', 'value'], lines)}"
 
 
-def sweep(groups: dict, method: str, title: str, name: str) -> str:
-    """All settings of a method: chosen by the left number, judged by the right ones."""
+def sweep(groups: dict, method: str, title: str) -> str:
+    """All settings of a method, if there are several: chosen by the left number, judged by the right ones."""
+    settings = {setting: by_count for setting, by_count in groups.items() if next(iter(by_count.values()))[0]["method"] == method}
     lines = []
-    for setting, by_count in groups.items():
-        for count, rows in sorted(by_count.items()) if next(iter(by_count.values()))[0]["method"] == method else []:
+    for setting, by_count in settings.items() if len(settings) > 1 else ():
+        for count, rows in sorted(by_count.items()):
             figures = [show([row["chosen"][key] for row in rows]) for key in ("target_change", "true_change")]
             validation = number([row["validation_true_change"] for row in rows], 3)
             cells = [f"{count - 1} to {count}", setting, number([row["chosen"]["alpha"] for row in rows]), validation, *figures]

@@ -33,4 +33,9 @@ for r in 0.1 1; do lt lt-r${r/./-} --reconstruction $r; done  # a model's name h
 for blur in 0.01 0.1 0.3 1; do lw lw-b${blur/./-} --blur $blur; done
 lw lw-pres --blur 0.03 --preservation-weight 1 --classifier "$runs/latent"
 all lw-paper-step lw --learning-rate 1e-3 --steps 300
+cut="--layers 6"
+for attribute in 1to2 2to3 3to4; do edit centroids-l6 $attribute $cut centroids; done
+edit lw-l6 1to2 $cut lw --rank 24 --blur 0.03 --learning-rate 0.2
+edit lw-l6 2to3 $cut lw --rank 24 --blur 0.03 --learning-rate 0.3 --steps 140
+edit lw-l6 3to4 $cut lw --rank 24 --blur 0.03 --learning-rate 0.2
 stage evaluate --data "$runs/data" --registry "$runs/registry" --edits "$runs/edits" --docs "$runs/docs"

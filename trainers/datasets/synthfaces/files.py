@@ -1,5 +1,6 @@
 """Rendered faces on disk: rendered once, by several processes, in parts that are kept when the run is stopped."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -12,29 +13,46 @@ from safetensors.torch import save_file
 from tqdm import tqdm
 
 from trainers.datasets.synthfaces.picture import RESOLUTIONS, VERSION, render_all
-from trainers.datasets.synthfaces.sampler import NAMES, Person, labels_of, sample
+from trainers.datasets.synthfaces.sampler import NAMES, Person, index, labels_of, sample
 from trainers.parallel import launch
 
 PART = 200  # pictures: some seconds of a core
 
 
 class Source(NamedTuple):
-    """All that the pictures of a split follow from: see `sampler.sample`; `resolution` in px."""
+    """All that the pictures of a split follow from: see `sampler.sample`; `resolution` in px.
+
+    `each`: 0 = everybody is somebody else; else so many pictures, one after another, are of one identity, with attributes, strengths
+    and nuisance of their own, and none is Blurry.
+    """
 
     n: int
     seed: int
     resolution: int
     bias: float
     flat: float
+    each: int = 0
 
     def people(self, first: int = 0, n: int | None = None) -> list[Person]:
         """The people of the pictures from number `first` on (`n` of them, or all that follow): to be rendered again, or edited."""
-        return sample(self.n - first if n is None else n, self.seed, first=first, bias=self.bias, flat=self.flat)
+        people = sample(self.n - first if n is None else n, self.seed, first=first, bias=self.bias, flat=self.flat)
+        identities = self.identities()[first:]
+        return [sharp(person, (self.seed, int(j))) for person, j in zip(people, identities, strict=False)] if self.each else people
+
+    def identities(self) -> np.ndarray:
+        """int64 [n]: whose picture each is."""
+        return np.arange(self.n) // max(self.each, 1)
 
     def metadata(self) -> dict[str, str]:
         exact = self._replace(bias=float(self.bias), flat=float(self.flat))  # 1 and 1.0 are the same source
-        held = {key: json.dumps(value) for key, value in exact._asdict().items()}
+        held = {key: json.dumps(value) for key, value in exact._asdict().items() if value or key != "each"}
         return held | {"domain": "synthfaces", "version": str(VERSION), "names": json.dumps(NAMES)}
+
+
+def sharp(person: Person, identity: tuple[int, int]) -> Person:
+    """The same attributes, but for Blurry, on another identity."""
+    labels = tuple(0 if i == index("Blurry") else label for i, label in enumerate(person.labels))
+    return dataclasses.replace(person, labels=labels, identity=identity)
 
 
 class Faces(NamedTuple):
@@ -52,6 +70,8 @@ def check(source: Source) -> None:
         raise ValueError(f"resolution {source.resolution}: faces are rendered at {' or '.join(map(str, RESOLUTIONS))} px")
     if source.n < 1:
         raise ValueError(f"n = {source.n}: at least one picture is needed")
+    if source.each < 0 or (source.each and source.n % source.each):
+        raise ValueError(f"n = {source.n}, each = {source.each}: the pictures must be of whole identities")
     source.people(n=1)
 
 
@@ -64,7 +84,8 @@ def write_split(path: Path, source: Source, processes: int = 1) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     launch(_render_parts, processes, folder, source)
     parts = [_read(_part(folder, first)) for first in range(0, source.n, PART)]
-    _save(path, *(torch.cat(of_kind) for of_kind in zip(*parts, strict=True)), source.metadata())
+    images, labels = (torch.cat(of_kind) for of_kind in zip(*parts, strict=True))
+    _save(path, images, labels, source.metadata(), {"identities": torch.from_numpy(source.identities())} if source.each else {})
     shutil.rmtree(folder)
 
 
@@ -80,9 +101,8 @@ def load_faces(folder: Path, split: str) -> Faces:
         images, labels = _read(path)
     except Exception as error:
         raise ValueError(f"{path} is damaged or holds no rendered faces ({error})") from error
-    return Faces(
-        images.numpy(), labels.numpy(), tuple(json.loads(said["names"])), Source(*(json.loads(said[key]) for key in Source._fields))
-    )
+    source = Source(**{key: json.loads(said[key]) for key in Source._fields if key in said})
+    return Faces(images.numpy(), labels.numpy(), tuple(json.loads(said["names"])), source)
 
 
 def _render_parts(rank: int, processes: int, folder: Path, source: Source) -> None:
@@ -113,7 +133,9 @@ def _read(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
         return held.get_tensor("images"), held.get_tensor("labels")
 
 
-def _save(path: Path, images: torch.Tensor, labels: torch.Tensor, said: dict[str, str]) -> None:
+def _save(
+    path: Path, images: torch.Tensor, labels: torch.Tensor, said: dict[str, str], more: dict[str, torch.Tensor] | None = None
+) -> None:
     partial = path.with_name(path.name + ".partial")
-    save_file({"images": images, "labels": labels}, partial, metadata=said)
+    save_file({"images": images, "labels": labels, **(more or {})}, partial, metadata=said)
     partial.replace(path)

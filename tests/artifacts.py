@@ -1,0 +1,126 @@
+"""Small edits in folders, good ones and broken ones, for the tests of folders, pull and push."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import safetensors.torch
+import torch
+
+from lwgan import registry
+
+REPO = "lab/lwgan-multimnist-lw-1to2"
+CARD = "---\nlicense: apache-2.0\nlibrary_name: lwgan\ntags: [lwgan]\nbase_model: lab/g\nbase_model_relation: adapter\n---\n# An edit\n"
+CONFIG = {
+    "kind": "affine",
+    "method": "lw",
+    "attribute": "one-more-digit",
+    "domain": "multimnist",
+    "num_ws": 3,
+    "w_dim": 4,
+    "new_key": {"kept": [1.5]},
+}
+WEIGHT, BIAS = torch.ones(3, 4, 4), torch.ones(3, 4)
+
+
+def make(folder: Path, seed: int = 0, **config) -> Path:
+    """Writes an edit with card, metrics and a picture."""
+    random = torch.Generator().manual_seed(seed)
+    tensors = {"weight": torch.randn(3, 4, 4, generator=random), "bias": torch.randn(3, 4, generator=random)}
+    registry.save_folder(folder, CONFIG | config, tensors)
+    (folder / "README.md").write_text(CARD)
+    (folder / "metrics.json").write_text("{}")
+    (folder / "images").mkdir(exist_ok=True)
+    (folder / "images" / "before-after.png").write_bytes(b"\x89PNG not really")
+    return folder
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in ("config.json", "model.safetensors") if (folder / name).exists()}
+
+
+def rewrite(folder: Path, tensors=None, data: bytes | None = None, **changes) -> None:
+    """Changes a folder behind save_folder's back, its size and sha256 kept true unless they are among the changes."""
+    config = json.loads((folder / "config.json").read_text())
+    if tensors is not None:
+        data = safetensors.torch.save(tensors)
+    if data is not None:
+        (folder / "model.safetensors").write_bytes(data)
+        config["weights"] |= {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    (folder / "config.json").write_text(json.dumps(config | changes))
+
+
+def edited(name: str, change):
+    """A change of one file's bytes."""
+    return lambda folder: (folder / name).write_bytes(change((folder / name).read_bytes()))
+
+
+def says(**changes):
+    return lambda folder: rewrite(folder, **changes)
+
+
+def weights_say(**changes):
+    """The config's record of the weights, changed."""
+    return lambda folder: rewrite(folder, weights=json.loads((folder / "config.json").read_text())["weights"] | changes)
+
+
+def pickled(folder: Path) -> None:
+    torch.save({"weight": WEIGHT, "bias": BIAS}, folder / "model.safetensors")
+    rewrite(folder, data=(folder / "model.safetensors").read_bytes())
+
+
+def gone(name: str):
+    return lambda folder: (folder / name).unlink()
+
+
+C, W = "config.json", "model.safetensors"
+NAN, BIG = float("nan"), 64_000_001
+# What is wrong -> (how to make it so, the file that is named, what is found, what is expected)
+BROKEN = {
+    "a newer format": (says(format_version=2), C, "format_version is 2", "reads up to 1: update lwgan"),
+    "no format": (says(format_version=None), C, "format_version is None", "expected 1"),
+    "a format in words": (says(format_version="1"), C, "format_version is '1'", "expected 1"),
+    "no kind": (says(kind=None), C, "kind is None", "expected 1 to 64 of a-z"),
+    "another kind": (says(kind="generator"), "", "of kind 'generator'", "expected 'affine' or 'translation'"),
+    "an attribute that is a path": (says(attribute="../evil"), C, "attribute is '../evil'", "1 to 64 of a-z"),
+    "an attribute with markup": (says(attribute="One More <b>"), C, "attribute is 'One More <b>'", "1 to 64 of a-z"),
+    "a method of 65 letters": (says(method="m" * 65), C, f"method is '{'m' * 65}'", "1 to 64 of a-z"),
+    "a domain that is a list": (says(domain=["x"]), C, "domain is ['x']", "1 to 64 of a-z"),
+    "an endless label": (says(**{"from": "x" * 5000}), C, "... (5002 characters)", "1 to 200 characters"),
+    "a strength in words": (says(alpha="strong"), C, "alpha is 'strong'", "a number of at most 1e9"),
+    "a strength beyond all numbers": (says(alpha=10**400), C, "alpha is 1000", "a number of at most 1e9"),
+    "a base that is a path": (says(base_model="/models/g"), C, "base_model is '/models/g'", "org/name"),
+    "a base of no hash": (says(base_revision={"generator": "main"}), C, "base_revision is {'generator': 'main'}", "64 or 40 hex digits"),
+    "no number of layers": (says(num_ws=None), C, "num_ws is None", "a positive integer"),
+    "a truth for a width": (says(w_dim=True), C, "w_dim is True", "a positive integer"),
+    "an unknown precision": (says(dtype="int8"), C, "dtype is 'int8'", "one of float32, float16, bfloat16"),
+    "weights elsewhere": (weights_say(file="../model.safetensors"), C, "weights.file is '../model.safetensors'", "'model.safetensors'"),
+    "no weights": (says(weights=None), C, "weights.file is None", "'model.safetensors'"),
+    "a size in words": (weights_say(size="many"), C, "weights.size is 'many'", "a number of bytes"),
+    "no hash": (weights_say(sha256="0" * 63), C, f"weights.sha256 is '{'0' * 63}'", "64 hex digits"),
+    "too large": (weights_say(size=BIG), C, f"weights.size is {BIG}", "kind 'affine' may have 64000000"),
+    "another size": (weights_say(size=1), W, "bytes", "config.json says 1"),
+    "another hash": (weights_say(sha256="0" * 64), W, "sha256 ", f"config.json says {'0' * 64}"),
+    "a flipped bit": (edited(W, lambda data: data[:-1] + bytes([data[-1] ^ 1])), W, "sha256 ", "config.json says "),
+    "a file cut short": (edited(W, lambda data: data[:-3]), W, "bytes", "config.json says "),
+    "an empty file": (edited(W, lambda data: b""), W, "0 bytes", "config.json says "),
+    "another shape": (says(tensors={"weight": torch.ones(3, 4, 5), "bias": BIAS}), W, "(3, 4, 5)", "say (3, 4, 4)"),
+    "another shape of the bias": (says(tensors={"weight": WEIGHT, "bias": torch.ones(4, 3)}), W, "(4, 3)", "say (3, 4)"),
+    "a missing tensor": (says(tensors={"weight": WEIGHT}), W, "holds ['weight']", "has ['bias', 'weight']"),
+    "an unknown tensor": (says(tensors={"weight": WEIGHT, "bias": BIAS, "more": BIAS + 1}), W, "'more'", "has ['bias', 'weight']"),
+    "no tensor": (says(tensors={}), W, "no tensor", "has ['bias', 'weight']"),
+    "a translation with a matrix": (says(kind="translation"), W, "holds ['bias', 'weight']", "kind 'translation' has ['bias']"),
+    "not a number": (says(tensors={"weight": WEIGHT, "bias": BIAS * NAN}), W, "'bias' holds NaN or infinity (12 of 12", "finite"),
+    "infinity": (says(tensors={"weight": WEIGHT / 0, "bias": BIAS}), W, "'weight' holds NaN or infinity (48 of 48", "finite"),
+    "another precision": (says(tensors={"weight": WEIGHT.half(), "bias": BIAS}), W, "'weight' is float16", "config.json says float32"),
+    "whole numbers": (says(tensors={"weight": WEIGHT.long(), "bias": BIAS}), W, "weight is int64", "expected float32"),
+    "a pickle": (pickled, W, "is no safetensors file", ""),
+    "a header of the wrong size": (says(data=b"\xff" * 8 + b"{}"), W, "is no safetensors file", ""),
+    "no JSON": (edited(C, lambda data: data[:-1]), C, "is no JSON", ""),
+    "JSON with NaN": (edited(C, lambda data: b'{"alpha": NaN}'), C, "NaN is no number of JSON", ""),
+    "a list": (edited(C, lambda data: b"[]"), C, "holds a list", "expected an object"),
+    "brackets without end": (edited(C, lambda data: b"[" * 100_000), C, "is no JSON", ""),
+    "a config of megabytes": (edited(C, lambda data: data + b" " * 1_000_000), C, " bytes, at most 1000000", ""),
+    "no config": (gone(C), C, "holds no config.json", ""),
+    "no weights at all": (gone(W), W, "model.safetensors", ""),
+}  # fmt: skip

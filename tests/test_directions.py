@@ -1,0 +1,120 @@
+"""Directions of others become edits that do what their own code does: checked against their formulas, written out in numpy."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lwgan import registry
+from lwgan.edit import AffineEdit
+from lwgan.pipeline import EditingPipeline
+from trainers import __main__, cards, convert, directions, publish
+
+NUM_WS, W_DIM = 10, 16
+GENERATOR = torch.Generator().manual_seed(3)
+VECTOR = torch.randn(1, W_DIM, generator=GENERATOR)
+LAYERS = torch.randn(1, NUM_WS, W_DIM, generator=GENERATOR)
+MANY = torch.randn(5, 1, W_DIM, generator=GENERATOR)
+LENGTHS = torch.rand(5, generator=GENERATOR)
+SQUARE = torch.linalg.qr(torch.randn(W_DIM, W_DIM, generator=GENERATOR))[0]
+
+
+def npy(path: Path, array) -> Path:
+    np.save(path.with_suffix(".npy"), array)
+    return path.with_suffix(".npy")
+
+
+def npz(path: Path, **arrays) -> Path:
+    np.savez(path.with_suffix(".npz"), **arrays)
+    return path.with_suffix(".npz")
+
+
+def pt(path: Path, content) -> Path:
+    torch.save(content, path.with_suffix(".pt"))
+    return path.with_suffix(".pt")
+
+
+# What others' files are: (write, --index, --layers, method, what their code adds to a code at alpha 1: [num_ws or 1, w_dim])
+KNOWN = {
+    "InterFaceGAN's boundary": (lambda p: npy(p, VECTOR.numpy()), None, None, "interfacegan", VECTOR),
+    "a boundary in double precision": (lambda p: npy(p, VECTOR[0].double().numpy()), None, None, "interfacegan", VECTOR),
+    "e4e's direction of W": (lambda p: pt(p, VECTOR), None, None, "interfacegan", VECTOR),
+    "e4e's direction of W+": (lambda p: pt(p, LAYERS), None, None, "interfacegan", LAYERS[0]),
+    "GANSpace's cache": (lambda p: npz(p, lat_comp=MANY.numpy(), lat_stdev=LENGTHS.numpy(), act_mean=0), 2, (2, 5), "ganspace", MANY[2] * LENGTHS[2]),
+    "e4e's GANSpace": (lambda p: pt(p, {"comp": MANY[:, 0], "mean": VECTOR, "std": LENGTHS}), 4, (0, 3), "ganspace", MANY[4] * LENGTHS[4]),
+    "SeFa's eigenvectors": (lambda p: pt(p, {"ckpt": "g.pt", "eigvec": SQUARE}), 1, (4, 10), "sefa", SQUARE[:, 1][None]),
+}  # fmt: skip
+
+
+def options(faces_registry, **changes):
+    nets = {kind: faces_registry / f"lwgan-faces-{kind}" for kind in ("generator", "encoder")}
+    return directions.Edit(attribute="age", from_label="young", to_label="old", **(nets | changes))
+
+
+@pytest.mark.parametrize("case", KNOWN)
+def test_an_imported_direction_moves_codes_as_its_own_code_does(tmp_path, faces_registry, case):
+    write, index, layers, method, direction = KNOWN[case]
+    source, target = write(tmp_path / "theirs"), tmp_path / "lwgan-faces-age"
+    convert.convert(convert.Options(source, target, edit=options(faces_registry, index=index, layers=layers, scale=-2.0)))
+    w = torch.randn(3, NUM_WS, W_DIM)
+    expected = w.numpy().copy()
+    first, end = layers or (0, NUM_WS)
+    for layer in range(first, end):
+        expected[:, layer] += 0.7 * -2.0 * direction[layer if len(direction) > 1 else 0].numpy()
+    edit = AffineEdit.from_pretrained(target)
+    assert np.allclose(edit(w, 0.7).numpy(), expected, atol=1e-6)
+    assert (edit.config["kind"], edit.config["method"], edit.config["attribute"]) == ("translation", method, "age")
+    pipe = EditingPipeline.from_pretrained(faces_registry, domain="faces")
+    pipe.add_edit("lwgan-faces-age", edit)  # made for just these nets
+    assert pipe.generate(pipe.edit(w[:1], {"lwgan-faces-age": 0.7}))
+
+
+def test_an_imported_direction_is_published_with_a_card_that_says_whose_it_is(tmp_path, faces_registry, monkeypatch, capsys):
+    source, target = npy(tmp_path / "stylegan_ffhq_age_w_boundary", VECTOR.numpy()), tmp_path / "lwgan-faces-interfacegan-age"
+    nets = [word for kind in ("generator", "encoder") for word in (f"--{kind}", str(faces_registry / f"lwgan-faces-{kind}"))]
+    words = ["convert", "--source", str(source), "--target", str(target), "direction", "--attribute", "age", "--scale", "3", *nets]
+    monkeypatch.setattr(sys, "argv", ["trainers", *words])
+    __main__.main()
+    assert f"{target}  " in capsys.readouterr().out
+    text = (publish.stage(target, tmp_path / "hub" / target.name, "lab") / "README.md").read_text()
+    assert "by others, by the method `interfacegan`, and converted from their file `stylegan_ffhq_age_w_boundary.npy`" in text
+    assert "Not measured" in text and "adapted" not in text and "model-index" not in text
+    assert cards.command(registry.load_model(target)[0]) is None
+
+
+NAN = VECTOR.clone()
+NAN[0, 3] = float("nan")
+BAD = {
+    "of another width": (lambda p: npy(p, np.zeros((1, 512), np.float32)), {}, r"shape \(1, 512\), the generator's codes ask for \[16\] or \[10, 16\]"),
+    "with NaN": (lambda p: npy(p, NAN.numpy()), {}, "NaN or infinity, expected finite"),
+    "of whole numbers": (lambda p: npy(p, np.zeros(W_DIM, int)), {}, "holds a torch.int64, expected floating-point"),
+    "of objects": (lambda p: npy(p, np.array([{"a": 1}])), {}, "is no array of numbers"),
+    "of other keys": (lambda p: pt(p, {"w": VECTOR}), {}, "holds the keys w: expected one of lat_comp, comp, eigvec"),
+    "of an archive with other keys": (lambda p: npz(p, w=VECTOR.numpy()), {}, "holds the keys w: expected one of lat_comp"),
+    "without an index": (lambda p: pt(p, {"eigvec": SQUARE}), {}, "16 components: --index is None, expected 0 to 15"),
+    "with an index beyond": (lambda p: pt(p, {"comp": MANY[:, 0], "std": LENGTHS}), {"index": 5}, "5 components: --index is 5, expected 0 to 4"),
+    "of one with an index": (lambda p: pt(p, VECTOR), {"index": 0}, "holds one direction: --index 0"),
+    "for layers that are not there": (lambda p: pt(p, VECTOR), {"layers": (3, 11)}, "--layers 3 11: expected two numbers from 0 to 10"),
+    "with a bad name": (lambda p: pt(p, VECTOR), {"attribute": "Old Age"}, "attribute 'Old Age' may have"),
+    "that is not there": (lambda p: p.with_suffix(".npy"), {}, "there is no such file"),
+    "that is a pickle": (lambda p: pt(p, Path("x")), {}, "is refused, and nothing of it was run"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_is_no_direction_is_refused_by_the_files_name_and_leaves_nothing(tmp_path, faces_registry, case):
+    write, changes, message = BAD[case]
+    source = write(tmp_path / "theirs")
+    nets = {kind: faces_registry / f"lwgan-faces-{kind}" for kind in ("generator", "encoder")}
+    edit = directions.Edit(**({"attribute": "age"} | nets | changes))
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        convert.convert(convert.Options(source, tmp_path / "edit", edit=edit))
+    assert not (tmp_path / "edit").exists()
+
+
+def test_an_array_without_words_is_asked_for_them(tmp_path):
+    source = npy(tmp_path / "boundary", VECTOR.numpy())
+    with pytest.raises(ValueError, match="is an array: if it is a direction, say `direction --attribute NAME"):
+        convert.convert(convert.Options(source, tmp_path / "edit"))

@@ -1,0 +1,255 @@
+"""The whole way of the bundled models: published, listed, downloaded by `hf` and by a fresh cache, shown by a Space; on both transfer paths."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from artifacts import files
+from hub_server import MiniHub
+from nets import make_registry
+from safetensors.torch import load_file
+
+from lwgan import hub_push, registry
+from lwgan.edit import AffineEdit
+from lwgan.folders import EDIT_KINDS
+from lwgan.generator import Generator
+from lwgan.pipeline import EditingPipeline
+from trainers import publish
+
+EDIT, GENERATOR = "lwgan-multimnist-lw-1to2", "lwgan-multimnist-generator"
+
+
+@pytest.fixture(params=["lfs", "xet"])
+def hub(request, monkeypatch, tmp_path):
+    with MiniHub() as server:
+        server.serve(monkeypatch, tmp_path / "home", xet=request.param == "xet")
+        monkeypatch.setattr(hub_push, "PUSH_PAUSE", 0.001)
+        yield server
+
+
+@pytest.fixture
+def shelf(tmp_path):
+    return make_registry(tmp_path / "shelf", calibrator=True)
+
+
+@pytest.fixture(scope="module")
+def staged(tmp_path_factory):
+    """What is pushed of the bundled models: repo -> folder."""
+    target = tmp_path_factory.mktemp("hub")
+    publish.main(publish.Options(registry.bundled(), "lab", dry_run=True, target=target))
+    names = publish.found(publish.Options(registry.bundled(), "lab")).values()
+    return {f"lab/{name}": target / "lab" / name for name in names}
+
+
+def run(folder, namespace="lab", **options):
+    publish.main(publish.Options(folder, namespace, **options))
+
+
+def hf(*words) -> str:
+    """What the Hub's own command prints, in a process of its own."""
+    command = Path(sys.executable).with_name("hf")
+    done = subprocess.run([command, *words], capture_output=True, text=True, check=False, env=os.environ | {"NO_COLOR": "1"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_all_bundled_models_are_published_and_pulled_bit_for_bit_by_a_fresh_cache(hub, staged, tmp_path, monkeypatch, capsys):
+    options = publish.Options(registry.bundled(), "lab", collection="Digits")
+    publish.push(staged, options)
+    commits = {name: [commit.sha for commit in repo.commits] for name, repo in hub.repos.items()}
+    assert {len(made) for made in commits.values()} == {2}
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "another"))
+    local = {entry.name: entry for entry in registry.models() if entry.kind != "pictures"}
+    there = {entry.name: entry for entry in registry.models("lab")}
+    assert sorted(there) == sorted(local) and not any(entry.refused or entry.stale for entry in there.values())
+    for name, entry in local.items():
+        pulled = registry.pull(f"lab/{name}")
+        assert files(pulled.folder)["model.safetensors"] == files(Path(entry.source))["model.safetensors"]
+    [slug] = hub.collections
+    assert [entry.name for entry in registry.models(slug)] == sorted(there)
+    made_for = registry.edits_of(f"lab/{GENERATOR}")
+    assert [entry.name for entry in made_for] == sorted(entry.name for entry in there.values() if entry.kind in EDIT_KINDS)
+    capsys.readouterr()
+    publish.push(staged, options)
+    assert {name: [commit.sha for commit in repo.commits] for name, repo in hub.repos.items()} == commits
+    assert capsys.readouterr().out.count("holds this already") == len(local)
+
+
+def test_the_hubs_own_commands_work_on_what_was_published(hub, shelf, tmp_path):
+    run(shelf)
+    repo = f"lab/{EDIT}"
+    hf("download", repo, "--local-dir", str(tmp_path / "here"), "--quiet")
+    assert files(tmp_path / "here") == files(registry.pull(repo).folder)
+    loaded = AffineEdit.from_pretrained(tmp_path / "here")
+    assert torch.equal(loaded.weight, AffineEdit.from_pretrained(shelf / EDIT).weight)
+    listed = hf("models", "ls", "--filter", "lwgan", "--filter", f"base_model:adapter:lab/{GENERATOR}", "--format", "json")
+    assert sorted(model["id"] for model in json.loads(listed)) == sorted(f"lab/{entry.name}" for entry in registry.list_edits(shelf))
+    hf("cache", "verify", repo)  # what `registry.pull` put into the cache
+    weights = tmp_path / "here" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    with pytest.raises(AssertionError, match="Checksum verification failed"):
+        hf("cache", "verify", repo, "--local-dir", str(tmp_path / "here"))
+
+
+def test_what_others_downloaded_serves_when_the_hub_is_away(hub, shelf, monkeypatch):
+    run(shelf)
+    hf("download", f"lab/{EDIT}", "config.json", "model.safetensors", "--quiet", "--revision", hub.repos[f"lab/{EDIT}"].head.sha)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    assert registry.pull(f"lab/{EDIT}").stale
+    assert [(entry.name, entry.stale) for entry in registry.models("lab")] == [(EDIT, True)]
+
+
+def test_a_space_pins_what_was_published_and_holds_the_page(hub, shelf, tmp_path, monkeypatch):
+    run(shelf, space="digits", collection="Digits")
+    space = hub.repos["spaces/lab/digits"]
+    head = yaml.safe_load(space.head.files["README.md"].decode().split("---\n")[1])
+    commits = {name: repo.head.sha for name, repo in hub.repos.items() if not name.startswith("spaces/")}
+    assert sorted(head["models"]) == sorted(commits)
+    assert sorted(head["preload_from_hub"]) == sorted(f"{name} config.json,model.safetensors {sha}" for name, sha in commits.items())
+    assert (head["sdk"], head["app_file"], head["license"]) == ("gradio", "app.py", "apache-2.0")
+    assert {"app.py", "requirements.txt", "lwgan/edit.py", "lwgan/ui/pad.css"} <= set(space.head.files)
+    assert not [name for name in space.head.files if "bundled" in name or "__pycache__" in name or name.startswith("trainers")]
+    [slug] = hub.collections
+    assert space.variables == {"LWGAN_REGISTRY": slug}
+    run(shelf, space="digits", collection="Digits")
+    assert len(space.commits) == 2
+    if not hub.speaks_xet:
+        return  # once is enough: what the Space holds starts from what it is told to take, and from nothing else
+    for name, data in space.head.files.items():
+        (tmp_path / "space" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "space" / name).write_bytes(data)
+    code = "from lwgan import EditingPipeline; p = EditingPipeline.from_pretrained(); print(sorted(p.edits), p.refused)"
+    env = os.environ | {"LWGAN_REGISTRY": slug, "HF_HOME": str(tmp_path / "space-home")}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path / "space", env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == f"{sorted(entry.name for entry in registry.list_edits(shelf))} {{}}"
+
+
+def test_a_registry_on_the_hub_edits_as_the_folder_does(hub, shelf):
+    run(shelf)
+    there, here = EditingPipeline.from_pretrained("lab"), EditingPipeline.from_pretrained(shelf)
+    w = torch.randn(1, 10, 16)
+    assert list(there.edits) == list(here.edits) and not there.refused
+    assert torch.equal(there.edit(w, {EDIT: 1.5}), here.edit(w, {EDIT: 1.5}))
+
+
+def test_a_publication_that_broke_off_is_finished_by_the_same_command(hub, shelf):
+    hub.fault("POST", f"/api/models/lab/{EDIT}/commit/", status=403, times=None)
+    with pytest.raises(ValueError, match=rf"was not pushed to lab/{EDIT} \(4 of 7 are there; the same command goes on\): .*403"):
+        run(shelf)
+    assert f"lab/{EDIT}" not in hub.repos and len(hub.repos) == 4
+    hub.faults.clear()
+    run(shelf)
+    assert {len(repo.commits) for repo in hub.repos.values()} == {2} and len(hub.repos) == 7
+
+
+def test_a_proposal_changes_nothing_until_it_is_merged(hub, shelf, monkeypatch, capsys):
+    with pytest.raises(ValueError, match="was not pushed to lab/"):
+        run(shelf / EDIT, create_pr=True)  # nothing there to propose to
+    assert not hub.repos
+    run(shelf / EDIT)
+    before = hub.repos[f"lab/{EDIT}"].commits.copy()
+    monkeypatch.setenv("HF_TOKEN", "hf_other")  # who may not write there
+    edit = AffineEdit.from_pretrained(shelf / EDIT)
+    AffineEdit(edit.weight, edit.bias + 1, edit.config).save_pretrained(shelf / EDIT)
+    run(shelf / EDIT, create_pr=True)
+    assert f"{hub.url}/lab/{EDIT}/discussions/1  proposes" in capsys.readouterr().out
+    repo = hub.repos[f"lab/{EDIT}"]
+    assert repo.commits == before and len(repo.pulls) == 1
+    proposed = AffineEdit.from_pretrained(f"lab/{EDIT}", revision="refs/pr/1")
+    assert torch.allclose(proposed.bias, edit.bias + 1)
+
+
+def test_an_edit_of_another_generator_is_not_published_beside_this_one(hub, shelf, tmp_path):
+    run(shelf / GENERATOR)
+    other = make_other(tmp_path / "other")
+    right, wrong = (json.loads((folder / GENERATOR / "config.json").read_text())["weights"]["sha256"] for folder in (other, shelf))
+    with pytest.raises(
+        ValueError, match=f"lab/{EDIT} was made for the generator lab/{GENERATOR} with .*{right}, lab/{GENERATOR} has {wrong}"
+    ):
+        run(other / EDIT)
+    (other / GENERATOR / "config.json").write_bytes((shelf / GENERATOR / "config.json").read_bytes())
+    (other / GENERATOR / "model.safetensors").write_bytes((shelf / GENERATOR / "model.safetensors").read_bytes())
+    with pytest.raises(ValueError, match=f"{right}, lab/{GENERATOR} has {wrong}"):
+        run(other, dry_run=True, target=tmp_path / "look")
+    assert list(hub.repos) == [f"lab/{GENERATOR}"]
+
+
+def make_other(folder):
+    """As `make_registry`, of other weights."""
+    make_registry(folder)
+    generator = Generator.from_pretrained(folder / GENERATOR)
+    config = generator.card_config
+    generator.mapping.w_avg += 1
+    registry.save_folder(folder / GENERATOR, {key: config[key] for key in ("kind", "domain", "architecture")}, generator.state_dict())
+    sha256 = json.loads((folder / GENERATOR / "config.json").read_text())["weights"]["sha256"]
+    for entry in registry.list_edits(folder):
+        edit = AffineEdit.from_pretrained(entry.source)
+        based = {**edit.config["base_revision"], "generator": sha256}
+        AffineEdit(edit.weight, edit.bias, edit.config | {"base_revision": based}).save_pretrained(entry.source)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("namespace", "token", "message"),
+    [("team", "hf_fine", None), ("lab", "hf_fine", "may write to team, not to 'lab'"), ("team", "hf_write", None), ("team", "hf_read", "may only read")],
+)  # fmt: skip
+def test_organisations_and_fine_grained_tokens(hub, shelf, monkeypatch, namespace, token, message):
+    monkeypatch.setenv("HF_TOKEN", token)
+    if message:
+        with pytest.raises(ValueError, match=message):
+            run(shelf / GENERATOR, namespace)
+        assert not hub.repos
+    else:
+        run(shelf / GENERATOR, namespace)
+        assert f"{namespace}/{GENERATOR}" in hub.repos
+
+
+# Cards of the bundled models
+
+
+def numbers(text: str) -> set[str]:
+    return set(re.findall(r"(?<![\w.-])-?\d+(?:\.\d+)?(?:e-?\d+)?(?![\w.-]*[A-Za-z])", text))
+
+
+def said(value) -> set[str]:
+    """Every number within a JSON value, as a card may write it."""
+    if isinstance(value, dict):
+        return set().union(*map(said, value.values()), *map(said, value.keys())) if value else set()
+    if isinstance(value, list):
+        return set().union(*map(said, value)) if value else set()
+    if isinstance(value, (bool, type(None))):
+        return set()
+    if isinstance(value, str):
+        return numbers(value)
+    return {f"{value:.4g}", str(value)}
+
+
+def test_cards_of_the_bundled_models_hold_no_number_that_nobody_measured(staged):
+    assert len(staged) > 5
+    for repo_id, folder in staged.items():
+        check_card(folder, repo_id.split("/")[1])
+
+
+def check_card(folder, name):
+    config, metrics = (json.loads((folder / file).read_text()) for file in ("config.json", "metrics.json"))
+    _, head, body = (folder / "README.md").read_text().split("---\n", 2)
+    figures = body.split("## Figures")[1].split("## Limits")[0] + "".join(re.findall("## What it does.*?## How", body, re.DOTALL))
+    figures = figures.replace("95% interval", "").replace("1 = the same", "")
+    assert numbers(figures) <= said(metrics), numbers(figures) - said(metrics)
+    written = re.sub(r"```.*?```|`[^`]*`|https?://\S+|\([^)]*, \d{4}[^)]*\)", "", body.split("## Limits")[0], flags=re.DOTALL)
+    written = written.replace("95% interval", "").replace("1 = the same", "").replace(name, "")
+    assert numbers(written) <= said(metrics) | said(config) | {"2"}, numbers(written) - said(metrics) - said(config)
+    meta = yaml.safe_load(head)
+    measured = {metric["value"] for result in meta["model-index"][0]["results"] for metric in result["metrics"]}
+    assert measured and {f"{value:.4g}" for value in measured} <= said(metrics)
+    if config["kind"] in EDIT_KINDS:
+        assert (meta["base_model"], meta["base_model_relation"]) == (f"lab/{GENERATOR}", "adapter")
+        assert "images/strip.png" in body and "images/curve.png" in body
+        assert load_file(folder / "model.safetensors")["bias"].shape == (config["num_ws"], config["w_dim"])

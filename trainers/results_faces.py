@@ -1,0 +1,289 @@
+"""docs/results-faces.md, made of docs/results-faces.json alone."""
+
+from pathlib import Path
+
+from lwgan.attributes import METHODS
+from trainers import records, run
+from trainers.contenders import Group, at_match, attributes, grouped, label, others, pairs, rank, titled, to_oracle
+from trainers.edits import NOT
+from trainers.tables import mean, number, show, table
+
+NAME = "results-faces.json"
+PAPER = {  # Table 1: attribute preservation and identity preservation of Glasses, Age, Pale Skin
+    "LT*": (".92 / .94", ".95 / .96", ".86 / .96"), "LW*": (".95 / .94", ".96 / .97", ".96 / .98"),
+    "LT": (".98 / .95", ".98 / .96", ".98 / .98"), "LW": (".97 / .96", ".98 / .97", ".97 / .98"),
+}  # fmt: skip
+
+
+def write(docs: Path, found: dict) -> None:
+    """results-faces.json and results-faces.md."""
+    records.save(docs / NAME, found)
+    run.write_text(docs / "results-faces.md", text(found))
+
+
+def text(found: dict) -> str:
+    groups = grouped(found)
+    parts = [
+        HEAD.format(n=found["of"]["pictures"]), readable(found["nets"], found), table_1(groups), targets(groups),
+        averaged(groups), spill(groups), oracle(groups, found.get("bounds", {}), found["of"]["oracles"]), masses(found), images(groups),
+        nets(found["nets"]), every(found), NOTES,
+    ]  # fmt: skip
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+HEAD = """# Results on rendered faces
+
+Made by `python -m trainers evaluate --domain synthfaces` of [results-faces.json](results-faces.json), which holds every number with its interval
+and the options of each edit. All pictures are the renderer's own test pictures, up to {n} for each edit: of people, seeds and splits that no
+training and no choice saw. Attributes are read by a judge of pictures, people by an identity network; both were trained on other people and
+had no part in any edit, stopping rule or choice.
+
+*Target change*: of the reconstructions in which the judge does not see what the edit is to bring, the share in which it sees it after the edit.
+*Attribute preservation*: of the other attributes, the share that is read as before. *Identity*: the cosine of the identity network's
+embeddings before and after. Before is always the reconstruction, not the picture: what the encoder lost is not the edit's fault. *True*:
+changed, times the share of the other attributes that stay. An edit's settings and strength were chosen on validation codes by a third judge,
+or a classifier of codes; of a method's settings the best so chosen stands in the tables, all of them at the end."""
+
+NOTES = """## What is ours
+
+The paper's faces are photographs, its nets StyleGAN2 at 1,024 px and pSp, its judges unknown; here everything is rendered at 64 px, and every
+net is small. Its numbers are quoted for orientation. The paper averages over ten strengths from d to 2d without saying what d is: ours is
+where half of the validation cases have changed. Methods differ in how far they change at the same multiple of d, so the first tables
+compare them where they change equally much."""
+
+
+# Tables
+
+
+def readable(nets: dict, found: dict) -> str:
+    lines = []
+    for name in sorted(nets["auc_real"], key=lambda name: -(nets["auc_reconstructed"][name] or 0)):
+        areas = [nets[key][name] for key in ("auc_real", "auc_reconstructed")]
+        lines.append([name, *("none" if area is None else f"{area:.3f}" for area in areas), "" if name in nets["counted"] else "dropped"])
+    dropped = sorted({row["attribute"] for row in found["edits"].values() if row["attribute"].removeprefix(NOT) not in nets["counted"]})
+    without = f" So the edits of {', '.join(dropped)} are in none of the tables but the last." if dropped else ""
+    return f"""## Which attributes count
+
+A rule set before any result was seen: an attribute that the judge cannot tell on reconstructions (area under the ROC curve below .9) is dropped,
+as an edited attribute and from attribute preservation. {len(nets["counted"])} of {len(lines)} remain.{without} AUC on {nets["pictures"]} test
+pictures, whose attributes correlate as the training set's do:
+
+{table(["attribute", "AUC, pictures", "AUC, reconstructions", ""], lines)}"""
+
+
+def table_1(groups: dict[str, Group]) -> str:
+    names = attributes(groups)
+    parts = [PAPERS_TABLE]
+    for key, title in (("attribute_preservation", "Attribute preservation"), ("identity", "Identity preservation")):
+        parts.append(f"{title}:\n\n{by_attribute(groups, names, lambda rows, key=key: at_match(rows, key))}")
+    return "\n\n".join(parts)
+
+
+PAPERS_TABLE = f"""## Table 1: what is preserved at the same target change
+
+Where an edit first changes 80% of its cases (found by interpolation and measured there); *never*: no strength up to 2d does.
+LT* and LW* are without regularisation (LW*: lambda 0 and equal masses). *Mean*: over the attributes at which all of LT*, LW*, LT and LW that are
+at hand arrive. The paper's Table 1, attribute / identity preservation, of photographs:
+
+{table(["method", "Glasses", "Age", "Pale Skin"], [[name, *cells] for name, cells in PAPER.items()])}"""
+
+
+def by_attribute(groups: dict[str, Group], names: list[str], value, digits: int = 3, more: tuple = ()) -> str:
+    """A line a method, a column an attribute; value: the seeds' rows -> a number or None. more: further lines (title, attribute -> value)."""
+    lines = []
+    ours = [group for name, group in groups.items() if name in PAPER]
+    common = [name for name in names if ours and all(name in group and value(group[name]) is not None for group in ours)]
+    for title, values in more:
+        lines.append([title, *(shown(values.get(name), digits) for name in names), average([values.get(name) for name in common], digits)])
+    for method, group in groups.items():
+        values = {name: value(group[name]) for name in group}
+        cells = ["" if name not in group else "never" if values[name] is None else f"{values[name]:.{digits}f}" for name in names]
+        lines.append([titled(method), *cells, average([values.get(name) for name in common], digits)])
+    return table(["method", *names, "mean"], lines)
+
+
+def shown(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def average(values: list[float | None], digits: int) -> str:
+    return f"{mean(values):.{digits}f}" if values and None not in values else ""
+
+
+def targets(groups: dict[str, Group]) -> str:
+    """What was hoped for, and what came."""
+    lines = []
+    for key, words in (("attribute_preservation", "attribute preservation"), ("identity", "identity preservation")):
+        value = lambda rows, key=key: at_match(rows, key)
+        if found := pairs(groups, "LW*", "LT*", value):
+            lines.append(
+                ["LW* above LT*", words, f"{sum(a > b for a, b in found)} of {len(found)}", f"{mean([a - b for a, b in found]):+.3f}"]
+            )
+        if found := pairs(groups, "LW", "LT", value):
+            reached = sum(a >= b - 0.01 for a, b in found)
+            lines.append(["LW above LT - .01", words, f"{reached} of {len(found)}", f"{mean([a - b for a, b in found]):+.3f}"])
+    if found := pairs(groups, "LW", METHODS["interfacegan"], lambda rows: to_oracle(rows, "features")):
+        share = 1 - mean([a for a, _ in found]) / mean([b for _, b in found])
+        reached = sum(a <= 0.7 * b for a, b in found)
+        lines.append(
+            ["LW's distance to the oracle 30% below InterFaceGAN's", "judge features", f"{reached} of {len(found)}", f"{-share:+.1%}"]
+        )
+    if not lines:
+        return ""
+    return f"""### What was aimed at
+
+At the same target change, of the attributes at which both arrive; on the right the mean difference (of distances: of their means).
+
+{table(["aim", "in", "reached", "difference"], lines)}"""
+
+
+def averaged(groups: dict[str, Group]) -> str:
+    """The paper's way: the mean over the ten strengths from d to 2d."""
+    over = lambda rows, key: mean([mean([point[key] or 0.0 for point in row["curve"][1:]]) for row in rows])
+    names, parts = attributes(groups), []
+    for key, title in (("target_change", "Target change"), ("attribute_preservation", "Attribute preservation"), ("identity", "Identity")):
+        parts.append(f"{title}:\n\n{by_attribute(groups, names, lambda rows, key=key: over(rows, key))}")
+    return "## As the paper averages: ten strengths from d to 2d\n\nTo be read together: who changes less keeps more.\n\n" + "\n\n".join(
+        parts
+    )
+
+
+def spill(groups: dict[str, Group]) -> str:
+    """How much else changes, as one number; the matrix is a picture."""
+
+    def leaked(rows: list[dict]) -> float | None:
+        values = [abs(value) for row in rows if row["matched"] for name, value in others(row).items()]
+        return mean(values) if values else None
+
+    return f"""## Leakage
+
+How much more, or less, often another attribute is read after the edit: mean of the absolute differences over the other attributes that count,
+at the same target change. Which ones: [faces-leakage.png](images/faces-leakage.png).
+
+{by_attribute(groups, attributes(groups), leaked)}"""
+
+
+def oracle(groups: dict[str, Group], bounds: dict, limit: int) -> str:
+    parts, names = [], attributes(groups)
+    for key, title, digits in (
+        ("features", "Distance of the judge's features (1: two other people's pictures)", 3), ("identity", "Identity: cosine of the embeddings", 3),
+        ("outside", "Pixels outside of what the oracle changes: mean squared error, values from 0 to 1", 4),
+    ):  # fmt: skip
+        more = [
+            (words, {name: bounds[name][kind][key]["value"] for name in names if bounds.get(name) and bounds[name][kind][key]})
+            for kind, words in (("no_edit", "*no edit*"), ("through_encoder", "*oracle through encoder*"))
+        ]
+        parts.append(f"{title}:\n\n{by_attribute(groups, names, lambda rows, key=key: to_oracle(rows, key), digits, tuple(more))}")
+    shares = lambda bound: [show([bound["through_encoder"][key]]) for key in ("target_change", "attribute_preservation")]
+    there = [(name, bounds[name]) for name in names if bounds.get(name)]
+    reach = [[name, str(bound["n"]), f"{bound['outside_share']:.2f}", *shares(bound)] for name, bound in there]
+    return f"""## How near the picture that it should be
+
+The renderer draws the same person with the attribute flipped, up to {limit} for each; those whom it would change otherwise too are left out (a bald
+head loses its fringe). *No edit* is the reconstruction as it is; *oracle through encoder* is what encoder and generator make of the oracle's own
+picture, the nearest that an edit of codes can be expected to come. At the same target change as above.
+
+{(chr(10) * 2).join(parts)}
+
+What the judge says of oracles through the encoder, as of an edit; and which share of the picture the oracle leaves as it was:
+
+{table(["edit", "pictures", "unchanged by the oracle", "target change", "attribute preservation"], reach)}"""
+
+
+def masses(found: dict) -> str:
+    """Edits by how their training codes weigh, and how these correlate."""
+    lines: dict[tuple, Group] = {}
+    for row in found["edits"].values():
+        if "masses" in row["options"] and row["attribute"].removeprefix(NOT) in found["nets"]["counted"]:
+            bias = "not said" if row["bias"] is None else f"{row['bias']:g}"
+            key = METHODS.get(row["method"], row["method"]), bias, row["options"]["masses"], ", ".join(row["options"].get("balance") or ())
+            lines.setdefault(key, {}).setdefault(row["attribute"], []).append(row)
+    if len(lines) < 2:
+        return ""
+    names = sorted({name for group in lines.values() for name in group}, key=rank)
+    kept = lambda rows: max(rows, key=lambda row: row["validation_true_change"] or 0.0)
+    cells = [
+        [*key, *(_kept_and_leaked(kept(group[name])) if name in group else "" for name in names)] for key, group in sorted(lines.items())
+    ]
+    return f"""## Masses, on correlated and on uncorrelated training sets
+
+Bias 1: attributes of the training codes correlate as people's do; 0: they do not. If masses can mend correlations, `match` with bias 1 comes near
+`uniform` with bias 0. At the same target change: attribute preservation, and in parentheses the mean leakage into other attributes. Of several
+settings with the same masses the one that validation chose.
+
+{table(["method", "bias", "masses", "balanced", *names], cells)}"""
+
+
+def _kept_and_leaked(row: dict) -> str:
+    if not row["matched"]:
+        return "never"
+    leaked = [abs(value) for value in others(row).values()]
+    return f"{row['matched']['attribute_preservation']['value']:.3f}" + (f" ({mean(leaked):.3f})" if leaked else "")
+
+
+def images(groups: dict[str, Group]) -> str:
+    """Which pictures there are, and what their lines are."""
+    names = attributes(groups)
+    lines = lambda methods: ", ".join(name for name in names if all(name in groups.get(method, {}) for method in methods))
+    sheets = [f"- [{name}](images/faces-methods-{name.lower().replace('_', '-')}.png)" for name in names]
+    ways = lines(["LW" if "LW" in groups else "LW*"])
+    parts = [
+        "What is kept against what is changed (Fig. 4): [attributes](images/faces-attributes.png), [identity](images/faces-identity.png).",
+        "Samples: [faces-samples.png](images/faces-samples.png). Real pictures, each above its reconstruction: "
+        "[faces-reconstructions.png](images/faces-reconstructions.png).",
+        f"LW with alpha = -2, -1, 0, 1, 2 (Fig. 3), two people in a line: [faces-both-ways.png](images/faces-both-ways.png); lines: {ways}." if ways else "",
+        "Without regularisation (Fig. 2a), from d to 2d: [faces-unregularised.png](images/faces-unregularised.png); "
+        f"lines: {both}." if (both := lines(["LT*", "LW*"])) else "",
+        "All methods at the same target change, beside the oracle (Fig. 5; in parentheses who does not change so much, at 2d):",
+        "\n".join(sheets),
+    ]  # fmt: skip
+    return "## Pictures\n\n" + "\n\n".join(part for part in parts if part) if names else ""
+
+
+def nets(found: dict) -> str:
+    generator, encoder, identity = found["generator"], found["encoder"], found["identity"] or {}
+    known, test, oracles = (identity.get(key) or {} for key in ("known", "test", "oracle"))
+    lines = [
+        ["judge", "mean AUC on test pictures of its own kind (rare attributes not rare)", shown(found["judge"]["mean_test_auc"], 4)],
+        ["judge", "attributes that count, read in reconstructions as in pictures", shown(encoder["attributes_read_as_in_the_picture"], 4)],
+        ["identity", f"top-1 on other pictures of its {known.get('identities', '')} people", shown(known.get("top_1"), 3)],
+        ["identity", f"top-1 among {test.get('identities', '')} other people", shown(test.get("top_1"), 3)],
+        *(["identity", f"cosine of {words}", shown((value or {}).get("mean"), 3)] for words, value in (
+            ("two pictures of one person", test.get("same")), ("two people", test.get("other")), ("a picture and its oracles", oracles))),
+        ["generator", f"Frechet distance / variance of judge features, {generator['samples']} samples (real against real)",
+         f"{generator['relative_frechet_distance']:.4f} ({generator['relative_frechet_distance_real']:.4f})"],
+        ["encoder", "mean squared error of reconstructions, values from 0 to 1", f"{encoder['mean_squared_error']:.5f}"],
+        ["encoder", "judge features, distance of picture and reconstruction (1: two people's)", f"{encoder['feature_distance']:.3f}"],
+        ["encoder", "identity of picture and reconstruction (of two people)", f"{encoder['identity']:.3f} ({encoder['identity_of_others']:.3f})"],
+    ]  # fmt: skip
+    return f"## Nets and judges\n\n{table(['net', 'figure', 'value'], lines)}"
+
+
+def every(found: dict) -> str:
+    """All edits: their settings, and what they do at the strength that validation chose."""
+    lines = []
+    for name, row in sorted(found["edits"].items(), key=lambda item: (rank(item[1]["attribute"]), label(item[1]), item[0])):
+        chosen, options = row["chosen"], row["options"]
+        varied = ("preservation_weight", "masses", "balance", "rank", "blur", "regularisation", "reconstruction")
+        told = [
+            f"{key.replace('_', ' ')} {value if not isinstance(value, list) else ' '.join(value)}"
+            for key in varied
+            if (value := options.get(key))
+        ]
+        told += [f"bias {row['bias']:g}"] if row["bias"] is not None else []
+        rates = [show([chosen[key]]) for key in ("target_change", "attribute_preservation", "identity", "true_change")]
+        start = f"{row['d']:.2f}" + " (not reached)" * (not row["d_reached"])
+        lines.append(
+            [
+                name,
+                label(row),
+                row["attribute"],
+                ", ".join(told),
+                number([chosen["alpha"]]),
+                start,
+                number([row["validation_true_change"]], 3),
+                *rates,
+            ]
+        )
+    head = ["edit", "method", "attribute", "settings", "alpha", "d", "true (validation)", "changed", "attributes", "identity", "true"]
+    return f"## Every edit, at the strength that validation chose\n\n{table(head, lines)}"
