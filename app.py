@@ -181,8 +181,10 @@ def add_endpoints(editor: Editor) -> None:
     gr.api(list_edits, api_name="list_edits", api_description="The edits: name, what they change, recommended alpha, what strength 1 is.")
     with gr.Row(visible=False):  # unprocessed: what callers send is opened, and if need be refused, by lwgan
         picture, seed, domain = gr.Image(label="picture"), gr.Number(label="seed", precision=0), gr.Textbox(label="domain")
-        edits, recipe, result = gr.JSON(label="edits"), gr.JSON(label="recipe"), gr.Image(label="result", format="png")
-        edit, alphas, strip = gr.Textbox(label="edit"), gr.JSON(label="alphas"), gr.Image(label="strip", format="png")
+        edits = typed("edits", {"type": "object", "additionalProperties": {"type": "number"}})
+        recipe, result = typed("recipe", {"type": "object"}), gr.Image(label="result", format="png")
+        alphas = typed("alphas", {"type": "array", "items": {"type": "number"}})
+        edit, strip = gr.Textbox(label="edit"), gr.Image(label="strip", format="png")
         gr.Button().click(
             edit_image, [picture, edits, seed, domain, recipe], result, preprocess=False, api_name="edit_image", **MODEL,
             api_description="One picture, edited, as a PNG that holds its recipe. picture: an image file; or seed: the number of a sample. "
@@ -193,6 +195,13 @@ def add_endpoints(editor: Editor) -> None:
             api_description="One picture at several alphas of one edit, in a row, as a PNG. edit: its name (list_edits). alphas: JSON list "
             "of up to 32 numbers. picture: an image file; or seed: the number of a sample.",
         )  # fmt: skip
+
+
+def typed(label: str, schema: dict) -> gr.JSON:
+    """JSON of a schema. Gradio 6.31 says of all JSON that its type is {}, which is no schema: MCP's clients refuse to call with it."""
+    component = gr.JSON(label=label)
+    component.api_info = lambda: schema
+    return component
 
 
 def answer(component: gr.Image, work, *given) -> str:
@@ -206,7 +215,7 @@ def answer(component: gr.Image, work, *given) -> str:
 def parsed(given, empty):
     """JSON as clients send it: a value, or its text; nothing at all is `empty`."""
     try:
-        return json.loads(given) if isinstance(given, str) and given else given or empty
+        return empty if given in (None, "") else json.loads(given) if isinstance(given, str) else given
     except (ValueError, RecursionError):
         raise gr.Error(
             "What was given is not JSON: expected an object of edit name -> alpha, or a list of alphas.", print_exception=False
