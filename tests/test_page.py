@@ -111,7 +111,7 @@ def test_every_slider_is_moved_by_mouse_arrows_typing_and_reset(page):
             "edited", lambda row=row: page.find(f"{row} input[type=range]").send_keys(*[Keys.ARROW_RIGHT] * 4), f"arrow keys on {name}"
         )
         slider = page.find(f"{row} input[type=range]")
-        mouse = ActionChains(page.chrome).move_to_element_with_offset(slider, slider.size["width"] // 4, 0).click()
+        mouse = ActionChains(page.chrome).move_to_element_with_offset(slider, -slider.size["width"] // 4, 0).click()
         page.changes("edited", mouse.perform, f"a click on {name}")
         page.changes("edited", lambda row=row: page.type(f"{row} input[type=number]", "-0.5"), f"typing into {name}")
         assert "alpha -" in page.attribute(f"{row} .hint", "textContent")
