@@ -3,7 +3,7 @@
 import pytest
 
 from lwgan.attributes import METHODS
-from trainers import edit, publish, results
+from trainers import cards, edit, results
 from trainers.edits import ADAPTED
 
 
@@ -65,6 +65,8 @@ def test_a_setting_is_chosen_by_validation_and_not_by_the_test():
     assert results.best(results.grouped([lt(1.0, validation=0.9), *seeds]), "lt") == {2: seeds}, (
         "a lucky single run is not the best setting"
     )
+    cut = row("lt", reconstruction=1.0, regularisation=1.0, layers=6, validation=1.0)
+    assert results.best(results.grouped([cut, weak]), "lt") == {2: [weak]}, "all methods get the same layers"
     names = [name for name, _ in results.contenders(results.grouped([weak, strong, row("sefa")]))]
     assert names == ["LT, best setting", "LT as published", "SeFa (adapted)"]
 
@@ -73,11 +75,11 @@ def test_what_was_adapted_is_said_by_the_methods_file_its_card_and_the_results()
     for method, module in edit.METHODS.items():
         text = results.chosen(results.grouped([row(method)]))
         if "adapted" in module.__doc__.lower():
-            assert f"adapted from its paper ({ADAPTED[method]})" in publish.learned(method)
+            assert f"adapted from its paper ({ADAPTED[method]})" in cards.learned({"method": method})
             assert f"| {METHODS[method]} (adapted) |" in text
             assert text.endswith(f"Adapted from their papers: {METHODS[method]} ({ADAPTED[method]}).")
         else:
-            assert "adapted" not in publish.learned(method) + text.lower() and f"| {METHODS[method]}" in text
+            assert "adapted" not in cards.learned({"method": method}) + text.lower() and f"| {METHODS[method]}" in text
     assert ADAPTED.keys() < edit.METHODS.keys() and list(edit.METHODS) == list(METHODS)
 
 

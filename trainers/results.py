@@ -99,10 +99,15 @@ def setting(method: str, options: dict) -> str:
 
 def best(groups: dict, method: str) -> dict[int, list[dict]]:
     """For each count the seeds of the setting with the highest share of true edits on validation pictures, among the settings that
-    were learned with the most seeds: the best of many single runs is lucky."""
-    candidates = [rows for group in groups.values() for rows in group.values() if rows[0]["method"] == method]
+    were learned with the most seeds (the best of many single runs is lucky), of all layers and of as many codes as the other methods."""
+    candidates = [rows for group in groups.values() for rows in group.values() if rows[0]["method"] == method and comparable(rows[0])]
     score = lambda rows: (len(rows), mean([row["validation_true_change"] or 0.0 for row in rows]))
     return {count: max(those, key=score) for count in COUNTS if (those := [rows for rows in candidates if rows[0]["to_count"] == count])}
+
+
+def comparable(row: dict) -> bool:
+    """Whether an edit had the codes and the layers that all methods get."""
+    return not row["options"].get("layers") and row["options"].get("training_codes", CODES) == CODES
 
 
 def contenders(groups: dict) -> list[tuple[str, dict[int, list[dict]]]]:

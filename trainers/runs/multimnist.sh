@@ -33,8 +33,12 @@ stage latent-classifier --codes "$runs/codes" --run "$runs/calibrator" --seed 2 
 keep "$runs/calibrator" "$runs/registry/lwgan-multimnist-latent-classifier"
 choose="--generator $runs/matched/generator --selector $runs/selector"
 for edit in 1to2 2to3 3to4; do
-    case $edit in 2to3) long="--learning-rate 0.3 --steps 140" ;; *) long="--learning-rate 0.2" ;; esac
-    stage edit --codes "$runs/codes" --attribute $edit --run "$runs/lw-$edit" $choose lw --rank 24 --blur 0.03 $long
+    case $edit in
+        1to2) settings="--blur 0.03 --learning-rate 0.2" ;;
+        2to3) settings="--blur 0.03 --learning-rate 0.3 --steps 140" ;;
+        3to4) settings="--blur 0.3 --learning-rate 0.2" ;;
+    esac
+    stage edit --codes "$runs/codes" --attribute $edit --run "$runs/lw-$edit" $choose lw --rank 24 $settings
     keep "$runs/lw-$edit" "$runs/registry/lwgan-multimnist-lw-$edit"
 done
 stage evaluate --data "$runs/data" --registry "$runs/registry" --docs "$runs/docs"

@@ -31,6 +31,7 @@ for seed in 0 1 2; do
 done
 for r in 0.1 1; do lt lt-r${r/./-} --reconstruction $r; done  # a model's name has no dot
 for blur in 0.01 0.1 0.3 1; do lw lw-b${blur/./-} --blur $blur; done
+for seed in 1 2; do edit lw-b0-3-s$seed 3to4 lw --rank 24 --learning-rate 0.2 --blur 0.3 --seed $seed; done
 lw lw-pres --blur 0.03 --preservation-weight 1 --classifier "$runs/latent"
 all lw-paper-step lw --learning-rate 1e-3 --steps 300
 cut="--layers 6"
@@ -38,4 +39,7 @@ for attribute in 1to2 2to3 3to4; do edit centroids-l6 $attribute $cut centroids;
 edit lw-l6 1to2 $cut lw --rank 24 --blur 0.03 --learning-rate 0.2
 edit lw-l6 2to3 $cut lw --rank 24 --blur 0.03 --learning-rate 0.3 --steps 140
 edit lw-l6 3to4 $cut lw --rank 24 --blur 0.03 --learning-rate 0.2
+stage codes --data "$runs/data" --encoder "$runs/matched" --run "$runs/codes100" --train 100000
+[ -e "$runs/edits/lw-100k-2to3/config.json" ] || stage edit --codes "$runs/codes100" --attribute 2to3 --run "$runs/edits/lw-100k-2to3" \
+    --generator "$runs/matched/generator" --selector "$runs/selector" lw --rank 24 --blur 0.03 --learning-rate 0.3 --steps 140
 stage evaluate --data "$runs/data" --registry "$runs/registry" --edits "$runs/edits" --docs "$runs/docs"
