@@ -17,9 +17,9 @@ from safetensors.torch import load_file
 from lwgan import Encoder, Generator
 from trainers import __main__ as command_line
 from trainers import classifiers, join
+from trainers.cards import command
 from trainers.codes import load_codes
 from trainers.data import load_pictures
-from trainers.publish import command
 
 ROOT = Path(__file__).parent.parent
 
