@@ -3,7 +3,7 @@
 import pytest
 
 from lwgan.attributes import METHODS
-from trainers import cards, edit, results
+from trainers import cards, edit, figures, results
 from trainers.edits import ADAPTED
 
 
@@ -87,6 +87,19 @@ def test_seeds_are_shown_as_mean_and_outermost_bounds():
     assert results.show([rate(0.4), rate(0.6)]) == "0.500 (2) [0.380, 0.620]"
     assert results.show([rate(0.4)]) == "0.400 [0.380, 0.420]"
     assert results.show([None]) == "none"
+    assert results.show([None, rate(0.4)]) == "0.400 (1 of 2) [0.380, 0.420]", "a seed that changed nothing has no rate of what was kept"
+
+
+def test_a_method_that_changes_nothing_keeps_its_place_in_the_curves():
+    still = row("random", changes=(0.0, 0.0, 0.0))
+    for point in still["curve"]:
+        point["digits_kept"] = None
+    lines, words = results.contenders(results.grouped([row("sefa"), still])), {"target_change": "changed", "digits_kept": "kept"}
+    axis = figures._panels(lines, (("target_change", "digits_kept"),), words).axes[0]
+    assert not axis.yaxis.have_units(), "an axis of numbers, not of categories"
+    assert [(len(line.get_xdata()), line.get_marker() + line.get_linestyle()) for line in axis.lines] == list(
+        zip((2, 0), figures.STYLES, strict=False)
+    )
 
 
 def test_no_edit_is_a_row_too():

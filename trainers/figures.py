@@ -43,9 +43,9 @@ def _panels(lines: list, rows: tuple, words: dict[str, str]) -> Figure:
     for (x, y), row in zip(rows, axes, strict=True):
         for count, axis in zip(COUNTS, row, strict=True):
             for (name, by_count), style in zip(lines, STYLES, strict=False):
-                for seed, metrics in enumerate(by_count.get(count, [])[:1]):
+                for metrics in by_count.get(count, [])[:1]:  # of several seeds the first
                     points = [(point[x], point[y]) for point in metrics["curve"] if point[x] is not None and point[y] is not None]
-                    axis.plot(*zip(*points, strict=True), style, ms=3.5, lw=1, label=name if not seed else None)
+                    axis.plot([point[0] for point in points], [point[1] for point in points], style, ms=3.5, lw=1, label=name)
             if x == "latent_change":
                 axis.plot([0, 1], [0, 1], color="0.8", lw=1, zorder=0)
             axis.set(xlabel=words[x], ylabel=words[y], xlim=(-0.02, 1.02), title=f"{count - 1} to {count}")

@@ -6,11 +6,11 @@ def mean(values: list[float]) -> float:
 
 
 def show(rates: list[dict | None]) -> str:
-    """The mean of the seeds' rates, and in brackets the bounds."""
+    """The mean of the seeds' rates (of those that have any), and in brackets the bounds."""
     held = [rate for rate in rates if rate is not None]
     if not held:
         return "none"
-    seeds = f" ({len(rates)})" if len(rates) > 1 else ""
+    seeds = f" ({len(held)} of {len(rates)})" if len(held) < len(rates) else f" ({len(rates)})" if len(rates) > 1 else ""
     bounds = f"{min(rate['low'] for rate in held):.3f}, {max(rate['high'] for rate in held):.3f}"
     return f"{mean([rate['value'] for rate in held]):.3f}{seeds} [{bounds}]"
 
