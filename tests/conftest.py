@@ -32,6 +32,26 @@ def mnist() -> Path:
     return DATA / "mnist"
 
 
+@pytest.fixture(scope="module")
+def server():
+    """A Hub on 127.0.0.1 for the tests of a module."""
+    from hub_server import MiniHub
+
+    with MiniHub() as server:
+        yield server
+
+
+@pytest.fixture
+def hub(server, monkeypatch, tmp_path):
+    """An empty Hub, and a client that knows nothing of it yet."""
+    from lwgan import hub_push
+
+    server.clear()
+    server.serve(monkeypatch, tmp_path / "home")
+    monkeypatch.setattr(hub_push, "PUSH_PAUSE", 0.001)
+    return server
+
+
 @pytest.fixture(scope="session")
 def faces_registry(tmp_path_factory) -> Path:
     """The faces domain in a folder (tests.nets.make_faces_registry), to be read only."""

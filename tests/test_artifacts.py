@@ -3,23 +3,9 @@
 import pytest
 import torch
 from artifacts import BROKEN, REPO, files, make
-from hub_server import MiniHub
 
 from lwgan import folders, hub_push
 from lwgan.edit import AffineEdit
-
-
-@pytest.fixture(scope="module")
-def server():
-    with MiniHub() as server:
-        yield server
-
-
-@pytest.fixture
-def hub(server, monkeypatch, tmp_path):
-    server.clear()
-    server.serve(monkeypatch, tmp_path / "home")
-    return server
 
 
 def test_there_are_enough_of_them():

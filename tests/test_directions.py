@@ -95,6 +95,7 @@ BAD = {
     "of an archive with other keys": (lambda p: npz(p, w=VECTOR.numpy()), {}, "holds the keys w: expected one of lat_comp"),
     "without an index": (lambda p: pt(p, {"eigvec": SQUARE}), {}, "16 components: --index is None, expected 0 to 15"),
     "with an index beyond": (lambda p: pt(p, {"comp": MANY[:, 0], "std": LENGTHS}), {"index": 5}, "5 components: --index is 5, expected 0 to 4"),
+    "with too few lengths": (lambda p: pt(p, {"comp": MANY[:, 0], "std": LENGTHS[:4]}), {"index": 4}, r"lengths of shape \(4,\) for 5 components"),
     "of one with an index": (lambda p: pt(p, VECTOR), {"index": 0}, "holds one direction: --index 0"),
     "for layers that are not there": (lambda p: pt(p, VECTOR), {"layers": (3, 11)}, "--layers 3 11: expected two numbers from 0 to 10"),
     "with a bad name": (lambda p: pt(p, VECTOR), {"attribute": "Old Age"}, "attribute 'Old Age' may have"),

@@ -13,7 +13,7 @@ import torch
 
 from lwgan.edit import AffineEdit
 from trainers.codes import Codes, save_codes
-from trainers.edit import first_layers
+from trainers.edit import check_layers, first_layers
 from trainers.edits import Splits, attribute_named, centroids, latent_wasserstein
 
 NUM_WS, W_DIM = 3, 8
@@ -80,6 +80,9 @@ def test_layers_that_are_put_back_stay_as_they_were(shifted):
     assert torch.equal(cut[:, layers], w[:, layers])
     assert torch.equal(cut[:, 0], whole(w, 0.7)[:, 0])
     assert first_layers(whole, None) is whole
+    for layers in (0, NUM_WS + 1):
+        with pytest.raises(ValueError, match=f"--layers is {layers}: these codes have 1 to {NUM_WS}"):
+            check_layers(layers, shifted.train)
 
 
 def test_unknown_attribute_names_the_known():

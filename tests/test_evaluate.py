@@ -11,7 +11,7 @@ from nets import make_registry
 
 from lwgan.classifiers import Reading
 from lwgan.edit import AffineEdit
-from trainers import evaluate, measure, results
+from trainers import evaluate, measure, records, results
 from trainers.__main__ import parse
 from trainers.data import save_pictures
 from trainers.datasets.mnist import load_digits
@@ -199,8 +199,8 @@ def test_what_was_measured_is_kept_and_what_is_not_at_hand_stays(measured, monke
 
 def test_other_nets_figures_are_left_out(measured, capsys):
     held = json.loads((measured.docs / "results.json").read_text())
-    assert results.load(measured.docs, held["of"]) == held
-    assert results.load(measured.docs, held["of"] | {"judge": "other"})["edits"] == {}
+    assert records.load(measured.docs / results.NAME, held["of"]) == held
+    assert records.load(measured.docs / results.NAME, held["of"] | {"judge": "other"})["edits"] == {}
     assert "holds figures of other nets" in capsys.readouterr().out
 
 

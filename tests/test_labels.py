@@ -14,8 +14,8 @@ from lwgan import AffineEdit, EditingPipeline
 from lwgan.attributes import CELEBA, PAPER
 from lwgan.classifiers import LatentClassifier
 from tests.nets import NAMES, NUM_WS, W_DIM, made_for, make_faces_registry
+from trainers import cards, evaluate_labels, latent_classifier, publish
 from trainers import edit as edit_stage
-from trainers import evaluate_labels, latent_classifier, publish
 from trainers.__main__ import STAGES, parse
 from trainers.codes import Codes, save_codes
 from trainers.edits import attribute_named, latent_wasserstein
@@ -379,7 +379,7 @@ def test_the_referee_of_other_codes_is_refused(shelf, classifier):
         evaluate_labels.main(options)
 
 
-def test_cards_of_faces_name_the_licence_and_a_command_that_works(shelf):
+def test_cards_of_faces_name_the_licence_and_a_command_that_works(shelf, tmp_path):
     for kind, says in (
         ("lw-eyeglasses", "not eyeglasses"),
         ("centroids-eyeglasses", "not eyeglasses"),
@@ -387,13 +387,13 @@ def test_cards_of_faces_name_the_licence_and_a_command_that_works(shelf):
         ("generator", "StyleGAN2"),
     ):
         folder = shelf / "registry" / f"lwgan-faces-{kind}"
-        publish.main(publish.Options(folder, "lab", dry_run=True))
-        text = (folder / "README.md").read_text()
+        publish.main(publish.Options(folder, "lab", dry_run=True, target=tmp_path))
+        text = (tmp_path / "lab" / folder.name / "README.md").read_text()
         assert "license: other\nlicense_name: non-commercial" in text and "NVIDIA's Source\nCode License-NC" in text
         assert says in text and "digits" not in text.replace("redrawn, and now and then a digit", "") and "mnist" not in text.lower()
         config = json.loads((folder / "config.json").read_text())
         if config["kind"] in ("affine", "translation"):
-            options = parse(publish.command(config).split()[3:])
+            options = parse(cards.command(config).split()[3:])
             assert options.attribute == "Eyeglasses" and "frame_face" in text
             assert "read by the latent classifier that chose alpha" in text and "the judge that may choose" not in text
     assert EditingPipeline.from_pretrained(shelf / "registry").refused == {}

@@ -13,8 +13,8 @@ from lwgan.edit import AffineEdit
 from lwgan.generator import Generator
 from lwgan.registry import save_folder
 from tests.nets import NUM_WS, W_DIM, made_for, make_registry
+from trainers import cards, latent_classifier, run
 from trainers import edit as edit_stage
-from trainers import latent_classifier, publish, run
 from trainers.__main__ import parse
 from trainers.codes import COUNTS, Codes, save_codes
 from trainers.edits import (
@@ -502,7 +502,7 @@ def test_every_method_goes_through_the_stage(shelf, tmp_path, method, name):
     elif method not in ("random", "guidedstyle", "sefa", "steerability"):
         moved = (edit(source) - source).mean((0, 1))
         assert moved[0] > 0.3 and moved[0] == moved.abs().max(), "towards more digits: along axis 0 of each layer"
-    told = parse(publish.command(edit.config).split()[3:])  # of paths a card gives the last name
+    told = parse(cards.command(edit.config).split()[3:])  # of paths a card gives the last name
     assert type(told.method) is type(options.method) and run.as_json(told) == run.as_json(options)
 
 

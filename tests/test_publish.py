@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from hub_server import MiniHub
 from nets import make_registry
 from PIL import Image
 
-from lwgan import hub_push, registry
+from lwgan import registry
 from lwgan.edit import AffineEdit
 from trainers import __main__, cards, publish
 from trainers import run as run_folder
@@ -31,20 +30,6 @@ METRICS = {
 }
 TRAINING = {"codes": "codes", "attribute": "1to2", "run": "lw-1to2", "method": {"seed": 777}}
 CURVE = [{"alpha": 0.7, "true_change": 0.31}, {"alpha": 1.7, "true_change": 0.61}]
-
-
-@pytest.fixture(scope="module")
-def server():
-    with MiniHub() as server:
-        yield server
-
-
-@pytest.fixture
-def hub(server, monkeypatch, tmp_path):
-    server.clear()
-    server.serve(monkeypatch, tmp_path / "home")
-    monkeypatch.setattr(hub_push, "PUSH_PAUSE", 0.001)
-    return server
 
 
 @pytest.fixture

@@ -12,27 +12,11 @@ import pytest
 import safetensors.torch
 import torch
 from artifacts import BIAS, CARD, CONFIG, REPO, WEIGHT, files, make, rewrite
-from hub_server import MiniHub
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
-from lwgan import hub_push, registry
+from lwgan import registry
 from lwgan.edit import AffineEdit
 from lwgan.generator import Generator
-
-
-@pytest.fixture(scope="module")
-def server():
-    with MiniHub() as server:
-        yield server
-
-
-@pytest.fixture
-def hub(server, monkeypatch, tmp_path):
-    """An empty Hub, and a client that knows nothing of it yet."""
-    server.clear()
-    server.serve(monkeypatch, tmp_path / "home")
-    monkeypatch.setattr(hub_push, "PUSH_PAUSE", 0.001)
-    return server
 
 
 @pytest.fixture

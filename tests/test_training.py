@@ -19,7 +19,8 @@ from trainers import __main__ as command_line
 from trainers import classifiers, join
 from trainers.cards import command
 from trainers.codes import load_codes
-from trainers.data import load_pictures
+from trainers.data import load_images, load_pictures
+from trainers.generator import to_pictures
 
 ROOT = Path(__file__).parent.parent
 
@@ -113,6 +114,25 @@ def assert_same_weights(run: Path, other: Path) -> None:
 
 def steps_of(run: Path) -> int:
     return torch.load(run / "checkpoint.pt", weights_only=True)["step"]
+
+
+# Colour
+
+
+def test_colour_pictures_go_through_all_stages_of_the_nets(trainers, tmp_path):
+    faces = tmp_path / "faces"
+    trainers("data", data=faces, domain="synthfaces", train=64, heldout=16, processes=1)
+    trainers("generator", data=faces, run=tmp_path / "generator", kimg=BATCH_KIMG)
+    given = {"data": faces, "generator": tmp_path / "generator", "tune": True, "steps": 1}
+    trainers("encoder", **given, run=tmp_path / "tuned")
+    trainers("join", data=faces, start=tmp_path / "tuned", run=tmp_path / "joined")
+    trainers("match", data=faces, start=tmp_path / "joined", run=tmp_path / "matched")
+    generator, encoder = Generator.from_pretrained(tmp_path / "matched" / "generator"), Encoder.from_pretrained(tmp_path / "matched")
+    assert (generator.card_config["domain"], encoder.card_config["domain"]) == ("synthfaces", "synthfaces")
+    images, domain = load_images(faces, "test")
+    x = to_pictures(images, torch.device("cpu"))
+    assert domain == "synthfaces" and torch.equal(x[:, 2, 5, 7], images[:, 5, 7, 2].float() / 127.5 - 1)  # N H W C becomes N C H W
+    assert generator.synthesis(encoder(x)).shape == x.shape == (16, 3, 64, 64)
 
 
 # Data

@@ -112,7 +112,13 @@ def _component(source: Path, held, lengths, columns: bool, index: int | None) ->
     if index is None or not 0 <= index < number:
         raise ValueError(f"{source} holds {number} components: --index is {index}, expected 0 to {number - 1}")
     direction = held[:, index] if columns else held[index]
-    return direction if lengths is None else direction * lengths[index]
+    if lengths is None:
+        return direction
+    if not isinstance(lengths, Tensor) or lengths.numel() != number:
+        raise ValueError(
+            f"{source} holds lengths of shape {tuple(getattr(lengths, 'shape', ()))} for {number} components: expected one each"
+        )
+    return direction * lengths.flatten()[index]
 
 
 def over_layers(direction: Tensor, num_ws: int, w_dim: int, layers: tuple[int, int] | None, source: str) -> Tensor:

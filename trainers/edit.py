@@ -229,6 +229,7 @@ def describe(attribute: Attribute | Label, codes: Codes, method: str, base: dict
 
 
 def check_layers(layers: int | None, codes: Codes) -> None:
+    """ValueError for a number of layers that the codes do not have."""
     if layers is not None and not 1 <= layers <= codes.w.shape[1]:
         raise ValueError(f"--layers is {layers}: these codes have 1 to {codes.w.shape[1]}")
 

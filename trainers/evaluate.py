@@ -22,7 +22,7 @@ from lwgan.edit import AffineEdit
 from lwgan.encoder import Encoder
 from lwgan.generator import Generator
 from lwgan.metrics import rate, relative_frechet_distance
-from trainers import evaluate_faces, figures, measure, results, run
+from trainers import evaluate_faces, figures, measure, records, results, run
 from trainers.data import Pictures, load_pictures
 from trainers.generator import sample, to_pictures
 from trainers.measure import CONFIDENT, Cases, Nets, calibrated, cases_of, codes_of, render
@@ -69,8 +69,9 @@ def main(options: Options) -> None:
     if options.domain == "synthfaces":
         evaluate_faces.main(options)
         return
+    path = options.docs / results.NAME
     if options.tables:
-        write(options.docs, json.loads((options.docs / "results.json").read_text()))
+        write(options.docs, json.loads(path.read_text()))
         return
     device = run.device_of(options.device)
     models = {kind: load(options, kind).to(device) for kind in CLASSES}
@@ -86,10 +87,10 @@ def main(options: Options) -> None:
     tuning = {asked: cases(encoder, nets, validation, asked, options.edit_pictures // 2) for asked in (2, 3, 4)}
 
     base = {"scheme": SCHEME, **revisions, "pictures": options.edit_pictures, "samples": options.samples, "heldout": options.heldout}
-    found = results.load(options.docs, base)
+    found = records.load(path, base)
     if "nets" not in found:
         found |= {"nets": nets_figures(options, nets, encoder, test), "oracle": oracles(options, encoder, nets, test)}
-        results.save(options.docs, found)
+        records.save(path, found)
     for kind in ("generator", "encoder"):
         record(folder_of(options.registry, kind, options.domain), found["nets"][kind])
     edits = {entry.name: AffineEdit.from_pretrained(entry.source) for entry in entries}
@@ -102,7 +103,7 @@ def main(options: Options) -> None:
         put(found, entry.name, metrics)
         record(folder, {key: metrics["chosen"][key] for key in HEADLINE})
         figures.save_strip(folder / "images" / "strip.png", edit, held[asked].w[:8], generator)
-        results.save(options.docs, found)
+        records.save(path, found)
     write(options.docs, found)
     figures.save_methods(options.docs / "images", found, edits, held, generator)
     ours = [edits[entry.name] for entry in entries if entry.config["method"] == "lw" and Path(entry.source).parent == options.registry]

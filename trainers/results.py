@@ -18,18 +18,9 @@ CODES = 40_000  # of the training split, unless a row says otherwise
 MATCHED = (0.5, 0.8)  # target changes at which methods are compared
 
 
-def load(docs: Path, of: dict) -> dict:
-    """What results.json holds of models `of` (their sha256), with what was measured on them so far."""
-    return records.load(docs / NAME, of)
-
-
-def save(docs: Path, found: dict) -> None:
-    records.save(docs / NAME, found)
-
-
 def write(docs: Path, found: dict) -> None:
     """results.json and results.md."""
-    save(docs, found)
+    records.save(docs / NAME, found)
     run.write_text(docs / "results.md", text(found))
 
 

@@ -39,7 +39,7 @@ for attribute in 1to2 2to3 3to4; do edit centroids-l6 $attribute $cut centroids;
 edit lw-l6 1to2 $cut lw --rank 24 --blur 0.03 --learning-rate 0.2
 edit lw-l6 2to3 $cut lw --rank 24 --blur 0.03 --learning-rate 0.3 --steps 140
 edit lw-l6 3to4 $cut lw --rank 24 --blur 0.03 --learning-rate 0.2
-stage codes --data "$runs/data" --encoder "$runs/matched" --run "$runs/codes100" --train 100000
+[ -e "$runs/codes100/test.safetensors" ] || stage codes --data "$runs/data" --encoder "$runs/matched" --run "$runs/codes100" --train 100000
 [ -e "$runs/edits/lw-100k-2to3/config.json" ] || stage edit --codes "$runs/codes100" --attribute 2to3 --run "$runs/edits/lw-100k-2to3" \
     --generator "$runs/matched/generator" --selector "$runs/selector" lw --rank 24 --blur 0.03 --learning-rate 0.3 --steps 140
 stage evaluate --data "$runs/data" --registry "$runs/registry" --edits "$runs/edits" --docs "$runs/docs"
