@@ -21,7 +21,7 @@ import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
 from lwgan.catalog import Catalog
-from lwgan.pipeline import device_of
+from lwgan.devices import device_of
 from lwgan.recipe import png
 from lwgan.ui import parts
 from lwgan.ui.editor import VIEWS, Editor, words

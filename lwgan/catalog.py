@@ -20,15 +20,17 @@ class Catalog:
     pending: whether more may come.  changes: grows with each arrival."""
 
     def __init__(self, registry: str | Path | None = None, *, device: str = "auto"):
-        """registry: as in `lwgan.registry.models`. ValueError or OSError if a local one is not there or has no nets."""
+        """registry: as in `lwgan.registry.models`. ValueError or OSError if what is needed at once is not there or has no nets."""
         registry = registry or os.environ.get("LWGAN_REGISTRY") or "bundled"
         self.pipes: dict[str, EditingPipeline] = {}
         self.refused: dict[str, str] = {}
         self.changes, self.pending = 0, False
         self._device, self._lent = device, False
         local = registry == "bundled" or Path(registry).expanduser().is_dir()
-        self._load_local(registry if local else "bundled")
-        if not local:
+        # A Space that `publish` made holds no bundled models: there is nothing to show before the Hub has answered.
+        at_once = registry if local or not models.bundled().is_dir() else "bundled"
+        self._load_first(at_once)
+        if at_once != registry:
             self.pending = True
             self._thread = threading.Thread(target=self._load_later, args=(str(registry),), daemon=True)
             self._thread.start()
@@ -39,8 +41,8 @@ class Catalog:
             pipe.lend(wrap, device)
         self._lent = True
 
-    def _load_local(self, registry: str | Path) -> None:
-        entries = models.models(registry)
+    def _load_first(self, registry: str | Path) -> None:
+        entries = models.models(registry, whole=False)
         for domain in domains_of(entries) or [FIRST]:
             try:
                 self.pipes[domain] = EditingPipeline.from_entries(entries, domain, device=self._device)

@@ -2,7 +2,6 @@
 
 import difflib
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from numbers import Real
@@ -14,10 +13,10 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from lwgan import classifiers
 from lwgan import registry as models
-from lwgan.classifiers import DigitJudge, LatentClassifier
+from lwgan.classifiers import AttributeJudge, DigitJudge, IdentityNetwork, LatentClassifier
 from lwgan.cloud import Cloud
+from lwgan.devices import DTYPES, device_of
 from lwgan.edit import AffineEdit
 from lwgan.encoder import Encoder, hold_half
 from lwgan.faces import frame_face, mark_framed
@@ -33,12 +32,11 @@ def frame_square(picture: Image.Image, side: int) -> Image.Image:
 
 # How a domain's pictures are brought into the training frame: (picture, side in px that its encoder takes) -> picture.
 FRAMES = {"multimnist": lambda picture, side: frame_digits(picture), "faces": frame_face, "synthfaces": frame_square}
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 MODULES = {"generator": Generator, "encoder": Encoder}
 # What else a registry may hold for a domain: kind -> (attribute of the pipeline, its class). All of it can be done without.
 EXTRAS = {
-    "judge": ("judge", "DigitJudge"), "attribute-judge": ("judge", "AttributeJudge"), "identity": ("identity", "IdentityNetwork"),
-    "latent-classifier": ("latent_classifier", "LatentClassifier"), "pictures": (None, None),
+    "judge": ("judge", DigitJudge), "attribute-judge": ("judge", AttributeJudge), "identity": ("identity", IdentityNetwork),
+    "latent-classifier": ("latent_classifier", LatentClassifier), "pictures": (None, None),
 }  # fmt: skip
 CLOUD_CODES, CLOUD_PICTURES = 4000, 100
 
@@ -98,7 +96,7 @@ class EditingPipeline:
         ValueError if the registry has no generator or no encoder for the domain. An edit that is broken, or made for
         another generator or encoder, is left out and stands in `refused` with the reason.
         """
-        entries = models.models(registry)
+        entries = models.models(registry, whole=False)
         return cls.from_entries(entries, domain or _default_domain(entries), device=device, dtype=dtype)
 
     @classmethod
@@ -151,14 +149,11 @@ class EditingPipeline:
         self.revisions["pictures"] = config["weights"]["sha256"]
 
     def _take_extra(self, entry: models.Entry) -> None:
-        attribute, name = EXTRAS[entry.kind]
-        known = getattr(classifiers, name, None)
-        if known is None:
-            raise ValueError(f"this lwgan does not know models of kind {entry.kind!r}")
+        attribute, known = EXTRAS[entry.kind]
         module = known.from_pretrained(entry.source, entry.revision)
-        names = module.card_config.get("names")
         if isinstance(module, LatentClassifier):
             self._check_base(f"{entry.name!r}", module.card_config)
+            names = module.card_config.get("names")
             if not isinstance(names, list) or len(names) != module.config["outputs"]:
                 raise ValueError(f"{entry.name!r} has {module.config['outputs']} outputs and names {names!r}")
         setattr(self, attribute, module)
@@ -273,19 +268,6 @@ class EditingPipeline:
         """The first seed whose sample has a label, such as "1 digit"; 0 if none is known to."""
         counts = [] if self.numbers is None else self.numbers.sum(1).tolist()
         return next((seed for seed, count in enumerate(counts) if count_label(count) == label), 0)
-
-
-def device_of(name: str) -> torch.device:
-    """The device "cpu", "cuda" or "cuda:N" (N from 0); "auto" is CUDA where there is one, else the CPU.
-    ValueError for another name, and for a CUDA device that this machine lacks."""
-    if not re.fullmatch(r"auto|cpu|cuda(:(0|[1-9][0-9]*))?", name):
-        raise ValueError(f"device {name!r} is unknown: choose auto, cpu, cuda or cuda:N")
-    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if name == "auto":
-        name = "cuda" if there else "cpu"
-    if name.startswith("cuda") and int(name[5:] or 0) >= there:
-        raise ValueError(f"device {name!r}: this machine has {there or 'no'} CUDA device{'s' * (there > 1)}")
-    return torch.device(name)
 
 
 def count_label(count: int) -> str:

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import nn
 
-from lwgan import EditingPipeline, classifiers, recipe
+from lwgan import EditingPipeline, recipe
 from lwgan.catalog import Catalog
-from lwgan.classifiers import LatentClassifier
+from lwgan.classifiers import AttributeJudge, IdentityNetwork, LatentClassifier
 from lwgan.edit import AffineEdit
 from lwgan.encoder import Encoder
 from lwgan.generator import Generator
+from lwgan.images import to_tensor
 from lwgan.registry import save_folder
 from lwgan.ui import panel, views
 from lwgan.ui.editor import VIEWS, Editor
@@ -32,35 +32,15 @@ NAMES = ["Eyeglasses", "Smiling", "Bangs"]
 CURVE = [{"alpha": a, "target_change": a / 2, "attribute_preservation": 1.1 - a / 5} for a in (1.0, 2.0)]
 
 
-class AttributeJudge(nn.Module):
-    """As lwgan will have it: x [N, 3, H, W] -> logits [N, K]."""
-
-    def __init__(self, *, names):
-        super().__init__()
-        self.config, self.names = {"names": list(names)}, tuple(names)
-        self.head = nn.Linear(3 * 16, len(names))
-
-    def features(self, x):
-        return nn.functional.adaptive_avg_pool2d(x, 4).flatten(1)
-
-    def forward(self, x):
-        return self.head(self.features(x))
-
-    @classmethod
-    def from_pretrained(cls, source, revision=None, token=None):
-        from lwgan.registry import load_module
-
-        return load_module(cls, "attribute-judge", source, revision, token)
-
-
 def make_synthfaces(folder):
-    """A second domain: RGB pictures, a judge of named attributes, a classifier of codes, edits of two attributes by two methods."""
+    """A second domain: RGB pictures, judges of named attributes and of identity, a classifier of codes, edits of two attributes by two methods."""
     torch.manual_seed(1)
     sizes = {"resolution": 64, "img_channels": 3, "w_dim": W_DIM}
     nets = {
         "generator": Generator(**sizes, channels=(16, 16, 16, 8, 8), z_dim=16, mapping_layers=2),
         "encoder": Encoder(**sizes, num_ws=NUM_WS, widths=(8, 8, 16, 16), pyramid=16, head=8),
-        "attribute-judge": AttributeJudge(names=NAMES),
+        "attribute-judge": AttributeJudge(names=NAMES, widths=(8, 8, 8), features=16),
+        "identity": IdentityNetwork(widths=(8, 8, 8), features=16, embedding=8),
         "latent-classifier": LatentClassifier(num_ws=NUM_WS, w_dim=W_DIM, outputs=3, hidden=(8, 8)),
     }
     base = {}
@@ -94,9 +74,7 @@ def folder(tmp_path_factory, request):
 
 @pytest.fixture(scope="module")
 def editor(folder):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(classifiers, "AttributeJudge", AttributeJudge, raising=False)
-        yield Editor(Catalog(folder, device="cpu"))
+    return Editor(Catalog(folder, device="cpu"))
 
 
 @pytest.fixture
@@ -279,11 +257,17 @@ def test_faces_are_read_by_their_attributes(editor):
     assert np.asarray(session["framed"]).shape == (64, 64, 3)
     rows = {row[0]: row[1:] for row in editor.show(session, sliders, "Edit")["readings"]["rows"]}
     pipe = editor.pipe("synthfaces")
-    from lwgan.images import to_tensor
-
-    p = pipe.judge(to_tensor(session["before"].picture))[0].sigmoid()
-    assert rows["Picture judge"][0] == f"Eyeglasses {100 * p[0].item():.0f}%" and rows["Code classifier"][0].startswith("Eyeglasses")
-    assert rows["Other attributes read the same"][1].endswith(" of 2") and -1 <= float(rows["Identity kept, cosine"][1]) <= 1
+    before, after = (
+        to_tensor(sight.picture) for sight in (session["before"], editor.render(pipe, session, editor.alphas(session, sliders)))
+    )
+    was, now = pipe.judge(before)[0].sigmoid(), pipe.judge(after)[0].sigmoid()
+    assert rows["Picture judge"] == tuple(f"Eyeglasses {100 * p[0].item():.0f}%" for p in (was, now))
+    assert rows["Code classifier"][0].startswith("Eyeglasses")
+    same = ((was > 0.5) == (now > 0.5))[1:].sum().item()
+    assert rows["Other attributes read the same"][1] == f"{same} of 2"
+    assert rows["Off-target drift, points"][1].startswith(f"{100 * (now - was)[1:].abs().mean().item():.1f}")
+    cosine = torch.nn.functional.cosine_similarity(pipe.identity(before), pipe.identity(after)).item()
+    assert rows["Identity kept, cosine"][1] == f"{cosine:.3f}" and cosine < 1
 
 
 def test_no_edit_changes_nothing_and_a_far_one_is_warned_of(editor, digits):
@@ -316,13 +300,23 @@ def test_an_edit_without_a_method_or_labels_has_its_place(folder, tmp_path):
 # Registries
 
 
-def test_what_this_lwgan_does_not_know_is_refused_and_the_rest_serves(folder, monkeypatch):
-    monkeypatch.delattr(classifiers, "AttributeJudge", raising=False)
-    catalog = Catalog(folder, device="cpu")
+def test_a_judge_that_does_not_fit_is_refused_and_the_rest_serves(folder, tmp_path):
+    copy, name = shutil.copytree(folder, tmp_path / "copy"), "lwgan-synthfaces-attribute-judge"
+    config = json.loads((copy / name / "config.json").read_text())
+    config["architecture"]["features"] = 17
+    (copy / name / "config.json").write_text(json.dumps(config))
+    catalog = Catalog(copy, device="cpu")
     assert list(catalog.pipes) == ["multimnist", "synthfaces"] and not catalog.pending
-    assert "does not know models of kind 'attribute-judge'" in catalog.refused["lwgan-synthfaces-attribute-judge"]
+    assert "does not fit AttributeJudge" in catalog.refused[name] and catalog.pipes["synthfaces"].judge is None
     session, sliders = Editor(catalog).start("synthfaces")
-    assert sliders["refused"] and Editor(catalog).show(session, sliders, "Edit")["edit"]["edited"]
+    shown = Editor(catalog).show(session, sliders, "Edit")
+    rows = {row[0]: row[1:] for row in shown["readings"]["rows"]}
+    assert (
+        sliders["refused"]
+        and shown["edit"]["edited"]
+        and "Picture judge" not in rows
+        and rows["Code classifier"][0].startswith("Eyeglasses")
+    )
 
 
 def files_of(folder):
@@ -370,6 +364,23 @@ def test_a_hub_that_never_answers_does_not_keep_the_page_waiting(late, monkeypat
     assert catalog.pipes["multimnist"].edits and Editor(catalog).start()[0]["before"]
     catalog._thread.join(60)
     assert not catalog.pending and "the Hub is away" in catalog.refused["nobody"]
+
+
+def test_where_nothing_is_bundled_the_hub_is_waited_for(folder, late, monkeypatch, tmp_path):
+    """As in a Space that `python -m trainers publish --space` made."""
+    for path in folder.iterdir():
+        if "multimnist" in path.name and "samples" not in path.name:
+            put(late, f"someone/{path.name}", files_of(path))
+    monkeypatch.setattr("lwgan.registry.bundled", lambda: tmp_path / "nothing")
+    catalog = Catalog("someone", device="cpu")
+    assert not catalog.pending and list(catalog.pipes) == ["multimnist"] and not catalog.refused
+    session, sliders = Editor(catalog).start()
+    assert [row["name"] for row in sliders["rows"]] == [ONE, TWO, THREE] and Editor(catalog).show(session, sliders, "Edit")["edit"][
+        "edited"
+    ]
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(OSError, match="the Hub is away"):
+        Catalog("nobody", device="cpu")
 
 
 def test_edits_of_other_nets_are_refused_with_their_hash(folder, late):

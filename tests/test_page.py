@@ -269,7 +269,7 @@ def test_a_domain_of_colour_pictures_and_named_attributes_is_one_choice_away(tmp
     folder = make_synthfaces(make_registry(tmp_path / "registry", samples=pictures.images, numbers=pictures.numbers))
     with serving(tmp_path, LWGAN_REGISTRY=str(folder)) as address, browser(tmp_path / "chrome") as chrome:
         page = Page(chrome, address)
-        assert "refused" in page.find("#sliders .refused summary").text  # this lwgan may not know the judge of attributes
+        assert not page.find("#sliders .refused").is_displayed()
         page.find("#domain input").click()
         page.until(lambda: page.has("[role=option][aria-label='synthfaces']"), "the list of domains")
         page.changes("original", page.find("[role=option][aria-label='synthfaces']").click, "choosing faces")

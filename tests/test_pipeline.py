@@ -1,5 +1,6 @@
 """EditingPipeline on a stand-in registry: what it loads, what it refuses, and that its parts compute what they say."""
 
+import json
 import re
 import shutil
 
@@ -8,10 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from lwgan import AffineEdit, EditingPipeline
+from lwgan import AffineEdit, EditingPipeline, folders
+from lwgan.devices import device_of
 from lwgan.encoder import hold_half
 from lwgan.images import to_tensor
-from lwgan.pipeline import device_of, frame_square
+from lwgan.pipeline import frame_square
 from lwgan.registry import bundled
 from tests.nets import EDITS, W_DIM, made_for, make_registry, save_edit
 from trainers.datasets.mnist import load_digits
@@ -174,8 +176,23 @@ def test_it_names_the_weights_it_uses(pipe, folder):
 
 
 def test_a_classifier_of_codes_of_other_nets_is_refused(tmp_path):
-    pipe = EditingPipeline.from_pretrained(make_registry(tmp_path, calibrator=True))
-    assert pipe.latent_classifier is None and "was made for the generator" in pipe.refused["lwgan-multimnist-latent-classifier"]
+    folder = make_registry(tmp_path, calibrator=True)
+    name = "lwgan-multimnist-latent-classifier"
+    assert EditingPipeline.from_pretrained(folder).latent_classifier is not None
+    config = json.loads((folder / name / "config.json").read_text())
+    config["base_revision"]["generator"] = "0" * 64
+    (folder / name / "config.json").write_text(json.dumps(config))
+    pipe = EditingPipeline.from_pretrained(folder)
+    assert pipe.latent_classifier is None and "was made for the generator" in pipe.refused[name]
+
+
+def test_a_folder_is_read_once(folder, monkeypatch):
+    read = []
+    monkeypatch.setattr(
+        "lwgan.folders._weights", lambda folder, *rest, weights=folders._weights: read.append(folder.name) or weights(folder, *rest)
+    )
+    EditingPipeline.from_pretrained(folder)
+    assert sorted(read) == sorted(path.name for path in folder.iterdir())
 
 
 # What is refused
