@@ -2,10 +2,12 @@
 
 import asyncio
 import base64
+import functools
 import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -18,9 +20,10 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from lwgan import EditingPipeline, recipe
+from lwgan.images import frame_digits
 from tests.live import PATIENCE, ROOT, serving
 from tests.nets import EDITS
-from tests.test_images import BAD, draw, saved
+from tests.test_images import BAD, KINDS, draw, saved
 
 ONE, TWO, THREE = EDITS
 
@@ -104,6 +107,16 @@ BAD_PICTURES = {
 }
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_picture_is_taken_as_it_looks(client, tmp_path, kind):
+    """The rows of the table of uploads that are pictures: what the encoder is given is what the plain drawing gives."""
+    picture = draw([("7", 30, 20, 100), ("0", 170, 150, 100)], 12)
+    (tmp_path / "upload").write_bytes(KINDS[kind](picture))
+    made = recipe.of_png(client.predict(picture=handle_file(tmp_path / "upload"), edits={}, api_name="/edit_image"))
+    framed = np.asarray(Image.open(io.BytesIO(base64.b64decode(made["source"]["png"]))), float)
+    assert np.abs(framed - np.asarray(frame_digits(picture), float)).mean() <= (1.0 if "JPEG" in kind else 0.0)
+
+
 @pytest.mark.parametrize("name", BAD_PICTURES)
 def test_a_bad_picture_is_answered_in_words_and_the_session_goes_on(client, tmp_path, name):
     data, words = BAD_PICTURES[name]
@@ -145,36 +158,55 @@ def test_a_sweep_that_will_not_do_is_answered_in_words(client, given, words):
         client.predict(**{"edit": ONE, "seed": 1, **given}, api_name="/sweep")
 
 
-# Plain HTTP, as README's curl does
+# README's examples, as they stand there
 
 
-def test_by_plain_http(server, pipe):
-    body = json.dumps({"seed": 6, "edits": {ONE: 0.82}}).encode()
-    asked = urllib.request.Request(f"{server}/gradio_api/call/v2/edit_image", body, {"Content-Type": "application/json"})
-    event = json.load(urllib.request.urlopen(asked, timeout=PATIENCE))["event_id"]
-    stream = urllib.request.urlopen(f"{server}/gradio_api/call/edit_image/{event}", timeout=PATIENCE).read().decode()
-    assert "event: complete" in stream
-    (file,) = json.loads(next(line for line in stream.splitlines() if line.startswith("data: "))[6:])
+@pytest.fixture
+def readme(server):
+    """What README says of calling the page, with this server's address."""
+    section = (ROOT / "README.md").read_text("utf-8").split("### Call it\n")[1].split("\n## ")[0]
+    assert "http://127.0.0.1:7860" in section
+    return section.replace("http://127.0.0.1:7860", server)
+
+
+def block(text: str, language: str) -> str:
+    return re.search(rf"```{language}\n(.*?)```", text, re.DOTALL)[1]
+
+
+def test_readmes_python_client(readme, pipe, drawing, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    patient = functools.partial(Client, verbose=False, download_files=str(tmp_path), httpx_kwargs={"timeout": PATIENCE})
+    monkeypatch.setattr("gradio_client.Client", patient)  # others may keep the machine busy
+    drawing.rename("digits.png")
+    names = {}
+    exec(block(readme, "python"), names)
+    expected = pipe.generate(pipe.edit(pipe.encode(Image.open("digits.png")), {ONE: 0.82}))[0]
+    assert near(Image.open(names["path"]), expected) and Image.open(names["strip"]).size == (3 * 130 - 2, 128)
+
+
+@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("bash")), reason="there is no curl here")
+def test_readmes_curl(readme, pipe):
+    commands = "\n".join(line[4:] for line in readme.splitlines() if line.startswith("    "))
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+    said = subprocess.run(["bash", "-c", commands], env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=PATIENCE)
+    assert "event: complete" in said.stdout, said.stderr
+    (file,) = json.loads(next(line for line in said.stdout.splitlines() if line.startswith("data: "))[6:])
     picture = Image.open(io.BytesIO(urllib.request.urlopen(file["url"], timeout=PATIENCE).read()))
     assert near(picture, pipe.generate(pipe.edit(pipe.encode(pipe.sample(6)), {ONE: 0.82}))[0])
 
 
-# MCP
-
-
-def test_by_mcp(server, pipe):
+def test_readmes_mcp_server(readme, pipe):
     from mcp import ClientSession
     from mcp.client.streamable_http import streamablehttp_client
 
+    address = json.loads(block(readme, "json"))["mcpServers"]["lwgan"]["url"]
+
     async def talk():
-        async with streamablehttp_client(f"{server}/gradio_api/mcp/") as (read, write, _), ClientSession(read, write) as session:
+        async with streamablehttp_client(address) as (read, write, _), ClientSession(read, write) as session:
             await session.initialize()
             tools = (await session.list_tools()).tools
-            return (
-                tools,
-                await session.call_tool("edit_image", {"seed": 6, "edits": {ONE: 0.82}}),
-                await session.call_tool("list_edits", {}),
-            )
+            edited = await session.call_tool("edit_image", {"seed": 6, "edits": {ONE: 0.82}})
+            return tools, edited, await session.call_tool("list_edits", {})
 
     tools, edited, listed = asyncio.run(asyncio.wait_for(talk(), PATIENCE))
     assert {tool.name for tool in tools} == {"list_edits", "edit_image", "sweep"} and all(tool.description for tool in tools)
