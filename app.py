@@ -150,8 +150,9 @@ def add_events(demo: gr.Blocks, at: SimpleNamespace, editor: Editor) -> None:
     at.another.click(lambda seed, *now: seeded((seed or 0) + 1, *now), [at.seed, *now], [at.seed, at.state, *views], **event)
     gr.on([at.seed.input, at.seed.submit], partial(sourced, editor.sample), [at.seed, *now], [at.state, *views], **event)
     at.pad.input(partial(sourced, editor.draw), [at.pad, *now], [at.state, *views], **event)
-    # Unprocessed, so that whatever arrives is opened, and if need be refused, by `open_picture` and not by Gradio.
-    at.upload.input(partial(replayed, editor.upload), [at.upload, *now], [at.state, at.sliders, *views], preprocess=False, **event)
+    # Unprocessed, so that whatever arrives is opened, and if need be refused, by `open_picture` and not by Gradio. (`input` also comes
+    # when a picture is removed and when a visitor turns to the webcam.)
+    at.upload.upload(partial(replayed, editor.upload), [at.upload, *now], [at.state, at.sliders, *views], preprocess=False, **event)
     gr.on([at.open.click, at.link.submit], partial(replayed, editor.open_link), [at.link, *now], [at.state, at.sliders, *views], **event)
     at.sliders.input(show, now, views, **event)
     at.shown["compare"].input(show, [*now, at.shown["compare"]], views, **event)

@@ -16,13 +16,13 @@ from lwgan.classifiers import AttributeJudge, IdentityNetwork, LatentClassifier
 from lwgan.edit import AffineEdit
 from lwgan.encoder import Encoder
 from lwgan.generator import Generator
-from lwgan.images import to_tensor
+from lwgan.images import frame_digits, to_tensor
 from lwgan.registry import save_folder
 from lwgan.ui import panel, views
 from lwgan.ui.editor import VIEWS, Editor
 from tests.hub_server import MiniHub
 from tests.nets import EDITS, NUM_WS, W_DIM, made_for, make_registry, save_edit
-from tests.test_images import draw, saved
+from tests.test_images import BAD, KINDS, draw, saved
 from trainers.datasets.mnist import load_digits
 from trainers.datasets.multimnist import compose
 
@@ -184,6 +184,29 @@ def test_what_the_pad_never_sends_is_a_problem_and_the_picture_stays(editor, dig
 @pytest.mark.parametrize("seed", [None, -1, 2**31, 1.5, "3", True, float("nan")])
 def test_a_seed_out_of_range_is_a_problem(editor, digits, seed):
     assert "whole number" in editor.sample(seed, digits[0])["problem"]
+
+
+# Uploads: the table of what visitors bring, row by row
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_upload_of_every_kind_becomes_the_source(editor, digits, tmp_path, kind):
+    drawing = draw([("7", 30, 20, 100), ("0", 170, 150, 100)], 12)
+    session, sliders = editor.upload(upload_of(tmp_path / "upload", KINDS[kind](drawing)), *digits)
+    assert "problem" not in session and sliders is digits[1]
+    difference = np.abs(np.asarray(session["framed"], float) - np.asarray(frame_digits(drawing), float))
+    assert difference.mean() <= (1.0 if "JPEG" in kind else 0.0)
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_upload_gets_words_and_the_session_goes_on(editor, digits, tmp_path, name):
+    data, words = BAD[name]
+    session, sliders = editor.upload(upload_of(tmp_path / "secret.png", data), *digits)
+    line = editor.show(session, sliders, "Edit")["status"]["line"]
+    assert words in line and line[0].isupper() and not any(leak in line for leak in ("secret", "/", "Error", "Traceback"))
+    assert session["framed"] is digits[0]["framed"]
+    after, _ = editor.upload(upload_of(tmp_path / "good.png", saved(draw([("7", 30, 20, 100)], 12), "PNG")), session, sliders)
+    assert not editor.show(after, sliders, "Edit")["status"]["problem"]
 
 
 # Sliders

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
 from lwgan import recipe
-from lwgan.images import ink_box
+from lwgan.images import frame_digits, ink_box
 from tests.browser import browser, requests
 from tests.live import ALL, Page, pixels, serving
 from tests.nets import EDITS, make_registry
@@ -78,7 +79,6 @@ def test_sources_each_give_another_picture(page, tmp_path):
     give(page, tmp_path, "notes.png", BAD[next(iter(BAD))][0])
     page.until(lambda: page.has("#status .problem"), "words on the bad file")
     assert page.picture("original") == start and "/" not in page.line()
-    page.find("#source button[title='Remove Image']").click()
     drawing = tmp_path / "drawing.png"
     draw([("7", 30, 20, 100), ("0", 170, 150, 100)], 12).save(drawing)
     framed = pixels(page.changes("original", lambda: give(page, tmp_path, "drawing.png", drawing.read_bytes()), "uploading"))
@@ -89,8 +89,49 @@ def test_sources_each_give_another_picture(page, tmp_path):
 def give(page, folder: Path, name: str, data: bytes) -> None:
     path = folder / name
     path.write_bytes(data)
+    for remove in page.all("#source button[title='Remove Image']"):
+        remove.click()
     page.until(lambda: page.has("#upload input[type=file]"), "the upload, empty")
     page.find("#upload input[type=file]").send_keys(str(path))
+
+
+@pytest.mark.parametrize("name", ["text", "pdf", "svg", "54 megapixels"])
+def test_a_bad_upload_is_answered_in_words_and_the_session_goes_on(page, tmp_path, name):
+    data, words = BAD[name]
+    start = page.picture("original")
+    page.tab("#source", "Upload")
+    give(page, tmp_path, f"secret.{name if len(name) == 3 else 'png'}", data)
+    said = lambda: page.line() + " ".join(toast.text for toast in page.all(".toast-body"))
+    # Some the browser's side refuses before they are sent.
+    page.until(lambda: any(part in said() for part in (words, "Only image/* allowed", "SVG files are not supported")), f"words on {name}")
+    assert page.picture("original") == start and not any(leak in said() for leak in ("secret", "tmp", "Traceback"))
+    page.changes("edited", lambda: page.type(f"{page.row(TWO)} input[type=number]", "0.6"), "typing, afterwards")
+
+
+def test_the_webcams_picture_is_a_source(server, tmp_path):
+    drawing = draw([("7", 200, 100, 200)], 24, size=(640, 480))
+    with browser(tmp_path, camera=filmed(tmp_path / "camera.y4m", drawing)) as chrome:
+        page = Page(chrome, server)
+        page.tab("#source", "Upload")
+        for said in ("Capture from camera", "Click to Access Webcam", "capture photo"):
+            found = lambda said=said: [
+                b for b in page.all("#upload button") if said in (b.get_attribute("aria-label"), b.text) and b.is_displayed()
+            ]
+            page.until(found, said)
+            assert not page.has("#status .problem")
+            if said == "capture photo":
+                page.until(lambda: page.attribute("#upload video", "videoWidth") == 640, "the camera's picture")
+                framed = pixels(page.changes("original", found()[0].click, said))
+            else:
+                found()[0].click()
+        assert np.abs(framed.astype(float) - np.asarray(frame_digits(drawing.transpose(Image.Transpose.FLIP_LEFT_RIGHT)), float)).mean() < 3
+
+
+def filmed(path: Path, picture: Image.Image) -> Path:
+    """A second of a grey picture, its sides even, as a video that Chromium's fake webcam plays."""
+    frame = b"FRAME\n" + picture.tobytes() + bytes([128]) * (picture.width * picture.height // 2)
+    path.write_bytes(f"YUV4MPEG2 W{picture.width} H{picture.height} F10:1 Ip A1:1 C420jpeg\n".encode() + 10 * frame)
+    return path
 
 
 def test_before_switches_between_original_and_reconstruction_by_mouse_and_keys(page):
@@ -207,33 +248,56 @@ def test_about_tells_what_the_config_says(page):
 
 
 def test_it_can_be_used_by_keyboard_alone(page, chrome):
-    """From the first focus on: tabs, slider, before and after, a view; each where Tab leads to."""
+    """Nothing but keys from the first focus on: a source, before and after, a slider, every view and what there is to choose in it."""
     hand = lambda *keys: ActionChains(chrome).send_keys(*keys).perform()
-    focused = lambda: chrome.execute_script(
-        "const e = document.activeElement; return [e.tagName, e.id, e.getAttribute('role') ?? '', e.type ?? '', e.textContent.slice(0, 20)]"
-    )
+    script = "const e = document.activeElement; return [e.id, e.getAttribute('role') ?? '', e.type ?? '', e.textContent.trim().slice(0, 20), e.className]"
 
-    def go(to) -> None:
-        for _ in range(60):
-            if to(focused()):
+    def go(to, back: bool = False) -> None:
+        for _ in range(80):
+            if to(*chrome.execute_script(script)):
                 return
-            hand(Keys.TAB)
+            if back:
+                ActionChains(chrome).key_down(Keys.SHIFT).send_keys(Keys.TAB).key_up(Keys.SHIFT).perform()
+            else:
+                hand(Keys.TAB)
         raise AssertionError("Tab never leads there")
 
-    chrome.execute_script("document.body.focus()")
-    go(lambda e: e[3] == "radio")
+    def view(name: str, holds: str) -> None:
+        """From one of the views' tabs to another by the arrow keys, or to the tabs by Shift and Tab."""
+        go(lambda id, role, type, text, _: role == "tab" and text == name, back=True)
+        hand(Keys.ENTER)
+        page.until(lambda: any(part.is_displayed() for part in page.all(f"#view-{name.lower()} {holds}")), f"the view {name}")
+
+    go(lambda id, role, type, *_: type == "button" and chrome.switch_to.active_element.get_attribute("data-seed") is not None)
+    hand(Keys.TAB, Keys.TAB)
+    page.changes("original", lambda: hand(Keys.ENTER), "an example, by keys")
+    go(lambda id, role, type, *_: type == "radio")
     hand(Keys.ARROW_RIGHT)
     page.until(lambda: page.attribute("#view-edit img.main", "src") == page.picture("reconstruction"), "before, by keys")
-    go(lambda e: e[1] == f"slide-{ONE}")
+    hand(Keys.ARROW_LEFT)
+    page.until(lambda: page.attribute("#view-edit img.main", "src") == page.picture("edited"), "after, by keys")
+    go(lambda id, *_: id == f"slide-{ONE}")
     page.changes("edited", lambda: hand(Keys.ARROW_LEFT, Keys.ARROW_LEFT), "arrow keys")
-    chrome.execute_script("document.body.focus(); window.scrollTo(0, 0)")
-    page.find("#views button[role=tab][aria-selected=true]").send_keys(Keys.NULL)
-    go(lambda e: e[2] == "tab" and e[4] == "Sweep")
-    hand(Keys.ENTER)
-    page.until(lambda: page.has("#view-sweep .cells button"), "the strip")
-    go(lambda e: e[4].startswith("0.5"))
+    hand(Keys.TAB)
+    page.changes("edited", lambda: hand(*"\b\b\b\b0.7"), "typing")
+    hand(Keys.TAB)
+    page.changes("edited", lambda: hand(Keys.ENTER), "reset, by keys")
+    view("Sweep", ".cells button")
+    go(lambda id, role, type, text, _: text.startswith("0.5"))
     hand(Keys.ENTER)
     page.until(lambda: page.attribute(f"{page.row(ONE)} input[type=number]", "value") == "0.5", "the strength of the strip's picture")
+    view("Scrub", "input")
+    page.until(lambda: page.attribute("#view-scrub img", "src").startswith("data:"), "the first frame")
+    go(lambda id, role, type, *_: type == "range")
+    before = page.attribute("#view-scrub img", "src")
+    hand(Keys.ARROW_RIGHT)
+    page.until(lambda: page.attribute("#view-scrub img", "src") != before, "another frame")
+    view("Compare", "tbody td")
+    go(lambda id, role, type, *_: type == "checkbox")
+    rows = len(page.all("#view-compare .numbers tbody tr"))
+    hand(Keys.SPACE)
+    page.until(lambda: len(page.all("#view-compare .numbers tbody tr")) == rows - 1, "a method less")
+    view("About", "dd")
 
 
 @pytest.mark.parametrize(("size", "dark"), [((1280, 900), False), ((390, 844), True)])

@@ -20,7 +20,7 @@ function show() {
 }
 document.addEventListener("lwgan-busy", busy); // from our own components
 document.addEventListener("click", ({ target }) => {
-  if (target.closest?.("#another, #open, #views [role=tab][aria-selected=false]")) busy();
+  if (target.closest?.("#another, #open, #upload .photo-capture, #views [role=tab][aria-selected=false]")) busy();
 }, true);
 document.addEventListener("change", ({ target }) => {
   if (target.closest?.("#seed, #upload, #domain")) busy();
