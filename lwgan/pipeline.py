@@ -38,7 +38,7 @@ EXTRAS = {
     "judge": ("judge", DigitJudge), "attribute-judge": ("judge", AttributeJudge), "identity": ("identity", IdentityNetwork),
     "latent-classifier": ("latent_classifier", LatentClassifier), "pictures": (None, None),
 }  # fmt: skip
-CLOUD_CODES, CLOUD_PICTURES = 4000, 100
+CLOUD_CODES, CLOUD_PICTURES, TRIED = 4000, 100, 16  # TRIED: of the generator's samples, to find one with a label
 
 
 class Seen(NamedTuple):
@@ -265,8 +265,11 @@ class EditingPipeline:
         return mark_framed(drawn)  # what it draws is as its training pictures were
 
     def seed_of(self, label: str | None) -> int:
-        """The first seed whose sample has a label, such as "1 digit"; 0 if none is known to."""
+        """The first seed whose sample has a label, such as "1 digit": as is known, or of what the generator draws, as the judge reads it;
+        0 if there is none."""
         counts = [] if self.numbers is None else self.numbers.sum(1).tolist()
+        if self.images is None and isinstance(self.judge, DigitJudge):
+            counts = [seen.count for seen in self.read([self.sample(seed) for seed in range(TRIED)])]
         return next((seed for seed, count in enumerate(counts) if count_label(count) == label), 0)
 
 

@@ -13,7 +13,7 @@ from lwgan import AffineEdit, EditingPipeline, folders
 from lwgan.devices import device_of
 from lwgan.encoder import hold_half
 from lwgan.images import to_tensor
-from lwgan.pipeline import frame_square
+from lwgan.pipeline import count_label, frame_square
 from lwgan.registry import bundled
 from tests.nets import EDITS, W_DIM, made_for, make_registry, save_edit
 from trainers.datasets.mnist import load_digits
@@ -152,6 +152,16 @@ def test_samples_are_the_registrys_pictures_by_seed(pipe, pictures):
     for label, count in (("1 digit", 1), ("3 digits", 3)):
         assert pictures.count[pipe.seed_of(label)] == count
     assert pipe.seed_of("no such label") == pipe.seed_of(None) == 0
+
+
+def test_without_samples_the_judge_finds_one_that_an_edit_starts_from(copy):
+    shutil.rmtree(copy / "lwgan-multimnist-samples")
+    pipe = EditingPipeline.from_pretrained(copy)
+    counts = [seen.count for seen in pipe.read([pipe.sample(seed) for seed in range(16)])]
+    assert len(set(counts)) > 1
+    for count in set(counts):
+        assert pipe.seed_of(count_label(count)) == counts.index(count)
+    assert pipe.seed_of("9 digits") == 0
 
 
 def test_without_samples_and_judge_the_generator_draws_and_nobody_reads(tmp_path):
