@@ -59,7 +59,7 @@ function show() {
     });
     return row;
   }));
-  numbers.tHead.replaceChildren(head(`at ${percent(value.effect)}`, "target", value.kept, "identity", "this picture reads", "kept", "identity"));
+  numbers.tHead.replaceChildren(head(`at ${percent(value.effect)}`, "expected: change", value.kept, "identity", "here: it reads", "kept", "identity"));
   numbers.tBodies[0].replaceChildren(...value.rows.map((method) => {
     const row = document.createElement("tr");
     row.append(make("th", method.label, { scope: "row" }));

@@ -5,7 +5,7 @@ function show() {
   element.querySelector(".empty").textContent = value.empty ?? "";
   element.querySelector(".body").hidden = !value.cells;
   if (!value.cells) return;
-  element.querySelector(".label").textContent = value.label;
+  element.querySelector(".label").textContent = `${value.label}: strengths, and how many pictures are expected to change.`;
   element.querySelector(".cells").replaceChildren(...value.cells.map((cell, i) => {
     const button = document.createElement("button");
     const picture = document.createElement("img");
