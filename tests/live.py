@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from selenium.common.exceptions import ElementClickInterceptedException
 from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -70,6 +71,11 @@ class Page:
 
     def until(self, condition, what: str):
         WebDriverWait(self.chrome, PATIENCE, 0.1).until(lambda _: condition(), f"in vain waited for {what}")
+
+    def press(self, selector: str) -> None:
+        """Clicks it as soon as nothing lies over it: while a page starts, Gradio veils its own components."""
+        wait = WebDriverWait(self.chrome, PATIENCE, 0.1, [ElementClickInterceptedException])
+        wait.until(lambda _: self.find(selector).click() is None, f"{selector} stayed veiled")
 
     def find(self, selector: str):
         return self.chrome.find_element(By.CSS_SELECTOR, selector)

@@ -334,7 +334,7 @@ def test_a_domain_of_colour_pictures_and_named_attributes_is_one_choice_away(tmp
     with serving(tmp_path, LWGAN_REGISTRY=str(folder)) as address, browser(tmp_path / "chrome") as chrome:
         page = Page(chrome, address)
         assert not page.find("#sliders .refused").is_displayed()
-        page.find("#domain input").click()
+        page.press("#domain input")
         page.until(lambda: page.has("[role=option][aria-label='synthfaces']"), "the list of domains")
         page.changes("original", page.find("[role=option][aria-label='synthfaces']").click, "choosing faces")
         assert pixels(page.picture("original")).shape == (64, 64, 3)
