@@ -105,8 +105,9 @@ def edits_of(base_model: str, token: str | None = None) -> list[Entry]:
     return [entry if entry.refused else _if_made_for(entry, base_model) for entry in entries]
 
 
-def models(registry: str | Path | None = None, token: str | None = None) -> list[Entry]:
-    """All models of a registry, by name. A broken one is listed with its reason.
+def models(registry: str | Path | None = None, token: str | None = None, *, whole: bool = True) -> list[Entry]:
+    """All models of a registry, by name. A broken one is listed with its reason. whole: of a folder the weights are checked too,
+    which who loads them next need not ask for.
 
     registry: None = the environment's LWGAN_REGISTRY, or else "bundled"; a folder of model folders; a namespace of the Hub
     (its repos tagged "lwgan"); a collection's slug. FileNotFoundError or what the Hub says if there is no such registry.
@@ -116,9 +117,7 @@ def models(registry: str | Path | None = None, token: str | None = None) -> list
         registry = bundled()
     if Path(registry).expanduser().is_dir():
         folders = [folder for folder in Path(registry).expanduser().iterdir() if (folder / CONFIG).exists() or (folder / WEIGHTS).exists()]
-        return _sorted(
-            _entry(folder.name, str(folder), lambda folder=folder: Pulled(folder, None, False), whole=True) for folder in folders
-        )
+        return _sorted(_entry(folder.name, str(folder), lambda folder=folder: Pulled(folder, None, False), whole) for folder in folders)
     if isinstance(registry, str) and NAMESPACE.fullmatch(registry):
         ids = lambda models: [model["id"] for model in models]
         return _of_hub(registry, "/api/models", ids, token, author=registry, filter="lwgan")

@@ -17,10 +17,12 @@ FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # nothing but the page itself can be reached
 )  # fmt: skip
 
+CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")  # nobody is there to be asked whether it may be used
+
 
 @contextmanager
-def browser(folder: Path, *, size: tuple[int, int] = (1280, 900), dark: bool = False):
-    """A driver of a fresh Chromium that keeps its profile and its downloads in `folder`.
+def browser(folder: Path, *, size: tuple[int, int] = (1280, 900), dark: bool = False, camera: Path | None = None):
+    """A driver of a fresh Chromium that keeps its profile and its downloads in `folder`. camera: the video (.y4m) that its webcam sees.
 
     Where there is none, the test fails if CI is set and is skipped elsewhere.
     """
@@ -30,7 +32,8 @@ def browser(folder: Path, *, size: tuple[int, int] = (1280, 900), dark: bool = F
         pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
     options = Options()
     options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={folder / 'profile'}", f"--window-size={size[0]},{size[1]}"):
+    seen = (f"--use-file-for-fake-video-capture={camera}", *CAMERA) if camera else ()
+    for flag in (*FLAGS, *seen, f"--user-data-dir={folder / 'profile'}", f"--window-size={size[0]},{size[1]}"):
         options.add_argument(flag)
     options.add_experimental_option("prefs", {"download.default_directory": str(folder / "downloads")})
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})

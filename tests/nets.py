@@ -17,6 +17,7 @@ from lwgan.registry import save_folder
 
 NUM_WS, W_DIM = 10, 16
 NAMES = ("Bangs", "Eyeglasses", "Smiling")  # the attributes of toy faces
+COUNTS = ["2-or-more", "3-or-more", "4-or-more"]  # what the classifier of codes says of digits
 EDITS = {"lwgan-multimnist-lw-1to2": (1, 2), "lwgan-multimnist-lw-2to3": (2, 3), "lwgan-multimnist-lw-3to4": (3, 4)}
 
 
@@ -33,12 +34,20 @@ def make_registry(
     }
     if judge:
         made["judge"] = DigitJudge(widths=(8, 8, 8), features=16)
-    if calibrator:
-        made["latent-classifier"] = LatentClassifier(num_ws=NUM_WS, w_dim=W_DIM, outputs=3, hidden=(8, 8))
     for kind, module in made.items():
         config = {"kind": kind, "domain": "multimnist", "architecture": module.config}
         save_folder(folder / f"lwgan-multimnist-{kind}", config, module.state_dict())
     base = {kind: made_for(folder / f"lwgan-multimnist-{kind}") for kind in ("generator", "encoder")}
+    if calibrator:
+        classifier = LatentClassifier(num_ws=NUM_WS, w_dim=W_DIM, outputs=3, hidden=(8, 8))
+        config = {
+            "kind": "latent-classifier",
+            "domain": "multimnist",
+            "architecture": classifier.config,
+            "names": COUNTS,
+            "base_revision": base,
+        }
+        save_folder(folder / "lwgan-multimnist-latent-classifier", config, classifier.state_dict())
     for name, (count, more) in EDITS.items():
         save_edit(folder / name, base, count, more)
     if samples is not None:

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lwgan import EditingPipeline, faces, mtcnn
+from lwgan.catalog import Catalog
 from lwgan.faces import MIN_QUAD, align_face, find_landmarks, frame_face, is_framed, quad_of
 from lwgan.images import to_tensor
+from lwgan.ui.editor import Editor
 from tests.conftest import DATA
 
 ASTRONAUT = DATA / "faces" / "astronaut.jpg"
@@ -375,23 +377,26 @@ def test_a_photograph_without_a_face_is_refused_by_the_pipeline(pipe):
         pipe.encode(Image.new("RGB", (200, 200), "blue"))
 
 
-@needs_mtcnn
-def test_the_page_takes_the_domain_as_it_takes_the_digits(faces_registry, pipe, tmp_path):
-    import app
+@pytest.fixture(scope="module")
+def editor(faces_registry):
+    return Editor(Catalog(faces_registry, device="cpu"))
 
-    app.build_demo(faces_registry)
-    editor = app.Editor(pipe)
-    state = editor.upload({"path": str(ASTRONAUT)}, {})
-    shown = editor.show(state, 1.0)
-    for name, size in (("framed", 256), ("reconstruction", 64), ("result", 64)):
-        assert app_picture(shown[name]).size == (size, size)
+
+@needs_mtcnn
+def test_the_page_takes_the_domain_as_it_takes_the_digits(editor, pipe, tmp_path):
+    session, sliders = editor.start()
+    session, sliders = editor.upload({"path": str(ASTRONAUT)}, session, sliders)
+    shown = editor.show(session, sliders, "Edit")["edit"]
+    for name, size in (("original", 256), ("reconstruction", 64), ("edited", 64)):
+        assert picture_of(shown[name]).size == (size, size)
     w = pipe.encode(frame_face(ASTRONAUT))
-    assert app_picture(shown["result"]).tobytes() == pipe.generate(pipe.edit(w, dict.fromkeys(pipe.edits, 1.0)))[0].tobytes()
-    saved_blank = tmp_path / "blank.png"
-    Image.new("RGB", (100, 100)).save(saved_blank)
-    refused = editor.upload({"path": str(saved_blank)}, state)
-    assert "No face was found" in refused["problem"] and np.array_equal(refused["w"], state["w"])
-    assert app_picture(editor.show(editor.sample(5, {}), 0.0)["framed"]).size == (256, 256)
+    assert picture_of(shown["edited"]).tobytes() == pipe.generate(pipe.edit(w, dict.fromkeys(pipe.edits, 1.0)))[0].tobytes()
+    blank = tmp_path / "blank.png"
+    Image.new("RGB", (100, 100)).save(blank)
+    refused, _ = editor.upload({"path": str(blank)}, session, sliders)
+    assert "No face was found" in refused["problem"] and refused["before"] is session["before"]
+    sample = editor.show(editor.sample(5, refused), sliders, "Edit")
+    assert picture_of(sample["edit"]["original"]).size == (256, 256) and not sample["status"]["problem"]
 
 
 def test_the_page_speaks_of_faces_and_has_nothing_to_draw_on(faces_registry):
@@ -399,25 +404,25 @@ def test_the_page_speaks_of_faces_and_has_nothing_to_draw_on(faces_registry):
     from lwgan.pipeline import FRAMES
 
     assert set(app.PAGES) == set(FRAMES)
-    page = app.build_demo(faces_registry).get_config_file()
-    text = json.dumps([page["components"], page["dependencies"]], default=str, ensure_ascii=False)
-    assert "Edited faces" in text and "people who agree" in text and app.PAGES["faces"].picture in text
-    assert "digit" not in text and '"elem_id": "pad"' not in text
+    page = app.build_demo(faces_registry)
+    said = {block.elem_id: block for block in page.blocks.values() if block.elem_id}
+    text = " ".join(
+        [said["head"].value, said["small"].value, said["upload"].label, json.dumps([said["readings"].value, said["sliders"].value])]
+    )
+    assert "Edited faces" in text and "people who agree" in text and app.PAGES["faces"].picture in text and "digit" not in text
+    assert not said["pad"].parent.visible
 
 
 @needs_mtcnn
-def test_the_page_says_that_of_several_faces_the_largest_was_taken(pipe, tmp_path):
-    import app
-
+def test_the_page_says_that_of_several_faces_the_largest_was_taken(editor, tmp_path):
     both = Image.new("RGB", (700, 400), "grey")
     both.paste(Image.open(ASTRONAUT).resize((400, 400)), (300, 0))
     both.paste(Image.open(ASTRONAUT).resize((260, 260)), (10, 70))
     both.save(tmp_path / "both.png")
-    editor = app.Editor(pipe)
-    state = editor.upload({"path": str(tmp_path / "both.png")}, {})
-    assert editor.show(state, 1.0)["line"] == "2 faces were found: the largest was taken."
-    assert editor.show(editor.sample(0, state), 1.0)["line"] == ""
+    session, sliders = editor.upload({"path": str(tmp_path / "both.png")}, *editor.start())
+    assert editor.show(session, sliders, "Edit")["status"]["line"] == "2 faces were found: the largest was taken."
+    assert editor.show(editor.sample(0, session), sliders, "Edit")["status"]["line"] == ""
 
 
-def app_picture(url: str) -> Image.Image:
+def picture_of(url: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))

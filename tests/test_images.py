@@ -108,6 +108,50 @@ def test_of_an_animation_the_first_picture():
     assert np.asarray(open_picture(saved(first, "GIF", save_all=True, append_images=[second]))).min() == 255
 
 
+def turned(picture: Image.Image) -> bytes:
+    exif = Image.Exif()
+    exif[274] = 6  # to be turned by 90 degrees clockwise
+    return saved(picture.transpose(Image.Transpose.ROTATE_90), "JPEG", quality=95, exif=exif)
+
+
+def inked(picture: Image.Image, mode: str) -> bytes:
+    """All black, and its ink is what is not transparent."""
+    black = Image.new(mode, picture.size, (0,) * len(mode))
+    black.putalpha(picture.point(lambda value: 255 - value))
+    return saved(black, "PNG")
+
+
+def with_clear_paper(picture: Image.Image) -> bytes:
+    indexed = picture.point(lambda value: int(value < 128)).convert("P")
+    indexed.putpalette([0] * 768)
+    return saved(indexed, "PNG", transparency=0)
+
+
+# Pictures on white of every kind that visitors have, by how they are written.
+KINDS = {
+    "PNG": lambda picture: saved(picture, "PNG"),
+    "JPEG turned by its EXIF": turned,
+    "RGBA": lambda picture: inked(picture, "RGBA"),
+    "LA": lambda picture: inked(picture, "LA"),
+    "palette with a transparent colour": with_clear_paper,
+    "palette GIF": lambda picture: saved(picture.convert("RGB").quantize(8), "GIF"),
+    "animated WEBP": lambda picture: saved(
+        picture.convert("RGB"), "WEBP", save_all=True, append_images=[Image.new("RGB", picture.size, "white")], lossless=True
+    ),
+    "CMYK JPEG": lambda picture: saved(picture.convert("RGB").convert("CMYK"), "JPEG", quality=95),
+    "16-bit PNG": lambda picture: saved(Image.fromarray(np.asarray(picture).astype(np.uint16) * 257), "PNG"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_picture_is_opened_as_it_looks(kind):
+    drawing = draw([("7", 30, 20, 100), ("0", 170, 150, 100)], 12, size=(280, 240))
+    opened = open_picture(KINDS[kind](drawing))
+    assert opened.mode in ("L", "RGB") and opened.size == drawing.size
+    difference = np.abs(np.asarray(opened.convert("L"), float) - np.asarray(drawing, float))
+    assert difference.mean() <= (1.5 if "JPEG" in kind else 0)
+
+
 BAD = {
     "text": (b"not a picture", "does not open as a picture"),
     "empty": (b"", "does not open as a picture"),
@@ -116,6 +160,7 @@ BAD = {
     "half a PNG": (saved(Image.effect_noise((64, 64), 90), "PNG")[:1500], "damaged"),
     "half a JPEG": (saved(Image.effect_noise((64, 64), 90), "JPEG")[:700], "damaged"),
     "41 megapixels": (saved(Image.new("1", (8200, 5000)), "PNG"), "has 41 megapixels, more than 40"),
+    "54 megapixels": (saved(Image.new("L", (9000, 6000)), "JPEG"), "has 54 megapixels, more than 40"),
     "200 megapixels": (saved(Image.new("1", (20000, 10000)), "PNG"), "more than 40 megapixels"),
 }
 

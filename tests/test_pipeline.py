@@ -1,5 +1,6 @@
 """EditingPipeline on a stand-in registry: what it loads, what it refuses, and that its parts compute what they say."""
 
+import json
 import re
 import shutil
 
@@ -8,10 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from lwgan import AffineEdit, EditingPipeline
+from lwgan import AffineEdit, EditingPipeline, folders
+from lwgan.devices import device_of
 from lwgan.encoder import hold_half
 from lwgan.images import to_tensor
-from lwgan.pipeline import device_of
+from lwgan.pipeline import count_label, frame_square
 from lwgan.registry import bundled
 from tests.nets import EDITS, W_DIM, made_for, make_registry, save_edit
 from trainers.datasets.mnist import load_digits
@@ -160,6 +162,39 @@ def test_without_samples_and_judge_the_generator_draws_and_nobody_reads(tmp_path
         pipe.read([Image.new("L", (64, 64))])
 
 
+def test_a_square_of_the_right_size_passes_unchanged_and_of_others_the_middle_is_taken():
+    square = Image.fromarray(np.random.randint(0, 256, (64, 64, 3), np.uint8))
+    assert np.array_equal(np.asarray(frame_square(square, 64)), np.asarray(square))
+    wide = Image.new("RGB", (300, 100), "red")
+    wide.paste("blue", (100, 0, 200, 100))
+    assert np.asarray(frame_square(wide, 64))[..., 2].min() > 220  # blue; at the edge resampling sees a little of the rest
+
+
+def test_it_names_the_weights_it_uses(pipe, folder):
+    kinds = {"generator": "generator", "encoder": "encoder", "judge": "judge", "pictures": "samples"}
+    assert pipe.revisions == {kind: made_for(folder / f"lwgan-multimnist-{name}") for kind, name in kinds.items()}
+
+
+def test_a_classifier_of_codes_of_other_nets_is_refused(tmp_path):
+    folder = make_registry(tmp_path, calibrator=True)
+    name = "lwgan-multimnist-latent-classifier"
+    assert EditingPipeline.from_pretrained(folder).latent_classifier is not None
+    config = json.loads((folder / name / "config.json").read_text())
+    config["base_revision"]["generator"] = "0" * 64
+    (folder / name / "config.json").write_text(json.dumps(config))
+    pipe = EditingPipeline.from_pretrained(folder)
+    assert pipe.latent_classifier is None and "was made for the generator" in pipe.refused[name]
+
+
+def test_a_folder_is_read_once(folder, monkeypatch):
+    read = []
+    monkeypatch.setattr(
+        "lwgan.folders._weights", lambda folder, *rest, weights=folders._weights: read.append(folder.name) or weights(folder, *rest)
+    )
+    EditingPipeline.from_pretrained(folder)
+    assert sorted(read) == sorted(path.name for path in folder.iterdir())
+
+
 # What is refused
 
 
@@ -245,3 +280,11 @@ def test_the_embedded_edits_add_a_digit_to_real_pictures():
         before = [seen.count for seen in pipe.read(pipe.generate(w))]
         after = [seen.count for seen in pipe.read(pipe.generate(pipe.edit(w, {name: edit.config["alpha"]})))]
         assert len(originals) >= 20 and np.mean(np.array(before) == n) > 0.85 and np.mean(np.array(after) == n + 1) > 0.75
+
+
+def test_without_pictures_to_try_the_judge_finds_samples_of_the_generator_that_edits_start_from():
+    pipe = EditingPipeline.from_pretrained("bundled", "multimnist")
+    pipe.images = pipe.numbers = None
+    seeds = {count: pipe.seed_of(count_label(count)) for count in (1, 2, 3)}
+    assert {count: pipe.read([pipe.sample(seed)])[0].count for count, seed in seeds.items()} == {1: 1, 2: 2, 3: 3}
+    assert pipe.seed_of("9 digits") == 0

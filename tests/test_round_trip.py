@@ -124,11 +124,11 @@ def test_a_space_pins_what_was_published_and_holds_the_page(hub, shelf, tmp_path
     for name, data in space.head.files.items():
         (tmp_path / "space" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "space" / name).write_bytes(data)
-    code = "from lwgan import EditingPipeline; p = EditingPipeline.from_pretrained(); print(sorted(p.edits), p.refused)"
+    code = "from lwgan.catalog import Catalog; c = Catalog(); print(sorted(c.pipes['multimnist'].edits), c.refused, c.pending)"
     env = os.environ | {"LWGAN_REGISTRY": slug, "HF_HOME": str(tmp_path / "space-home")}
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path / "space", env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == f"{sorted(entry.name for entry in registry.list_edits(shelf))} {{}}"
+    assert done.stdout.strip() == f"{sorted(entry.name for entry in registry.list_edits(shelf))} {{}} False"
 
 
 def test_a_registry_on_the_hub_edits_as_the_folder_does(hub, shelf):

@@ -2,6 +2,7 @@
 
     python -m trainers benchmark generator --peers ../peers --report docs/speed.md
     python -m trainers benchmark encoder --peers ../peers
+    python -m trainers benchmark app --report docs/speed-app.md      (trainers/benchmark_app.py)
 
 Every case runs in a process of its own; in it all implementations take turns, with the same weights, so that what else
 the machine does burdens them alike. CPU seconds are the process's (user and system), the least of all turns.
@@ -17,6 +18,7 @@ import re
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -32,7 +34,7 @@ from tyro.conf import Positional
 
 from lwgan.encoder import Encoder, hold_half
 from lwgan.generator import Generator
-from trainers import peers, run
+from trainers import benchmark_app, peers, run
 
 # What glibc reads when a process starts: it then keeps the memory it was given instead of giving large tensors back each time.
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "20000000000", "MALLOC_TOP_PAD_": "268435456"}
@@ -42,9 +44,9 @@ PEERS = {"generator": {"rosinality": peers.rosinality_of, "NVIDIA": peers.nvidia
 
 @dataclass(frozen=True)
 class Options:
-    """Measure speed, memory and error of the generator (StyleGAN2 config-f) or the encoder (pSp's), with random weights."""
+    """Measure speed, memory and error of the generator (StyleGAN2 config-f) or the encoder (pSp's), with random weights; or the app's speed."""
 
-    network: Positional[Literal["generator", "encoder"]] = "generator"
+    network: Positional[Literal["generator", "encoder", "app"]] = "generator"
     sizes: tuple[int, ...] = (128, 256, 1024)
     """Sides of the generator's pictures, px."""
     batches: tuple[int, ...] = (1, 4)
@@ -58,6 +60,12 @@ class Options:
     device: str = "auto"
     report: Path | None = None
     """File to write the table to, as Markdown."""
+    moves: int = 40
+    """Of the app: moves of a slider that are timed."""
+    seconds: float = 20
+    """Of the app: for which 16 clients ask."""
+    long_seconds: float = 180
+    """Of the app: for which 64 clients ask."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,9 @@ class Case:
 
 
 def main(options: Options) -> None:
+    if options.network == "app":
+        measure_app(options)
+        return
     device = str(run.device_of(options.device))
     sizes = options.sizes if options.network == "generator" else (ENCODER_SIZE,)
     if options.peers and not any((options.peers / peers.FOLDERS[name]).exists() for name in PEERS[options.network]):
@@ -91,6 +102,15 @@ def main(options: Options) -> None:
         text = report(rows, options, device)
         if options.report:  # after each case: what was measured outlasts a case that fails
             run.write_text(options.report, text)
+    print(text)
+
+
+def measure_app(options: Options) -> None:
+    size = benchmark_app.Size(options.moves, options.seconds, options.long_seconds)
+    with tempfile.TemporaryDirectory() as folder:
+        text = benchmark_app.report(benchmark_app.measure(size, Path(folder)), size, processor())
+    if options.report:
+        run.write_text(options.report, text)
     print(text)
 
 

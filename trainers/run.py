@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from lwgan.pipeline import device_of as device_of  # of all stages' --device
+from lwgan.devices import device_of as device_of  # of all stages' --device
 
 
 def start(folder: Path, options: Any) -> None:

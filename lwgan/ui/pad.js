@@ -24,6 +24,7 @@ function redraw() {
 function ship() {
   if (strokes.length === 0) return;
   props.value = canvas.toDataURL("image/png");
+  document.dispatchEvent(new Event("lwgan-busy"));
   trigger("input");
 }
 

@@ -1,0 +1,28 @@
+// The picture before and after. Text is set as text: nothing that comes from the server is read as HTML.
+const main = element.querySelector(".main");
+const names = { edited: "the edited picture", reconstruction: "the reconstruction, before any edit", original: "the original, as the encoder sees it" };
+
+function sharp(picture) {
+  // Few pixels are shown as squares; many, which the page makes smaller, are smoothed.
+  picture.onload = () => { picture.style.imageRendering = picture.naturalWidth < 200 ? "pixelated" : "auto"; };
+}
+element.querySelectorAll("img").forEach(sharp);
+
+function show() {
+  const value = props.value ?? {};
+  if (!value.edited) return;
+  const shown = element.querySelector("input:checked").value;
+  main.src = value[shown];
+  main.alt = names[shown];
+  main.dataset.edited = value.edited;
+  for (const name of ["original", "reconstruction"]) element.querySelector("." + name + " img").src = value[name];
+  element.querySelector(".quality").textContent = value.quality ?? "";
+  element.querySelector(".png").href = value.edited;
+  element.querySelector(".recipe").href = "data:application/json," + encodeURIComponent(value.recipe);
+  const link = element.querySelector(".link");
+  link.hidden = !value.link; // of a large picture the recipe does not fit into an address: its PNG holds it
+  if (value.link) link.href = "?edit=" + value.link;
+}
+element.querySelectorAll(".which input").forEach((input) => input.addEventListener("change", show));
+watch("value", show);
+show();

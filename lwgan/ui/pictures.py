@@ -1,0 +1,54 @@
+"""Pictures as they travel to the page: data URLs, so that a slider's move is one event; strips and animations."""
+
+import base64
+import io
+from collections.abc import Sequence
+
+from PIL import Image
+
+from lwgan import recipe
+
+SMALL = 128  # px: pictures up to this side are sent as they are, larger ones for views of many at most at THUMB
+THUMB = 512
+
+
+def strip(pictures: Sequence[Image.Image]) -> Image.Image:
+    """Pictures in a row, small ones enlarged, 2 px of grey between."""
+    pictures = [_enlarged(picture) for picture in pictures]
+    width, height = pictures[0].size
+    row = Image.new(pictures[0].mode, (len(pictures) * (width + 2) - 2, height), 128 if pictures[0].mode == "L" else (128,) * 3)
+    for i, picture in enumerate(pictures):
+        row.paste(picture, (i * (width + 2), 0))
+    return row
+
+
+def animation(pictures: Sequence[Image.Image]) -> bytes:
+    """There and back, as an animated WebP."""
+    frames = [_enlarged(picture).convert("RGB") for picture in (*pictures, *pictures[-2:0:-1])]
+    file = io.BytesIO()
+    frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:], duration=70, loop=0, quality=85, method=0)
+    return file.getvalue()
+
+
+def _enlarged(picture: Image.Image) -> Image.Image:
+    times = max(1, SMALL // max(picture.size))
+    return picture.resize((times * picture.width, times * picture.height), Image.Resampling.NEAREST)
+
+
+def data_url(picture: Image.Image) -> str:
+    """The picture, lossless."""
+    return url(recipe.png(picture), "image/png")
+
+
+def thumb_url(picture: Image.Image) -> str:
+    """The picture for views of many: small ones as they are, large ones reduced."""
+    if max(picture.size) <= SMALL:
+        return data_url(picture)
+    file, reduced = io.BytesIO(), picture.copy()
+    reduced.thumbnail((THUMB, THUMB), Image.Resampling.LANCZOS)
+    reduced.save(file, "WEBP", quality=90, method=0)
+    return url(file.getvalue(), "image/webp")
+
+
+def url(data: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"

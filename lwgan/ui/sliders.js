@@ -1,0 +1,171 @@
+// The panel of edits: a row for each, with its method, slider, number and reset. Out go the rows only: {rows, current}.
+const list = element.querySelector(".rows");
+const add = element.querySelector(".add");
+let edits = new Map(); // by name
+let rows = [];
+let current = 0;
+let remembered = new Map(); // strengths of rows that were taken away, for when they come back
+
+const change = (edit) => edit.group + "\n" + edit.label;
+const round = (x) => Math.round(x * 1000) / 1000;
+
+function make(kind, attributes = {}, text = "") {
+  const made = document.createElement(kind);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.textContent = text;
+  return made;
+}
+
+function send() {
+  props.value = { rows: rows.map(({ name, strength }) => ({ name, strength })), current };
+  document.dispatchEvent(new Event("lwgan-busy"));
+  trigger("input");
+}
+
+function expected(edit, alpha) {
+  const curve = edit.curve;
+  if (curve.length < 2 || alpha < 0) return null;
+  for (let i = 1; i < curve.length; i++) {
+    const [[a, before], [b, after]] = [curve[i - 1], curve[i]];
+    if (alpha <= b) return before + ((alpha - a) / (b - a)) * (after - before);
+  }
+  return null;
+}
+
+function hint(edit, strength) {
+  const alpha = strength * edit.unit;
+  const share = expected(edit, alpha);
+  const said = share === null ? "effect not measured here" : `${Math.round(100 * share)}% of pictures change`;
+  return `alpha ${alpha.toFixed(2)} · ${said}`;
+}
+
+function paint(row) {
+  const edit = edits.get(row.name);
+  if (document.activeElement !== row.number) row.number.value = round(row.strength);
+  row.range.value = row.strength;
+  row.range.setAttribute("aria-valuetext", `strength ${round(row.strength)}, ${hint(edit, row.strength)}`);
+  row.hint.textContent = hint(edit, row.strength);
+}
+
+function move(row, strength) {
+  row.strength = strength;
+  current = rows.indexOf(row);
+  paint(row);
+  send();
+}
+
+function build(row) {
+  const edit = edits.get(row.name);
+  const others = [...edits.values()].filter((other) => change(other) === change(edit));
+  const box = make("div", { class: "row", "data-edit": edit.name });
+  const limits = { min: edit.low, max: edit.high, step: edit.step };
+  row.range = make("input", { type: "range", id: "slide-" + edit.name, ...limits });
+  row.number = make("input", { type: "number", step: edit.step, "aria-label": `Strength of ${edit.label}` });
+  row.hint = make("p", { class: "hint", title: edit.note });
+  const top = make("div", { class: "top" });
+  const method = make("select", { class: "method", "aria-label": `Method for ${edit.label}`, title: edit.note });
+  for (const other of others) method.append(make("option", { value: other.name, ...(other.name === edit.name && { selected: "" }) }, other.method));
+  const away = make("button", { type: "button", class: "away", "aria-label": `Take away ${edit.label}`, title: "Take away" }, "×");
+  top.append(make("label", { for: row.range.id }, edit.label), method, away);
+  method.hidden = others.length < 2;
+  const bottom = make("div", { class: "bottom" });
+  const reset = make("button", { type: "button", class: "reset", "aria-label": `Reset ${edit.label}`, title: "Reset" }, "↺");
+  bottom.append(row.range, row.number, reset);
+  box.append(top, bottom, row.hint);
+
+  row.range.addEventListener("input", () => move(row, Number(row.range.value)));
+  row.number.addEventListener("input", () => {
+    if (row.number.value !== "" && Number.isFinite(row.number.valueAsNumber)) move(row, row.number.valueAsNumber);
+  });
+  row.number.addEventListener("blur", () => paint(row));
+  reset.addEventListener("click", () => move(row, 0));
+  method.addEventListener("change", () => {
+    row.name = method.value; // the strength stays: it means the same for every method
+    current = rows.indexOf(row);
+    redraw();
+    list.querySelector(`[data-edit="${row.name}"] .method`)?.focus();
+    send();
+  });
+  away.addEventListener("click", () => {
+    remembered.set(change(edit), row.strength);
+    rows.splice(rows.indexOf(row), 1);
+    current = Math.max(0, Math.min(current, rows.length - 1));
+    redraw();
+    add.focus();
+    send();
+  });
+  return box;
+}
+
+function redraw() {
+  const made = [];
+  let group = null;
+  const grouped = new Set([...edits.values()].map((edit) => edit.group)).size > 1 || rows.length > 0;
+  for (const row of rows) {
+    const edit = edits.get(row.name);
+    if (grouped && edit.group !== group) made.push(make("h3", {}, (group = edit.group)));
+    made.push(build(row));
+  }
+  list.replaceChildren(...made);
+  rows.forEach(paint);
+  offer();
+}
+
+// What can be added.
+function offer() {
+  const shown = new Set(rows.map((row) => change(edits.get(row.name))));
+  const groups = new Map();
+  for (const edit of edits.values()) {
+    if (shown.has(change(edit))) continue;
+    shown.add(change(edit));
+    if (!groups.has(edit.group)) groups.set(edit.group, make("optgroup", { label: edit.group }));
+    groups.get(edit.group).append(make("option", { value: edit.name }, edit.label));
+  }
+  add.replaceChildren(make("option", { value: "" }, "Add an edit…"), ...groups.values());
+  add.hidden = groups.size === 0;
+}
+
+add.addEventListener("change", () => {
+  const edit = edits.get(add.value);
+  if (!edit) return;
+  const place = rows.findLastIndex((row) => edits.get(row.name).group === edit.group) + 1 || rows.length;
+  rows.splice(place, 0, { name: edit.name, strength: remembered.get(change(edit)) ?? 0 });
+  current = place;
+  redraw();
+  rows[place].range.focus();
+  send();
+});
+element.querySelector(".off").addEventListener("click", () => {
+  for (const row of rows) row.strength = 0;
+  rows.forEach(paint);
+  send();
+});
+// From the views: a frame or a picture of the strip was chosen.
+element.chosen = ({ detail }) => {
+  const row = rows.find((row) => row.name === detail.name);
+  if (row) move(row, detail.strength);
+};
+if (window.lwganChosen) document.removeEventListener("lwgan-strength", window.lwganChosen);
+document.addEventListener("lwgan-strength", (window.lwganChosen = element.chosen));
+
+function show() {
+  const value = props.value;
+  if (!value?.edits) return; // our own message to the server
+  edits = new Map(value.edits.map((edit) => [edit.name, edit]));
+  const kept = value.keep ? rows.filter((row) => edits.has(row.name)) : [];
+  if (kept.length === 0) {
+    rows = value.rows.filter((row) => edits.has(row.name)).map((row) => ({ ...row }));
+    current = value.current;
+    redraw();
+  } else if (kept.length !== rows.length || !list.contains(document.activeElement)) {
+    rows = kept;
+    redraw();
+  } else offer();
+  element.querySelector(".pending").hidden = !value.pending;
+  const refused = element.querySelector(".refused");
+  refused.hidden = value.refused.length === 0;
+  refused.querySelector("summary").textContent = `${value.refused.length} refused`;
+  refused.querySelector("ul").replaceChildren(...value.refused.map(([name, why]) => make("li", {}, `${name}: ${why}`)));
+}
+watch("value", show);
+show();

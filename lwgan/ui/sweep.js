@@ -1,0 +1,30 @@
+// A strip of strengths. A click makes one the slider's.
+function show() {
+  const value = props.value ?? {};
+  element.querySelector(".empty").hidden = !value.empty;
+  element.querySelector(".empty").textContent = value.empty ?? "";
+  element.querySelector(".body").hidden = !value.cells;
+  if (!value.cells) return;
+  element.querySelector(".label").textContent = `${value.label}: strengths, and how many pictures are expected to change.`;
+  element.querySelector(".cells").replaceChildren(...value.cells.map((cell, i) => {
+    const button = document.createElement("button");
+    const picture = document.createElement("img");
+    const small = document.createElement("small");
+    const share = value.changes[i];
+    button.type = "button";
+    button.setAttribute("aria-pressed", Math.abs(cell.strength - value.now) < 0.03);
+    picture.src = cell.src;
+    picture.alt = "";
+    picture.onload = () => { picture.style.imageRendering = picture.naturalWidth < 200 ? "pixelated" : "auto"; };
+    small.textContent = share === null ? "–" : `${Math.round(100 * share)}%`;
+    button.append(picture, String(cell.strength), small);
+    button.dataset.strength = cell.strength;
+    button.title = `alpha ${cell.alpha.toFixed(2)}`;
+    button.addEventListener("click", () => document.dispatchEvent(new CustomEvent("lwgan-strength", { detail: { name: value.name, strength: cell.strength } })));
+    return button;
+  }));
+  element.querySelector(".png").href = value.png;
+  element.querySelector(".webp").href = element.querySelector(".moving").src = value.webp;
+}
+watch("value", show);
+show();

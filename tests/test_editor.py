@@ -1,0 +1,440 @@
+"""What the page's events do, without the page: on toy nets of digits and of faces with named attributes."""
+
+import base64
+import io
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lwgan import EditingPipeline, recipe
+from lwgan.catalog import Catalog
+from lwgan.classifiers import AttributeJudge, IdentityNetwork, LatentClassifier
+from lwgan.edit import AffineEdit
+from lwgan.encoder import Encoder
+from lwgan.generator import Generator
+from lwgan.images import frame_digits, to_tensor
+from lwgan.registry import save_folder
+from lwgan.ui import panel, views
+from lwgan.ui.editor import VIEWS, Editor
+from tests.hub_server import MiniHub
+from tests.nets import EDITS, NUM_WS, W_DIM, made_for, make_registry, save_edit
+from tests.test_images import BAD, KINDS, draw, saved
+from trainers.datasets.mnist import load_digits
+from trainers.datasets.multimnist import compose
+
+ONE, TWO, THREE = EDITS
+SHIFT = "lwgan-multimnist-centroids-1to2"
+NAMES = ["Eyeglasses", "Smiling", "Bangs"]
+CURVE = [{"alpha": a, "target_change": a / 2, "attribute_preservation": 1.1 - a / 5} for a in (1.0, 2.0)]
+
+
+def make_synthfaces(folder):
+    """A second domain: RGB pictures, judges of named attributes and of identity, a classifier of codes, edits of two attributes by two methods."""
+    torch.manual_seed(1)
+    sizes = {"resolution": 64, "img_channels": 3, "w_dim": W_DIM}
+    nets = {
+        "generator": Generator(**sizes, channels=(16, 16, 16, 8, 8), z_dim=16, mapping_layers=2),
+        "encoder": Encoder(**sizes, num_ws=NUM_WS, widths=(8, 8, 16, 16), pyramid=16, head=8),
+        "attribute-judge": AttributeJudge(names=NAMES, widths=(8, 8, 8), features=16),
+        "identity": IdentityNetwork(widths=(8, 8, 8), features=16, embedding=8),
+        "latent-classifier": LatentClassifier(num_ws=NUM_WS, w_dim=W_DIM, outputs=3, hidden=(8, 8)),
+    }
+    base = {}
+    for kind, module in nets.items():
+        named = {"names": NAMES, "base_revision": dict(base)} if kind == "latent-classifier" else {}
+        config = {"kind": kind, "domain": "synthfaces", "architecture": module.config, **named}
+        save_folder(folder / f"lwgan-synthfaces-{kind}", config, module.state_dict())
+        if kind in ("generator", "encoder"):
+            base[kind] = made_for(folder / f"lwgan-synthfaces-{kind}")
+    for method in ("lw", "interfacegan"):
+        for attribute in ("eyeglasses", "smiling"):
+            config = {
+                "method": method, "attribute": attribute, "from": f"no {attribute}", "to": attribute, "domain": "synthfaces", "base_revision": base,
+                "alpha": 1.0, "curve": CURVE,
+            }  # fmt: skip
+            edit = AffineEdit(None, torch.randn(NUM_WS, W_DIM), config)
+            edit.save_pretrained(folder / f"lwgan-synthfaces-{method}-{attribute}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, request):
+    pictures = compose(load_digits("test", request.getfixturevalue("mnist")), 12, seed=1)
+    folder = make_registry(tmp_path_factory.mktemp("registry"), samples=pictures.images, numbers=pictures.numbers)
+    base = {kind: made_for(folder / f"lwgan-multimnist-{kind}") for kind in ("generator", "encoder")}
+    save_edit(folder / SHIFT, base, 1, 2)
+    config = json.loads((folder / SHIFT / "config.json").read_text())
+    (folder / SHIFT / "config.json").write_text(json.dumps(config | {"method": "centroids"}))
+    return make_synthfaces(folder)
+
+
+@pytest.fixture(scope="module")
+def editor(folder):
+    return Editor(Catalog(folder, device="cpu"))
+
+
+@pytest.fixture
+def digits(editor):
+    return editor.start("multimnist")
+
+
+def pixels(url: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))))
+
+
+def upload_of(path, data: bytes) -> dict:
+    path.write_bytes(data)
+    return {"path": str(path)}
+
+
+# Sources and recipes
+
+
+def test_the_first_picture_has_an_edit(editor, digits):
+    session, sliders = digits
+    assert sliders["rows"] == [{"name": ONE, "strength": 1.0}, {"name": TWO, "strength": 0.0}, {"name": THREE, "strength": 0.0}]
+    shown = editor.show(session, sliders, "Edit")
+    assert shown["edit"]["edited"] != shown["edit"]["reconstruction"] and "judge reads" in shown["status"]["line"]
+    assert "dB PSNR" in shown["readings"]["quality"]
+
+
+def test_the_reconstruction_is_scored_as_defined(editor, digits):
+    session, _ = digits
+    original, made = np.asarray(session["framed"], float), np.asarray(session["before"].picture, float)
+    expected = 10 * np.log10(255**2 / ((original - made) ** 2).mean())
+    assert views.quality(session).startswith(f"{expected:.1f} dB PSNR")
+
+
+def test_a_png_made_here_comes_back_with_its_edits_to_the_byte(editor, digits, tmp_path):
+    session, sliders = digits
+    sliders = {**sliders, "rows": [{"name": ONE, "strength": 0.35}, {"name": THREE, "strength": -0.6}], "current": 1}
+    made = editor.show(session, sliders, "Edit")["edit"]
+    again, back = editor.upload(upload_of(tmp_path / "a.png", base64.b64decode(made["edited"].partition(",")[2])), {}, {})
+    assert editor.alphas(again, back) == {
+        ONE: editor.alphas(session, sliders)[ONE],
+        THREE: editor.alphas(session, sliders)[THREE],
+        TWO: 0.0,
+    }
+    assert editor.show(again, back, "Edit")["edit"]["edited"] == made["edited"]
+    by_link, rows = editor.open_link("http://host/?edit=" + made["link"], {}, {})
+    assert editor.show(by_link, rows, "Edit")["edit"]["edited"] == made["edited"]
+    by_json, rows = editor.open_link(made["recipe"], {}, {})
+    assert editor.show(by_json, rows, "Edit")["edit"]["edited"] == made["edited"]
+
+
+def test_a_drawing_lives_on_in_its_recipe(editor, tmp_path):
+    drawing = saved(draw([("7", 30, 20, 100)], 12), "PNG")
+    session = editor.draw("data:image/png;base64," + base64.b64encode(drawing).decode(), {"domain": "multimnist"})
+    assert "problem" not in session and "png" in session["source"]
+    made = editor.show(session, {"rows": [{"name": TWO, "strength": 1}]}, "Edit")["edit"]
+    again, rows = editor.open_link(made["link"], {}, {})
+    assert np.array_equal(np.asarray(again["framed"]), np.asarray(session["framed"]))
+    assert editor.show(again, rows, "Edit")["edit"]["edited"] == made["edited"]
+
+
+def test_a_recipe_names_its_weights_and_others_are_refused(editor, digits):
+    session, sliders = digits
+    made = json.loads(editor.show(session, sliders, "Edit")["edit"]["recipe"])
+    pipe = editor.pipe("multimnist")
+    assert made["base"] == {role: pipe.revisions[role] for role in ("generator", "encoder")}
+    assert made["edits"] == [{"name": ONE, "alpha": 1.5, "sha256": pipe.edits[ONE].config["weights"]["sha256"]}]
+    for change, words in (
+        ({"base": {**made["base"], "encoder": "0" * 64}}, "another encoder"),
+        ({"edits": [{**made["edits"][0], "sha256": "0" * 64}]}, f"another edit {ONE}"),
+        ({"edits": [{"name": "nothing", "alpha": 1}]}, "'nothing' is unknown"),
+        ({"edits": [{"name": ONE, "alpha": 99}]}, "alpha is 99"),
+        ({"source": {"seed": 0, "pictures": "0" * 64}}, "another sample pictures"),
+        ({"source": {"png": "%%%"}}, "source is no picture"),
+        ({"recipe": 2}, "version 2"),
+    ):
+        after, rows = editor.open_link(json.dumps({**made, **change}), session, sliders)
+        assert words in after["problem"] and after["before"] is session["before"] and rows is sliders
+    renamed = {**made, "edits": [{**made["edits"][0], "name": "its-old-name"}]}
+    assert editor.open_link(json.dumps(renamed), {}, {})[1]["rows"][0]["name"] == ONE
+
+
+@pytest.mark.parametrize(
+    "link", ["", None, "?edit=", "nonsense", "?edit=AAAA", "{", "[1]", '{"edits": [1]}', '{"source": 3}', "{" * 100_000]
+)
+def test_a_link_that_is_none_is_a_problem_in_words(editor, digits, link):
+    session, _ = editor.open_link(link, digits[0], digits[1])
+    assert session["problem"].endswith(".") and session["before"] is digits[0]["before"]
+
+
+def test_a_png_whose_recipe_is_of_other_nets_is_taken_as_a_picture(editor, digits, tmp_path):
+    made = json.loads(editor.show(*digits, "Edit")["edit"]["recipe"])
+    made["base"] = {"generator": "0" * 64}
+    file = upload_of(tmp_path / "other.png", recipe.png(digits[0]["framed"], made))
+    session, _ = editor.upload(file, digits[0], digits[1])
+    assert "problem" not in session and "cannot be replayed" in session["note"]
+
+
+@pytest.mark.parametrize("drawing", [None, "", "data:image/png;base64,AAAA", "data:text/html,<b>", "data:image/png;base64,%%%"])
+def test_what_the_pad_never_sends_is_a_problem_and_the_picture_stays(editor, digits, drawing):
+    after = editor.draw(drawing, digits[0])
+    shown = editor.show(after, digits[1], "Edit")
+    assert shown["status"]["problem"] and shown["status"]["line"] and after["framed"] is digits[0]["framed"]
+    assert not editor.show(editor.sample(1, after), digits[1], "Edit")["status"]["problem"]
+
+
+@pytest.mark.parametrize("seed", [None, -1, 2**31, 1.5, "3", True, float("nan")])
+def test_a_seed_out_of_range_is_a_problem(editor, digits, seed):
+    assert "whole number" in editor.sample(seed, digits[0])["problem"]
+
+
+# Uploads: the table of what visitors bring, row by row
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_upload_of_every_kind_becomes_the_source(editor, digits, tmp_path, kind):
+    drawing = draw([("7", 30, 20, 100), ("0", 170, 150, 100)], 12)
+    session, sliders = editor.upload(upload_of(tmp_path / "upload", KINDS[kind](drawing)), *digits)
+    assert "problem" not in session and sliders is digits[1]
+    difference = np.abs(np.asarray(session["framed"], float) - np.asarray(frame_digits(drawing), float))
+    assert difference.mean() <= (1.0 if "JPEG" in kind else 0.0)
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_upload_gets_words_and_the_session_goes_on(editor, digits, tmp_path, name):
+    data, words = BAD[name]
+    session, sliders = editor.upload(upload_of(tmp_path / "secret.png", data), *digits)
+    line = editor.show(session, sliders, "Edit")["status"]["line"]
+    assert words in line and line[0].isupper() and not any(leak in line for leak in ("secret", "/", "Error", "Traceback"))
+    assert session["framed"] is digits[0]["framed"]
+    after, _ = editor.upload(upload_of(tmp_path / "good.png", saved(draw([("7", 30, 20, 100)], 12), "PNG")), session, sliders)
+    assert not editor.show(after, sliders, "Edit")["status"]["problem"]
+
+
+# Sliders
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        None,
+        {},
+        {"rows": 3},
+        {"rows": [3, {}, {"name": 3}, {"name": "no-such"}, {"name": ONE, "strength": "x"}]},
+        {"rows": [{"name": ONE, "strength": float("nan")}]},
+    ],
+)
+def test_what_no_slider_sends_is_no_edit(editor, digits, junk):
+    assert not any(editor.alphas(digits[0], junk).values())
+
+
+def test_a_huge_number_is_the_end_of_what_edits_take(editor, digits):
+    assert editor.alphas(digits[0], {"rows": [{"name": ONE, "strength": 1e9}]}) == {ONE: 5}
+    assert editor.alphas(digits[0], {"rows": [{"name": ONE, "strength": -1e9}]}) == {ONE: -5}
+
+
+def test_each_method_of_a_change_is_one_choice_of_its_slider(editor):
+    described = {edit["name"]: edit for edit in panel.edits_of(editor.pipe("multimnist"))}
+    assert [described[name]["method"] for name in (ONE, SHIFT)] == ["LW", "mean shift"]
+    assert described[ONE]["label"] == described[SHIFT]["label"] == "1 digit → 2 digits" and list(described)[:2] == [ONE, SHIFT]
+    assert described[ONE]["unit"] == 1.5 and "never measured" in described[ONE]["note"] and described[ONE]["high"] * 1.5 <= 5
+
+
+# Views
+
+
+@pytest.mark.parametrize("domain", ["multimnist", "synthfaces"])
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_of_every_domain_can_be_sent(editor, domain, view):
+    session, sliders = editor.start(domain)
+    shown = editor.show(session, sliders, view)
+    assert set(shown) == {"status", "readings", view.lower()} and json.loads(json.dumps(shown, allow_nan=False))
+
+
+def test_scrubbing_shows_what_sliding_would(editor, digits):
+    session, sliders = digits
+    shown = editor.show(session, sliders, "Scrub")["scrub"]
+    assert len(shown["frames"]) == 21 and shown["strengths"][shown["at"]] == 1.0
+    slid = editor.show(session, {"rows": [{"name": ONE, "strength": shown["strengths"][0]}]}, "Edit")["edit"]["edited"]
+    assert np.abs(pixels(shown["frames"][0]).astype(int) - pixels(slid)).max() <= 1  # 21 at once may round otherwise
+
+
+def test_a_sweep_can_be_kept(editor, digits):
+    shown = editor.show(*digits, "Sweep")["sweep"]
+    assert pixels(shown["png"]).shape == (128, 11 * 130 - 2)
+    film = Image.open(io.BytesIO(base64.b64decode(shown["webp"].partition(",")[2])))
+    assert film.format == "WEBP" and film.n_frames > 20 and film.size == (128, 128)
+
+
+def test_methods_are_compared_where_the_same_is_expected_of_them(editor):
+    session, sliders = editor.start("synthfaces")
+    shown = editor.show(session, sliders, "Compare", {"effect": 0.6})["compare"]
+    assert [row["label"] for row in shown["rows"]] == ["LW", "InterFaceGAN"]
+    for row in shown["rows"]:
+        assert row["alpha"] == pytest.approx(1.2) and (row["target"], row["kept"]) == ("60%", "86%")
+        assert [cell["alpha"] for cell in row["cells"]] == pytest.approx([0.4, 0.8, 1.2, 1.6])
+    one = editor.show(session, sliders, "Compare", {"methods": ["lwgan-synthfaces-interfacegan-eyeglasses"]})["compare"]
+    assert [row["label"] for row in one["rows"]] == ["InterFaceGAN"]
+
+
+def test_faces_are_read_by_their_attributes(editor):
+    session, sliders = editor.start("synthfaces")
+    assert np.asarray(session["framed"]).shape == (64, 64, 3)
+    rows = {row[0]: row[1:] for row in editor.show(session, sliders, "Edit")["readings"]["rows"]}
+    pipe = editor.pipe("synthfaces")
+    before, after = (
+        to_tensor(sight.picture) for sight in (session["before"], editor.render(pipe, session, editor.alphas(session, sliders)))
+    )
+    was, now = pipe.judge(before)[0].sigmoid(), pipe.judge(after)[0].sigmoid()
+    assert rows["Picture judge"] == tuple(f"Eyeglasses {100 * p[0].item():.0f}%" for p in (was, now))
+    assert rows["Code classifier"][0].startswith("Eyeglasses")
+    same = ((was > 0.5) == (now > 0.5))[1:].sum().item()
+    assert rows["Other attributes read the same"][1] == f"{same} of 2"
+    assert rows["Off-target drift, points"][1].startswith(f"{100 * (now - was)[1:].abs().mean().item():.1f}")
+    cosine = torch.nn.functional.cosine_similarity(pipe.identity(before), pipe.identity(after)).item()
+    assert rows["Identity kept, cosine"][1] == f"{cosine:.3f}" and cosine < 1
+
+
+def test_no_edit_changes_nothing_and_a_far_one_is_warned_of(editor, digits):
+    session, _ = digits
+    same = editor.show(session, {"rows": [{"name": ONE, "strength": 0}]}, "Edit")
+    rows = {row[0]: row[1:] for row in same["readings"]["rows"]}
+    assert (
+        rows["Identity kept, cosine"][1] == "1.000" and rows["Distance from training codes"][0] == rows["Distance from training codes"][1]
+    )
+    assert same["readings"]["warnings"] == [] and same["edit"]["edited"] != same["edit"]["original"]
+    assert np.array_equal(pixels(same["edit"]["edited"]), pixels(same["edit"]["reconstruction"]))
+    far = editor.show(session, {"rows": [{"name": ONE, "strength": 3.3}]}, "Edit")["readings"]["warnings"]
+    assert any("extrapolate" in words for words in far)
+
+
+def test_an_edit_without_a_method_or_labels_has_its_place(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    config = json.loads((copy / SHIFT / "config.json").read_text())
+    for key in ("method", "from", "to", "attribute"):
+        del config[key]
+    (copy / SHIFT / "config.json").write_text(json.dumps(config))
+    editor = Editor(Catalog(copy, device="cpu"))
+    session, sliders = editor.start()
+    named = {edit["name"]: edit for edit in sliders["edits"]}
+    assert named[SHIFT]["label"] == SHIFT and named[SHIFT]["method"] == "other"
+    for view in VIEWS:
+        editor.show(session, {"rows": [{"name": SHIFT, "strength": 1}]}, view)
+
+
+# Registries
+
+
+def test_a_judge_that_does_not_fit_is_refused_and_the_rest_serves(folder, tmp_path):
+    copy, name = shutil.copytree(folder, tmp_path / "copy"), "lwgan-synthfaces-attribute-judge"
+    config = json.loads((copy / name / "config.json").read_text())
+    config["architecture"]["features"] = 17
+    (copy / name / "config.json").write_text(json.dumps(config))
+    catalog = Catalog(copy, device="cpu")
+    assert list(catalog.pipes) == ["multimnist", "synthfaces"] and not catalog.pending
+    assert "does not fit AttributeJudge" in catalog.refused[name] and catalog.pipes["synthfaces"].judge is None
+    session, sliders = Editor(catalog).start("synthfaces")
+    shown = Editor(catalog).show(session, sliders, "Edit")
+    rows = {row[0]: row[1:] for row in shown["readings"]["rows"]}
+    assert (
+        sliders["refused"]
+        and shown["edit"]["edited"]
+        and "Picture judge" not in rows
+        and rows["Code classifier"][0].startswith("Eyeglasses")
+    )
+
+
+def files_of(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+@pytest.fixture
+def late(folder, monkeypatch, tmp_path):
+    """A Hub, and what the app has bundled: the digits without THREE."""
+    kept = shutil.copytree(
+        folder, tmp_path / "bundled", ignore=lambda _, names: [name for name in names if "synthfaces" in name or name == THREE]
+    )
+    monkeypatch.setattr("lwgan.registry.bundled", lambda: kept)
+    with MiniHub() as hub:
+        hub.serve(monkeypatch, tmp_path / "home")
+        yield hub
+
+
+def put(hub, repo_id: str, files: dict) -> None:
+    card = b"---\ntags:\n- lwgan\n---\n"
+    hub.put(repo_id, {**files, "README.md": card})
+
+
+def test_what_comes_from_the_hub_joins_the_bundled_models(folder, late):
+    put(late, f"someone/{THREE}", files_of(folder / THREE))
+    put(late, f"someone/{ONE}", files_of(folder / ONE))  # the same one that is here already
+    broken = files_of(folder / TWO)
+    put(late, "someone/lwgan-broken", {**broken, "config.json": b"{"})
+    catalog = Catalog("someone", device="cpu")
+    assert list(catalog.pipes["multimnist"].edits) == sorted([SHIFT, ONE, TWO])  # at once
+    catalog._thread.join(60)
+    assert not catalog.pending and THREE in catalog.pipes["multimnist"].edits
+    assert "someone-" + ONE not in catalog.pipes["multimnist"].edits and "no JSON" in catalog.refused["lwgan-broken"]
+    editor = Editor(catalog)
+    session, _ = editor.start()
+    about = views.about(editor.pipe_of(session), THREE)
+    assert about["card"] == f"https://huggingface.co/someone/{THREE}"
+    moved = {"rows": [{"name": ONE, "strength": 0.3}], "current": 0}
+    assert editor.arrivals(session, moved)["rows"] == moved["rows"]
+
+
+def test_a_hub_that_never_answers_does_not_keep_the_page_waiting(late, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    catalog = Catalog("nobody", device="cpu")
+    assert catalog.pipes["multimnist"].edits and Editor(catalog).start()[0]["before"]
+    catalog._thread.join(60)
+    assert not catalog.pending and "the Hub is away" in catalog.refused["nobody"]
+
+
+def test_where_nothing_is_bundled_the_hub_is_waited_for(folder, late, monkeypatch, tmp_path):
+    """As in a Space that `python -m trainers publish --space` made."""
+    for path in folder.iterdir():
+        if "multimnist" in path.name and "samples" not in path.name:
+            put(late, f"someone/{path.name}", files_of(path))
+    monkeypatch.setattr("lwgan.registry.bundled", lambda: tmp_path / "nothing")
+    catalog = Catalog("someone", device="cpu")
+    assert not catalog.pending and list(catalog.pipes) == ["multimnist"] and not catalog.refused
+    session, sliders = Editor(catalog).start()
+    assert [row["name"] for row in sliders["rows"]] == [ONE, TWO, THREE] and Editor(catalog).show(session, sliders, "Edit")["edit"][
+        "edited"
+    ]
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(OSError, match="the Hub is away"):
+        Catalog("nobody", device="cpu")
+
+
+def test_edits_of_other_nets_are_refused_with_their_hash(folder, late):
+    config = json.loads((folder / THREE / "config.json").read_text())
+    config["base_revision"]["generator"] = "f" * 64
+    put(late, f"someone/{THREE}", {**files_of(folder / THREE), "config.json": json.dumps(config).encode()})
+    catalog = Catalog("someone", device="cpu")
+    catalog._thread.join(60)
+    assert "f" * 64 in catalog.refused[THREE] and THREE not in catalog.pipes["multimnist"].edits
+
+
+def test_where_a_gpu_is_lent_its_functions_take_and_give_arrays(folder):
+    seen = []
+
+    def lend(function):
+        def lent(array):
+            assert isinstance(array, np.ndarray)
+            seen.append(function.__name__)
+            result = function(array)
+            assert isinstance(result, np.ndarray)
+            return result
+
+        return lent
+
+    catalog = Catalog(folder, device="cpu")
+    Editor(catalog).start("multimnist")  # the first picture is made before
+    catalog.lend(lend, "cpu")
+    assert not seen
+    session, sliders = Editor(catalog).start("multimnist")
+    catalog.pipes["multimnist"]._map(np.zeros((1, 16), np.float32))
+    shown = Editor(catalog).show(session, sliders, "Edit")["edit"]
+    assert set(seen) == {"_encode_here", "_synthesize_here", "_map_here"}
+    plain = EditingPipeline.from_pretrained(folder, domain="multimnist")
+    assert np.array_equal(pixels(shown["reconstruction"]), np.asarray(plain.generate(plain.encode(session["framed"]))[0]))

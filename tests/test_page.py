@@ -1,0 +1,371 @@
+"""The page in headless Chromium, on the bundled models, with nothing but the app itself to be reached."""
+
+import base64
+import itertools
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from selenium.webdriver import ActionChains, Keys
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import Select
+
+from lwgan import recipe
+from lwgan.images import frame_digits, ink_box
+from tests.browser import browser, requests
+from tests.live import ALL, Page, pixels, serving
+from tests.nets import EDITS, make_registry
+from tests.test_images import BAD, draw
+from trainers.datasets.mnist import load_digits
+from trainers.datasets.multimnist import compose
+
+ONE, TWO, THREE = EDITS
+SEVEN = [(60, 50), (150, 50), (100, 200)]
+HOLDS = {
+    "Edit": "img.main",
+    "Scrub": "input",
+    "Sweep": ".cells button",
+    "Compare": "tbody td",
+    "About": "dd",
+}  # what shows that a view is there
+FACE_EDITS = ["lwgan-synthfaces-lw-eyeglasses", "lwgan-synthfaces-lw-smiling"]
+SHOTS = os.environ.get("LWGAN_SHOTS")  # a folder for screenshots of every view, to be looked at
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with serving(tmp_path_factory.mktemp("server"), LWGAN_REGISTRY="bundled") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def chrome(tmp_path_factory):
+    with browser(tmp_path_factory.mktemp("chrome")) as chrome:
+        yield chrome
+        check_requests_and_console(chrome)
+
+
+@pytest.fixture
+def page(chrome, server):
+    return Page(chrome, server)
+
+
+def test_a_first_picture_with_an_edit_is_there_without_a_click(page):
+    assert pixels(page.picture("original")).shape == (64, 64)
+    assert not np.array_equal(pixels(page.picture("edited")), pixels(page.picture("reconstruction")))
+    assert "judge reads" in page.line() and "dB PSNR" in page.attribute("#view-edit .quality", "textContent")
+    assert len(page.all("#gallery button")) == 8
+
+
+def test_sources_each_give_another_picture(page, tmp_path):
+    page.changes("original", page.all("#gallery button")[4].click, "an example")
+    page.changes("original", lambda: page.type("#seed input", "3"), "seed 3")
+    page.changes("original", page.find("#another").click, "another sample")
+    page.until(lambda: page.attribute("#seed input", "value") == "4", "the next seed")
+
+    page.tab("#source", "Draw")
+    page.until(lambda: page.has("#pad canvas"), "the pad")
+    framed = pixels(page.changes("original", lambda: page.draw(SEVEN), "drawing a 7"))
+    rows, columns = ink_box(framed)
+    assert rows.stop <= 32 and columns.stop <= 32 and rows.stop - rows.start == 20  # in the upper left cell, at MNIST's size
+    two = pixels(page.changes("original", lambda: page.draw([(230, 60), (230, 150)]), "drawing a 1"))
+    assert two[:32, 32:].max() == 255
+    assert np.array_equal(pixels(page.changes("original", page.find("#pad .undo").click, "undo")), framed)
+
+    start = page.picture("original")
+    page.tab("#source", "Upload")
+    give(page, tmp_path, "notes.png", BAD[next(iter(BAD))][0])
+    page.until(lambda: page.has("#status .problem"), "words on the bad file")
+    assert page.picture("original") == start and "/" not in page.line()
+    drawing = tmp_path / "drawing.png"
+    draw([("7", 30, 20, 100), ("0", 170, 150, 100)], 12).save(drawing)
+    framed = pixels(page.changes("original", lambda: give(page, tmp_path, "drawing.png", drawing.read_bytes()), "uploading"))
+    assert [bool(framed[top:, left:][:32, :32].any()) for top in (0, 32) for left in (0, 32)] == [True, False, False, True]
+    assert not page.has("#status .problem")
+
+
+def give(page, folder: Path, name: str, data: bytes) -> None:
+    path = folder / name
+    path.write_bytes(data)
+    for remove in page.all("#source button[title='Remove Image']"):
+        remove.click()
+    page.until(lambda: page.has("#upload input[type=file]"), "the upload, empty")
+    page.find("#upload input[type=file]").send_keys(str(path))
+
+
+@pytest.mark.parametrize("name", ["text", "pdf", "svg", "54 megapixels"])
+def test_a_bad_upload_is_answered_in_words_and_the_session_goes_on(page, tmp_path, name):
+    data, words = BAD[name]
+    start = page.picture("original")
+    page.tab("#source", "Upload")
+    give(page, tmp_path, f"secret.{name if len(name) == 3 else 'png'}", data)
+    said = lambda: page.line() + " ".join(toast.text for toast in page.all(".toast-body"))
+    # Some the browser's side refuses before they are sent.
+    page.until(lambda: any(part in said() for part in (words, "Only image/* allowed", "SVG files are not supported")), f"words on {name}")
+    assert page.picture("original") == start and not any(leak in said() for leak in ("secret", "tmp", "Traceback"))
+    page.changes("edited", lambda: page.type(f"{page.row(TWO)} input[type=number]", "0.6"), "typing, afterwards")
+
+
+def test_the_webcams_picture_is_a_source(server, tmp_path):
+    drawing = draw([("7", 200, 100, 200)], 24, size=(640, 480))
+    with browser(tmp_path, camera=filmed(tmp_path / "camera.y4m", drawing)) as chrome:
+        page = Page(chrome, server)
+        page.tab("#source", "Upload")
+        for said in ("Capture from camera", "Click to Access Webcam", "capture photo"):
+            found = lambda said=said: [
+                b for b in page.all("#upload button") if said in (b.get_attribute("aria-label"), b.text) and b.is_displayed()
+            ]
+            page.until(found, said)
+            assert not page.has("#status .problem")
+            if said == "capture photo":
+                page.until(lambda: page.attribute("#upload video", "videoWidth") == 640, "the camera's picture")
+                framed = pixels(page.changes("original", found()[0].click, said))
+            else:
+                found()[0].click()
+        assert np.abs(framed.astype(float) - np.asarray(frame_digits(drawing.transpose(Image.Transpose.FLIP_LEFT_RIGHT)), float)).mean() < 3
+
+
+def filmed(path: Path, picture: Image.Image) -> Path:
+    """A second of a grey picture, its sides even, as a video that Chromium's fake webcam plays."""
+    frame = b"FRAME\n" + picture.tobytes() + bytes([128]) * (picture.width * picture.height // 2)
+    path.write_bytes(f"YUV4MPEG2 W{picture.width} H{picture.height} F10:1 Ip A1:1 C420jpeg\n".encode() + 10 * frame)
+    return path
+
+
+def test_before_switches_between_original_and_reconstruction_by_mouse_and_keys(page):
+    shown = lambda: page.attribute("#view-edit img.main", "src")
+    assert shown() == page.picture("edited")
+    page.find("#view-edit input[value=reconstruction]").click()
+    page.until(lambda: shown() == page.picture("reconstruction"), "the reconstruction")
+    page.find("#view-edit input[value=reconstruction]").send_keys(Keys.ARROW_RIGHT)
+    page.until(lambda: shown() == page.picture("original"), "the original")
+    page.find("#view-edit input[value=original]").send_keys(Keys.ARROW_RIGHT)
+    page.until(lambda: shown() == page.picture("edited"), "the edited picture again")
+
+
+def test_every_slider_is_moved_by_mouse_arrows_typing_and_reset(page):
+    for name in EDITS:
+        row = page.row(name)
+        page.changes(
+            "edited", lambda row=row: page.find(f"{row} input[type=range]").send_keys(*[Keys.ARROW_RIGHT] * 4), f"arrow keys on {name}"
+        )
+        slider = page.find(f"{row} input[type=range]")
+        mouse = ActionChains(page.chrome).move_to_element_with_offset(slider, -slider.size["width"] // 4, 0).click()
+        page.changes("edited", mouse.perform, f"a click on {name}")
+        page.changes("edited", lambda row=row: page.type(f"{row} input[type=number]", "-0.5"), f"typing into {name}")
+        assert "alpha -" in page.attribute(f"{row} .hint", "textContent")
+        page.changes("edited", page.find(f"{row} .reset").click, f"reset of {name}")
+        assert float(page.attribute(f"{row} input[type=number]", "value")) == 0
+        page.changes("edited", lambda row=row: page.type(f"{row} input[type=number]", "0.6"), f"typing into {name} again")
+    page.find("#sliders .off").click()
+    page.until(
+        lambda: np.array_equal(pixels(page.picture("edited")), pixels(page.picture("reconstruction"))), "no edit: the reconstruction"
+    )
+
+
+def test_values_survive_other_methods_and_rows_that_go_and_come(page):
+    page.changes("edited", lambda: page.type(f"{page.row(TWO)} input[type=number]", "0.4"), "typing")
+    shift = ONE.replace("-lw-", "-centroids-")
+    page.changes("edited", lambda: Select(page.find(f"{page.row(ONE)} .method")).select_by_value(shift), "another method")
+    assert page.attribute(f"{page.row(shift)} input[type=number]", "value") == "1"  # a strength means the same for every method
+    assert "alpha 1.70" in page.attribute(f"{page.row(shift)} .hint", "textContent")
+    before = page.picture("edited")
+    page.changes("edited", page.find(f"{page.row(TWO)} .away").click, "taking a row away")
+    assert not page.has(page.row(TWO)) and page.attribute(f"{page.row(shift)} input[type=number]", "value") == "1"
+    Select(page.find("#sliders .add")).select_by_visible_text("2 digits → 3 digits")
+    page.until(lambda: page.picture("edited") == before, "the same picture as before")
+    assert page.attribute(f"{page.row(TWO)} input[type=number]", "value") == "0.4"
+
+
+def test_a_link_and_a_png_bring_the_same_bytes_back(page, chrome, server, tmp_path):
+    made = page.changes("edited", lambda: page.type(f"{page.row(TWO)} input[type=number]", "0.55"), "typing")
+    link = page.attribute("#view-edit .link", "href")
+    assert link.startswith(server) and "?edit=" in link
+    again = Page(chrome, link)
+    again.until(lambda: again.picture("edited") == made, "the very same picture, by its link")
+    assert again.attribute(f"{again.row(TWO)} input[type=number]", "value") == "0.55"
+
+    fresh = Page(chrome, server)
+    assert fresh.picture("edited") != made
+    data = base64.b64decode(made.partition(",")[2])
+    assert [edit["name"] for edit in recipe.of_png(data)["edits"]] == [ONE, TWO]
+    fresh.tab("#source", "Upload")
+    give(fresh, tmp_path, "made-here.png", data)
+    fresh.until(lambda: fresh.picture("edited") == made, "the very same picture, by its PNG")
+
+    other = Page(chrome, server)
+    other.tab("#source", "Link")
+    other.until(lambda: other.has("#link textarea"), "the field for a link")
+    other.find("#link textarea").send_keys("nonsense")
+    other.find("#open").click()
+    other.until(lambda: "no recipe" in other.line(), "words on a link that is none")
+    other.find("#link textarea").send_keys(*ALL, link)
+    other.find("#open").click()
+    other.until(lambda: other.picture("edited") == made, "the very same picture, by pasting the link")
+
+
+def test_scrubbing_asks_the_server_nothing(page, chrome):
+    page.view("Scrub", "input")
+    page.until(lambda: page.attribute("#view-scrub img", "src").startswith("data:"), "the first frame")
+    requests(chrome)
+    seen = set()
+    for _ in range(8):
+        page.find("#view-scrub input").send_keys(Keys.ARROW_LEFT)
+        seen.add(page.attribute("#view-scrub img", "src"))
+    assert len(seen) >= 5 and "strength 0" in page.attribute("#view-scrub output", "textContent")
+    assert [address for address in requests(chrome) if not address.startswith("data:") and "heartbeat" not in address] == []
+    page.find("#view-scrub .use").click()
+    page.until(lambda: page.attribute(f"{page.row(ONE)} input[type=number]", "value") == "0", "the chosen strength at the slider")
+
+
+def test_a_picture_of_the_strip_sets_the_slider_and_the_strip_can_be_kept(page):
+    page.view("Sweep", ".cells button")
+    next(cell for cell in page.all("#view-sweep .cells button") if cell.text.startswith("1.5")).click()
+    page.until(lambda: page.attribute(f"{page.row(ONE)} input[type=number]", "value") == "1.5", "the slider at the picture's strength")
+    page.until(lambda: page.has("#view-sweep .cells button[aria-pressed=true][data-strength='1.5']"), "the chosen picture marked")
+    assert pixels(page.attribute("#view-sweep .png", "href")).shape == (128, 11 * 130 - 2)
+    assert page.attribute("#view-sweep .webp", "href").startswith("data:image/webp")
+
+
+def test_methods_are_compared_at_the_same_expected_effect(page):
+    page.view("Compare", "tbody td")
+    script = "return [...document.querySelectorAll('#view-compare .numbers tbody tr')].map((row) => [...row.children].map((c) => c.textContent).join(' '))"
+    rows = lambda: page.chrome.execute_script(script)
+    page.until(lambda: len(rows()) == 4, "four methods")
+    assert rows()[0].startswith("LW 80%") and "reaches 42% at most" in rows()[2]
+    page.find("#view-compare input[value='0.2']").click()
+    page.until(lambda: len(rows()) == 4 and rows()[2].startswith("InterFaceGAN 20%"), "numbers at 20%")
+    page.find(f"#view-compare input[value='{ONE.replace('-lw-', '-centroids-')}']").click()
+    page.until(lambda: len(rows()) == 5 and rows()[4].startswith("mean shift 20%"), "another method")
+
+
+def test_about_tells_what_the_config_says(page):
+    page.view("About", "dd")
+    text = page.find("#view-about").text
+    assert ONE in text and "alpha 0.82" in text and "LW" in text and page.has("#view-about polyline")
+
+
+def test_it_can_be_used_by_keyboard_alone(page, chrome):
+    """Nothing but keys from the first focus on: a source, before and after, a slider, every view and what there is to choose in it."""
+    hand = lambda *keys: ActionChains(chrome).send_keys(*keys).perform()
+    script = "const e = document.activeElement; return [e.id, e.getAttribute('role') ?? '', e.type ?? '', e.textContent.trim().slice(0, 20), e.className]"
+
+    def go(to, back: bool = False) -> None:
+        for _ in range(80):
+            if to(*chrome.execute_script(script)):
+                return
+            if back:
+                ActionChains(chrome).key_down(Keys.SHIFT).send_keys(Keys.TAB).key_up(Keys.SHIFT).perform()
+            else:
+                hand(Keys.TAB)
+        raise AssertionError("Tab never leads there")
+
+    def view(name: str, holds: str) -> None:
+        """From one of the views' tabs to another by the arrow keys, or to the tabs by Shift and Tab."""
+        go(lambda id, role, type, text, _: role == "tab" and text == name, back=True)
+        hand(Keys.ENTER)
+        page.until(lambda: any(part.is_displayed() for part in page.all(f"#view-{name.lower()} {holds}")), f"the view {name}")
+
+    go(lambda id, role, type, *_: type == "button" and chrome.switch_to.active_element.get_attribute("data-seed") is not None)
+    hand(Keys.TAB, Keys.TAB)
+    page.changes("original", lambda: hand(Keys.ENTER), "an example, by keys")
+    go(lambda id, role, type, *_: type == "radio")
+    hand(Keys.ARROW_RIGHT)
+    page.until(lambda: page.attribute("#view-edit img.main", "src") == page.picture("reconstruction"), "before, by keys")
+    hand(Keys.ARROW_LEFT)
+    page.until(lambda: page.attribute("#view-edit img.main", "src") == page.picture("edited"), "after, by keys")
+    go(lambda id, *_: id == f"slide-{ONE}")
+    page.changes("edited", lambda: hand(Keys.ARROW_LEFT, Keys.ARROW_LEFT), "arrow keys")
+    hand(Keys.TAB)
+    page.changes("edited", lambda: hand(*"\b\b\b\b0.7"), "typing")
+    hand(Keys.TAB)
+    page.changes("edited", lambda: hand(Keys.ENTER), "reset, by keys")
+    view("Sweep", ".cells button")
+    go(lambda id, role, type, text, _: text.startswith("0.5"))
+    hand(Keys.ENTER)
+    page.until(lambda: page.attribute(f"{page.row(ONE)} input[type=number]", "value") == "0.5", "the strength of the strip's picture")
+    view("Scrub", "input")
+    page.until(lambda: page.attribute("#view-scrub img", "src").startswith("data:"), "the first frame")
+    go(lambda id, role, type, *_: type == "range")
+    before = page.attribute("#view-scrub img", "src")
+    hand(Keys.ARROW_RIGHT)
+    page.until(lambda: page.attribute("#view-scrub img", "src") != before, "another frame")
+    view("Compare", "tbody td")
+    go(lambda id, role, type, *_: type == "checkbox")
+    rows = len(page.all("#view-compare .numbers tbody tr"))
+    hand(Keys.SPACE)
+    page.until(lambda: len(page.all("#view-compare .numbers tbody tr")) == rows - 1, "a method less")
+    view("About", "dd")
+
+
+@pytest.mark.parametrize(("size", "dark"), [((1280, 900), False), ((390, 844), True)])
+def test_every_view_is_accessible_and_fits(server, tmp_path, size, dark):
+    with browser(tmp_path, size=size, dark=dark) as chrome:
+        page = Page(chrome, server)
+        for name, holds in HOLDS.items():
+            page.view(name, holds)
+            assert chrome.execute_script("return document.documentElement.scrollWidth") <= size[0], name
+            assert page.violations() == [], name
+        check_requests_and_console(chrome)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_on_a_phone_the_picture_and_the_sliders_are_in_view_together(server, tmp_path, dark):
+    with browser(tmp_path, size=(390, 844), dark=dark) as chrome:
+        page = Page(chrome, server)
+        for name in EDITS:
+            for selector in (f"{page.row(name)} input[type=range]", "#view-edit img.main"):
+                box = page.box(selector)
+                assert box["left"] >= 0 and box["top"] >= 0 and box["right"] <= 390 and box["bottom"] <= 844
+        before = page.box("#sliders")
+        page.changes("edited", lambda: page.type(f"{page.row(TWO)} input[type=number]", "1"), "typing")
+        assert page.box("#sliders")["top"] == before["top"]  # nothing jumps
+        chrome.execute_script("document.querySelector('#source').scrollIntoView()")
+        assert chrome.execute_script("return scrollY") > 0 and 0 <= page.box("#view-edit img.main")["top"] < 60
+
+
+def test_a_domain_of_colour_pictures_and_named_attributes_is_one_choice_away(tmp_path, mnist):
+    from tests.test_editor import make_synthfaces
+
+    pictures = compose(load_digits("test", mnist), 12, seed=1)
+    folder = make_synthfaces(make_registry(tmp_path / "registry", samples=pictures.images, numbers=pictures.numbers))
+    with serving(tmp_path, LWGAN_REGISTRY=str(folder)) as address, browser(tmp_path / "chrome") as chrome:
+        page = Page(chrome, address)
+        assert not page.find("#sliders .refused").is_displayed()
+        page.press("#domain input")
+        page.until(lambda: page.has("[role=option][aria-label='synthfaces']"), "the list of domains")
+        page.changes("original", page.find("[role=option][aria-label='synthfaces']").click, "choosing faces")
+        assert pixels(page.picture("original")).shape == (64, 64, 3)
+        page.until(lambda: [row.get_attribute("data-edit") for row in page.all("#sliders .row")] == FACE_EDITS, "the edits of faces")
+        assert [heading.text for heading in page.all("#sliders h3")] == ["eyeglasses", "smiling"]
+        for name in FACE_EDITS:
+            page.changes("edited", lambda name=name: page.type(f"{page.row(name)} input[type=number]", "0.6"), f"typing into {name}")
+        for name, holds in HOLDS.items():
+            page.view(name, holds)
+            if SHOTS:
+                chrome.save_screenshot(str(Path(SHOTS) / f"{name}-faces.png"))
+        check_requests_and_console(chrome)
+
+
+@pytest.mark.skipif(not SHOTS, reason="LWGAN_SHOTS names no folder for screenshots")
+def test_screenshots_to_look_at(server, tmp_path):
+    for (width, height), dark in itertools.product(((1280, 900), (390, 844)), (False, True)):
+        with browser(tmp_path / f"{width}{dark}", size=(width, height), dark=dark) as chrome:
+            page = Page(chrome, server)
+            for name, holds in HOLDS.items():
+                page.view(name, holds)
+                chrome.save_screenshot(str(Path(SHOTS) / f"{name}-{width}-{'dark' if dark else 'light'}.png"))
+
+
+def check_requests_and_console(chrome) -> None:
+    """Every request was local, and the console tells of no error."""
+    asked = requests(chrome)
+    assert any(address.startswith("http://127.0.0.1") for address in asked)
+    assert [address for address in asked if not address.startswith(("http://127.0.0.1:", "data:", "blob:", "chrome:"))] == []
+    said = [entry["message"] for entry in chrome.get_log("browser") if entry["level"] == "SEVERE"]
+    # What a page says, sometimes, whose stream of events ends because it is left for another: Gradio takes it for a broken connection.
+    left = ("AbortError", "ERR_INCOMPLETE_CHUNKED_ENCODING", "Connection errored out")
+    assert [message for message in said if not any(word in message for word in left)] == []
+    assert chrome.find_elements(By.CSS_SELECTOR, ".error") == []
