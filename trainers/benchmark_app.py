@@ -6,6 +6,7 @@ A slider's move and a scrub step are timed in headless Chromium where there is o
 machine: the figures are lower bounds. Read them on a machine that does nothing else.
 """
 
+import itertools
 import json
 import os
 import shutil
@@ -136,13 +137,17 @@ def answers(address: str) -> bool:
 
 
 def asker(address: str) -> Callable[[], None]:
-    """One call of `edit_image` as a plain HTTP client makes it, until the picture is named. RuntimeError if it is refused."""
-    body = json.dumps({"seed": 6, "edits": {"lwgan-multimnist-lw-1to2": 0.82}}).encode()
+    """One call of `edit_image` over HTTP, until the picture is named; each thread keeps its session, as a browser and gradio_client do.
+    RuntimeError if it is refused."""
+    url, client, numbers = f"{address}/gradio_api/call/edit_image", threading.local(), itertools.count()
 
     def ask() -> None:
-        asked = urllib.request.Request(f"{address}/gradio_api/call/v2/edit_image", body, {"Content-Type": "application/json"})
+        if not hasattr(client, "session"):
+            client.session = f"benchmark-{next(numbers)}"
+        body = {"data": [None, {"lwgan-multimnist-lw-1to2": 0.82}, 6, None, None], "session_hash": client.session}
+        asked = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
         event = json.load(urllib.request.urlopen(asked, timeout=60))["event_id"]
-        answer = urllib.request.urlopen(f"{address}/gradio_api/call/edit_image/{event}", timeout=60).read().decode()
+        answer = urllib.request.urlopen(f"{url}/{event}", timeout=60).read().decode()
         if "event: complete" not in answer:
             raise RuntimeError(answer[-300:])
 
