@@ -23,7 +23,7 @@ import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
 from lwgan.catalog import Catalog
-from lwgan.devices import device_of
+from lwgan.devices import device_of, share_cores
 from lwgan.recipe import png
 from lwgan.ui import parts
 from lwgan.ui.editor import VIEWS, Editor, words
@@ -67,7 +67,14 @@ PAGES = {
 
 def build_demo(registry: str | Path | None = None) -> gr.Blocks:
     """The page and its endpoints `list_edits`, `edit_image` and `sweep`, over the models of a registry (see `lwgan.catalog`)."""
-    editor = Editor(Catalog(registry, device="cpu" if ZERO_GPU else "auto"))
+    return page_over(Editor(catalog_of(registry)))
+
+
+def catalog_of(registry: str | Path | None = None) -> Catalog:
+    return Catalog(registry, device="cpu" if ZERO_GPU else "auto")
+
+
+def page_over(editor: Editor) -> gr.Blocks:
     session, rows = editor.start()
     page, first, pipes = page_of(session), editor.show(session, rows, "Edit"), list(editor.catalog.pipes)
     if ZERO_GPU:  # the first picture was made on the CPU: before the app is up, no GPU can be had
@@ -245,7 +252,9 @@ def hold_memory_together() -> None:
 def main() -> None:
     hold_memory_together()
     try:
-        demo = build_demo()
+        catalog = catalog_of()
+        share_cores(catalog.pipes.values())
+        demo = page_over(Editor(catalog))
     except (ValueError, OSError) as error:
         sys.exit(f"lwgan: {error}")
     # ZeroGPU's own scheduler is the limit there; a GPU overlaps a few calls; on a CPU more than two only wait for each other.
