@@ -99,7 +99,7 @@ def strengths(d: float, number: int = 10) -> Tensor:
 def calibrate(change: Callable[[float], float], wanted: float = 1.0, limit: float = 16.0, tolerance: float = 0.01) -> float | None:
     """The least alpha > 0, to within `tolerance`, at which change(alpha) >= wanted; None if no doubling of 1/4 up to `limit` has it.
 
-    change: alpha -> target change in [0, 1], as a latent classifier reads edited codes of the validation split (for Table 2, wanted = 1).
+    change: alpha -> target change in [0, 1], as a latent classifier reads edited codes of the validation split (for Table 2, wanted = 1 or nearly).
     It is asked at 1/4, 1/2, 1, ... and then between the last alpha that failed and the first that did; where it is not monotone
     the answer is a crossing in that interval.
     """

@@ -155,7 +155,7 @@ def choose_alpha_by_faces(edit: AffineEdit, validation: Codes, attribute: Label,
             **{key: (found[key] or {}).get("value") for key in ("target_change", "attribute_preservation", "true_change")},
         }
 
-    return searched(point, strengths(edit, validation, attribute)) | {"selector_revision": nets.judge.card_config["weights"]["sha256"]}
+    return searched(point, alphas_to_try(edit, validation, attribute)) | {"selector_revision": nets.judge.card_config["weights"]["sha256"]}
 
 
 def choose_alpha_by_codes(edit: AffineEdit, validation: Codes, attribute: Label, selector: LatentClassifier) -> dict:
@@ -178,10 +178,10 @@ def choose_alpha(edit: AffineEdit, validation: Codes, options: Options, attribut
         found = figures(edit, alpha, cases, nets, identities=False)
         return {"alpha": alpha, **{key: (found[key] or {}).get("value") for key in ("target_change", "digits_kept", "true_change")}}
 
-    return searched(point, strengths(edit, validation, attribute)) | {"selector_revision": nets.judge.card_config["weights"]["sha256"]}
+    return searched(point, alphas_to_try(edit, validation, attribute)) | {"selector_revision": nets.judge.card_config["weights"]["sha256"]}
 
 
-def strengths(edit: AffineEdit, codes: Codes, attribute: Attribute | Label) -> list[float]:
+def alphas_to_try(edit: AffineEdit, codes: Codes, attribute: Attribute | Label) -> list[float]:
     """The alphas to look at: ALPHAS, and beyond them as long as codes move at most REACH times as far as the two sides' means are apart."""
     source, target = attribute.source(codes).w, attribute.target(codes).w
     unit = (edit(source, 1.0) - source).flatten(1).norm(dim=1).mean().item()

@@ -20,7 +20,7 @@ from trainers.generator import to_pictures
 
 CONFIDENT = 0.9
 NEAR = 4  # px around an old digit's ink that still count as its place
-ALL = 0.995  # "100%" of Table 2, rounded
+ALL = 0.995  # of the codes: our "100%" of Table 2
 LIMIT = 16.0  # the largest alpha that the calibration tries
 PART = 50  # pictures at a time: with more, a layer's maps leave a CPU's caches
 
@@ -149,7 +149,7 @@ def latent_change(calibrator: LatentClassifier, w: Tensor, edited: Tensor, asked
 
 @torch.no_grad()
 def calibrated(edit: AffineEdit, w: Tensor, calibrator: LatentClassifier, asked: int) -> float | None:
-    """The alpha of Table 2: the least at which the calibrator sees the change in all codes w [N, num_ws, w_dim] (of validation
+    """The alpha of Table 2: the least at which the calibrator sees the change in ALL codes w [N, num_ws, w_dim] (of validation
     pictures, that it reads as not changed yet); None if it never does, or reads all as changed from the start."""
     w = w[calibrator(w)[:, asked - 2] <= 0]
     if not len(w):

@@ -18,7 +18,7 @@ from trainers.codes import COUNTS, Codes
 
 # Methods that differ in substance from the published ones, and how: for cards and tables. Each method's file says it in full.
 ADAPTED = {
-    "interfacegan": "fitted on W+ codes of encoded pictures, a normal for each layer, instead of one on sampled z or w",
+    "interfacegan": "fitted on labelled W+ codes of encoded pictures, drawn evenly from both sides, instead of the extreme 2% of sampled z or w by score",
     "ganspace": "axes of encoded pictures' W+ codes, chosen by labels, instead of sampled w's, chosen by eye",
     "sefa": "one of all directions, chosen by labels, instead of the first few, by eye",
     "steerability": "style weights of a StyleGAN, a direction chosen by labels, instead of a BigGAN's first layer and prescribed changes",
