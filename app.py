@@ -36,7 +36,9 @@ THREADS = 8  # of Gradio's pool, 40 by default: what they wait for is the model,
 M_ARENA_MAX = -8  # of glibc's malloc.h
 SESSIONS = 1000  # held at once, 0.1 MB each: a caller without a session of his own makes a new one by each call
 PRIVATE = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "always_last"}  # progress is shown by lwgan/ui/status.js
-SMALL = "Your pictures stay on this server for an hour at most and are used for nothing else. No analytics, no run history."
+HOUR = 3600  # seconds that a picture outlives its last use
+SMALL = "Your pictures are deleted an hour after their last use and are used for nothing else. No analytics, no run history."
+FORGOTTEN = "The server has forgotten your picture, as it does after an hour, or when very many others have come: this is a sample."
 
 
 class Page(NamedTuple):
@@ -80,8 +82,8 @@ def page_over(editor: Editor) -> gr.Blocks:
     if ZERO_GPU:  # the first picture was made on the CPU: before the app is up, no GPU can be had
         editor.catalog.lend(spaces.GPU(duration=GPU_SECONDS))
     at = SimpleNamespace(shown={}, tabs={})  # the components that events read or write
-    with gr.Blocks(title="lwgan", analytics_enabled=False, delete_cache=(3600, 3600)) as demo:
-        at.state, at.view = gr.State(session, time_to_live=3600), gr.State("Edit")
+    with gr.Blocks(title="lwgan", analytics_enabled=False, delete_cache=(60, HOUR)) as demo:
+        at.state, at.view = gr.State({**session, "unused": True}, time_to_live=HOUR), gr.State("Edit")
         at.head = gr.Markdown(page.head, elem_id="head")
         at.domain = gr.Dropdown(
             pipes, value=session["domain"], label="Pictures of", filterable=False, visible=len(pipes) > 1, elem_id="domain"
@@ -126,6 +128,11 @@ def add_events(demo: gr.Blocks, at: SimpleNamespace, editor: Editor) -> None:
         values = editor.show(session, sliders, view, compared)
         return [values.get(name, gr.skip()) for name in at.shown]
 
+    def kept(session, *now):
+        """The session again, which renews its hour. One that was never used, long after the page was opened, is in the place of a lost one."""
+        lost = {"note": FORGOTTEN} if session.get("unused") else {}
+        return used(session), *show({**session, **lost}, *now)
+
     def sourced(get, given, session, sliders, view):
         session = get(given, session)
         return session, *show(session, sliders, view)
@@ -150,7 +157,9 @@ def add_events(demo: gr.Blocks, at: SimpleNamespace, editor: Editor) -> None:
     def load(session, sliders, view, request: gr.Request):
         """Opens the link that the page was called by. Without one nothing changes: the visitor may be at work already."""
         edit = request.query_params.get("edit")
-        return dressed(*editor.open_link(edit, session, sliders), view) if edit else [gr.skip()] * len(everything)
+        if edit:
+            return dressed(*editor.open_link(edit, used(session), sliders), view)
+        return used(session), *[gr.skip()] * (len(everything) - 1)
 
     def arrive(session, sliders):
         return editor.arrivals(session, sliders), domains(), gr.update(active=editor.catalog.pending)
@@ -166,13 +175,18 @@ def add_events(demo: gr.Blocks, at: SimpleNamespace, editor: Editor) -> None:
     # when a picture is removed and when a visitor turns to the webcam.)
     at.upload.upload(partial(replayed, editor.upload), [at.upload, *now], [at.state, at.sliders, *views], preprocess=False, **event)
     gr.on([at.open.click, at.link.submit], partial(replayed, editor.open_link), [at.link, *now], [at.state, at.sliders, *views], **event)
-    at.sliders.input(show, now, views, **event)
-    at.shown["compare"].input(show, [*now, at.shown["compare"]], views, **event)
+    at.sliders.input(kept, now, [at.state, *views], **event)
+    at.shown["compare"].input(kept, [*now, at.shown["compare"]], [at.state, *views], **event)
     for view, tab in at.tabs.items():
-        tab.select(lambda *now, view=view: (view, *show(*now, view)), [at.state, at.sliders], [at.view, *views], **event)
+        tab.select(lambda *now, view=view: (view, *kept(*now, view)), [at.state, at.sliders], [at.view, at.state, *views], **event)
     at.domain.input(lambda name, view: dressed(*editor.start(name), view), [at.domain, at.view], everything, **event)
     at.waiting.tick(arrive, [at.state, at.sliders], [at.sliders, at.domain, at.waiting], **PRIVATE)
     demo.load(load, now, everything, **event)
+
+
+def used(session: dict) -> dict:
+    """A session that a visitor has: not the one that every page begins with."""
+    return {key: value for key, value in session.items() if key != "unused"}
 
 
 def page_of(session: dict) -> Page:
@@ -201,7 +215,7 @@ def add_endpoints(editor: Editor) -> None:
         gr.Button().click(
             edit_image, [picture, edits, seed, domain, recipe], result, preprocess=False, api_name="edit_image", **MODEL,
             api_description="One picture, edited, as a PNG that holds its recipe. picture: an image file; or seed: the number of a sample. "
-            "edits: JSON of edit name -> alpha, from -5 to 5 (names: list_edits). recipe: what an earlier result held, instead of all else.",
+            "edits: JSON of edit name -> alpha (names: list_edits). recipe: what an earlier result held, instead of all else.",
         )  # fmt: skip
         gr.Button().click(
             sweep, [edit, alphas, picture, seed, domain], strip, preprocess=False, api_name="sweep", **MODEL,
@@ -253,7 +267,8 @@ def main() -> None:
     hold_memory_together()
     try:
         catalog = catalog_of()
-        share_cores(catalog.pipes.values())
+        if not catalog.pending:  # what comes later may be large
+            share_cores(catalog.pipes.values())
         demo = page_over(Editor(catalog))
     except (ValueError, OSError) as error:
         sys.exit(f"lwgan: {error}")

@@ -285,7 +285,7 @@ def check_alphas(alphas: Mapping[str, float]) -> None:
     for name, alpha in alphas.items():
         if not isinstance(name, str):
             raise ValueError(f"edit {name!r}: a name must be a string")
-        if isinstance(alpha, bool) or not isinstance(alpha, Real) or not math.isfinite(alpha) or abs(alpha) > MAX_ALPHA:
+        if isinstance(alpha, bool) or not isinstance(alpha, Real) or abs(alpha) > MAX_ALPHA or not math.isfinite(alpha):
             raise ValueError(f"edit {name!r}: alpha is {alpha!r}, expected a number from -{MAX_ALPHA} to {MAX_ALPHA}")
 
 

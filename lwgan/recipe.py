@@ -17,7 +17,7 @@ from pathlib import Path
 from PIL import Image, PngImagePlugin
 
 from lwgan.faces import mark_framed
-from lwgan.images import open_picture
+from lwgan.images import MAX_MEGAPIXELS, open_picture
 from lwgan.pipeline import EditingPipeline, check_alphas
 
 VERSION = "1.0"  # of the app
@@ -37,7 +37,7 @@ def make(pipe: EditingPipeline, source: Mapping, alphas: Mapping[str, float]) ->
 
 def of_seed(pipe: EditingPipeline, seed: int) -> dict:
     """The source that a seed's sample picture is. ValueError for a seed out of range."""
-    if isinstance(seed, bool) or not isinstance(seed, (int, float)) or seed != seed or int(seed) != seed or not 0 <= seed <= MAX_SEED:
+    if isinstance(seed, bool) or not isinstance(seed, (int, float)) or not 0 <= seed <= MAX_SEED or int(seed) != seed:
         raise ValueError(f"seed {seed}: a whole number from 0 to {MAX_SEED} is needed")
     return {"seed": int(seed), "pictures": pipe.revisions.get("pictures")}
 
@@ -108,6 +108,13 @@ def from_json(text: str | bytes | Mapping) -> dict:
     for edit in recipe.get("edits", []):
         if not isinstance(edit, dict) or not isinstance(edit.get("name"), str):
             raise ValueError(f"the recipe holds the edit {edit!r}, expected an object with name and alpha")
+    base, source = recipe.get("base", {}), recipe.get("source", {})
+    words = {"domain": recipe.get("domain"), "base": [*base.values()], "source's pictures": source.get("pictures"), "source's png": source.get("png"),
+             "edits' sha256": [edit.get("sha256") for edit in recipe.get("edits", [])]}  # fmt: skip
+    for key, value in words.items():
+        for word in value if isinstance(value, list) and key.startswith(("base", "edits")) else [value]:
+            if not isinstance(word, (str, type(None))):
+                raise ValueError(f"the recipe's {key}: {word!r} is no string")
     return recipe
 
 
@@ -124,7 +131,8 @@ def of_png(file: str | Path | bytes) -> dict | None:
     """The recipe in a PNG's text; None if there is none, or the file is no PNG. ValueError if it is broken."""
     try:
         with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as picture:
-            text = picture.text.get(KEY) if isinstance(picture, PngImagePlugin.PngImageFile) and picture.size < (20_000, 20_000) else None
+            small = picture.width * picture.height <= MAX_MEGAPIXELS * 1e6  # its text is read only after all of its pixels
+            text = picture.text.get(KEY) if isinstance(picture, PngImagePlugin.PngImageFile) and small else None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None  # whoever opens the picture will say what is wrong with it
     return None if text is None else from_json(text)

@@ -11,7 +11,8 @@ import torch
 from lwgan.folders import CONFIG_LIMIT, METRICS
 from lwgan.metrics import alpha_at, value_at
 
-MAX_ALPHA = 5  # what edits take; beyond it an edit only extrapolates
+MAX_ALPHA = 40  # what edits take: directions with a short unit go far
+PLACES = 4  # decimals of an alpha on the page and in recipes
 WANTED = 0.8  # the target change that strength 1 is expected to have
 KEPT = ("digits_kept", "attribute_preservation")  # of the changed pictures; of the other attributes
 
@@ -29,11 +30,11 @@ class Scale(NamedTuple):
 
     def alpha(self, strength: float) -> float:
         """Rounded, so that it comes back as it was when it is written down and read again."""
-        return round(strength * self.unit, 4)
+        return round(strength * self.unit, PLACES)
 
     def alpha_for(self, wanted: float) -> float | None:
         """The alpha at which so much target change is first expected; None if it never is."""
-        return round(found, 4) if (found := self._curve_alpha(wanted)) is not None else None
+        return round(found, PLACES) if (found := self._curve_alpha(wanted)) is not None else None
 
     def _curve_alpha(self, wanted: float) -> float | None:
         return alpha_at(*_columns(self.curve, "target_change"), wanted) if len(self.curve) > 1 else None

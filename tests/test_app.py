@@ -11,7 +11,9 @@ import shutil
 import subprocess
 import sys
 import urllib.request
+from types import SimpleNamespace
 
+import gradio as gr
 import numpy as np
 import pytest
 import torch
@@ -19,6 +21,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
+import app
 from lwgan import EditingPipeline, recipe
 from lwgan.images import frame_digits
 from tests.live import PATIENCE, ROOT, serving
@@ -131,7 +134,7 @@ def test_a_bad_picture_is_answered_in_words_and_the_session_goes_on(client, tmp_
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"edits": {"lwgan-multimnist-1to2": 1}}, f"did you mean '{ONE}'"), ({"edits": {ONE: 9}}, "alpha is 9, expected a number from -5 to 5"),
+        ({"edits": {"lwgan-multimnist-1to2": 1}}, f"did you mean '{ONE}'"), ({"edits": {ONE: 90}}, "alpha is 90, expected a number from -40 to 40"),
         ({"edits": {ONE: "strong"}}, "alpha is 'strong'"), ({"edits": {ONE: None}}, "alpha is None"), ({"edits": [ONE]}, "name -> alpha"),
         ({"edits": "not JSON"}, "not JSON"), ({"edits": f'{{"{ONE}": NaN}}'}, "alpha is nan"), ({"edits": "3"}, "name -> alpha"),
         ({"seed": None}, "No picture was given"), ({"seed": -1}, "whole number"), ({"domain": "cats"}, "omain 'cats' is unknown: choose one of multimnist"),
@@ -151,11 +154,30 @@ def test_what_will_not_do_is_answered_in_words(client, given, words):
         ({"alphas": [99]}, "alpha is 99"),
         ({"alphas": [0] * 33}, "1 to 32"),
         ({"seed": None}, "No picture"),
+        ({"edit": None}, "Edit is None"),
     ],
 )
 def test_a_sweep_that_will_not_do_is_answered_in_words(client, given, words):
     with pytest.raises(AppError, match=words):
         client.predict(**{"edit": ONE, "seed": 1, **given}, api_name="/sweep")
+
+
+# A visitor's picture
+
+
+def test_a_visitor_whose_picture_was_forgotten_is_told(monkeypatch):
+    """Gradio drops the states of the longest unused sessions, and those of an hour ago: the next event finds what every page begins with."""
+    demo = app.build_demo("bundled")
+    first = next(block.value for block in demo.blocks.values() if isinstance(block, gr.State) and isinstance(block.value, dict))
+    event = {fn.fn.__name__: fn.fn for fn in demo.fns.values() if fn.fn}
+    opened = event["load"](first, {}, "Edit", SimpleNamespace(query_params={}))[0]
+    rows = {"rows": [{"name": ONE, "strength": 0.5}], "current": 0}
+    session, *views = event["kept"](opened, rows, "Edit")
+    lines = lambda views: " ".join(view["line"] for view in views if isinstance(view, dict) and "line" in view)
+    assert app.FORGOTTEN not in lines(views)
+    session, *views = event["kept"](first, rows, "Edit")
+    assert app.FORGOTTEN in lines(views) and app.FORGOTTEN not in lines(event["kept"](session, rows, "Edit")[1:]), "once"
+    assert "unused" not in session and session["source"] == first["source"]
 
 
 # README's examples, as they stand there

@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from lwgan import EditingPipeline, recipe
 from lwgan.catalog import Catalog
@@ -18,6 +18,7 @@ from lwgan.encoder import Encoder
 from lwgan.generator import Generator
 from lwgan.images import frame_digits, to_tensor
 from lwgan.registry import save_folder
+from lwgan.strength import MAX_ALPHA
 from lwgan.ui import panel, views
 from lwgan.ui.editor import VIEWS, Editor
 from tests.hub_server import MiniHub
@@ -157,9 +158,27 @@ def test_a_recipe_names_its_weights_and_others_are_refused(editor, digits):
     assert editor.open_link(json.dumps(renamed), {}, {})[1]["rows"][0]["name"] == ONE
 
 
+def test_a_picture_of_the_api_comes_back_to_the_byte(editor, digits, tmp_path):
+    """Also where alpha has more decimals than a slider."""
+    made = editor.edit_image(None, {ONE: 1 / 3}, 6, None, None)
+    session, sliders = editor.upload(upload_of(tmp_path / "made.png", made), *digits)
+    assert base64.b64decode(editor.show(session, sliders, "Edit")["edit"]["edited"].partition(",")[2]) == made
+
+
+def test_a_huge_png_is_refused_before_its_text_is_sought(tmp_path, monkeypatch):
+    """Its text comes after its pixels: 169 million of them, in 0.7 MB."""
+    Image.new("1", (13_000, 13_000)).save(tmp_path / "huge.png")
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "text", property(lambda picture: pytest.fail("its pixels were decoded")))
+    assert recipe.of_png(tmp_path / "huge.png") is None
+
+
 @pytest.mark.parametrize(
-    "link", ["", None, "?edit=", "nonsense", "?edit=AAAA", "{", "[1]", '{"edits": [1]}', '{"source": 3}', "{" * 100_000]
-)
+    "link", ["", None, "?edit=", "nonsense", "?edit=AAAA", "{", "[1]", '{"edits": [1]}', '{"source": 3}', "{" * 100_000, "{}",
+             '{"source": {"seed": 0}, "base": {"generator": 5}}', '{"source": {"seed": 0, "pictures": 5}}', '{"source": {"seed": Infinity}}',
+             '{"source": {"seed": 0}, "domain": ["a"]}', '{"source": {"png": 5}}', '{"source": {"seed": "6"}}',
+             f'{{"source": {{"seed": 0}}, "edits": [{{"name": "{ONE}", "alpha": 1{"0" * 400}}}]}}',
+             f'{{"source": {{"seed": 0}}, "edits": [{{"name": "{ONE}", "sha256": 5}}]}}'],
+)  # fmt: skip
 def test_a_link_that_is_none_is_a_problem_in_words(editor, digits, link):
     session, _ = editor.open_link(link, digits[0], digits[1])
     assert session["problem"].endswith(".") and session["before"] is digits[0]["before"]
@@ -227,8 +246,8 @@ def test_what_no_slider_sends_is_no_edit(editor, digits, junk):
 
 
 def test_a_huge_number_is_the_end_of_what_edits_take(editor, digits):
-    assert editor.alphas(digits[0], {"rows": [{"name": ONE, "strength": 1e9}]}) == {ONE: 5}
-    assert editor.alphas(digits[0], {"rows": [{"name": ONE, "strength": -1e9}]}) == {ONE: -5}
+    assert editor.alphas(digits[0], {"rows": [{"name": ONE, "strength": 1e9}]}) == {ONE: MAX_ALPHA}
+    assert editor.alphas(digits[0], {"rows": [{"name": ONE, "strength": -1e9}]}) == {ONE: -MAX_ALPHA}
 
 
 def test_each_method_of_a_change_is_one_choice_of_its_slider(editor):

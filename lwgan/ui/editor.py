@@ -16,6 +16,7 @@ from lwgan.attributes import METHODS
 from lwgan.catalog import Catalog
 from lwgan.images import open_picture
 from lwgan.pipeline import MAX_ALPHA, EditingPipeline, check_alphas
+from lwgan.strength import PLACES
 from lwgan.ui import axis, panel, pictures, views
 
 ROWS = 4  # sliders that are there at the start; more can be added
@@ -33,7 +34,7 @@ class Editor:
     def pipe(self, domain: str | None) -> EditingPipeline:
         """The pipeline of a domain, by default the first. ValueError for one that is not there."""
         pipes = self.catalog.pipes
-        if domain and domain not in pipes:
+        if domain and (not isinstance(domain, str) or domain not in pipes):
             raise ValueError(f"domain {domain!r} is unknown: choose one of {', '.join(pipes)}")
         return pipes[domain or next(iter(pipes))]
 
@@ -75,6 +76,8 @@ class Editor:
     def _replay(self, found: Mapping) -> tuple[dict, dict]:
         domain, pipe = self._for_recipe(found)
         alphas = recipe.alphas_of(pipe, found)
+        if not found.get("source"):
+            raise ValueError("the recipe names no source")
         session = self._session(domain, found["source"])
         rows = [{"name": name, "strength": alpha / pipe.scales[name].unit} for name, alpha in alphas.items()]
         taken = {_transition(pipe.edits[row["name"]].config) for row in rows}
@@ -199,12 +202,17 @@ class Editor:
             for name in alphas:
                 pipe.check_name(name)
             source = self._asked(pipe, picture, seed)
+        alphas = {
+            name: round(float(alpha), PLACES) for name, alpha in alphas.items()
+        }  # as a slider has them, so that the page gives the same bytes
         w = pipe.encode(recipe.source_picture(pipe, source))
         result = pipe.generate(pipe.edit(w, {name: alpha for name, alpha in alphas.items() if alpha}))[0]
         return recipe.png(result, recipe.make(pipe, source, alphas))
 
     def sweep(self, edit: str, alphas, picture: Mapping | None, seed, domain: str | None) -> Image.Image:
         """One picture at growing alphas of one edit, in a row."""
+        if not isinstance(edit, str):
+            raise ValueError(f"edit is {edit!r}, expected a name (list_edits)")
         pipe = next((pipe for pipe in self.catalog.pipes.values() if edit in pipe.edits), None) if not domain else self.pipe(domain)
         pipe = pipe or self.pipe(domain)
         pipe.check_name(edit)
