@@ -115,6 +115,7 @@ def page_over(editor: Editor) -> gr.Blocks:
             with gr.Column(elem_id="panel"):
                 at.sliders = gr.HTML(rows, **parts("sliders"), elem_id="sliders")
         at.small = gr.Markdown(page.small, elem_id="small")
+        at.opened = gr.Checkbox(False, visible="hidden", elem_id="opened")  # kept by the page: whether it has used its session
         at.waiting = gr.Timer(2, active=editor.catalog.pending)
         add_events(demo, at, editor)
         add_endpoints(editor)
@@ -128,9 +129,9 @@ def add_events(demo: gr.Blocks, at: SimpleNamespace, editor: Editor) -> None:
         values = editor.show(session, sliders, view, compared)
         return [values.get(name, gr.skip()) for name in at.shown]
 
-    def kept(session, *now):
-        """The session again, which renews its hour. One that was never used, long after the page was opened, is in the place of a lost one."""
-        lost = {"note": FORGOTTEN} if session.get("unused") else {}
+    def kept(opened, session, *now):
+        """The session again, which renews its hour. An unused one, where the page has been opened already, is in the place of a lost one."""
+        lost = {"note": FORGOTTEN} if opened and session.get("unused") else {}
         return used(session), *show({**session, **lost}, *now)
 
     def sourced(get, given, session, sliders, view):
@@ -158,8 +159,8 @@ def add_events(demo: gr.Blocks, at: SimpleNamespace, editor: Editor) -> None:
         """Opens the link that the page was called by. Without one nothing changes: the visitor may be at work already."""
         edit = request.query_params.get("edit")
         if edit:
-            return dressed(*editor.open_link(edit, used(session), sliders), view)
-        return used(session), *[gr.skip()] * (len(everything) - 1)
+            return True, *dressed(*editor.open_link(edit, used(session), sliders), view)
+        return True, used(session), *[gr.skip()] * (len(everything) - 1)
 
     def arrive(session, sliders):
         return editor.arrivals(session, sliders), domains(), gr.update(active=editor.catalog.pending)
@@ -175,13 +176,15 @@ def add_events(demo: gr.Blocks, at: SimpleNamespace, editor: Editor) -> None:
     # when a picture is removed and when a visitor turns to the webcam.)
     at.upload.upload(partial(replayed, editor.upload), [at.upload, *now], [at.state, at.sliders, *views], preprocess=False, **event)
     gr.on([at.open.click, at.link.submit], partial(replayed, editor.open_link), [at.link, *now], [at.state, at.sliders, *views], **event)
-    at.sliders.input(kept, now, [at.state, *views], **event)
-    at.shown["compare"].input(kept, [*now, at.shown["compare"]], [at.state, *views], **event)
+    at.sliders.input(kept, [at.opened, *now], [at.state, *views], **event)
+    at.shown["compare"].input(kept, [at.opened, *now, at.shown["compare"]], [at.state, *views], **event)
     for view, tab in at.tabs.items():
-        tab.select(lambda *now, view=view: (view, *kept(*now, view)), [at.state, at.sliders], [at.view, at.state, *views], **event)
+        tab.select(
+            lambda *now, view=view: (view, *kept(*now, view)), [at.opened, at.state, at.sliders], [at.view, at.state, *views], **event
+        )
     at.domain.input(lambda name, view: dressed(*editor.start(name), view), [at.domain, at.view], everything, **event)
     at.waiting.tick(arrive, [at.state, at.sliders], [at.sliders, at.domain, at.waiting], **PRIVATE)
-    demo.load(load, now, everything, **event)
+    demo.load(load, now, [at.opened, *everything], **event)
 
 
 def used(session: dict) -> dict:
