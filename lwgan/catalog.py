@@ -47,7 +47,7 @@ class Catalog:
             try:
                 self.pipes[domain] = EditingPipeline.from_entries(entries, domain, device=self._device)
             except (ValueError, OSError) as error:
-                self.refused[domain] = str(error)
+                self.refused[domain] = models.told(error, entries)
         if not self.pipes:
             raise ValueError("; ".join(self.refused.values()))
         self.refused.update({name: reason for pipe in self.pipes.values() for name, reason in pipe.refused.items()})
@@ -110,4 +110,4 @@ def domains_of(entries: list[models.Entry]) -> list[str]:
 
 
 def _line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return models.told(error, ()).splitlines()[0]

@@ -234,6 +234,24 @@ def _check_tensors(config: dict, tensors: dict[str, Tensor], source: str) -> Non
             raise ValueError(f"{said}: {name} is {str(tensors[name].dtype)[6:]}, expected {config['dtype']}")
 
 
+def check_pictures(tensors: dict[str, Tensor], side: int, source: str) -> None:
+    """ValueError unless pictures to try are as `lwgan.pipeline` shows them: images uint8 [N, side, side] or [N, 3, side, side], and, if
+    there are any, numbers of digits, integers [N, 10]."""
+    said = f"{source}: {WEIGHTS}"
+    if "images" not in tensors:
+        raise ValueError(f"{said} holds {short(sorted(tensors))}, kind 'pictures' has ['images'] or ['images', 'numbers']")
+    images, numbers = tensors["images"], tensors.get("numbers")
+    if tuple(images.shape[1:]) not in ((side, side), (3, side, side)) or not len(images):
+        wanted = f"[N, {side}, {side}] or [N, 3, {side}, {side}]"
+        raise ValueError(f"{said}: images has shape {tuple(images.shape)}, the encoder's resolution says {wanted}")
+    if images.dtype != torch.uint8:
+        raise ValueError(f"{said}: images is {str(images.dtype)[6:]}, expected uint8")
+    if numbers is not None and tuple(numbers.shape) != (len(images), 10):
+        raise ValueError(f"{said}: numbers has shape {tuple(numbers.shape)}, {len(images)} images say {(len(images), 10)}")
+    if numbers is not None and numbers.dtype not in (torch.uint8, torch.int32, torch.int64):
+        raise ValueError(f"{said}: numbers is {str(numbers.dtype)[6:]}, expected uint8, int32 or int64")
+
+
 def check_base(config: dict, source: str, base: dict, base_source: str) -> None:
     """ValueError, with both names and hashes, unless a model was made for the weights of `base` (the config of a net). An edit has to
     say what it was made for, a net may."""

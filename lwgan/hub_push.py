@@ -184,8 +184,7 @@ def _commit(api: HfApi, repo: Repo, files: dict[str, bytes], message: str, made:
     info = _info(api, repo)
     if info is None:
         info = _make(api, repo, made)
-    if repo.private and not info.private:
-        raise ValueError(f"{repo.id} is public already: it cannot be pushed to as private")
+    _check_private(repo, info)
     if not (changes := changes_of(info, repo, files)):
         return Pushed(repo.id, info.sha, _url(api, repo), changed=turn > 0)
     # The parent makes an attempt that was given up harmless: if it lands late, it is refused.
@@ -196,10 +195,16 @@ def _commit(api: HfApi, repo: Repo, files: dict[str, bytes], message: str, made:
 def _propose(api: HfApi, repo: Repo, files: dict[str, bytes], message: str) -> Pushed:
     """A pull request. It is asked for once: if the answer is lost, another try might open a second one."""
     info = _ask(api, repo)
+    _check_private(repo, info)
     if not (changes := changes_of(info, repo, files)):
         return Pushed(repo.id, info.sha, _url(api, repo), changed=False)
     commit = api.create_commit(repo.id, changes, commit_message=message, parent_commit=info.sha, repo_type=repo.type, create_pr=True)
     return Pushed(repo.id, commit.oid, _url(api, repo), changed=True, pull_request=commit.pr_url)
+
+
+def _check_private(repo: Repo, info) -> None:
+    if repo.private and not info.private:
+        raise ValueError(f"{repo.id} is public already: it cannot be pushed to as private")
 
 
 def _url(api: HfApi, repo: Repo) -> str:

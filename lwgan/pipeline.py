@@ -111,11 +111,11 @@ class EditingPipeline:
                 raise ValueError(f"the registry has no {kind} for the domain {domain!r}{broken}")
         nets = [module.from_pretrained(found[kind].source, found[kind].revision) for kind, module in MODULES.items()]
         pipe = cls(*nets, domain=domain, device=device, dtype=dtype)
-        pipe.config.update({kind: {"name": entry.name, "revision": entry.revision} for kind, entry in found.items() if entry})
         edits = [entry for entry in entries if entry.kind in models.EDIT_KINDS and entry.domain == domain]
         for entry in [*(found[kind] for kind in EXTRAS), *edits, *(entry for entry in entries if entry.refused)]:
             if entry:
                 pipe.take(entry)
+        pipe.config.update({kind: models.as_served(entry) for kind, entry in found.items() if entry})
         return pipe
 
     def lend(self, wrap: Callable, device: str = "cuda") -> None:
@@ -134,15 +134,15 @@ class EditingPipeline:
             if entry.refused:
                 raise ValueError(entry.refused)
             if entry.kind == "pictures":
-                self._take_pictures(*models.load_model(entry.source, "pictures", entry.revision))
+                self._take_pictures(*models.load_pictures(entry.source, entry.revision, self.encoder.config["resolution"]))
             elif entry.kind in EXTRAS:
                 self._take_extra(entry)
             else:
                 edit = AffineEdit.from_pretrained(entry.source, entry.revision)
                 self.add_edit(name or entry.name, edit, scale_of(edit.config, curve_of(entry.source, edit.config)))
-                self.sources[name or entry.name] = entry
+                self.sources[name or entry.name] = models.as_loaded(entry)
         except (ValueError, OSError) as error:
-            self.refused[name or entry.name] = str(error)
+            self.refused[name or entry.name] = models.told(error, [entry])
 
     def _take_pictures(self, config: dict, tensors: dict[str, Tensor]) -> None:
         self.images, self.numbers = tensors["images"], tensors.get("numbers")

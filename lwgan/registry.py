@@ -5,8 +5,10 @@ and nothing is loaded unchecked. What a registry says of its models is text of o
 
 import json
 import os
+import warnings
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,7 +18,7 @@ from torch import Tensor
 
 from lwgan import hub
 from lwgan.folders import CONFIG as CONFIG
-from lwgan.folders import EDIT_KINDS, NAME, WEIGHTS, read_config, read_folder
+from lwgan.folders import EDIT_KINDS, NAME, WEIGHTS, check_pictures, read_config, read_folder
 from lwgan.folders import EDIT_LIMIT as EDIT_LIMIT
 from lwgan.folders import METRICS as METRICS
 from lwgan.folders import save_folder as save_folder  # callers that load here save here too
@@ -28,6 +30,7 @@ from lwgan.hub_push import files_of as files_of
 from lwgan.hub_push import push as push
 
 LIST_LIMIT = 1000  # repos of a list, at most
+_stale: set[str] = set()  # repo ids whose last load the cache answered, as the Hub was away
 
 
 @dataclass(frozen=True)
@@ -53,12 +56,12 @@ def load_model(
     """The config and the tensors (floats as float32) of a folder or a Hub repo, checked.
 
     kind: the kind (or kinds) that will do. FileNotFoundError if the folder is not there, ValueError if its content is wrong;
-    for a Hub id also the errors of `pull`.
+    for a Hub id also the errors of `pull`. Warns, once for each model, if the Hub is away and the cache answers.
     """
     kinds = (kind,) if isinstance(kind, str) else kind
     folder = Path(source).expanduser()
     if isinstance(source, str) and not folder.exists() and REPO_ID.fullmatch(source):
-        folder = pull(source, revision, token, kind=kinds[0] if kinds else None).folder
+        folder = _noted(source, pull(source, revision, token, kind=kinds[0] if kinds else None)).folder
     elif not folder.is_dir():
         raise FileNotFoundError(f"{source}: there is no such folder, nor is it a Hub id of the form org/name")
     elif revision is not None:
@@ -81,6 +84,44 @@ def load_module(cls, kind: str, source: str | Path, revision: str | None = None,
         raise ValueError(f"{source} does not fit {cls.__name__}: {error}") from error
     module.card_config = config
     return module.eval().requires_grad_(False)
+
+
+def load_pictures(source: str | Path, revision: str | None, side: int) -> tuple[dict, dict[str, Tensor]]:
+    """As `load_model`, of pictures to try (`lwgan.folders.check_pictures`) for an encoder that takes side x side px."""
+    config, tensors = load_model(source, "pictures", revision)
+    check_pictures(tensors, side, str(source))
+    return config, tensors
+
+
+def _noted(repo_id: str, pulled: Pulled) -> Pulled:
+    """The same, when it is known and was said whether it is stale."""
+    if not pulled.stale:
+        _stale.discard(repo_id)
+    elif repo_id not in _stale:
+        _stale.add(repo_id)
+        warnings.warn(f"{repo_id}: the Hub does not answer, commit {pulled.revision} from the cache serves", stacklevel=3)
+    return pulled
+
+
+def as_loaded(entry: Entry) -> Entry:
+    """An entry whose model was just loaded: `stale` if the list or the last load of it was."""
+    return replace(entry, stale=entry.stale or entry.source in _stale)
+
+
+def as_served(entry: Entry) -> dict:
+    """Which version of a model that was just loaded serves: name, revision, and "stale": True if the Hub was not there to ask."""
+    return {"name": entry.name, "revision": entry.revision} | ({"stale": True} if as_loaded(entry).stale else {})
+
+
+def told(error: Exception, entries: Iterable[Entry]) -> str:
+    """What an error says of models, in words for visitors: the names of those that lie in folders instead of their paths."""
+    text = str(error).strip() or type(error).__name__
+    for entry in entries:
+        if not REPO_ID.fullmatch(entry.source) or Path(entry.source).exists():
+            text = text.replace(entry.source, entry.name)
+    if isinstance(error, OSError) and error.filename:  # elsewhere, say in the cache
+        text = text.replace(str(error.filename), Path(error.filename).name)
+    return text
 
 
 # Lists
@@ -139,7 +180,8 @@ def _entry(name: str, source: str, find, whole: bool = False) -> Entry:
         found = find()
         config = read_folder(found.folder, source)[0] if whole else read_config(found.folder, source)
     except (ValueError, OSError, httpx.HTTPError) as error:
-        return Entry(name, None, None, None, source, None, refused=hub.reason(error))
+        entry = Entry(name, None, None, None, source, None)
+        return replace(entry, refused=told(error, [entry]).splitlines()[0])
     return Entry(name, config["kind"], config.get("domain"), config, source, found.revision, stale=found.stale)
 
 

@@ -3,13 +3,15 @@
 import json
 import re
 import shutil
+import warnings
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from lwgan import AffineEdit, EditingPipeline, folders
+from lwgan import AffineEdit, EditingPipeline, folders, registry
+from lwgan.catalog import Catalog
 from lwgan.devices import device_of
 from lwgan.encoder import hold_half
 from lwgan.images import to_tensor
@@ -234,6 +236,87 @@ def test_a_damaged_edit_is_left_out_with_its_reason(copy):
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
     pipe = EditingPipeline.from_pretrained(copy)
     assert list(pipe.edits) == [ONE, THREE] and "sha256" in pipe.refused[TWO]
+
+
+@pytest.mark.parametrize("name", [TWO, "lwgan-multimnist-judge", "lwgan-multimnist-samples"])
+def test_visitors_are_told_names_and_no_paths(copy, name):
+    weights = copy / name / "model.safetensors"
+    size = weights.stat().st_size
+    weights.write_bytes(weights.read_bytes()[:-1])
+    catalog = Catalog(copy)
+    wanted = f"{name}: model.safetensors has {size - 1} bytes, config.json says {size}"
+    assert catalog.refused == {name: wanted} == {entry.name: entry.refused for entry in registry.models(copy) if entry.refused}
+    with pytest.raises(ValueError, match="cannot be used|unknown") as caught:
+        catalog.pipes["multimnist"].edit(torch.zeros(1, 10, W_DIM), {name: 1.0})
+    assert wanted in str(caught.value) and str(copy) not in str(caught.value)
+
+
+def test_visitors_are_told_names_of_nets_too(copy, faces_registry):
+    for folder in faces_registry.iterdir():
+        shutil.copytree(folder, copy / folder.name)
+    net = copy / "lwgan-multimnist-encoder" / "model.safetensors"
+    net.unlink()
+    assert Catalog(copy).refused["multimnist"] == "lwgan-multimnist-encoder: model.safetensors is missing"
+
+
+def test_an_error_of_the_system_does_not_tell_paths_either(copy):
+    entry = next(entry for entry in registry.models(copy) if entry.name == TWO)
+    here, there = (PermissionError(13, "Permission denied", f"{place}/config.json") for place in (copy / TWO, "/some/cache"))
+    assert registry.told(here, [entry]) == f"[Errno 13] Permission denied: '{TWO}/config.json'"
+    assert registry.told(there, [entry]) == "[Errno 13] Permission denied: 'config.json'"
+
+
+IMAGES, NUMBERS = torch.zeros(2, 64, 64, dtype=torch.uint8), torch.zeros(2, 10, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "reason"),
+    [
+        ({"pictures": IMAGES}, "holds ['pictures'], kind 'pictures' has ['images'] or ['images', 'numbers']"),
+        ({"images": torch.zeros(2, 3, 5, 64, 64, dtype=torch.uint8)}, "images has shape (2, 3, 5, 64, 64), the encoder's resolution says [N, 64, 64]"),
+        ({"images": IMAGES[:, :32]}, "images has shape (2, 32, 64), the encoder's resolution says [N, 64, 64] or [N, 3, 64, 64]"),
+        ({"images": IMAGES[:0]}, "images has shape (0, 64, 64), the"),
+        ({"images": IMAGES.float()}, "images is float32, expected uint8"),
+        ({"images": IMAGES, "numbers": NUMBERS[:, :9]}, "numbers has shape (2, 9), 2 images say (2, 10)"),
+        ({"images": IMAGES, "numbers": NUMBERS[:1]}, "numbers has shape (1, 10), 2 images say (2, 10)"),
+        ({"images": IMAGES, "numbers": NUMBERS.float()}, "numbers is float32, expected uint8, int32 or int64"),
+    ],
+)  # fmt: skip
+def test_pictures_that_are_none_are_left_out_and_the_rest_serves(copy, tensors, reason):
+    name = "lwgan-multimnist-samples"
+    registry.save_folder(copy / name, {"kind": "pictures", "domain": "multimnist"}, tensors)
+    pipe = EditingPipeline.from_pretrained(copy)
+    assert pipe.refused[name].startswith(f"{name}: model.safetensors") and reason in pipe.refused[name]
+    assert pipe.images is None and pipe.numbers is None and "pictures" not in pipe.revisions
+    assert pipe.sample(3).size == (64, 64) and pipe.cloud.limit > 0
+
+
+def test_pictures_in_colours_are_taken(copy):
+    images = torch.zeros(2, 3, 64, 64, dtype=torch.uint8)
+    registry.save_folder(copy / "lwgan-multimnist-samples", {"kind": "pictures", "domain": "multimnist"}, {"images": images})
+    assert EditingPipeline.from_pretrained(copy).sample(1).size == (64, 64)
+
+
+def test_what_the_cache_serves_as_the_hub_is_away_says_so(hub, folder, monkeypatch):
+    for path in folder.iterdir():
+        card = b"---\ntags:\n- lwgan\n---\n"
+        hub.put(
+            f"lab/{path.name}", {"README.md": card} | {name: (path / name).read_bytes() for name in ("config.json", "model.safetensors")}
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        fresh = EditingPipeline.from_pretrained("lab")
+    assert not any("stale" in held for held in fresh.config.values()) and not any(entry.stale for entry in fresh.sources.values())
+    entries = registry.models("lab")  # as the Hub answers; away only afterwards
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.warns(UserWarning, match="the Hub does not answer, commit [0-9a-f]{40} from the cache serves") as said:
+        pipes = [EditingPipeline.from_entries(entries, "multimnist") for _ in range(2)]
+    assert sorted(str(one.message).split(":")[0] for one in said) == sorted(entry.source for entry in entries)  # once for each
+    for pipe in pipes:
+        assert pipe.config["generator"]["stale"] and pipe.config["encoder"]["stale"] and pipe.config["judge"]["stale"]
+        assert [entry.stale for entry in pipe.sources.values()] == [True] * 3 and "stale" not in pipe.edits[ONE].config
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    assert "stale" not in EditingPipeline.from_entries(entries, "multimnist").config["generator"]
 
 
 def test_without_a_judge_that_fits_the_rest_still_serves(copy):

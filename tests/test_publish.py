@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -301,3 +302,42 @@ def test_a_dry_run_asks_nobody(shelf, hub, monkeypatch, capsys):
     trainers(monkeypatch, capsys, shelf / EDIT, "--namespace", "lab")
     pushed = hub.repos[f"lab/{EDIT}"].head.files
     assert pushed.pop(".gitattributes") and pushed == looked_at  # just what was shown
+
+
+def held(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize("inside", [".", "run"])
+def test_a_dry_run_does_not_delete_its_own_source(shelf, monkeypatch, capsys, inside):
+    run(shelf / EDIT, dry_run=True)
+    hub = shelf.parent / "hub"
+    source = hub / "lab" / EDIT / inside
+    if inside == "run":
+        shutil.copytree(shelf / EDIT, source)
+    before = held(hub)
+    _, error = trainers(monkeypatch, capsys, source, "--namespace", "lab", "--dry-run", "--target", hub, "--name", EDIT)
+    assert f"{source} would be replaced by what is made of it in {hub / 'lab' / EDIT}: choose another --target" in error
+    assert held(hub) == before
+
+
+@pytest.mark.parametrize("at", ["card", "rename"])
+def test_a_dry_run_that_fails_leaves_what_an_earlier_one_wrote(shelf, monkeypatch, at):
+    run(shelf / EDIT, dry_run=True)
+    before = held(shelf.parent / "hub")
+    change(shelf / EDIT, alpha=2.5)
+
+    def fail(*words):
+        raise OSError("the disk is full")
+
+    if at == "card":
+        monkeypatch.setattr(cards, "card", fail)
+    else:
+        rename = Path.rename
+        monkeypatch.setattr(Path, "rename", lambda path, to: fail() if path.name == "new" else rename(path, to))
+    with pytest.raises(OSError, match="the disk is full"):
+        run(shelf / EDIT, dry_run=True)
+    assert before and held(shelf.parent / "hub") == before and len(list((shelf.parent / "hub" / "lab").iterdir())) == 1
+    monkeypatch.undo()
+    run(shelf / EDIT, dry_run=True)
+    assert json.loads(held(shelf.parent / "hub")[f"lab/{EDIT}/config.json"])["alpha"] == 2.5

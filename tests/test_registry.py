@@ -277,7 +277,9 @@ def test_private_means_private(hub, folder, monkeypatch):
     hub.put("lab/open", {})
     with pytest.raises(ValueError, match="public already"):
         registry.push(folder, "lab/open", private=True, token="hf_write")
-    assert len(hub.repos["lab/open"].commits) == 1
+    with pytest.raises(ValueError, match="lab/open is public already"):
+        registry.push(folder, "lab/open", private=True, create_pr=True, token="hf_write")
+    assert len(hub.repos["lab/open"].commits) == 1 and not hub.calls("/commit/.*lab/open|lab/open/commit/", "POST")
 
 
 def test_wrong_sizes_and_hashes_of_the_hub_are_refused(hub, folder):

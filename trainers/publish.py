@@ -124,29 +124,44 @@ def name_of(folder: Path, config: dict) -> str:
 
 
 def stage(folder: Path, target: Path, namespace: str, code: str | None = None) -> Path:
-    """Writes just what is pushed to `target`: config with the bases' names, weights, figures, pictures, card."""
+    """Writes just what is pushed to `target`: config with the bases' names, weights, figures, pictures, card.
+    Whole or not at all: what an error or a stop breaks off leaves a `target` of before as it was. ValueError if that holds the source."""
+    if folder.resolve().is_relative_to(target.resolve()):
+        raise ValueError(f"{folder} would be replaced by what is made of it in {target}: choose another --target")
     config, _, weights = read_folder(folder, str(folder))
     for key in ("domain", "method", "attribute") if config["kind"] in EDIT_KINDS else ("domain",):
         if config.get(key) is None:
             raise ValueError(f"{folder}: {CONFIG} has no {key}, which the card must say")
     config |= bases(config, namespace)
     metrics = figures(folder, config)
-    shutil.rmtree(target, ignore_errors=True)
-    (target / "images").mkdir(parents=True)
-    try:
-        (target / WEIGHTS).write_bytes(weights)
-        run.write_text(target / CONFIG, json.dumps(config, indent=1, allow_nan=False))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as work:
+        new = Path(work) / "new"
+        (new / "images").mkdir(parents=True)
+        (new / WEIGHTS).write_bytes(weights)
+        run.write_text(new / CONFIG, json.dumps(config, indent=1, allow_nan=False))
         if metrics:
-            run.write_text(target / METRICS, json.dumps(metrics, indent=1, allow_nan=False))
+            run.write_text(new / METRICS, json.dumps(metrics, indent=1, allow_nan=False))
         for path in (folder / "images").glob("*.png"):
-            shutil.copy(path, target / "images")
-        save_curve(target / "images" / "curve.png", metrics.get("curve") or [])
-        run.write_text(target / "README.md", cards.card(config, metrics, f"{namespace}/{target.name}", target / "images", code))
-        hub_push.files_of(target)  # as checked as what is pulled
-    except BaseException:
-        shutil.rmtree(target)
-        raise
+            shutil.copy(path, new / "images")
+        save_curve(new / "images" / "curve.png", metrics.get("curve") or [])
+        run.write_text(new / "README.md", cards.card(config, metrics, f"{namespace}/{target.name}", new / "images", code))
+        hub_push.files_of(new)  # as checked as what is pulled
+        replace_folder(target, new, Path(work) / "old")
     return target
+
+
+def replace_folder(target: Path, new: Path, old: Path) -> None:
+    """Puts `new` in the place of `target`, whose content, if there is any, goes to `old`; it comes back if that fails."""
+    if not target.exists():
+        new.rename(target)
+        return
+    target.rename(old)
+    try:
+        new.rename(target)
+    except BaseException:
+        old.rename(target)
+        raise
 
 
 def bases(config: dict, namespace: str) -> dict:
