@@ -268,6 +268,15 @@ def test_every_view_of_every_domain_can_be_sent(editor, domain, view):
     assert set(shown) == {"status", "readings", view.lower()} and json.loads(json.dumps(shown, allow_nan=False))
 
 
+@pytest.mark.parametrize("stale", [False, True])
+def test_about_says_where_an_edit_is_from_and_whether_the_hub_answered(editor, monkeypatch, stale):
+    pipe = editor.pipe("multimnist")
+    entry = pipe.sources[ONE]._replace(source=f"org/{ONE}", revision="a" * 40, stale=stale)
+    monkeypatch.setitem(pipe.sources, ONE, entry)
+    said = dict(views.about(pipe, ONE)["rows"])["Source"]
+    assert said.startswith(f"org/{ONE} at {'a' * 12}") and ("the Hub did not answer" in said) == stale
+
+
 def test_scrubbing_shows_what_sliding_would(editor, digits):
     session, sliders = digits
     shown = editor.show(session, sliders, "Scrub")["scrub"]

@@ -104,6 +104,9 @@ def warnings(pipe: EditingPipeline, session: Mapping, after: read.Sight, on: Map
     return said
 
 
+STALE = ", from the cache: the Hub did not answer"
+
+
 def about(pipe: EditingPipeline, name: str) -> dict:
     """The checked config of an edit in rows, its curve, and where its card is. Nothing that others wrote is rendered as HTML."""
     config, scale, entry = pipe.edits[name].config, pipe.scales[name], pipe.sources.get(name)
@@ -116,7 +119,7 @@ def about(pipe: EditingPipeline, name: str) -> dict:
         ("Recommended alpha", _plain(config.get("alpha"))),
         ("Weights", f"{_plain(config.get('dtype'))}, {weights.get('size', 0) / 1e6:.2f} MB, sha256 {_short(weights.get('sha256'))}"),
         ("Generator", f"sha256 {_short(base.get('generator'))}"), ("Encoder", f"sha256 {_short(base.get('encoder'))}"),
-        ("Source", f"{entry.source} at {entry.revision[:12]}" if hub else "comes with the app, or from a folder"),
+        ("Source", f"{entry.source} at {entry.revision[:12]}{STALE * entry.stale}" if hub else "comes with the app, or from a folder"),
     ]  # fmt: skip
     return {
         "title": title(pipe, name), "rows": [(key, str(value)[:300]) for key, value in rows], "measured": measured(scale),
