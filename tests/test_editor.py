@@ -1,6 +1,7 @@
 """What the page's events do, without the page: on toy nets of digits and of faces with named attributes."""
 
 import base64
+import dataclasses
 import io
 import json
 import shutil
@@ -271,7 +272,7 @@ def test_every_view_of_every_domain_can_be_sent(editor, domain, view):
 @pytest.mark.parametrize("stale", [False, True])
 def test_about_says_where_an_edit_is_from_and_whether_the_hub_answered(editor, monkeypatch, stale):
     pipe = editor.pipe("multimnist")
-    entry = pipe.sources[ONE]._replace(source=f"org/{ONE}", revision="a" * 40, stale=stale)
+    entry = dataclasses.replace(pipe.sources[ONE], source=f"org/{ONE}", revision="a" * 40, stale=stale)
     monkeypatch.setitem(pipe.sources, ONE, entry)
     said = dict(views.about(pipe, ONE)["rows"])["Source"]
     assert said.startswith(f"org/{ONE} at {'a' * 12}") and ("the Hub did not answer" in said) == stale
