@@ -352,12 +352,13 @@ def test_a_domain_of_colour_pictures_and_named_attributes_is_one_choice_away(tmp
 
 @pytest.mark.skipif(not SHOTS, reason="LWGAN_SHOTS names no folder for screenshots")
 def test_screenshots_to_look_at(server, tmp_path):
+    Path(SHOTS).mkdir(parents=True, exist_ok=True)
     for (width, height), dark in itertools.product(((1280, 900), (390, 844)), (False, True)):
         with browser(tmp_path / f"{width}{dark}", size=(width, height), dark=dark) as chrome:
             page = Page(chrome, server)
             for name, holds in HOLDS.items():
                 page.view(name, holds)
-                chrome.save_screenshot(str(Path(SHOTS) / f"{name}-{width}-{'dark' if dark else 'light'}.png"))
+                assert chrome.save_screenshot(str(Path(SHOTS) / f"{name}-{width}-{'dark' if dark else 'light'}.png"))
 
 
 def check_requests_and_console(chrome) -> None:
