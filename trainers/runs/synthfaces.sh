@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
-# The domain of rendered faces, whole: each line resumes what it finds half done. Nothing is downloaded.
+# The domain of rendered faces, as far as it was run: pictures, judges, generator and encoder. Each line resumes what it finds half done. Nothing is
+# downloaded. The edits are not in it yet.
 #   bash trainers/runs/synthfaces.sh ../runs/faces
-# At the end the models lie in RUNS_FOLDER/registry, measured: `LWGAN_REGISTRY=RUNS_FOLDER/registry python app.py` shows them.
 set -euo pipefail
 runs=${1:?usage: synthfaces.sh RUNS_FOLDER}
 stage() { python -m trainers "$@"; }
-keep() { mkdir -p "$2" && cp "$1/config.json" "$1/model.safetensors" "$2/"; }
 
 # Pictures: for generator, encoder and edits; for judges, rare attributes made common; of 1,000 people, 20 each.
 stage data --domain synthfaces --data "$runs/data"
@@ -22,3 +21,6 @@ gan="--r1 0.5 --instance-noise 0.03"
 stage generator --data "$runs/data" --run "$runs/generator" --z-dim 128 --w-dim 128 --kimg 120 $gan
 nets="--data $runs/data --generator $runs/generator --tune --code 0 --code-noise 0.1 --learning-rate 4e-4 $gan"
 stage encoder $nets --run "$runs/tuned" --steps 3000 --gan-every 2
+stage join --data "$runs/data" --start "$runs/tuned" --run "$runs/joined"
+joined="--tune --code 0.1 --norm 0 --code-noise 0.1 --gan-every 2 --mixed 0.1 --ema-kimg 5 $gan"
+stage encoder --data "$runs/data" --generator "$runs/generator" --start "$runs/joined" --run "$runs/final" --steps 2400 $joined
