@@ -1,5 +1,6 @@
 """What all tests share: no network, no traces outside temporary folders, one thread, fixed seeds."""
 
+import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -50,6 +51,25 @@ def hub(server, monkeypatch, tmp_path):
     server.serve(monkeypatch, tmp_path / "home")
     monkeypatch.setattr(hub_push, "PUSH_PAUSE", 0.001)
     return server
+
+
+@pytest.fixture(scope="session")
+def servers():
+    """Hubs that stay open to the very end: what a client has given up goes on in the background, and on a refused connection closes all others of
+    its process."""
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture(params=["lfs", "xet"])
+def lasting_hub(request, servers, monkeypatch, tmp_path):
+    """A Hub for one test alone, by each way of transfer, whose faults end with the test."""
+    from hub_server import MiniHub
+
+    server = servers.enter_context(MiniHub())
+    server.serve(monkeypatch, tmp_path / "home", xet=request.param == "xet")
+    yield server
+    server.faults.clear()
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lwgan.classifiers import DigitJudge, LatentClassifier
+from lwgan.classifiers import AttributeJudge, DigitJudge, IdentityNetwork, LatentClassifier
 from lwgan.edit import AffineEdit
 from lwgan.encoder import Encoder
 from lwgan.generator import Generator
@@ -19,6 +19,17 @@ NUM_WS, W_DIM = 10, 16
 NAMES = ("Bangs", "Eyeglasses", "Smiling")  # the attributes of toy faces
 COUNTS = ["2-or-more", "3-or-more", "4-or-more"]  # what the classifier of codes says of digits
 EDITS = {"lwgan-multimnist-lw-1to2": (1, 2), "lwgan-multimnist-lw-2to3": (2, 3), "lwgan-multimnist-lw-3to4": (3, 4)}
+
+
+def synthfaces_nets(names, features: int = 16) -> dict[str, torch.nn.Module]:
+    """Kind -> net of the domain of rendered faces, whose judge reads `names`."""
+    sizes = {"resolution": 64, "img_channels": 3, "w_dim": W_DIM}
+    return {
+        "generator": Generator(**sizes, channels=(16, 16, 16, 8, 8), z_dim=16, mapping_layers=2),
+        "encoder": Encoder(**sizes, num_ws=NUM_WS, widths=(8, 8, 16, 16), pyramid=16, head=8),
+        "attribute-judge": AttributeJudge(names=names, widths=(8, 8, 8), features=features),
+        "identity": IdentityNetwork(widths=(8, 8, 8), features=16, embedding=8),
+    }
 
 
 def make_registry(

@@ -13,17 +13,15 @@ from PIL import Image, PngImagePlugin
 
 from lwgan import EditingPipeline, recipe
 from lwgan.catalog import Catalog
-from lwgan.classifiers import AttributeJudge, IdentityNetwork, LatentClassifier
+from lwgan.classifiers import LatentClassifier
 from lwgan.edit import AffineEdit
-from lwgan.encoder import Encoder
-from lwgan.generator import Generator
 from lwgan.images import frame_digits, to_tensor
 from lwgan.registry import save_folder
 from lwgan.strength import MAX_ALPHA
 from lwgan.ui import panel, views
 from lwgan.ui.editor import VIEWS, Editor
 from tests.hub_server import MiniHub
-from tests.nets import EDITS, NUM_WS, W_DIM, made_for, make_registry, save_edit
+from tests.nets import EDITS, NUM_WS, W_DIM, made_for, make_registry, save_edit, synthfaces_nets
 from tests.test_images import BAD, KINDS, draw, saved
 from trainers.datasets.mnist import load_digits
 from trainers.datasets.multimnist import compose
@@ -37,14 +35,7 @@ CURVE = [{"alpha": a, "target_change": a / 2, "attribute_preservation": 1.1 - a 
 def make_synthfaces(folder):
     """A second domain: RGB pictures, judges of named attributes and of identity, a classifier of codes, edits of two attributes by two methods."""
     torch.manual_seed(1)
-    sizes = {"resolution": 64, "img_channels": 3, "w_dim": W_DIM}
-    nets = {
-        "generator": Generator(**sizes, channels=(16, 16, 16, 8, 8), z_dim=16, mapping_layers=2),
-        "encoder": Encoder(**sizes, num_ws=NUM_WS, widths=(8, 8, 16, 16), pyramid=16, head=8),
-        "attribute-judge": AttributeJudge(names=NAMES, widths=(8, 8, 8), features=16),
-        "identity": IdentityNetwork(widths=(8, 8, 8), features=16, embedding=8),
-        "latent-classifier": LatentClassifier(num_ws=NUM_WS, w_dim=W_DIM, outputs=3, hidden=(8, 8)),
-    }
+    nets = synthfaces_nets(NAMES) | {"latent-classifier": LatentClassifier(num_ws=NUM_WS, w_dim=W_DIM, outputs=3, hidden=(8, 8))}
     base = {}
     for kind, module in nets.items():
         named = {"names": NAMES, "base_revision": dict(base)} if kind == "latent-classifier" else {}

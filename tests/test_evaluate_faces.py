@@ -8,11 +8,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lwgan.classifiers import AttributeJudge, IdentityNetwork
 from lwgan.edit import AffineEdit
-from lwgan.encoder import Encoder
-from lwgan.generator import Generator
 from lwgan.registry import save_folder
+from tests.nets import NUM_WS, W_DIM, synthfaces_nets
 from trainers import edit as edit_stage
 from trainers import evaluate, evaluate_faces, measure_faces, results_faces
 from trainers.__main__ import parse
@@ -21,8 +19,6 @@ from trainers.datasets.synthfaces import NAMES, files, oracle, render_all, sampl
 from trainers.edits import Label, attribute_named
 from trainers.generator import to_pictures
 from trainers.measure_faces import Asked, Nets, Seen
-
-NUM_WS, W_DIM = 10, 16
 
 
 class TinyGenerator(torch.nn.Module):
@@ -189,13 +185,7 @@ def measured(tmp_path_factory):
 
 
 def make_registry(folder: Path, images: torch.Tensor) -> None:
-    sizes = {"resolution": 64, "img_channels": 3, "w_dim": W_DIM}
-    made = {
-        "generator": Generator(**sizes, channels=(16, 16, 16, 8, 8), z_dim=16, mapping_layers=2),
-        "encoder": Encoder(**sizes, num_ws=NUM_WS, widths=(8, 8, 16, 16), pyramid=16, head=8),
-        "attribute-judge": AttributeJudge(names=NAMES, widths=(8, 8, 8), features=64),
-        "identity": IdentityNetwork(widths=(8, 8, 8), features=16, embedding=8),
-    }
+    made = synthfaces_nets(NAMES, features=64)
     generator, encoder, judge = (made[kind].eval().requires_grad_(False) for kind in ("generator", "encoder", "attribute-judge"))
     w = encoder(images)
     logits = judge(generator.synthesis(w))  # each is to be read in half of the pictures

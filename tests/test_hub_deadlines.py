@@ -1,12 +1,10 @@
 """With the deadlines as they are: whatever the Hub does, the answer is there within half a minute. All wait at once, in threads."""
 
-import contextlib
 import threading
 import time
 
 import pytest
 from artifacts import files, make
-from hub_server import MiniHub
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.utils import httpx
 
@@ -21,19 +19,9 @@ LOOK, UPLOAD = "/revision/|/api/models/[^/]+/[^/]+$", "/objects/batch|/xet-write
 PUSHED = {LOOK: 1, "/preupload/": 1, UPLOAD: 1, "/commit/": 1, "/refs": 2, "/tag/": 2}  # routes -> commits that there are afterwards
 
 
-@pytest.fixture(scope="session")
-def servers():
-    """Open to the very end: what a client has given up goes on in the background, and on a refused connection closes all others of its process."""
-    with contextlib.ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture(params=["lfs", "xet"])
-def hub(request, servers, monkeypatch, tmp_path):
-    server = servers.enter_context(MiniHub())
-    server.serve(monkeypatch, tmp_path / "home", xet=request.param == "xet")
-    yield server
-    server.faults.clear()
+@pytest.fixture
+def hub(lasting_hub):
+    return lasting_hub
 
 
 def told(act) -> tuple[object, float]:

@@ -1,6 +1,5 @@
 """Whatever goes wrong on the way to the Hub, by LFS and by xet: the right error or the last good version, soon; no half model, no second commit."""
 
-import contextlib
 import logging
 import os
 import subprocess
@@ -12,7 +11,6 @@ import traceback
 
 import pytest
 from artifacts import REPO, files, make
-from hub_server import MiniHub
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.utils import httpx
 
@@ -22,21 +20,10 @@ from lwgan import hub_push, registry
 SOON = 30  # seconds that the real deadlines allow
 
 
-@pytest.fixture(scope="module")
-def servers():
-    """Open to the end: what a client has given up goes on in the background, and on a refused connection closes all others of its process."""
-    with contextlib.ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture(params=["lfs", "xet"])
-def hub(request, servers, monkeypatch, tmp_path):
-    """A Hub of its own for each test."""
-    server = servers.enter_context(MiniHub())
-    server.serve(monkeypatch, tmp_path / "home", xet=request.param == "xet")
+@pytest.fixture
+def hub(lasting_hub, monkeypatch):
     monkeypatch.setattr(hub_push, "PUSH_PAUSE", 0.001)
-    yield server
-    server.faults.clear()
+    return lasting_hub
 
 
 @pytest.fixture

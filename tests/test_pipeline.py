@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image
 
 from lwgan import AffineEdit, EditingPipeline, folders, registry
 from lwgan.catalog import Catalog
-from lwgan.devices import device_of
+from lwgan.devices import device_of, share_cores
 from lwgan.encoder import hold_half
 from lwgan.images import to_tensor
 from lwgan.pipeline import count_label, frame_square
@@ -198,6 +199,14 @@ def test_a_folder_is_read_once(folder, monkeypatch):
 
 
 # What is refused
+
+
+@pytest.mark.parametrize(("sides", "set_to"), [((64,), [1]), ((64, 128), [1]), ((64, 256), []), ((1024,), [])])
+def test_only_small_networks_share_the_cores(monkeypatch, sides, set_to):
+    asked = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    share_cores([SimpleNamespace(generator=SimpleNamespace(resolution=side)) for side in sides])
+    assert asked == set_to
 
 
 @pytest.mark.parametrize("alpha", [float("nan"), float("inf"), 40.5, -41, 10**400, "1", None, True, [1]])

@@ -158,6 +158,7 @@ def test_figures_are_compared_at_the_same_strength():
     at = lambda row, count: results._alpha_of_norm(row, 15.0)
     assert results._changed_at([row("sefa")], at, 2) == "0.450" and results._changed_at([row("sefa", alpha=2.0)], at, 2) == "0.225"
     assert results._changed_at([row("sefa", alpha=0.5)], at, 2) == "beyond"
+    assert results._changed_at([row("sefa", alpha=0.5), row("sefa")], at, 2) == "0.450 (1 of 2)"
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def about(pipe: EditingPipeline, name: str) -> dict:
     return {
         "title": title(pipe, name), "rows": [(key, str(value)[:300]) for key, value in rows], "measured": measured(scale),
         "card": f"https://huggingface.co/{entry.source}" if hub else None, "unit": scale.unit,
-        "curve": [[p["alpha"], p["target_change"], next((p[k] for k in ("true_change",) if p.get(k) is not None), None)] for p in scale.curve],
+        "curve": [[p["alpha"], p["target_change"], p.get("true_change")] for p in scale.curve],
     }  # fmt: skip
 
 
