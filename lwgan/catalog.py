@@ -17,14 +17,14 @@ FIRST = "multimnist"  # the domain that the page starts with, where there is a c
 
 class Catalog:
     """pipes: name of a domain -> its pipeline.  refused: name of a model, or of a registry -> why it cannot be used.
-    pending: whether more may come.  changes: grows with each arrival."""
+    pending: whether more may come."""
 
     def __init__(self, registry: str | Path | None = None, *, device: str = "auto"):
         """registry: as in `lwgan.registry.models`. ValueError or OSError if what is needed at once is not there or has no nets."""
         registry = registry or os.environ.get("LWGAN_REGISTRY") or "bundled"
         self.pipes: dict[str, EditingPipeline] = {}
         self.refused: dict[str, str] = {}
-        self.changes, self.pending = 0, False
+        self.pending = False
         self._device, self._lent = device, False
         local = registry == "bundled" or Path(registry).expanduser().is_dir()
         # A Space that `publish` made holds no bundled models: there is nothing to show before the Hub has answered.
@@ -60,7 +60,6 @@ class Catalog:
             self.refused[registry] = _line(error)
         finally:
             self.pending = False
-            self.changes += 1
 
     def _join(self, registry: str, entries: list[models.Entry]) -> None:
         """Takes in what a registry of the Hub holds: nets unlike those that are there as a domain of its own, each edit where it fits."""
@@ -77,11 +76,9 @@ class Catalog:
                 self.pipes = {**self.pipes, name: EditingPipeline.from_entries(bare, domain, device=self._device)}
             except (ValueError, OSError) as error:
                 self.refused[name] = _line(error)
-            self.changes += 1
         for entry in entries:
             if entry.refused or entry.kind in models.EDIT_KINDS:
                 self._join_edit(entry)
-                self.changes += 1
 
     def _join_edit(self, entry: models.Entry) -> None:
         if entry.refused:
