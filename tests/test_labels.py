@@ -42,7 +42,7 @@ def test_source_lacks_the_attribute_and_target_has_it():
     assert attribute_named("not-Young", CELEBA).describe() == {"attribute": "not-young", "from": "young", "to": "not young"}
     with pytest.raises(ValueError, match="'Eyeglases' is unknown: did you mean 'Eyeglasses'"):
         attribute_named("not-Eyeglases", NAMES)
-    with pytest.raises(ValueError, match="'Smiling': the codes hold digits"):
+    with pytest.raises(ValueError, match="'Smiling': the codes hold the digits 0 to 9"):
         Codes(codes.w, codes.numbers).has("Smiling")
 
 

@@ -12,6 +12,7 @@ from lwgan.classifiers import DigitJudge, LatentClassifier
 from lwgan.edit import AffineEdit
 from lwgan.generator import Generator
 from lwgan.registry import save_folder
+from lwgan.strength import MAX_ALPHA
 from tests.nets import NUM_WS, W_DIM, made_for, make_registry
 from trainers import cards, latent_classifier, run
 from trainers import edit as edit_stage
@@ -127,6 +128,20 @@ def test_balanced_centroids_are_the_mean_that_their_sampling_draws():
         for side in (GLASSES.source(codes), GLASSES.target(codes))
     ]
     assert torch.allclose(found, torch.stack(means[1]).mean(0) - torch.stack(means[0]).mean(0), atol=1e-5)
+
+
+def test_pictures_of_digits_can_be_balanced_by_the_digits_that_they_hold():
+    """Nines lie along one axis of the codes, and are common in the target alone: balanced, both sides hold as many of them."""
+    numbers = torch.zeros(600, 10, dtype=torch.long)
+    target, nine = torch.arange(600) % 2 == 0, torch.arange(600) % 6 < 2
+    nine = torch.where(target, ~nine, nine)
+    numbers[:, 1], numbers[nine, 9] = 1 + target - nine.long(), 1
+    codes = Codes(torch.zeros(600, LAYERS, DIM), numbers)
+    codes.w[:, :, 0], codes.w[:, :, 1] = 3.0 * target[:, None], 5.0 * nine[:, None]
+    assert torch.equal(codes.has("9"), nine) and not codes.has("0").any()
+    plain, balanced = (centroids.fit(train_only(codes), attribute_named("1to2"), options).bias[0, :2].tolist() for options in (
+        centroids.Options(), centroids.Options("balanced", ("9",))))  # fmt: skip
+    assert plain == pytest.approx([3, 5 / 3], abs=0.02) and balanced == pytest.approx([3, 0], abs=0.02)
 
 
 def test_a_random_direction_is_as_long_as_the_shift_in_each_layer_and_points_anywhere():
@@ -445,13 +460,15 @@ def test_a_short_direction_is_searched_as_far_as_a_long_one():
     )
 
 
-@pytest.mark.parametrize("best", [0.3, 1.0, 2.85, 4.3])
-def test_the_search_for_alpha_gets_finer_around_the_best(best):
+@pytest.mark.parametrize("best", [0.3, 1.0, 2.85, 4.3, 7, 15.5])
+def test_the_search_for_alpha_goes_as_far_as_it_helps_and_gets_finer_around_the_best(best):
     point = lambda alpha: {"alpha": alpha, "true_change": 1 - abs(alpha - best) / 10}
     found = edit_stage.searched(point, [*edit_stage.ALPHAS, 3.75, 4.69])
-    assert found["alpha"] == pytest.approx(best, abs=0.03 if best < 3 else 0.1)
+    assert found["alpha"] == pytest.approx(best, abs=0.03 if best < 3 else 0.04 * best)
     asked = [point["alpha"] for point in found["curve"]]
-    assert asked == sorted(set(asked)) and min(asked) > 0
+    assert asked == sorted(set(asked)) and min(asked) > 0 and max(asked) > best
+    endless = edit_stage.searched(lambda alpha: {"alpha": alpha, "true_change": alpha / 100}, edit_stage.ALPHAS)
+    assert MAX_ALPHA / edit_stage.FURTHER < endless["alpha"] <= MAX_ALPHA, "as far as an edit may go"
     nothing = edit_stage.searched(lambda alpha: {"alpha": alpha, "true_change": None}, edit_stage.ALPHAS)
     assert abs(nothing["alpha"] - 1) <= 0.1, "of equal ones that nearest to 1"
 
@@ -554,9 +571,9 @@ def test_the_judge_that_guides_does_not_choose(shelf, tmp_path):
         ("digits", ["lt"], "lt needs --classifier"),
         ("digits", ["lt", "--classifier", "f-labels"], r"reads \['Bangs', .*labelled with \['2-or-more'"),
         ("digits", ["centroids", "--masses", "balanced"], "--masses balanced needs --balance"),
-        ("digits", ["centroids", "--masses", "balanced", "--balance", "Smiling"], "'Smiling': the codes hold digits"),
+        ("digits", ["centroids", "--masses", "balanced", "--balance", "Smiling"], "'Smiling': the codes hold the digits"),
         ("labels", ["centroids", "--masses", "balanced", "--balance", "Smilling"], "did you mean 'Smiling'"),
-        ("digits", ["interfacegan", "--condition", "Smiling"], "'Smiling': the codes hold digits"),
+        ("digits", ["interfacegan", "--condition", "Smiling"], "'Smiling': the codes hold the digits"),
         ("labels", ["interfacegan", "--condition", "Eyeglasses"], "--condition Eyeglasses is the edited attribute"),
         ("labels", ["interfacegan", "--share", "0.7"], "--share 0.7"),
         ("labels", ["ganspace", "--components", "161"], "--components is 161: 1000 codes of 160 numbers have 1 to 160"),

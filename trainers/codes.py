@@ -29,6 +29,7 @@ from trainers.datasets import celebahq
 from trainers.generator import to_pictures
 
 COUNTS = ("2-or-more", "3-or-more", "4-or-more")  # the attributes of pictures of digits
+DIGITS = tuple("0123456789")
 PART = 64  # pictures: some minutes of a large encoder on a CPU
 
 
@@ -79,10 +80,10 @@ class Codes(NamedTuple):
         return self.numbers if self.names is not None else (self.count[:, None] >= torch.tensor([2, 3, 4])).long()
 
     def has(self, name: str) -> Tensor:
-        """bool [N]: which pictures have the attribute. ValueError for a name that is unknown, or where there are no attributes."""
-        if self.names is None:
-            raise ValueError(f"attribute {name!r}: the codes hold digits, no attributes")
-        return self.numbers[:, index_of(name, self.names)] == 1
+        """bool [N]: which pictures have the attribute; of digits "0" to "9": which hold that digit. ValueError for an unknown name."""
+        if self.names is None and name not in DIGITS:
+            raise ValueError(f"attribute {name!r}: the codes hold the digits 0 to 9, no other attributes")
+        return self.numbers[:, index_of(name, self.names or DIGITS)] > 0
 
     def where(self, mask: Tensor) -> "Codes":
         return self._replace(w=self.w[mask], numbers=self.numbers[mask])

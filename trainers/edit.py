@@ -22,6 +22,7 @@ from lwgan import registry
 from lwgan.classifiers import AttributeJudge, DigitJudge, LatentClassifier
 from lwgan.edit import AffineEdit
 from lwgan.generator import Generator
+from lwgan.strength import MAX_ALPHA
 from trainers import measure_faces, run
 from trainers.codes import Codes, load_codes
 from trainers.edits import (
@@ -44,7 +45,7 @@ from trainers.measure import Nets, cases_from, figures
 
 ALPHAS = [round(0.3 * i, 1) for i in range(1, 11)]
 FURTHER = 1.25  # factor from one alpha to the next beyond these, up to
-REACH = 3  # times the way from the mean source code to the mean target code: a direction's unit may be short
+REACH = 3  # times the way from the mean source code to the mean target code (a direction's unit may be short), and on as long as that helps
 FINER = (-0.2, -0.15, -0.1, -0.05, 0.05, 0.1, 0.15)  # around the best of these, of an alpha up to the last of ALPHAS
 CHOICE_PICTURES = 300
 LABEL_ALPHAS = [round(0.1 * i, 1) for i in range(1, 21)]
@@ -193,13 +194,15 @@ def alphas_to_try(edit: AffineEdit, codes: Codes, attribute: Attribute | Label) 
 
 
 def searched(point: Callable[[float], dict], alphas: list[float]) -> dict:
-    """The alpha with the most true edits, of equal ones that nearest to 1, and the curve: coarse, and finer around its best. point: what
-    was found at an alpha, in which true_change may be None."""
+    """The alpha with the most true edits, of equal ones that nearest to 1, and the curve: coarse, farther (to MAX_ALPHA) as long as the
+    farthest is the best, and finer around the best. point: what was found at an alpha, in which true_change may be None."""
     best_of = lambda points: max(points, key=lambda point: (point["true_change"] or 0, -abs(point["alpha"] - 1)))
     points = [point(alpha) for alpha in tqdm(alphas, "alpha")]
-    best = best_of(points)["alpha"]
+    while best_of(points) is points[-1] and (farther := round(points[-1]["alpha"] * FURTHER, 2)) <= MAX_ALPHA:
+        points.append(point(farther))
+    best, known = best_of(points)["alpha"], {point["alpha"] for point in points}
     near = [round(best + step * max(1, best / ALPHAS[-1]), 2) for step in FINER]
-    points += [point(alpha) for alpha in tqdm([alpha for alpha in near if alpha not in alphas], "finer")]
+    points += [point(alpha) for alpha in tqdm([alpha for alpha in near if alpha not in known and alpha <= MAX_ALPHA], "finer")]
     best, points = best_of(points), sorted(points, key=lambda point: point["alpha"])
     return {"alpha": best["alpha"], "curve": points}
 
