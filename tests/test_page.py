@@ -12,11 +12,13 @@ from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
-from lwgan import EditingPipeline, recipe
+from lwgan import EditingPipeline, recipe, registry
 from lwgan.images import frame_digits, ink_box
 from tests.browser import browser, requests
+from tests.hub_server import MiniHub
 from tests.live import ALL, Page, pixels, serving
 from tests.nets import EDITS, make_registry
+from tests.test_editor import files_of, make_synthfaces, put
 from tests.test_images import BAD, draw
 from trainers.datasets.mnist import load_digits
 from trainers.datasets.multimnist import compose
@@ -328,8 +330,6 @@ def test_on_a_phone_the_picture_and_the_sliders_are_in_view_together(server, tmp
 
 
 def test_a_domain_of_colour_pictures_and_named_attributes_is_one_choice_away(tmp_path, mnist):
-    from tests.test_editor import make_synthfaces
-
     pictures = compose(load_digits("test", mnist), 12, seed=1)
     folder = make_synthfaces(make_registry(tmp_path / "registry", samples=pictures.images, numbers=pictures.numbers))
     with serving(tmp_path, LWGAN_REGISTRY=str(folder)) as address, browser(tmp_path / "chrome") as chrome:
@@ -348,6 +348,42 @@ def test_a_domain_of_colour_pictures_and_named_attributes_is_one_choice_away(tmp
             if SHOTS:
                 chrome.save_screenshot(str(Path(SHOTS) / f"{name}-faces.png"))
         check_requests_and_console(chrome)
+
+
+def test_what_a_slow_and_partly_broken_hub_has_arrives_later_or_is_refused_with_the_reason(chrome, tmp_path):
+    mine = files_of(registry.bundled() / ONE.replace("-lw-", "-centroids-"))
+    with MiniHub() as hub:
+        put(hub, "someone/lwgan-mine", mine)
+        put(hub, "someone/lwgan-broken", {**mine, "config.json": b"{"})
+        hub.fault("GET", "lwgan-mine", delay=2)
+        with serving(tmp_path, LWGAN_REGISTRY="someone", **at_hub(hub, tmp_path)) as address:
+            page = Page(chrome, address)
+            page.until(lambda: page.attribute("#sliders .refused summary", "textContent") == "1 refused", "the broken one, refused")
+            page.find("#sliders .refused summary").click()
+            assert page.find("#sliders .refused li").text.startswith("lwgan-broken: ") and "no JSON" in page.find("#sliders .refused li").text
+            assert not page.find("#sliders .pending").is_displayed()
+            method = f"{page.row(ONE)} .method"
+            names = [option.get_attribute("value") for option in Select(page.find(method)).options]
+            assert ONE in names and "lwgan-mine" in names
+            page.changes("edited", lambda: Select(page.find(method)).select_by_value("lwgan-mine"), "the edit that came later")
+            if SHOTS:
+                chrome.save_screenshot(str(Path(SHOTS) / "refused.png"))
+
+
+def test_a_hub_that_is_silent_keeps_nobody_waiting(chrome, tmp_path):
+    with MiniHub() as hub, hub.lock:  # it takes every question and answers none
+        with serving(tmp_path, LWGAN_REGISTRY="someone", **at_hub(hub, tmp_path)) as address:
+            page = Page(chrome, address)
+            for name in EDITS:
+                page.changes("edited", lambda name=name: page.type(f"{page.row(name)} input[type=number]", "0.5"), f"typing into {name}")
+            page.until(lambda: page.attribute("#sliders .refused summary", "textContent") == "1 refused", "words on the Hub")
+            said = page.attribute("#sliders .refused li", "textContent")
+            assert said.startswith("someone: ") and "the Hub is away" in said and hub.calls("/api/")
+
+
+def at_hub(hub: MiniHub, folder: Path) -> dict[str, str]:
+    """What tells an app of its own where the Hub is, and that it has never been there."""
+    return {"HF_ENDPOINT": hub.url, "HF_HOME": str(folder / "home"), "HF_HUB_DISABLE_XET": "1"}
 
 
 @pytest.mark.skipif(not SHOTS, reason="LWGAN_SHOTS names no folder for screenshots")
