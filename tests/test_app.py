@@ -254,11 +254,12 @@ def test_spaces_comes_before_torch():
     assert imported.index("spaces") < min(imported.index(name) for name in ("gradio", "lwgan"))
 
 
-@pytest.mark.skipif(torch.version.cuda is None, reason="`spaces` takes a torch built for CUDA when it is told to be on ZeroGPU")
 def test_on_zero_gpu_the_app_is_built_with_the_nets_lent_to_the_gpu():
-    """What can be seen of ZeroGPU without one: everything loads, the first picture is made, the functions are lent out."""
-    pytest.importorskip("spaces", reason="ZeroGPU's own package: pip install spaces")
+    """What can be seen of ZeroGPU without one: everything loads, the first picture is made, the functions are lent out. The app's process
+    never comes near CUDA there, so a torch without it will do, once it has the three names that `spaces` looks for."""
+    dressed = "torch.version.cuda, torch._C._cuda_init, torch.cuda._is_in_bad_fork = '12.8', print, bool"
     code = (
+        f"import torch; {'pass' if torch.version.cuda else dressed};"
         "import app, gc, lwgan.pipeline as p; demo = app.build_demo();"
         "pipe = next(o for o in gc.get_objects() if isinstance(o, p.EditingPipeline));"
         "assert app.ZERO_GPU and pipe.device.type == 'cuda' and hasattr(pipe._encode, 'zerogpu'); print('built')"

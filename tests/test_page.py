@@ -61,6 +61,11 @@ def test_a_first_picture_with_an_edit_is_there_without_a_click(page):
     assert len(page.all("#gallery button")) == 8
 
 
+def test_the_page_says_what_becomes_of_a_visitors_pictures(page):
+    said = page.find("#small").text
+    assert "deleted an hour after their last use" in said and "No analytics, no run history" in said
+
+
 def test_sources_each_give_another_picture(page, tmp_path):
     page.changes("original", page.all("#gallery button")[4].click, "an example")
     page.changes("original", lambda: page.type("#seed input", "3"), "seed 3")
@@ -360,7 +365,9 @@ def test_what_a_slow_and_partly_broken_hub_has_arrives_later_or_is_refused_with_
             page = Page(chrome, address)
             page.until(lambda: page.attribute("#sliders .refused summary", "textContent") == "1 refused", "the broken one, refused")
             page.find("#sliders .refused summary").click()
-            assert page.find("#sliders .refused li").text.startswith("lwgan-broken: ") and "no JSON" in page.find("#sliders .refused li").text
+            assert (
+                page.find("#sliders .refused li").text.startswith("lwgan-broken: ") and "no JSON" in page.find("#sliders .refused li").text
+            )
             assert not page.find("#sliders .pending").is_displayed()
             method = f"{page.row(ONE)} .method"
             names = [option.get_attribute("value") for option in Select(page.find(method)).options]
@@ -371,14 +378,13 @@ def test_what_a_slow_and_partly_broken_hub_has_arrives_later_or_is_refused_with_
 
 
 def test_a_hub_that_is_silent_keeps_nobody_waiting(chrome, tmp_path):
-    with MiniHub() as hub, hub.lock:  # it takes every question and answers none
-        with serving(tmp_path, LWGAN_REGISTRY="someone", **at_hub(hub, tmp_path)) as address:
-            page = Page(chrome, address)
-            for name in EDITS:
-                page.changes("edited", lambda name=name: page.type(f"{page.row(name)} input[type=number]", "0.5"), f"typing into {name}")
-            page.until(lambda: page.attribute("#sliders .refused summary", "textContent") == "1 refused", "words on the Hub")
-            said = page.attribute("#sliders .refused li", "textContent")
-            assert said.startswith("someone: ") and "the Hub is away" in said and hub.calls("/api/")
+    with MiniHub() as hub, hub.lock, serving(tmp_path, LWGAN_REGISTRY="someone", **at_hub(hub, tmp_path)) as address:
+        page = Page(chrome, address)  # the Hub takes every question and answers none
+        for name in EDITS:
+            page.changes("edited", lambda name=name: page.type(f"{page.row(name)} input[type=number]", "0.5"), f"typing into {name}")
+        page.until(lambda: page.attribute("#sliders .refused summary", "textContent") == "1 refused", "words on the Hub")
+        said = page.attribute("#sliders .refused li", "textContent")
+        assert said.startswith("someone: ") and "the Hub is away" in said and hub.calls("/api/")
 
 
 def at_hub(hub: MiniHub, folder: Path) -> dict[str, str]:
