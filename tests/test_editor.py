@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,8 +18,8 @@ from lwgan.classifiers import LatentClassifier
 from lwgan.edit import AffineEdit
 from lwgan.images import frame_digits, to_tensor
 from lwgan.registry import save_folder
-from lwgan.strength import MAX_ALPHA
-from lwgan.ui import panel, views
+from lwgan.strength import MAX_ALPHA, scale_of
+from lwgan.ui import axis, panel, views
 from lwgan.ui.editor import VIEWS, Editor
 from tests.hub_server import MiniHub
 from tests.nets import EDITS, NUM_WS, W_DIM, made_for, make_registry, save_edit, synthfaces_nets
@@ -293,6 +294,13 @@ def test_methods_are_compared_where_the_same_is_expected_of_them(editor):
         assert [cell["alpha"] for cell in row["cells"]] == pytest.approx([0.4, 0.8, 1.2, 1.6])
     one = editor.show(session, sliders, "Compare", {"methods": ["lwgan-synthfaces-interfacegan-eyeglasses"]})["compare"]
     assert [row["label"] for row in one["rows"]] == ["InterFaceGAN"]
+
+
+@pytest.mark.parametrize(("most", "effect"), [((0.9, 0.85, 0.1), 0.8), ((0.9, 0.5, 0.3), 0.4), ((0.9, 0.1), 0.8), ((0.3, 0.3), 0.2)])
+def test_methods_are_first_compared_where_two_of_them_have_something_to_show(most, effect):
+    curves = {str(i): [{"alpha": 0.0, "target_change": 0.0}, {"alpha": 1.0, "target_change": share}] for i, share in enumerate(most)}
+    pipe = SimpleNamespace(scales={name: scale_of({"alpha": 1.0}, curve) for name, curve in curves.items()})
+    assert axis._comparable(pipe, list(curves)) == effect
 
 
 def test_faces_are_read_by_their_attributes(editor):

@@ -70,7 +70,7 @@ def compare(pipe: EditingPipeline, session: Mapping, current: str, wanted: Mappi
     rivals = [edit for edit in edits_of(pipe) if edit["label"] == change_of(config, current) and edit["group"] == group_of(config)]
     names = [edit["name"] for edit in rivals]
     chosen = [name for name in wanted.get("methods") or [] if name in names] or names[:COMPARED]
-    effect = wanted.get("effect") if wanted.get("effect") in EFFECTS else EFFECTS[-1]
+    effect = wanted.get("effect") if wanted.get("effect") in EFFECTS else _comparable(pipe, chosen)
     rows = [_compared(pipe, session, name, effect) for name in names if name in chosen]
     named = any(point.get("attribute_preservation") is not None for point in pipe.scales[current].curve)
     kept = "others kept" if named else "old digits kept"
@@ -80,10 +80,21 @@ def compare(pipe: EditingPipeline, session: Mapping, current: str, wanted: Mappi
     }  # fmt: skip
 
 
+def _comparable(pipe: EditingPipeline, names: Sequence[str]) -> float:
+    """The largest effect that two of these methods have."""
+    return next(
+        (effect for effect in reversed(EFFECTS) if sum(_alpha_for(pipe, name, effect) is not None for name in names) > 1), EFFECTS[-1]
+    )
+
+
+def _alpha_for(pipe: EditingPipeline, name: str, effect: float) -> float | None:
+    alpha = pipe.scales[name].alpha_for(effect)
+    return alpha if alpha is not None and alpha <= MAX_ALPHA else None
+
+
 def _compared(pipe: EditingPipeline, session: Mapping, name: str, effect: float) -> dict:
     scale, w = pipe.scales[name], session["before"].w
-    alphas = [scale.alpha_for(wanted) for wanted in EFFECTS]
-    alphas = [alpha if alpha is not None and alpha <= MAX_ALPHA else None for alpha in alphas]
+    alphas = [_alpha_for(pipe, name, wanted) for wanted in EFFECTS]
     there = [alpha for alpha in alphas if alpha is not None]
     pictures = iter(along(pipe, w, {}, name, there) if there else [])
     found = [None if alpha is None else (alpha, next(pictures)) for alpha in alphas]
