@@ -241,7 +241,7 @@ def test_methods_are_compared_at_the_same_expected_effect(page):
     script = "return [...document.querySelectorAll('#view-compare .numbers tbody tr')].map((row) => [...row.children].map((c) => c.textContent).join(' '))"
     rows = lambda: page.chrome.execute_script(script)
     page.until(lambda: len(rows()) == 4, "four methods")
-    assert rows()[0].startswith("LW 80%") and "reaches 42% at most" in rows()[2]
+    assert rows()[0].startswith("LW 60%") and "reaches 42% at most" in rows()[2]
     page.find("#view-compare input[value='0.2']").click()
     page.until(lambda: len(rows()) == 4 and rows()[2].startswith("InterFaceGAN 20%"), "numbers at 20%")
     page.find(f"#view-compare input[value='{ONE.replace('-lw-', '-centroids-')}']").click()
