@@ -97,8 +97,16 @@ class FaceFeatures(nn.Module):
         self.hidden = nn.Linear(channels // 4 * FACE_PLACES**2, features)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
-        return F.relu(self.hidden(F.adaptive_avg_pool2d(self.narrow(self.body(x)), FACE_PLACES).flatten(1)))
+        return self.levels(x)[-1]
+
+    def levels(self, x: Tensor) -> list[Tensor]:
+        """What is seen on the way: maps at H/2, H/4 and H/8, and last the features."""
+        x, maps = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last), []
+        for layer in self.body:
+            if isinstance(layer, nn.MaxPool2d):
+                maps.append(x)
+            x = layer(x)
+        return [*maps, x, F.relu(self.hidden(F.adaptive_avg_pool2d(self.narrow(x), FACE_PLACES).flatten(1)))]
 
 
 class AttributeJudge(nn.Module):

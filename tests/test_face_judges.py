@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from lwgan.classifiers import AttributeJudge, IdentityNetwork
 from lwgan.encoder import Encoder
 from lwgan.registry import save_folder
-from trainers import attribute_judge, codes, data, identity, oracles
+from trainers import attribute_judge, codes, data, encoder, identity, oracles
 from trainers.__main__ import parse
 from trainers.datasets.synthfaces import NAMES, files, render, sample
 
@@ -60,6 +60,21 @@ def test_a_judge_of_attributes_learns_resumes_and_says_how_good_it_is(tmp_path):
     attribute_judge.main(replace(stopped, max_minutes=None))
     ours, theirs = (load_file(run / "model.safetensors") for run in (whole.run, stopped.run))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_picture_is_like_itself_in_a_perceptors_eyes_and_unlike_others():
+    perceptor, x = AttributeJudge(names=("A",), widths=(8, 12, 16), features=4).eval().requires_grad_(False), torch.rand(3, 3, 64, 64)
+    levels = perceptor.features.levels(x)
+    assert [tuple(level.shape) for level in levels] == [(3, 8, 32, 32), (3, 12, 16, 16), (3, 16, 8, 8), (3, 4)]
+    assert torch.equal(perceptor(x), perceptor.head(levels[-1])) and encoder.likeness(perceptor, x, x) == 0
+    changed = x.clone()
+    changed[:, :, 30:34, 20:44] *= 0.5
+    changed.requires_grad_()
+    encoder.likeness(perceptor, changed, x).backward()
+    moved = (changed - 1e-2 * changed.grad / changed.grad.norm()).detach()
+    assert 0 < encoder.likeness(perceptor, moved, x) < encoder.likeness(perceptor, changed, x)
+    share = [((a - b) ** 2).mean() / (b**2).mean() for a, b in zip(perceptor.features.levels(changed), levels, strict=True)]
+    assert encoder.likeness(perceptor, changed, x).item() == pytest.approx(torch.stack(share).mean().item(), rel=1e-5)
 
 
 def test_a_judge_of_other_attributes_is_not_measured(tmp_path):

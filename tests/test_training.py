@@ -15,6 +15,8 @@ import torch
 from safetensors.torch import load_file
 
 from lwgan import Encoder, Generator
+from lwgan.classifiers import AttributeJudge
+from lwgan.registry import save_folder
 from trainers import __main__ as command_line
 from trainers import classifiers, join
 from trainers.cards import command
@@ -124,7 +126,11 @@ def test_colour_pictures_go_through_all_stages_of_the_nets(trainers, tmp_path):
     trainers("data", data=faces, domain="synthfaces", train=64, heldout=16, processes=1)
     trainers("generator", data=faces, run=tmp_path / "generator", kimg=BATCH_KIMG)
     given = {"data": faces, "generator": tmp_path / "generator", "tune": True, "steps": 1}
-    trainers("encoder", **given, run=tmp_path / "tuned")
+    perceptor = AttributeJudge(names=("Smiling",), widths=(4, 4, 4), features=4)
+    config = {"kind": "attribute-judge", "domain": "synthfaces", "architecture": perceptor.config}
+    save_folder(tmp_path / "perceptor", config, perceptor.state_dict())
+    trainers("encoder", **given, run=tmp_path / "tuned", perceptor=tmp_path / "perceptor")
+    assert json.loads((tmp_path / "tuned" / "log.jsonl").read_text())["likeness"] > 0
     trainers("join", data=faces, start=tmp_path / "tuned", run=tmp_path / "joined")
     trainers("match", data=faces, start=tmp_path / "joined", run=tmp_path / "matched")
     generator, encoder = Generator.from_pretrained(tmp_path / "matched" / "generator"), Encoder.from_pretrained(tmp_path / "matched")

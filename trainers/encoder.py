@@ -4,7 +4,7 @@
     python -m trainers encoder --data ../runs/data --generator ../runs/generator --start ../runs/encoder --tune --run ../runs/tuned
 
 Half of each batch is real pictures, for which only the picture is known (pixel and perceptual loss); half is sampled
-pictures, whose code is known too (code loss). Judges take no part. With --tune the generator goes on with its GAN
+pictures, whose code is known too (code loss). The judges that measure take no part. With --tune the generator goes on with its GAN
 training and learns to render the encoder's codes as well; the tuned generator lies in RUN/generator.
 """
 
@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from lwgan import registry
+from lwgan.classifiers import AttributeJudge
 from lwgan.encoder import Encoder
 from lwgan.generator import Generator
 from lwgan.images import save_sheet
@@ -63,6 +64,11 @@ class Options:
     """Weight of e4e's term: squared distance between the codes of different styles of one picture."""
     perceptual: float = 0.1
     """Weight of the distance between the discriminator's features of picture and reconstruction."""
+    perceptor: Path | None = None
+    """Folder of an attribute judge in whose eyes reconstructions are to be like the pictures, too (pSp: LPIPS and an identity network). It is
+    to be used for nothing else: what it has guided looks better to it than it is."""
+    likeness: float = 1.0
+    """Weight of the distance between the perceptor's features."""
     code_noise: float = 0.2
     """Noise on the codes of real pictures before they are rendered, as a share of the codes' standard deviation: near codes
     must give near pictures, which is what makes a code editable."""
@@ -105,6 +111,7 @@ def train(rank: int, processes: int, images: Tensor, heldout: Tensor, domain: st
     heldout = to_pictures(heldout, device)
     generator, ema_generator, discriminator, adams = load_gan(options, device)
     encoder = load_encoder(options, generator, device)
+    perceptor = None if options.perceptor is None else AttributeJudge.from_pretrained(options.perceptor).to(device).requires_grad_(False)
     ema_encoder = copy.deepcopy(encoder).requires_grad_(False)
     adams["encoder_adam"] = torch.optim.Adam(encoder.parameters(), options.learning_rate, betas=(0.9, 0.99))
     trained = list(encoder.parameters()) + (list(generator.parameters()) if options.tune else [])
@@ -170,6 +177,8 @@ def train(rank: int, processes: int, images: Tensor, heldout: Tensor, domain: st
             "delta": options.delta * real_codes.var(1).mean() / variance,
             "perceptual": options.perceptual * feature_distance(features, wanted, share),
         }
+        if perceptor is not None:
+            losses["likeness"] = options.likeness * likeness(perceptor, reconstruction, seen)
         if options.code:
             losses["code"] = options.code * (codes[share:] - w[:share].detach()).square().mean() / variance
         if options.tune:
@@ -278,6 +287,13 @@ def feature_distance(features: list[Tensor], wanted: list[Tensor], n: int) -> Te
     return sum(
         (a[:n].float() - b.float()).square().mean() / b.float().square().mean() for a, b in zip(features, wanted, strict=True)
     ) / len(wanted)
+
+
+def likeness(perceptor: AttributeJudge, reconstruction: Tensor, seen: Tensor) -> Tensor:
+    """`feature_distance` of pictures [N, 3, H, W] in a perceptor's eyes."""
+    with torch.no_grad():
+        wanted = perceptor.features.levels(seen)
+    return feature_distance(perceptor.features.levels(reconstruction.float()), wanted, len(seen))
 
 
 @torch.no_grad()
