@@ -44,7 +44,7 @@ def test_settings_have_names():
         "LT, reconstruction 0",
         "LT, reconstruction 0.1",
         "mean shift",
-        "mean shift, balanced",
+        "mean shift, masses balanced",
     ]
     wasserstein = {"blur": 0.03, "rank": 24, "preservation_weight": 1.0, "learning_rate": 0.2}
     assert contenders.label("lw", wasserstein) == "LW, blur 0.03, rank 24, lambda 1"
@@ -52,6 +52,7 @@ def test_settings_have_names():
         contenders.label("lw", wasserstein | {"rank": None, "preservation_weight": 0.0, "learning_rate": 1e-3})
         == "LW, blur 0.03, the paper's step"
     )
+    assert contenders.label("lw", wasserstein | {"masses": "match"}) == "LW, blur 0.03, rank 24, lambda 1, masses match"
     assert contenders.label("mine", {}) == "mine"
     assert contenders.label("centroids", {"layers": 6, "training_codes": 40_000}) == "mean shift, first 6 layers"
     assert contenders.label("lw", wasserstein | {"training_codes": 100_000}) == "LW, blur 0.03, rank 24, lambda 1, 100,000 codes"

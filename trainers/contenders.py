@@ -49,9 +49,9 @@ def setting(method: str, options: dict) -> str:
         rank = "" if options["rank"] is None else f", rank {options['rank']}"
         kept = f", lambda {options['preservation_weight']:g}" if options["preservation_weight"] else ""
         slow = ", the paper's step" if options["learning_rate"] == 1e-3 else ""
-        return f"LW, blur {options['blur']:g}{rank}{kept}{slow}"
+        name = f"LW, blur {options['blur']:g}{rank}{kept}{slow}"
     if options.get("masses", "uniform") != "uniform":
-        name += f", {options['masses']}"
+        name += f", masses {options['masses']}"
     return name
 
 

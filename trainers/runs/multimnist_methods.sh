@@ -20,8 +20,11 @@ lw() {
 }
 
 stage latent-classifier --codes "$runs/codes" --run "$runs/latent" --seed 1
-for method in centroids interfacegan ganspace sefa steerability; do all $method $method; done
+for method in centroids ganspace sefa steerability; do all $method $method; done
+all centroids-balanced centroids --masses balanced --balance 0 1 2
+for masses in match balanced; do lw lw-$masses --blur 0.03 --masses $masses --balance 0 1 2; done
 for seed in 0 1 2; do
+    all interfacegan-s$seed interfacegan --seed $seed
     all random-s$seed random --seed $seed
     all guidedstyle-s$seed guidedstyle --seed $seed
     lw lw-s$seed --blur 0.03 --seed $seed
