@@ -248,6 +248,41 @@ def test_methods_are_compared_at_the_same_expected_effect(page):
     page.until(lambda: len(rows()) == 5 and rows()[4].startswith("mean shift 20%"), "another method")
 
 
+def test_readings_say_what_judges_see_what_else_changed_and_where_an_alpha_goes_too_far(page):
+    script = "return [...document.querySelectorAll('#readings tbody tr')].map((row) => [...row.children].map((c) => c.textContent))"
+    rows = lambda: {row[0]: row[1:] for row in page.chrome.execute_script(script)}
+    warned = lambda: page.attribute("#readings .warnings", "textContent")
+    page.until(lambda: rows().get("Picture judge"), "the readings")
+    assert set(rows()) == {
+        "Picture judge",
+        "Code classifier",
+        "Old digits still there",
+        "Identity kept, cosine",
+        "Distance from training codes",
+    }
+    assert rows()["Picture judge"][0].startswith("1 digit (4)") and rows()["Old digits still there"][1] == "1 of 1" and warned() == ""
+    before = rows()["Distance from training codes"]
+    page.changes("edited", lambda: page.type(f"{page.row(ONE)} input[type=number]", "-3"), "an alpha far below 0")
+    page.until(lambda: "extrapolates" in warned(), "a plain warning")
+    after = rows()["Distance from training codes"]
+    assert after[0] == before[0] and float(after[1]) > float(before[1])
+
+
+def test_what_takes_over_a_second_shows_that_something_goes_on(page, chrome):
+    slow = {"offline": False, "latency": 2500, "downloadThroughput": -1, "uploadThroughput": -1}
+    bar, start = page.find("#status .busy"), page.picture("original")
+    assert not bar.is_displayed()
+    height = page.box("#show")["height"]
+    chrome.execute_cdp_cmd("Network.emulateNetworkConditions", slow)
+    try:
+        page.find("#another").click()
+        page.until(bar.is_displayed, "the bar")
+        assert page.picture("original") == start and page.box("#show")["height"] == height  # before the answer, and nothing jumps
+        page.until(lambda: page.picture("original") != start and not bar.is_displayed(), "the answer, and the bar's end")
+    finally:
+        chrome.execute_cdp_cmd("Network.emulateNetworkConditions", {**slow, "latency": 0})
+
+
 def test_about_tells_what_the_config_says(page):
     page.view("About", "dd")
     text = page.find("#view-about").text
