@@ -63,6 +63,12 @@ def best(groups: dict, method: str) -> dict[int, list[dict]]:
     return {count: max(those, key=score) for count in COUNTS if (those := [rows for rows in candidates if rows[0]["to_count"] == count])}
 
 
+def settings_of(groups: dict, method: str) -> set[str]:
+    """The method's settings among which `best` chooses."""
+    rows = [rows[0] for group in groups.values() for rows in group.values()]
+    return {setting(method, row["options"]) for row in rows if row["method"] == method and comparable(row)}
+
+
 def comparable(row: dict) -> bool:
     """Whether an edit had the codes and the layers that all methods get."""
     return not row["options"].get("layers") and row["options"].get("training_codes", CODES) == CODES
@@ -72,9 +78,9 @@ def listed(groups: dict) -> list[tuple[str, dict[int, list[dict]]]]:
     """The lines of the main tables: (name, count -> seeds). Every method at its best, and LT as published and as LT*."""
     found = []
     for method in dict.fromkeys([*METHODS, *(rows[0]["method"] for group in groups.values() for rows in group.values())]):
-        name, searched = METHODS.get(method, method), method in ("lw", "lt")
         if by_count := best(groups, method):
-            found.append((f"{name}, best setting" if searched else name + " (adapted)" * (method in ADAPTED), by_count))
+            told = " (adapted)" * (method in ADAPTED) + ", best setting" * (len(settings_of(groups, method)) > 1)
+            found.append((METHODS.get(method, method) + told, by_count))
         if method == "lt":
             found += [(name, groups[name]) for name in ("LT as published", "LT*") if name in groups]
     return found
