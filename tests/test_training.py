@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lwgan import Encoder, Generator
+from lwgan import Encoder, Generator, registry
 from lwgan.classifiers import AttributeJudge
 from lwgan.registry import save_folder
 from trainers import __main__ as command_line
@@ -137,6 +137,7 @@ def test_colour_pictures_go_through_all_stages_of_the_nets(trainers, tmp_path):
     assert (generator.card_config["domain"], encoder.card_config["domain"]) == ("synthfaces", "synthfaces")
     images, domain = load_images(faces, "test")
     x = to_pictures(images, torch.device("cpu"))
+    assert torch.equal(registry.load_pictures(faces / "samples", None, 64)[1]["images"], images.permute(0, 3, 1, 2))
     assert domain == "synthfaces" and torch.equal(x[:, 2, 5, 7], images[:, 5, 7, 2].float() / 127.5 - 1)  # N H W C becomes N C H W
     assert generator.synthesis(encoder(x)).shape == x.shape == (16, 3, 64, 64)
 
@@ -149,7 +150,10 @@ def test_data_are_written_for_all_splits(data):
     assert {split: held.images.shape for split, held in pictures.items()} == {
         "train": (64, 64, 64), "validation": (16, 64, 64), "test": (16, 64, 64)
     }  # fmt: skip
-    assert sorted(path.name for path in data.iterdir()) == ["test.safetensors", "train.safetensors", "validation.safetensors"]
+    assert sorted(path.name for path in data.iterdir()) == ["samples", "test.safetensors", "train.safetensors", "validation.safetensors"]
+    config, samples = registry.load_pictures(data / "samples", None, 64)
+    assert config["domain"] == "multimnist" and torch.equal(samples["images"], torch.from_numpy(pictures["test"].images))
+    assert torch.equal(samples["numbers"], torch.from_numpy(pictures["test"].numbers))
     assert all((held.count >= 1).all() and (held.count <= 4).all() for held in pictures.values())
 
 

@@ -28,6 +28,7 @@ SEEDS = {"train": 0, "validation": 1, "test": 2}
 
 # Pictures in the training split, and in the validation and in the test split; the paper trains on 25K digits.
 SIZES = {"multimnist": (100_000, 10_000), "synthfaces": (30_000, 3_000)}
+SAMPLES = {"multimnist": 200, "synthfaces": 100}  # pictures for the app: 0.8 and 1.2 MB
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ def main(options: Options) -> None:
     if options.domain not in SIZES:
         raise ValueError(f"domain {options.domain!r} is unknown: choose one of {', '.join(SIZES)}")
     (compose_digits if options.domain == "multimnist" else render_faces)(options)
+    save_samples(options)
 
 
 def size_of(split: str, options: Options) -> int:
@@ -117,11 +119,17 @@ def compose_digits(options: Options) -> None:
         save_pictures(options.data / f"{split}.safetensors", pictures)
 
 
-def save_samples(folder: Path, test: Pictures, options: Options) -> None:
-    """The last 200 test pictures as a model folder, for the app to show: the first thousands are for figures."""
-    tensors = {"images": torch.from_numpy(test.images[-200:]), "numbers": torch.from_numpy(test.numbers[-200:])}
-    config = {"kind": "pictures", "domain": "multimnist", "training": {"split": "test", "layout": options.layout, "seed": options.seed}}
-    registry.save_folder(folder, config, tensors)
+def save_samples(options: Options) -> None:
+    """The last test pictures as a model folder, for the app to show; of digits the first thousands are for figures."""
+    images, domain = load_images(options.data, "test")
+    last = images[-SAMPLES[domain] :]
+    if domain == "multimnist":
+        tensors = {"images": last, "numbers": torch.from_numpy(load_pictures(options.data, "test").numbers[-len(last) :])}
+        told = {"layout": options.layout}
+    else:
+        tensors, told = {"images": last.permute(0, 3, 1, 2).contiguous()}, {"bias": options.bias, "flat": options.flat}
+    training = {"split": "test", **told, "seed": options.seed}
+    registry.save_folder(options.data / "samples", {"kind": "pictures", "domain": domain, "training": training}, tensors)
 
 
 def save_pictures(path: Path, pictures: Pictures) -> None:
