@@ -250,6 +250,6 @@ def check_card(folder, name):
     measured = {metric["value"] for result in meta["model-index"][0]["results"] for metric in result["metrics"]}
     assert measured and {f"{value:.4g}" for value in measured} <= said(metrics)
     if config["kind"] in EDIT_KINDS:
-        assert (meta["base_model"], meta["base_model_relation"]) == (f"lab/{GENERATOR}", "adapter")
+        assert (meta["base_model"], meta["base_model_relation"]) == (f"lab/lwgan-{config['domain']}-generator", "adapter")
         assert "images/strip.png" in body and "images/curve.png" in body
         assert load_file(folder / "model.safetensors")["bias"].shape == (config["num_ws"], config["w_dim"])

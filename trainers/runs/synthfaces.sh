@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The domain of rendered faces, as far as it was run: pictures, judges, generator and encoder. Each line resumes what it finds half done. Nothing is
-# downloaded. The edits are not in it yet.
+# The domain of rendered faces: pictures, judges, generator and encoder, codes, as far as it was run. Each line resumes what it finds half done.
+# Nothing is downloaded. docs/training-faces.md says what each run is for.
 #   bash trainers/runs/synthfaces.sh ../runs/faces
 set -euo pipefail
 runs=${1:?usage: synthfaces.sh RUNS_FOLDER}
@@ -11,16 +11,22 @@ stage data --domain synthfaces --data "$runs/data"
 stage data --domain synthfaces --data "$runs/judges" --bias 0 --flat 0.5 --train 20000 --heldout 2000 --seed 10
 stage data --domain synthfaces --data "$runs/identities" --identities 1000 --each 20 --seed 20
 
-# Who looks: the selector chooses strengths, the judge and the identity network measure.
-stage attribute-judge --data "$runs/judges" --also "$runs/data" --run "$runs/selector" --seed 2 --steps 1500 --widths 32 64 96 --features 96
-stage attribute-judge --data "$runs/judges" --also "$runs/data" --run "$runs/judge" --seed 1
+# Who looks: the perceptor guides the encoder, the selector chooses strengths, the judge and the identity network measure.
+judge="attribute-judge --data $runs/judges --also $runs/data"
+stage $judge --run "$runs/perceptor" --seed 2 --steps 1500 --widths 32 64 96 --features 96
+stage $judge --run "$runs/selector" --seed 3 --steps 1500 --widths 40 56 80 --features 96
+stage $judge --run "$runs/judge" --seed 1
 stage identity --data "$runs/identities" --run "$runs/identity"
 
 # Nets.
 gan="--r1 0.5 --instance-noise 0.03"
 stage generator --data "$runs/data" --run "$runs/generator" --z-dim 128 --w-dim 128 --kimg 120 $gan
-nets="--data $runs/data --generator $runs/generator --tune --code 0 --code-noise 0.1 --learning-rate 4e-4 $gan"
-stage encoder $nets --run "$runs/tuned" --steps 3000 --gan-every 2
+stage encoder --data "$runs/data" --generator "$runs/generator" --tune --run "$runs/tuned" --steps 3000 --gan-every 2 \
+    --code 0 --code-noise 0.1 --learning-rate 4e-4 $gan
 stage join --data "$runs/data" --start "$runs/tuned" --run "$runs/joined"
-joined="--tune --code 0.1 --norm 0 --code-noise 0.1 --gan-every 2 --mixed 0.1 --ema-kimg 5 $gan"
-stage encoder --data "$runs/data" --generator "$runs/generator" --start "$runs/joined" --run "$runs/final" --steps 2400 $joined
+joined="--generator $runs/generator --tune --code 0.1 --norm 0 --code-noise 0.1 --mixed 0.1 --ema-kimg 5 $gan"
+likeness="--perceptor $runs/perceptor --likeness 3 --gan-every 4"
+stage encoder --data "$runs/data" --start "$runs/joined" --run "$runs/final" --steps 1800 --gan-every 2 $joined
+stage encoder --data "$runs/data" --start "$runs/final" --run "$runs/sharp" --steps 2100 $joined $likeness
+stage encoder --data "$runs/judges" --start "$runs/sharp" --run "$runs/flat" --steps 2700 --learning-rate 4e-4 $joined $likeness
+stage codes --data "$runs/data" --encoder "$runs/flat" --run "$runs/codes"
