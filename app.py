@@ -178,6 +178,10 @@ def add_events(demo: gr.Blocks, at: SimpleNamespace, editor: Editor) -> None:
     def replayed(get, given, visit):
         visit.take(*get(given, visit.session, visit.sliders))
 
+    def moved(name, visit):
+        if name != visit.session["domain"]:  # Gradio's choice may say twice what was chosen
+            visit.take(*editor.start(name))
+
     def compared(chosen, visit):
         visit.compared = chosen if isinstance(chosen, dict) else {}
 
@@ -208,7 +212,7 @@ def add_events(demo: gr.Blocks, at: SimpleNamespace, editor: Editor) -> None:
     on(at.sliders.input, partial(act, lambda visit: None))
     on(at.shown["compare"].input, partial(act, compared), at.shown["compare"])
     # Unprocessed: to Gradio, a domain that came from the Hub is no choice for a visitor whose session was forgotten.
-    on(at.domain.input, partial(act, lambda name, visit: visit.take(*editor.start(name))), at.domain, preprocess=False)
+    on(at.domain.input, partial(act, moved), at.domain, preprocess=False)
     on(demo.load, load, outputs=[at.opened, *everything])
     for view, tab in at.tabs.items():
         # The view is the page's to know, at once. Never deferred: Gradio would begin a deferred event at its start, with a view that may be left.

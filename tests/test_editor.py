@@ -1,6 +1,7 @@
 """What the page's events do, without the page: on toy nets of digits and of faces with named attributes."""
 
 import base64
+import copy
 import dataclasses
 import io
 import json
@@ -12,6 +13,7 @@ import pytest
 import torch
 from PIL import Image, PngImagePlugin
 
+import app
 from lwgan import EditingPipeline, recipe
 from lwgan.catalog import Catalog
 from lwgan.classifiers import LatentClassifier
@@ -279,6 +281,7 @@ def test_about_says_where_an_edit_is_from_and_whether_the_hub_answered(editor, m
     entry = dataclasses.replace(pipe.sources[ONE], source=f"org/{ONE}", revision="a" * 40, stale=stale)
     monkeypatch.setitem(pipe.sources, ONE, entry)
     said = dict(views.about(pipe, ONE)["rows"])["Source"]
+    assert dict(views.about(pipe, ONE)["rows"])["Generator"].startswith("lwgan-multimnist-generator, sha256 ")
     assert said.startswith(f"org/{ONE} at {'a' * 12}") and ("the Hub did not answer" in said) == stale
 
 
@@ -393,6 +396,26 @@ def test_a_judge_that_does_not_fit_is_refused_and_the_rest_serves(folder, tmp_pa
         and "Picture judge" not in rows
         and rows["Code classifier"][0].startswith("Eyeglasses")
     )
+
+
+def test_a_forgotten_visitor_of_the_second_domain_stays_there_and_cannot_draw_a_face(editor):
+    demo = app.page_over(editor)
+    lost = copy.deepcopy(next(block.value for block in demo.blocks.values() if isinstance(block, app.gr.State)))
+    named = {block.elem_id: block._id for block in demo.blocks.values() if getattr(block, "elem_id", None)}
+    event = lambda *target: next(fn.fn for fn in demo.fns.values() if target in fn.targets)
+    shown = lambda answer: next(value for value in answer if isinstance(value, dict) and "line" in value)
+    _, sliders = editor.start("synthfaces")
+    moved = {
+        "rows": [{"name": "lwgan-synthfaces-lw-smiling", "strength": 0.5}],
+        "current": 0,
+        "domain": "synthfaces",
+        "made": sliders["made"],
+    }
+    assert app.FORGOTTEN in shown(event(named["sliders"], "input")(True, lost, moved, "Edit"))["line"]
+    assert lost.session["domain"] == "synthfaces" and lost.sliders == moved
+    drawing = "data:image/png;base64," + base64.b64encode(saved(draw([("7", 30, 20, 100)], 12), "PNG")).decode()
+    answer = shown(event(named["pad"], "input")(drawing, True, lost, moved, "Edit"))
+    assert answer["problem"] and "Only digits" in answer["line"] and "png" not in lost.session["source"]
 
 
 def files_of(folder):

@@ -123,7 +123,7 @@ def about(pipe: EditingPipeline, name: str) -> dict:
         ("Codes", f"{config.get('num_ws')} layers of {config.get('w_dim')}"), ("Strength 1", f"alpha {scale.unit:g}. {unit_note(pipe, name)}"),
         ("Recommended alpha", _plain(config.get("alpha"))),
         ("Weights", f"{_plain(config.get('dtype'))}, {weights.get('size', 0) / 1e6:.2f} MB, sha256 {_short(weights.get('sha256'))}"),
-        ("Generator", f"sha256 {_short(base.get('generator'))}"), ("Encoder", f"sha256 {_short(base.get('encoder'))}"),
+        *[(role.capitalize(), f"{pipe.config[role]['name']}, sha256 {_short(base.get(role))}") for role in ("generator", "encoder") if role in pipe.config],
         ("Source", f"{entry.source} at {entry.revision[:12]}{STALE * entry.stale}" if hub else "comes with the app, or from a folder"),
     ]  # fmt: skip
     return {
