@@ -17,7 +17,6 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NamedTuple
 
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
@@ -26,6 +25,7 @@ from lwgan.catalog import Catalog
 from lwgan.devices import device_of, share_cores
 from lwgan.ui import parts
 from lwgan.ui.editor import VIEWS, Editor, words
+from lwgan.ui.pages import PAGES, Page, page_of
 from lwgan.ui.visit import Visit
 
 PAGE_CSS = Path(__file__).parent / "lwgan" / "ui" / "page.css"
@@ -40,39 +40,7 @@ PRIVATE = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode
 BUSY = "(...given) => { document.dispatchEvent(new Event('lwgan-busy')); return given; }"  # progress is shown by lwgan/ui/status.js
 DONE = "() => { document.dispatchEvent(new Event('lwgan-done')); }"
 HOUR = 3600  # seconds that a picture outlives its last use
-SMALL = "Your pictures are deleted an hour after their last use and are used for nothing else. No analytics, no run history."
 FORGOTTEN = "The server has forgotten your picture, as it does after an hour, or when very many others have come: this is a sample."
-
-
-class Page(NamedTuple):
-    """What the page says of a domain."""
-
-    name: str
-    head: str
-    picture: str  # what may be uploaded
-    draw: bool = False  # whether one can draw it by hand
-    small: str = SMALL
-
-
-PAGES = {
-    "multimnist": Page(
-        "Digits",
-        "# One more digit\nEdits learned with the Wasserstein loss, on pictures of handwritten digits.",
-        "A picture of one to four digits",
-        draw=True,
-    ),
-    "synthfaces": Page(
-        "Rendered faces",
-        "# Edited faces\nEdits learned with the Wasserstein loss, on rendered faces.",
-        "A rendered face, upright, in the middle",
-    ),
-    "faces": Page(
-        "Faces",
-        "# Edited faces\nEdits learned with the Wasserstein loss, on photographs of faces with yes/no labels.",
-        "A photograph that shows a face from the front",
-        small=f"Upload only pictures of people who agree to it, and do not pass results off as photographs. {SMALL}",
-    ),
-}
 
 
 def build_demo(registry: str | Path | None = None) -> gr.Blocks:
@@ -219,10 +187,6 @@ def add_events(demo: gr.Blocks, at: SimpleNamespace, editor: Editor) -> None:
         tab.select(None, None, at.view, js=f"() => '{view}'", **{**PRIVATE, "trigger_mode": "multiple"})
         on(tab.select, partial(act, lambda visit: None), trigger_mode="multiple")
     at.waiting.tick(arrive, [at.visit, at.sliders], [at.sliders, at.domain, at.waiting], **PRIVATE)
-
-
-def page_of(session: dict) -> Page:
-    return PAGES[session["domain"].partition(" ")[0]]
 
 
 def domains(editor: Editor, chosen: str | None = None) -> dict:
