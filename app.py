@@ -167,7 +167,8 @@ def add_events(demo: gr.Blocks, at: SimpleNamespace, editor: Editor) -> None:
 
     def on(trigger, work, *given, outputs=everything, **options):
         done = trigger(work, [*given, *now], outputs, js=BUSY, **{**PRIVATE, **MODEL, **options})
-        done.then(None, js=DONE, **PRIVATE)
+        done.success(None, js=DONE, **PRIVATE)
+        done.failure(None, js=DONE, **PRIVATE)  # Gradio 6.31's `then` does not come after these
 
     on(at.gallery.input, partial(act, lambda chosen, visit: seeded(chosen["seed"], visit)), at.gallery)
     on(at.another.click, partial(act, lambda seed, visit: seeded((seed or 0) + 1, visit)), at.seed)

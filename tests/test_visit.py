@@ -109,6 +109,22 @@ def test_nothing_goes_on_after_an_answer_or_a_refusal(page, chrome, tmp_path):
     assert not bar.is_displayed()
 
 
+def test_nothing_goes_on_after_an_event_that_failed(server, tmp_path):
+    with browser(tmp_path) as chrome:
+        page = Page(chrome, server)
+        page.press("#another")
+        page.until(lambda: page.attribute("#seed input", "value") == "7", "the next sample")
+        full = "new Response('{\"detail\": \"Queue is full.\"}', {status: 503, headers: {'Content-Type': 'application/json'}})"
+        ask = "window.asked = 0; const ask = window.fetch; window.fetch = (to, ...how) => String(to.url ?? to).includes('queue/join')"
+        chrome.execute_script(f"{ask} && ++asked === 1 ? new Promise((done) => setTimeout(() => done({full}), 1500)) : ask(to, ...how);")
+        page.find("#another").click()
+        bar = page.find("#status .busy")
+        page.until(bar.is_displayed, "the bar")
+        page.until(lambda: not bar.is_displayed(), "the bar's end")
+        assert chrome.execute_script("return asked") == 1 and page.attribute("#seed input", "value") == "7"
+        page.changes("original", page.find("#another").click, "another sample, with room again")
+
+
 def test_a_problem_is_said_once_and_an_empty_field_is_none(page):
     field = "#seed input"
     page.type(field, "-3")
