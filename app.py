@@ -17,54 +17,30 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NamedTuple
 
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
 from lwgan.catalog import Catalog
 from lwgan.devices import device_of, share_cores
-from lwgan.recipe import png
 from lwgan.ui import parts
 from lwgan.ui.editor import VIEWS, Editor, words
+from lwgan.ui.pages import PAGES, Page, page_of
+from lwgan.ui.visit import Visit
 
 PAGE_CSS = Path(__file__).parent / "lwgan" / "ui" / "page.css"
 ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+LIVE = not ZERO_GPU  # whether a slider sends each step of a move, or, where each is a call of the GPU, its end only
 GPU_SECONDS = 5  # asked of ZeroGPU for a call: its queue prefers short ones
 MODEL = {"concurrency_id": "model"}
 THREADS = 8  # of Gradio's pool, 40 by default: what they wait for is the model, and each keeps memory of its own
 M_ARENA_MAX = -8  # of glibc's malloc.h
 SESSIONS = 1000  # held at once, 0.1 MB each: a caller without a session of his own makes a new one by each call
-PRIVATE = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "always_last"}  # progress is shown by lwgan/ui/status.js
+PRIVATE = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "always_last"}
+BUSY = "(...given) => { document.dispatchEvent(new Event('lwgan-busy')); return given; }"  # progress is shown by lwgan/ui/status.js
+DONE = "() => { document.dispatchEvent(new Event('lwgan-done')); }"
 HOUR = 3600  # seconds that a picture outlives its last use
-SMALL = "Your pictures are deleted an hour after their last use and are used for nothing else. No analytics, no run history."
 FORGOTTEN = "The server has forgotten your picture, as it does after an hour, or when very many others have come: this is a sample."
-
-
-class Page(NamedTuple):
-    """What the page says of a domain."""
-
-    head: str
-    picture: str  # what may be uploaded
-    draw: bool = False  # whether one can draw it by hand
-    small: str = SMALL
-
-
-PAGES = {
-    "multimnist": Page(
-        "# One more digit\nEdits learned with the Wasserstein loss, on pictures of handwritten digits.",
-        "A picture of one to four digits",
-        draw=True,
-    ),
-    "synthfaces": Page(
-        "# Edited faces\nEdits learned with the Wasserstein loss, on rendered faces.", "A rendered face, upright, in the middle"
-    ),
-    "faces": Page(
-        "# Edited faces\nEdits learned with the Wasserstein loss, on photographs of faces with yes/no labels.",
-        "A photograph that shows a face from the front",
-        small=f"Upload only pictures of people who agree to it, and do not pass results off as photographs. {SMALL}",
-    ),
-}
 
 
 def build_demo(registry: str | Path | None = None) -> gr.Blocks:
@@ -78,23 +54,21 @@ def catalog_of(registry: str | Path | None = None) -> Catalog:
 
 def page_over(editor: Editor) -> gr.Blocks:
     session, rows = editor.start()
-    page, first, pipes = page_of(session), editor.show(session, rows, "Edit"), list(editor.catalog.pipes)
+    page, first = page_of(session), editor.show(session, rows, "Edit")
     if ZERO_GPU:  # the first picture was made on the CPU: before the app is up, no GPU can be had
         editor.catalog.lend(spaces.GPU(duration=GPU_SECONDS))
     at = SimpleNamespace(shown={}, tabs={})  # the components that events read or write
     with gr.Blocks(title="lwgan", analytics_enabled=False, delete_cache=(60, HOUR)) as demo:
-        at.state, at.view = gr.State({**session, "unused": True}, time_to_live=HOUR), gr.State("Edit")
-        at.head = gr.Markdown(page.head, elem_id="head")
-        at.domain = gr.Dropdown(
-            pipes, value=session["domain"], label="Pictures of", filterable=False, visible=len(pipes) > 1, elem_id="domain"
-        )
+        at.visit = gr.State(Visit(session), time_to_live=HOUR)
+        at.head = gr.Markdown(page.head, elem_id="head", elem_classes=drawing(page))
+        at.domain = gr.Dropdown(label="Pictures of", filterable=False, elem_id="domain", **domains(editor, session["domain"]))
         with gr.Row(elem_id="columns"):
             with gr.Column(elem_id="source"):
                 with gr.Tab("Sample"):
                     at.gallery = gr.HTML(editor.examples(session["domain"]), **parts("gallery"), elem_id="gallery")
-                    at.seed = gr.Number(session["source"]["seed"], label="Seed", precision=0, minimum=0, elem_id="seed")
+                    at.seed = gr.Number(session["source"]["seed"], label="Seed", precision=0, elem_id="seed")
                     at.another = gr.Button("Another", size="md", elem_id="another")
-                with gr.Tab("Draw", visible=page.draw):  # for good: Gradio 6.31 does not take a tab away from the row of tabs later
+                with gr.Tab("Draw", elem_id="draw"):  # hidden by page.css: Gradio 6.31 does not take a tab away from the row of tabs later
                     at.pad = gr.HTML(**parts("pad"), elem_id="pad")
                 with gr.Tab("Upload"):
                     sources = ["upload", "webcam", "clipboard"]
@@ -113,10 +87,12 @@ def page_over(editor: Editor) -> gr.Blocks:
             with gr.Column(elem_id="read"):
                 at.shown["readings"] = gr.HTML(first["readings"], **parts("readings"), elem_id="readings")
             with gr.Column(elem_id="panel"):
-                at.sliders = gr.HTML(rows, **parts("sliders"), elem_id="sliders")
+                at.sliders = gr.HTML(rows, **parts("sliders"), live=LIVE, elem_id="sliders")
         at.small = gr.Markdown(page.small, elem_id="small")
-        at.opened = gr.Checkbox(False, visible="hidden", elem_id="opened")  # kept by the page: whether it has used its session
-        at.waiting = gr.Timer(2, active=editor.catalog.pending)
+        # Kept by the page: whether it has used its session, and the view that is open.
+        at.opened = gr.Checkbox(False, visible="hidden", elem_id="opened")
+        at.view = gr.Radio(VIEWS, value="Edit", visible="hidden", elem_id="view")
+        at.waiting = gr.Timer(2, active=rows["pending"])
         add_events(demo, at, editor)
         add_endpoints(editor)
     return demo
@@ -124,76 +100,104 @@ def page_over(editor: Editor) -> gr.Blocks:
 
 def add_events(demo: gr.Blocks, at: SimpleNamespace, editor: Editor) -> None:
     """What happens when a visitor does something. Each event makes one call, which gives everything that changes."""
+    dress = [at.sliders, at.waiting, at.gallery, at.head, at.small, at.domain, at.upload]  # what depends on the domain
+    now, everything = [at.opened, at.visit, at.sliders, at.view], [at.visit, at.seed, *dress, *at.shown.values()]
 
-    def show(session, sliders, view, compared=None):
-        values = editor.show(session, sliders, view, compared)
-        return [values.get(name, gr.skip()) for name in at.shown]
+    def act(work, *inputs):
+        """An event: `work` changes the visit, and whatever is another by then goes to the page."""
+        *given, opened, visit, sliders, view = inputs
+        with visit.turn:
+            lost = opened and not visit.used
+            if lost:
+                visit.take(editor.start((sliders or {}).get("domain"))[0])
+            visit.used = True
+            visit.hear(sliders)
+            before, panel = visit.session, visit.sliders
+            work(*given, visit)
+            session, seed = visit.session, visit.session["source"].get("seed")
+            note = {"note": FORGOTTEN} if lost and session is before else {}
+            visit.session = {key: value for key, value in session.items() if key != "problem"}  # said once
+            shown = editor.show({**session, **note}, visit.sliders, view, visit.compared)
+            # Whoever types a seed goes on typing.
+            another = session["source"] is not before["source"] or lost
+            return [
+                visit, seed if another and seed is not None and seed not in given else gr.skip(),
+                *(dressed(session, visit.sliders) if visit.sliders is not panel else [gr.skip()] * len(dress)),
+                *[shown.get(name, gr.skip()) for name in at.shown],
+            ]  # fmt: skip
 
-    def kept(opened, session, *now):
-        """The session again, which renews its hour. An unused one, where the page has been opened already, is in the place of a lost one."""
-        lost = {"note": FORGOTTEN} if opened and session.get("unused") else {}
-        return used(session), *show({**session, **lost}, *now)
+    def dressed(session, sliders):
+        page, domain = page_of(session), session["domain"]
+        return [
+            sliders, gr.update(active=sliders["pending"]), editor.examples(domain), gr.update(value=page.head, elem_classes=drawing(page)),
+            page.small, gr.update(**domains(editor, domain)), gr.update(label=page.picture),
+        ]  # fmt: skip
 
-    def sourced(get, given, session, sliders, view):
-        session = get(given, session)
-        return session, *show(session, sliders, view)
+    def seeded(seed, visit):
+        if seed is not None:  # the field is empty while one types
+            visit.take(editor.sample(seed, visit.session))
 
-    def seeded(seed, *now):
-        return seed, *sourced(editor.sample, seed, *now)
+    def drawn(picture, visit):
+        if page_of(visit.session).draw:
+            visit.take(editor.draw(picture, visit.session))
+        else:
+            visit.take({**visit.session, "problem": "Only digits can be drawn here: upload a picture instead."})
 
-    def replayed(get, given, session, sliders, view):
-        session, sliders = get(given, session, sliders)
-        return session, sliders, *show(session, sliders, view)
+    def replayed(get, given, visit):
+        visit.take(*get(given, visit.session, visit.sliders))
 
-    def dressed(session, sliders, view):
-        """All that depends on the domain, for a session that may be of another one than the last."""
-        page, seed = page_of(session), session["source"].get("seed", gr.skip())
-        look = editor.examples(session["domain"]), seed, page.head, page.small, domains(session["domain"])
-        return session, sliders, *look, *show(session, sliders, view)
+    def moved(name, visit):
+        if name != visit.session["domain"]:  # Gradio's choice may say twice what was chosen
+            visit.take(*editor.start(name))
 
-    def domains(chosen=None):
-        pipes = list(editor.catalog.pipes)
-        return gr.update(choices=pipes, visible=len(pipes) > 1, **({"value": chosen} if chosen else {}))
+    def compared(chosen, visit):
+        visit.compared = chosen if isinstance(chosen, dict) else {}
 
-    def load(session, sliders, view, request: gr.Request):
+    def load(opened, visit, sliders, view, request: gr.Request):
         """Opens the link that the page was called by. Without one nothing changes: the visitor may be at work already."""
         edit = request.query_params.get("edit")
         if edit:
-            return True, *dressed(*editor.open_link(edit, used(session), sliders), view)
-        return True, used(session), *[gr.skip()] * (len(everything) - 1)
+            return True, *act(partial(replayed, editor.open_link, edit), opened, visit, sliders, view)
+        visit.used = True
+        return True, visit, *[gr.skip()] * (len(everything) - 1)
 
-    def arrive(session, sliders):
-        return editor.arrivals(session, sliders), domains(), gr.update(active=editor.catalog.pending)
+    def arrive(visit, sliders):
+        shown = editor.arrivals(visit.session, sliders)
+        return shown, gr.update(**domains(editor)), gr.update(active=shown["pending"])
 
-    views = list(at.shown.values())
-    everything = [at.state, at.sliders, at.gallery, at.seed, at.head, at.small, at.domain, *views]
-    now, event = [at.state, at.sliders, at.view], {**PRIVATE, **MODEL}
-    at.gallery.input(lambda chosen, *now: seeded(chosen["seed"], *now), [at.gallery, *now], [at.seed, at.state, *views], **event)
-    at.another.click(lambda seed, *now: seeded((seed or 0) + 1, *now), [at.seed, *now], [at.seed, at.state, *views], **event)
-    gr.on([at.seed.input, at.seed.submit], partial(sourced, editor.sample), [at.seed, *now], [at.state, *views], **event)
-    at.pad.input(partial(sourced, editor.draw), [at.pad, *now], [at.state, *views], **event)
+    def on(trigger, work, *given, outputs=everything, **options):
+        done = trigger(work, [*given, *now], outputs, js=BUSY, **{**PRIVATE, **MODEL, **options})
+        done.success(None, js=DONE, **PRIVATE)
+        done.failure(None, js=DONE, **PRIVATE)  # Gradio 6.31's `then` does not come after these
+
+    on(at.gallery.input, partial(act, lambda chosen, visit: seeded(chosen["seed"], visit)), at.gallery)
+    on(at.another.click, partial(act, lambda seed, visit: seeded((seed or 0) + 1, visit)), at.seed)
+    on(partial(gr.on, [at.seed.input, at.seed.submit]), partial(act, seeded), at.seed)
+    on(at.pad.input, partial(act, drawn), at.pad)
     # Unprocessed, so that whatever arrives is opened, and if need be refused, by `open_picture` and not by Gradio. (`input` also comes
     # when a picture is removed and when a visitor turns to the webcam.)
-    at.upload.upload(partial(replayed, editor.upload), [at.upload, *now], [at.state, at.sliders, *views], preprocess=False, **event)
-    gr.on([at.open.click, at.link.submit], partial(replayed, editor.open_link), [at.link, *now], [at.state, at.sliders, *views], **event)
-    at.sliders.input(kept, [at.opened, *now], [at.state, *views], **event)
-    at.shown["compare"].input(kept, [at.opened, *now, at.shown["compare"]], [at.state, *views], **event)
+    on(at.upload.upload, partial(act, partial(replayed, editor.upload)), at.upload, preprocess=False)
+    on(partial(gr.on, [at.open.click, at.link.submit]), partial(act, partial(replayed, editor.open_link)), at.link)
+    on(at.sliders.input, partial(act, lambda visit: None))
+    on(at.shown["compare"].input, partial(act, compared), at.shown["compare"])
+    # Unprocessed: to Gradio, a domain that came from the Hub is no choice for a visitor whose session was forgotten.
+    on(at.domain.input, partial(act, moved), at.domain, preprocess=False)
+    on(demo.load, load, outputs=[at.opened, *everything])
     for view, tab in at.tabs.items():
-        tab.select(
-            lambda *now, view=view: (view, *kept(*now, view)), [at.opened, at.state, at.sliders], [at.view, at.state, *views], **event
-        )
-    at.domain.input(lambda name, view: dressed(*editor.start(name), view), [at.domain, at.view], everything, **event)
-    at.waiting.tick(arrive, [at.state, at.sliders], [at.sliders, at.domain, at.waiting], **PRIVATE)
-    demo.load(load, now, [at.opened, *everything], **event)
+        # The view is the page's to know, at once. Never deferred: Gradio would begin a deferred event at its start, with a view that may be left.
+        tab.select(None, None, at.view, js=f"() => '{view}'", **{**PRIVATE, "trigger_mode": "multiple"})
+        on(tab.select, partial(act, lambda visit: None), trigger_mode="multiple")
+    at.waiting.tick(arrive, [at.visit, at.sliders], [at.sliders, at.domain, at.waiting], **PRIVATE)
 
 
-def used(session: dict) -> dict:
-    """A session that a visitor has: not the one that every page begins with."""
-    return {key: value for key, value in session.items() if key != "unused"}
+def domains(editor: Editor, chosen: str | None = None) -> dict:
+    """What the choice of domains shows: "Digits" for "multimnist", "Digits of org" for "multimnist of org"."""
+    named = [(PAGES[name.partition(" ")[0]].name + "".join(name.partition(" ")[1:]), name) for name in editor.catalog.pipes]
+    return {"choices": named, "visible": len(named) > 1, **({"value": chosen} if chosen else {})}
 
 
-def page_of(session: dict) -> Page:
-    return PAGES[session["domain"].partition(" ")[0]]
+def drawing(page: Page) -> list[str]:
+    return [] if page.draw else ["undrawn"]
 
 
 def add_endpoints(editor: Editor) -> None:
@@ -206,7 +210,7 @@ def add_endpoints(editor: Editor) -> None:
         return answer(result, editor.edit_image, picture, parsed(edits, {}), seed, domain, recipe)
 
     def sweep(edit, alphas=None, picture=None, seed=None, domain=None):
-        return answer(strip, lambda *given: png(editor.sweep(*given)), edit, parsed(alphas, None), picture, seed, domain)
+        return answer(strip, editor.sweep, edit, parsed(alphas, None), picture, seed, domain)
 
     gr.api(list_edits, api_name="list_edits", api_description="The edits: name, what they change, recommended alpha, what strength 1 is.")
     with gr.Row(visible=False):  # unprocessed: what callers send is opened, and if need be refused, by lwgan

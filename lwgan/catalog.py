@@ -74,6 +74,7 @@ class Catalog:
                     raise ValueError("nets must be there when the app starts on ZeroGPU: bundle them")
                 bare = [entry for entry in entries if entry.kind not in models.EDIT_KINDS and not entry.refused]
                 self.pipes = {**self.pipes, name: EditingPipeline.from_entries(bare, domain, device=self._device)}
+                self.refused.update(self.pipes[name].refused)
             except (ValueError, OSError) as error:
                 self.refused[name] = _line(error)
         for entry in entries:

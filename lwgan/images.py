@@ -5,6 +5,7 @@ import io
 import itertools
 import warnings
 from collections.abc import Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -37,18 +38,26 @@ def open_picture(source: str | Path | bytes | Image.Image) -> Image.Image:
     """
     if isinstance(source, (str, Path)) and not Path(source).is_file():
         raise FileNotFoundError(f"there is no file {Path(source).name}")
+    with _in_words():
+        picture = source if isinstance(source, Image.Image) else Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+    _check_size(picture.size)
+    with _in_words():
+        picture.load()
+        return _flat(ImageOps.exif_transpose(picture))
+
+
+@contextmanager
+def _in_words():
+    """ValueError, in our own words, for whatever Pillow's many decoders raise."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit follows, before decoding
-            picture = source if isinstance(source, Image.Image) else Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
-            _check_size(picture.size)
-            picture.load()
-        return _flat(ImageOps.exif_transpose(picture))
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is asked before decoding
+            yield
     except Image.DecompressionBombError:  # Pillow's own limit, far above ours
         raise ValueError(f"that picture has more than {MAX_MEGAPIXELS} megapixels: shrink it first") from None
     except UnidentifiedImageError:
         raise ValueError("that file does not open as a picture") from None
-    except (OSError, SyntaxError, EOFError, IndexError, TypeError, MemoryError):  # what Pillow's decoders raise
+    except Exception:
         raise ValueError("that picture is damaged: it starts well but cannot be read to its end") from None
 
 

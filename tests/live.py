@@ -25,14 +25,14 @@ AXE = (Path(__file__).parent / "data" / "axe" / "axe.min.js").read_text("utf-8")
 
 
 @contextmanager
-def serving(folder: Path, **environment):
-    """The address of `python app.py`."""
+def serving(folder: Path, code: str | None = None, **environment):
+    """The address of `python app.py`, or of what `code` serves."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "uploads"), **environment}
     log = folder / "log.txt"
-    command = [sys.executable, "-W", "error::UserWarning", "app.py"]
+    command = [sys.executable, "-W", "error::UserWarning", *(["-c", code] if code else ["app.py"])]
     with log.open("w") as file, subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=file) as process:
         try:
             wait_for(lambda: answers(port) or process.poll() is not None, 4 * PATIENCE)

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import copy
 import functools
 import io
 import json
@@ -99,7 +100,8 @@ def test_sweep_gives_a_strip(client, pipe):
     parts = [strip.crop((130 * i, 0, 130 * i + 128, 128)).resize((64, 64), Image.Resampling.NEAREST) for i in range(3)]
     assert strip.size == (3 * 130 - 2, 128)
     assert all(near(part, pipe.generate(pipe.edit(w, {ONE: alpha}))[0]) for part, alpha in zip(parts, (0, 0.5, 1), strict=True))
-    assert Image.open(client.predict(edit=ONE, seed=6, api_name="/sweep")).width == 11 * 130 - 2
+    path = client.predict(edit=ONE, seed=6, api_name="/sweep")
+    assert Image.open(path).width == 11 * 130 - 2 and recipe.of_png(path)["source"]["seed"] == 6
 
 
 FIVE = [("0", 10, 20, 80), ("7", 80, 20, 80), ("1", 150, 20, 80), ("5", 20, 150, 80), ("7", 120, 150, 80)]
@@ -138,7 +140,8 @@ def test_a_bad_picture_is_answered_in_words_and_the_session_goes_on(client, tmp_
         ({"edits": {ONE: "strong"}}, "alpha is 'strong'"), ({"edits": {ONE: None}}, "alpha is None"), ({"edits": [ONE]}, "name -> alpha"),
         ({"edits": "not JSON"}, "not JSON"), ({"edits": f'{{"{ONE}": NaN}}'}, "alpha is nan"), ({"edits": "3"}, "name -> alpha"),
         ({"seed": None}, "No picture was given"), ({"seed": -1}, "whole number"), ({"domain": "cats"}, "omain 'cats' is unknown: choose one of multimnist"),
-        ({"recipe": {"recipe": 7}}, "version 7"), ({"recipe": {"source": {"seed": 1}, "edits": [{"name": "x", "alpha": 1}]}}, "'x' is unknown"),
+        ({"recipe": {"recipe": 7}}, "version 7"), ({"recipe": {"recipe": 1, "edits": []}}, "names no source"),
+        ({"recipe": {"source": {"seed": 1}, "edits": [{"name": "x", "alpha": 1}]}}, "'x' is unknown"),
     ],
 )  # fmt: skip
 def test_what_will_not_do_is_answered_in_words(client, given, words):
@@ -165,20 +168,24 @@ def test_a_sweep_that_will_not_do_is_answered_in_words(client, given, words):
 # A visitor's picture
 
 
-def test_a_visitor_whose_picture_was_forgotten_is_told(monkeypatch):
+def test_a_visitor_whose_picture_was_forgotten_is_told():
     """Gradio drops the states of the longest unused sessions, and those of an hour ago: the next event finds what every page begins with."""
     demo = app.build_demo("bundled")
-    first = next(block.value for block in demo.blocks.values() if isinstance(block, gr.State) and isinstance(block.value, dict))
-    event = {getattr(fn.fn, "__name__", ""): fn.fn for fn in demo.fns.values()}
-    opened, session = event["load"](first, {}, "Edit", SimpleNamespace(query_params={}))[:2]
-    rows = {"rows": [{"name": ONE, "strength": 0.5}], "current": 0}
-    _, *views = event["kept"](opened, session, rows, "Edit")
+    first = next(block.value for block in demo.blocks.values() if isinstance(block, gr.State))
+    named = {block.elem_id: block._id for block in demo.blocks.values() if getattr(block, "elem_id", None)}
+    event = lambda *target: next(fn.fn for fn in demo.fns.values() if target in fn.targets)
+    moved, load = event(named["sliders"], "input"), next(fn.fn for fn in demo.fns.values() if getattr(fn.fn, "__name__", "") == "load")
+    rows = {"rows": [{"name": ONE, "strength": 0.5}], "current": 0, "domain": "multimnist"}
     lines = lambda views: " ".join(view["line"] for view in views if isinstance(view, dict) and "line" in view)
-    assert opened and app.FORGOTTEN not in lines(views)
-    assert app.FORGOTTEN not in lines(event["kept"](False, first, rows, "Edit")[1:]), "whoever is quicker than the page's own first call"
-    session, *views = event["kept"](opened, first, rows, "Edit")
-    assert app.FORGOTTEN in lines(views) and app.FORGOTTEN not in lines(event["kept"](opened, session, rows, "Edit")[1:]), "once"
-    assert "unused" not in session and session["source"] == first["source"]
+
+    used, fresh, early = (copy.deepcopy(first) for _ in range(3))
+    opened = load(False, used, {}, "Edit", SimpleNamespace(query_params={}))[0]
+    assert opened and app.FORGOTTEN not in lines(moved(opened, used, rows, "Edit"))
+    assert app.FORGOTTEN not in lines(moved(False, early, rows, "Edit")), "whoever is quicker than the page's own first call"
+    assert app.FORGOTTEN in lines(moved(opened, fresh, rows, "Edit")) and app.FORGOTTEN not in lines(moved(opened, fresh, rows, "Edit")), (
+        "once"
+    )
+    assert fresh.session["source"] == first.session["source"] and not first.used
 
 
 # README's examples, as they stand there

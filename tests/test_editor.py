@@ -1,6 +1,7 @@
 """What the page's events do, without the page: on toy nets of digits and of faces with named attributes."""
 
 import base64
+import copy
 import dataclasses
 import io
 import json
@@ -12,6 +13,7 @@ import pytest
 import torch
 from PIL import Image, PngImagePlugin
 
+import app
 from lwgan import EditingPipeline, recipe
 from lwgan.catalog import Catalog
 from lwgan.classifiers import LatentClassifier
@@ -151,6 +153,18 @@ def test_a_recipe_names_its_weights_and_others_are_refused(editor, digits):
     assert editor.open_link(json.dumps(renamed), {}, {})[1]["rows"][0]["name"] == ONE
 
 
+def test_a_recipe_without_a_source_is_refused_wherever_it_comes_from(editor, digits):
+    assert "names no source" in editor.open_link('{"recipe": 1, "edits": []}', *digits)[0]["problem"]
+    with pytest.raises(ValueError, match="names no source"):
+        editor.edit_image(None, {}, None, None, {"recipe": 1, "edits": []})
+
+
+def test_a_strip_of_the_api_holds_the_recipe_of_its_picture(editor, digits, tmp_path):
+    strip = editor.sweep(ONE, [0, 1], None, 6, None)
+    session, sliders = editor.upload(upload_of(tmp_path / "strip.png", strip), *digits)
+    assert session["source"]["seed"] == 6 and not any(editor.alphas(session, sliders).values())
+
+
 def test_a_picture_of_the_api_comes_back_to_the_byte(editor, digits, tmp_path):
     """Also where alpha has more decimals than a slider."""
     made = editor.edit_image(None, {ONE: 1 / 3}, 6, None, None)
@@ -267,6 +281,7 @@ def test_about_says_where_an_edit_is_from_and_whether_the_hub_answered(editor, m
     entry = dataclasses.replace(pipe.sources[ONE], source=f"org/{ONE}", revision="a" * 40, stale=stale)
     monkeypatch.setitem(pipe.sources, ONE, entry)
     said = dict(views.about(pipe, ONE)["rows"])["Source"]
+    assert dict(views.about(pipe, ONE)["rows"])["Generator"].startswith("lwgan-multimnist-generator, sha256 ")
     assert said.startswith(f"org/{ONE} at {'a' * 12}") and ("the Hub did not answer" in said) == stale
 
 
@@ -294,6 +309,10 @@ def test_methods_are_compared_where_the_same_is_expected_of_them(editor):
         assert [cell["alpha"] for cell in row["cells"]] == pytest.approx([0.4, 0.8, 1.2, 1.6])
     one = editor.show(session, sliders, "Compare", {"methods": ["lwgan-synthfaces-interfacegan-eyeglasses"]})["compare"]
     assert [row["label"] for row in one["rows"]] == ["InterFaceGAN"]
+    none = editor.show(session, sliders, "Compare", {"methods": [], "effect": 0.4})["compare"]
+    assert none["rows"] == [] and [method["on"] for method in none["methods"]] == [False, False] and none["effect"] == 0.4
+    other = editor.show(session, sliders, "Compare", {"methods": ["of-another-change"]})["compare"]
+    assert [row["label"] for row in other["rows"]] == ["LW", "InterFaceGAN"]
 
 
 @pytest.mark.parametrize(("most", "effect"), [((0.9, 0.85, 0.1), 0.8), ((0.9, 0.5, 0.3), 0.4), ((0.9, 0.1), 0.8), ((0.3, 0.3), 0.2)])
@@ -319,6 +338,15 @@ def test_faces_are_read_by_their_attributes(editor):
     assert rows["Off-target drift, points"][1].startswith(f"{100 * (now - was)[1:].abs().mean().item():.1f}")
     cosine = torch.nn.functional.cosine_similarity(pipe.identity(before), pipe.identity(after)).item()
     assert rows["Identity kept, cosine"][1] == f"{cosine:.3f}" and cosine < 1
+
+
+def test_the_line_names_the_attributes_that_edits_in_use_change(editor):
+    session, sliders = editor.start("synthfaces")
+    assert [row["strength"] for row in sliders["rows"]] == [1.0, 0.0]  # eyeglasses, smiling
+    line = lambda: editor.show(session, sliders, "Edit")["status"]["line"]
+    assert "Eyeglasses" in line() and "Smiling" not in line()
+    sliders["rows"][0]["strength"] = 0.0
+    assert "Eyeglasses" in line() and "Smiling" in line()  # none is in use
 
 
 def test_no_edit_changes_nothing_and_a_far_one_is_warned_of(editor, digits):
@@ -370,6 +398,26 @@ def test_a_judge_that_does_not_fit_is_refused_and_the_rest_serves(folder, tmp_pa
     )
 
 
+def test_a_forgotten_visitor_of_the_second_domain_stays_there_and_cannot_draw_a_face(editor):
+    demo = app.page_over(editor)
+    lost = copy.deepcopy(next(block.value for block in demo.blocks.values() if isinstance(block, app.gr.State)))
+    named = {block.elem_id: block._id for block in demo.blocks.values() if getattr(block, "elem_id", None)}
+    event = lambda *target: next(fn.fn for fn in demo.fns.values() if target in fn.targets)
+    shown = lambda answer: next(value for value in answer if isinstance(value, dict) and "line" in value)
+    _, sliders = editor.start("synthfaces")
+    moved = {
+        "rows": [{"name": "lwgan-synthfaces-lw-smiling", "strength": 0.5}],
+        "current": 0,
+        "domain": "synthfaces",
+        "made": sliders["made"],
+    }
+    assert app.FORGOTTEN in shown(event(named["sliders"], "input")(True, lost, moved, "Edit"))["line"]
+    assert lost.session["domain"] == "synthfaces" and lost.sliders == moved
+    drawing = "data:image/png;base64," + base64.b64encode(saved(draw([("7", 30, 20, 100)], 12), "PNG")).decode()
+    answer = shown(event(named["pad"], "input")(drawing, True, lost, moved, "Edit"))
+    assert answer["problem"] and "Only digits" in answer["line"] and "png" not in lost.session["source"]
+
+
 def files_of(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
@@ -405,8 +453,53 @@ def test_what_comes_from_the_hub_joins_the_bundled_models(folder, late):
     session, _ = editor.start()
     about = views.about(editor.pipe_of(session), THREE)
     assert about["card"] == f"https://huggingface.co/someone/{THREE}"
-    moved = {"rows": [{"name": ONE, "strength": 0.3}], "current": 0}
-    assert editor.arrivals(session, moved)["rows"] == moved["rows"]
+    moved = {"rows": [{"name": ONE, "strength": 0.3}], "current": 0, "made": 5}
+    arrived = editor.arrivals(session, moved)
+    assert arrived["rows"] == moved["rows"] and (arrived["made"], arrived["keep"], arrived["pending"]) == (5, True, False)
+
+
+def test_a_collection_joins_the_bundled_models(folder, late):
+    put(late, f"lab/{THREE}", files_of(folder / THREE))
+    late.collections["org/edits-0123456789abcdef01234567"] = {"title": "edits", "items": [f"lab/{THREE}", "lab/gone"]}
+    catalog = Catalog("org/edits-0123456789abcdef01234567", device="cpu")
+    assert THREE not in catalog.pipes["multimnist"].edits and "multimnist" in catalog.pipes
+    catalog._thread.join(60)
+    pipe = catalog.pipes["multimnist"]
+    assert THREE in pipe.edits and pipe.sources[THREE].source == f"lab/{THREE}" and list(catalog.refused) == ["gone"]
+
+
+def test_what_a_domain_of_the_hub_does_without_is_listed(folder, late):
+    for path in folder.glob("lwgan-synthfaces-*"):
+        files = files_of(path)
+        if path.name.endswith("attribute-judge"):
+            config = json.loads(files["config.json"])
+            config["architecture"]["features"] = 17
+            files["config.json"] = json.dumps(config).encode()
+        put(late, f"someone/{path.name}", files)
+    catalog = Catalog("someone", device="cpu")
+    catalog._thread.join(60)
+    assert catalog.pipes["synthfaces"].judge is None and len(catalog.pipes["synthfaces"].edits) == 4
+    assert "does not fit AttributeJudge" in catalog.refused["lwgan-synthfaces-attribute-judge"]
+
+
+def test_a_panel_that_says_nothing_is_pending_holds_everything(editor, monkeypatch):
+    """The last edits may come while it is made."""
+    monkeypatch.setattr(editor.catalog, "pending", True)
+    monkeypatch.setattr(panel, "edits_of", lambda pipe: setattr(editor.catalog, "pending", False))
+    assert editor.sliders("multimnist", [])["pending"]
+
+
+def test_a_refusal_names_what_it_refuses_once():
+    refused = {
+        "someone": "someone: the Hub is away ([Errno -2] Name or service not known)",
+        "lwgan-a": "org/lwgan-a: no JSON",
+        "b": "damaged",
+    }
+    assert panel.refusals(refused) == [
+        ("b", "damaged"),
+        ("lwgan-a", "no JSON"),
+        ("someone", "the Hub is away (Name or service not known)"),
+    ]
 
 
 def test_a_hub_that_never_answers_does_not_keep_the_page_waiting(late, monkeypatch):

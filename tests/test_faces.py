@@ -410,7 +410,9 @@ def test_the_page_speaks_of_faces_and_has_nothing_to_draw_on(faces_registry):
         [said["head"].value, said["small"].value, said["upload"].label, json.dumps([said["readings"].value, said["sliders"].value])]
     )
     assert "Edited faces" in text and "people who agree" in text and app.PAGES["faces"].picture in text and "digit" not in text
-    assert not said["pad"].parent.visible
+    assert (
+        said["head"].elem_classes == ["undrawn"] and "#head.undrawn) :is(#draw-button, #pad) { display: none; }" in app.PAGE_CSS.read_text()
+    )
 
 
 @needs_mtcnn

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, PngImagePlugin, features
 
 from lwgan.glyphs import INK_SIDE, find_glyphs, label, normalise, stroke_width
 from lwgan.images import CELL, frame_digits, ink_box, open_picture, to_pil, to_tensor
@@ -152,6 +152,20 @@ def test_every_kind_of_picture_is_opened_as_it_looks(kind):
     assert difference.mean() <= (1.5 if "JPEG" in kind else 0)
 
 
+def much_text() -> bytes:
+    """A small PNG that unpacks to 2 MB of text, more than Pillow takes."""
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt("much", "x" * 2_000_000, zip=True)
+    return saved(Image.new("L", (64, 64)), "PNG", pnginfo=text)
+
+
+def torn_avif() -> bytes:
+    """Its index points nowhere."""
+    data = bytearray(saved(Image.effect_noise((64, 64), 90).convert("RGB"), "AVIF"))
+    data[81] = 255
+    return bytes(data)
+
+
 BAD = {
     "text": (b"not a picture", "does not open as a picture"),
     "empty": (b"", "does not open as a picture"),
@@ -159,6 +173,9 @@ BAD = {
     "svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "does not open as a picture"),
     "half a PNG": (saved(Image.effect_noise((64, 64), 90), "PNG")[:1500], "damaged"),
     "half a JPEG": (saved(Image.effect_noise((64, 64), 90), "JPEG")[:700], "damaged"),
+    "much text": (much_text(), "damaged"),
+    "torn PPM": (b"P3 2 2 255\n1 2 x", "damaged"),
+    **({"torn AVIF": (torn_avif(), "damaged")} if features.check("avif") else {}),
     "41 megapixels": (saved(Image.new("1", (8200, 5000)), "PNG"), "has 41 megapixels, more than 40"),
     "54 megapixels": (saved(Image.new("L", (9000, 6000)), "JPEG"), "has 54 megapixels, more than 40"),
     "200 megapixels": (saved(Image.new("1", (20000, 10000)), "PNG"), "more than 40 megapixels"),

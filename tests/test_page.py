@@ -3,6 +3,7 @@
 import base64
 import itertools
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -161,6 +162,9 @@ def test_every_slider_is_moved_by_mouse_arrows_typing_and_reset(page):
         slider = page.find(f"{row} input[type=range]")
         mouse = ActionChains(page.chrome).move_to_element_with_offset(slider, -slider.size["width"] // 4, 0).click()
         page.changes("edited", mouse.perform, f"a click on {name}")
+        drag = ActionChains(page.chrome).click_and_hold().move_by_offset(slider.size["width"] // 3, 0)
+        page.changes("edited", drag.perform, f"dragging {name}, before its release")
+        ActionChains(page.chrome).release().perform()
         page.changes("edited", lambda row=row: page.type(f"{row} input[type=number]", "-0.5"), f"typing into {name}")
         assert "alpha -" in page.attribute(f"{row} .hint", "textContent")
         page.changes("edited", page.find(f"{row} .reset").click, f"reset of {name}")
@@ -246,6 +250,17 @@ def test_methods_are_compared_at_the_same_expected_effect(page):
     page.until(lambda: len(rows()) == 4 and rows()[2].startswith("InterFaceGAN 20%"), "numbers at 20%")
     page.find(f"#view-compare input[value='{ONE.replace('-lw-', '-centroids-')}']").click()
     page.until(lambda: len(rows()) == 5 and rows()[4].startswith("mean shift 20%"), "another method")
+    page.type(f"{page.row(ONE)} input[type=number]", "0.4")
+    page.find("#another").click()
+    page.until(lambda: page.attribute("#seed input", "value") == "7", "another sample")
+    page.view("About", "dd")
+    page.view("Compare", "tbody td")
+    assert len(rows()) == 5 and rows()[4].startswith("mean shift 20%"), "what was chosen is remembered"
+    for left in range(4, -1, -1):
+        page.find("#view-compare .methods input:checked").click()
+        page.until(lambda left=left: len(rows()) == left, f"{left} methods")
+    assert "choose a method" in page.attribute("#view-compare .label", "textContent")
+    assert not any(table.is_displayed() for table in page.all("#view-compare table"))
 
 
 def test_readings_say_what_judges_see_what_else_changed_and_where_an_alpha_goes_too_far(page):
@@ -266,6 +281,8 @@ def test_readings_say_what_judges_see_what_else_changed_and_where_an_alpha_goes_
     page.until(lambda: "extrapolates" in warned(), "a plain warning")
     after = rows()["Distance from training codes"]
     assert after[0] == before[0] and float(after[1]) > float(before[1])
+    page.changes("edited", lambda: page.type(f"{page.row(ONE)} input[type=number]", "500"), "an alpha far above all")
+    assert "alpha 40.00" in page.attribute(f"{page.row(ONE)} .hint", "textContent")  # as in the recipe
 
 
 def test_what_takes_over_a_second_shows_that_something_goes_on(page, chrome):
@@ -375,9 +392,11 @@ def test_a_domain_of_colour_pictures_and_named_attributes_is_one_choice_away(tmp
     with serving(tmp_path, LWGAN_REGISTRY=str(folder)) as address, browser(tmp_path / "chrome") as chrome:
         page = Page(chrome, address)
         assert not page.find("#sliders .refused").is_displayed()
+        page.press("#source #draw-button")
         page.press("#domain input")
-        page.until(lambda: page.has("[role=option][aria-label='synthfaces']"), "the list of domains")
-        page.changes("original", page.find("[role=option][aria-label='synthfaces']").click, "choosing faces")
+        page.until(lambda: page.has("[role=option][aria-label='Rendered faces']"), "the list of domains")
+        page.changes("original", page.find("[role=option][aria-label='Rendered faces']").click, "choosing faces")
+        check_dressed_for_faces(page)
         assert pixels(page.picture("original")).shape == (64, 64, 3)
         page.until(lambda: [row.get_attribute("data-edit") for row in page.all("#sliders .row")] == FACE_EDITS, "the edits of faces")
         assert [heading.text for heading in page.all("#sliders h3")] == ["eyeglasses", "smiling"]
@@ -387,7 +406,30 @@ def test_a_domain_of_colour_pictures_and_named_attributes_is_one_choice_away(tmp
             page.view(name, holds)
             if SHOTS:
                 chrome.save_screenshot(str(Path(SHOTS) / f"{name}-faces.png"))
+        page.view("Edit", "img.main")
+        link, edited = page.attribute("#view-edit .link", "href"), page.picture("edited")
+        page = Page(chrome, address)
+        page.press("#another")
+        assert page.find("#head h1").text == "One more digit" and page.find("#draw-button").is_displayed()
+        page.tab("#source", "Link")
+        page.until(lambda: page.has("#link textarea"), "the field for a link")
+        page.find("#link textarea").send_keys(link)
+        page.find("#open").click()
+        page.until(lambda: page.picture("edited") == edited, "the picture of the other domain, by its link")
+        check_dressed_for_faces(page)
         check_requests_and_console(chrome)
+
+
+def check_dressed_for_faces(page) -> None:
+    """All that depends on the domain is of the one that is shown."""
+    page.until(lambda: page.find("#head h1").text == "Edited faces", "the heading")
+    page.until(lambda: page.attribute("#domain input", "value") == "Rendered faces", "the choice of domains")
+    page.until(lambda: [row.get_attribute("data-edit") for row in page.all("#sliders .row")] == FACE_EDITS, "the edits of faces")
+    assert pixels(page.attribute("#gallery img", "src")).ndim == 3 and not page.find("#draw-button").is_displayed()
+    assert not any(pad.is_displayed() for pad in page.all("#pad"))
+    page.tab("#source", "Upload")
+    page.until(lambda: "rendered face" in page.find("#upload").text, "what may be uploaded")
+    page.tab("#source", "Sample")
 
 
 def test_what_a_slow_and_partly_broken_hub_has_arrives_later_or_is_refused_with_the_reason(chrome, tmp_path):
@@ -398,7 +440,10 @@ def test_what_a_slow_and_partly_broken_hub_has_arrives_later_or_is_refused_with_
         hub.fault("GET", "lwgan-mine", delay=2)
         with serving(tmp_path, LWGAN_REGISTRY="someone", **at_hub(hub, tmp_path)) as address:
             page = Page(chrome, address)
+            page.changes("edited", lambda: page.type(f"{page.row(ONE)} input[type=number]", "2"), "typing, before they arrive")
             page.until(lambda: page.attribute("#sliders .refused summary", "textContent") == "1 refused", "the broken one, refused")
+            assert page.chrome.switch_to.active_element == page.find(f"{page.row(ONE)} input[type=number]")
+            edited = page.picture("edited")
             page.find("#sliders .refused summary").click()
             assert (
                 page.find("#sliders .refused li").text.startswith("lwgan-broken: ") and "no JSON" in page.find("#sliders .refused li").text
@@ -407,6 +452,10 @@ def test_what_a_slow_and_partly_broken_hub_has_arrives_later_or_is_refused_with_
             method = f"{page.row(ONE)} .method"
             names = [option.get_attribute("value") for option in Select(page.find(method)).options]
             assert ONE in names and "lwgan-mine" in names
+            page.view("Scrub", "input")
+            page.view("Edit", "img.main")
+            time.sleep(1)
+            assert page.picture("edited") == edited and page.attribute(f"{page.row(ONE)} input[type=number]", "value") == "2"
             page.changes("edited", lambda: Select(page.find(method)).select_by_value("lwgan-mine"), "the edit that came later")
             if SHOTS:
                 chrome.save_screenshot(str(Path(SHOTS) / "refused.png"))
@@ -420,6 +469,25 @@ def test_a_hub_that_is_silent_keeps_nobody_waiting(chrome, tmp_path):
         page.until(lambda: page.attribute("#sliders .refused summary", "textContent") == "1 refused", "words on the Hub")
         said = page.attribute("#sliders .refused li", "textContent")
         assert said.startswith("someone: ") and "the Hub is away" in said and hub.calls("/api/")
+
+
+def test_where_each_step_is_a_call_of_the_gpu_a_slider_is_sent_at_the_end_of_its_move(chrome, tmp_path):
+    with serving(tmp_path, "import app; app.LIVE = False; app.main()", LWGAN_REGISTRY="bundled") as address:
+        page = Page(chrome, address)
+        page.changes("original", lambda: page.press("#another"), "another sample")
+        slider, joined = page.find(f"{page.row(ONE)} input[type=range]"), lambda: [url for url in requests(chrome) if "queue/join" in url]
+        time.sleep(1)
+        joined()
+        grip = ActionChains(chrome).move_to_element(slider).click_and_hold().move_by_offset(20, 0).move_by_offset(9, 0)
+        grip.perform()
+        time.sleep(0.5)
+        strength = page.attribute(f"{page.row(ONE)} input[type=number]", "value")
+        assert strength != "1"
+        assert joined() == []
+        page.changes("edited", ActionChains(chrome).release().perform, "the release")
+        assert len(joined()) == 1
+        page.changes("edited", lambda: slider.send_keys(Keys.ARROW_RIGHT), "an arrow key")
+        page.changes("edited", lambda: page.type(f"{page.row(ONE)} input[type=number]", "0.3"), "typing")
 
 
 def at_hub(hub: MiniHub, folder: Path) -> dict[str, str]:

@@ -69,7 +69,9 @@ def compare(pipe: EditingPipeline, session: Mapping, current: str, wanted: Mappi
     config = pipe.edits[current].config
     rivals = [edit for edit in edits_of(pipe) if edit["label"] == change_of(config, current) and edit["group"] == group_of(config)]
     names = [edit["name"] for edit in rivals]
-    chosen = [name for name in wanted.get("methods") or [] if name in names] or names[:COMPARED]
+    chosen = [name for name in wanted.get("methods") or [] if name in names]
+    if not chosen and wanted.get("methods") != []:  # no choice as yet, or one of another change
+        chosen = names[:COMPARED]
     effect = wanted.get("effect") if wanted.get("effect") in EFFECTS else _comparable(pipe, chosen)
     rows = [_compared(pipe, session, name, effect) for name in names if name in chosen]
     named = any(point.get("attribute_preservation") is not None for point in pipe.scales[current].curve)

@@ -15,7 +15,6 @@ function box(kind, name, value, label, on) {
 function send() {
   const methods = [...element.querySelectorAll(".methods input:checked")].map((input) => input.value);
   props.value = { methods, effect: Number(element.querySelector(".effects input:checked").value) };
-  document.dispatchEvent(new Event("lwgan-busy"));
   trigger("input");
 }
 
@@ -34,7 +33,10 @@ function show() {
   if (!value.rows) return;
   const percent = (share) => `${Math.round(100 * share)}%`;
   const focused = document.activeElement?.closest?.("fieldset") && document.activeElement.value;
-  element.querySelector(".label").textContent = `${value.label}: each column is where so many pictures are expected to change.`;
+  const empty = value.rows.length === 0;
+  element.querySelectorAll(".scroll").forEach((part) => { part.hidden = empty; });
+  const columns = "each column is where that share of all pictures is expected to change";
+  element.querySelector(".label").textContent = `${value.label}: ${empty ? "choose a method" : columns}.`;
   const methods = element.querySelector(".methods"), effects = element.querySelector(".effects");
   methods.replaceChildren(methods.firstElementChild, ...value.methods.map(({ name, label, on }) => box("checkbox", "compared", name, label, on)));
   effects.replaceChildren(effects.firstElementChild, ...value.effects.map((effect) => box("radio", "effect", effect, percent(effect), effect === value.effect)));
@@ -59,7 +61,9 @@ function show() {
     });
     return row;
   }));
-  numbers.tHead.replaceChildren(head(`at ${percent(value.effect)}`, "expected: change", value.kept, "identity", "here: it reads", "kept", "identity"));
+  const groups = document.createElement("tr");
+  groups.append(make("td", ""), ...["expected", "on this picture"].map((text) => make("th", text, { scope: "colgroup", colspan: 3 })));
+  numbers.tHead.replaceChildren(groups, head(`at ${percent(value.effect)}`, "changed", value.kept, "identity", "judge reads", "kept", "identity"));
   numbers.tBodies[0].replaceChildren(...value.rows.map((method) => {
     const row = document.createElement("tr");
     row.append(make("th", method.label, { scope: "row" }));

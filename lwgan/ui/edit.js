@@ -20,9 +20,15 @@ function show() {
   element.querySelector(".png").href = value.edited;
   element.querySelector(".recipe").href = "data:application/json," + encodeURIComponent(value.recipe);
   const link = element.querySelector(".link");
-  link.hidden = !value.link; // of a large picture the recipe does not fit into an address: its PNG holds it
+  link.parentElement.hidden = !value.link; // of a large picture the recipe does not fit into an address: its PNG holds it
   if (value.link) link.href = "?edit=" + value.link;
 }
 element.querySelectorAll(".which input").forEach((input) => input.addEventListener("change", show));
+const copy = element.querySelector(".copy");
+copy.addEventListener("click", async () => {
+  const copied = await navigator.clipboard?.writeText(element.querySelector(".link").href).then(() => true, () => false);
+  copy.textContent = copied ? "copied" : "forbidden"; // by the browser: its own menu still copies the link
+  setTimeout(() => { copy.textContent = "copy"; }, 1500);
+});
 watch("value", show);
 show();

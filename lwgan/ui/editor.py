@@ -2,11 +2,13 @@
 
 A session is a visitor's source: {"domain", "source" (as recipes have it), "framed", "original" (what the judge reads in it), "before"
 (readings.Sight of the reconstruction), "note" (what there is to say of how it was framed)}; and "problem", if the last source was refused.
-The sliders are {"rows": [{"name", "strength"}], "current": the row in use}.
+The sliders are {"rows": [{"name", "strength"}], "current": the row in use}, and what the page says again with each message: "domain",
+"made" (when the panel was), "moves" (of the visitor since).
 """
 
 import base64
 import math
+import time
 from collections.abc import Callable, Mapping
 
 from PIL import Image
@@ -76,9 +78,7 @@ class Editor:
     def _replay(self, found: Mapping) -> tuple[dict, dict]:
         domain, pipe = self._for_recipe(found)
         alphas = recipe.alphas_of(pipe, found)
-        if not found.get("source"):
-            raise ValueError("the recipe names no source")
-        session = self._session(domain, found["source"])
+        session = self._session(domain, _source_of(found))
         rows = [{"name": name, "strength": alpha / pipe.scales[name].unit} for name, alpha in alphas.items()]
         taken = {_transition(pipe.edits[row["name"]].config) for row in rows}
         more = [row for row in first_rows(pipe) if _transition(pipe.edits[row["name"]].config) not in taken]
@@ -123,7 +123,7 @@ class Editor:
 
     def start(self, domain: str | None = None) -> tuple[dict, dict]:
         """The first picture of a domain, with its first edit at strength 1. -> session, sliders"""
-        domain = domain if domain in self.catalog.pipes else next(iter(self.catalog.pipes))
+        domain = domain if isinstance(domain, str) and domain in self.catalog.pipes else next(iter(self.catalog.pipes))
         pipe = self.pipe(domain)
         rows = first_rows(pipe)
         label = pipe.edits[rows[0]["name"]].config.get("from") if rows else None
@@ -134,17 +134,17 @@ class Editor:
 
     def sliders(self, domain: str, rows: list[dict], current: int = 0) -> dict:
         """What the panel of sliders shows: the domain's edits, the rows, and what was refused."""
-        catalog = self.catalog
+        catalog, pending = self.catalog, self.catalog.pending  # asked first: what comes after this is still on its way
         return {
-            "edits": panel.edits_of(self.pipe(domain)), "rows": rows, "current": current,
-            "refused": sorted(catalog.refused.items()), "pending": catalog.pending,
+            "edits": panel.edits_of(self.pipe(domain)), "rows": rows, "current": current, "domain": domain, "made": time.time(),
+            "refused": panel.refusals(catalog.refused), "pending": pending,
         }  # fmt: skip
 
     def arrivals(self, session: Mapping, sliders: Mapping) -> dict:
         """The panel, with what has come since. The page keeps its rows as they are by then: the visitor goes on meanwhile."""
         rows = [row for row in _rows(sliders) if row["name"] in self.pipe_of(session).edits]
         shown = self.sliders(session["domain"], rows or first_rows(self.pipe_of(session)), sliders.get("current") or 0)
-        return {**shown, "keep": True}
+        return {**shown, "keep": True, "made": sliders.get("made")}
 
     def examples(self, domain: str) -> dict:
         """Pictures to start with."""
@@ -195,7 +195,7 @@ class Editor:
         if made_by:
             found = recipe.from_json(made_by)
             domain, pipe = self._for_recipe(found)
-            source, alphas = found.get("source") or {"seed": 0}, recipe.alphas_of(pipe, found)
+            source, alphas = _source_of(found), recipe.alphas_of(pipe, found)
         else:
             pipe, alphas = self.pipe(domain), edits
             check_alphas(alphas)
@@ -209,8 +209,8 @@ class Editor:
         result = pipe.generate(pipe.edit(w, {name: alpha for name, alpha in alphas.items() if alpha}))[0]
         return recipe.png(result, recipe.make(pipe, source, alphas))
 
-    def sweep(self, edit: str, alphas, picture: Mapping | None, seed, domain: str | None) -> Image.Image:
-        """One picture at growing alphas of one edit, in a row."""
+    def sweep(self, edit: str, alphas, picture: Mapping | None, seed, domain: str | None) -> bytes:
+        """One picture at growing alphas of one edit, in a row, as a PNG with the recipe of the picture."""
         if not isinstance(edit, str):
             raise ValueError(f"edit is {edit!r}, expected a name (list_edits)")
         pipe = next((pipe for pipe in self.catalog.pipes.values() if edit in pipe.edits), None) if not domain else self.pipe(domain)
@@ -221,8 +221,9 @@ class Editor:
             raise ValueError(f"alphas are {alphas!r}: expected a list of 1 to 32 numbers")
         for alpha in alphas:
             check_alphas({edit: alpha})
-        w = pipe.encode(recipe.source_picture(pipe, self._asked(pipe, picture, seed)))
-        return pictures.strip(axis.along(pipe, w, {}, edit, alphas))
+        source = self._asked(pipe, picture, seed)
+        w = pipe.encode(recipe.source_picture(pipe, source))
+        return recipe.png(pictures.strip(axis.along(pipe, w, {}, edit, alphas)), recipe.make(pipe, source, {}))
 
     def _asked(self, pipe: EditingPipeline, picture: Mapping | None, seed) -> dict:
         if picture is None and seed is None:
@@ -232,6 +233,12 @@ class Editor:
     def list_edits(self) -> list[dict]:
         """The edits of all domains, with what their strengths mean."""
         return [panel.described(pipe, edit) for pipe in self.catalog.pipes.values() for edit in pipe.describe_edits()]
+
+
+def _source_of(found: Mapping) -> Mapping:
+    if not found.get("source"):
+        raise ValueError("the recipe names no source")
+    return found["source"]
 
 
 def first_rows(pipe: EditingPipeline) -> list[dict]:

@@ -14,7 +14,6 @@ function show() {
     button.append(picture);
     button.addEventListener("click", () => {
       props.value = { seed };
-      document.dispatchEvent(new Event("lwgan-busy"));
       trigger("input");
     });
     return button;

@@ -24,7 +24,6 @@ function redraw() {
 function ship() {
   if (strokes.length === 0) return;
   props.value = canvas.toDataURL("image/png");
-  document.dispatchEvent(new Event("lwgan-busy"));
   trigger("input");
 }
 

@@ -1,5 +1,6 @@
 """The panel of sliders and the gallery: which edits there are, in words, and what their strengths mean."""
 
+import re
 from collections.abc import Mapping
 
 from lwgan.attributes import METHODS
@@ -28,7 +29,7 @@ def _edit_of(pipe: EditingPipeline, name: str) -> dict:
     most = MAX_ALPHA / scale.unit
     return {
         "name": name, "label": change_of(config, name), "group": group_of(config), "method": method_name(config),
-        "unit": scale.unit, "low": max(LOW, -_floor(most)), "high": min(HIGH, _floor(most)), "step": STEP,
+        "unit": scale.unit, "low": max(LOW, -_floor(most)), "high": min(HIGH, _floor(most)), "most": most, "step": STEP,
         "curve": [[point["alpha"], round(point["target_change"], 4)] for point in scale.curve], "note": unit_note(pipe, name),
     }  # fmt: skip
 
@@ -43,6 +44,12 @@ def unit_note(pipe: EditingPipeline, name: str) -> str:
     if reach < WANTED:
         return f"Strength 1 is where most pictures change, {percent(reach)} of them: it never reaches {percent(WANTED)}."
     return f"Strength 1 is where {percent(WANTED)} of pictures change."
+
+
+def refusals(refused: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What was refused, and why, each name said once and no number of the system's."""
+    said = {name: re.sub(rf"^(\S+/)?{re.escape(name)}: ", "", why) for name, why in refused.items()}
+    return [(name, re.sub(r"\[Errno -?\d+\] ", "", why)) for name, why in sorted(said.items())]
 
 
 def described(pipe: EditingPipeline, edit: Mapping) -> dict:

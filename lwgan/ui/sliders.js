@@ -1,9 +1,12 @@
-// The panel of edits: a row for each, with its method, slider, number and reset. Out go the rows only: {rows, current}.
+// The panel of edits: a row for each, with its method, slider, number and reset. Out go the rows and which panel's they are:
+// {rows, current, domain, made, moves}. With `live` off a slider goes out at the end of its move, not at each step.
 const list = element.querySelector(".rows");
 const add = element.querySelector(".add");
 let edits = new Map(); // by name
 let rows = [];
 let current = 0;
+let panel = {}; // the server's: its domain, and when it was made
+let moves = 0; // since then
 let remembered = new Map(); // strengths of rows that were taken away, for when they come back
 
 const change = (edit) => edit.group + "\n" + edit.label;
@@ -16,10 +19,19 @@ function make(kind, attributes = {}, text = "") {
   return made;
 }
 
+// What any event will find here.
+function keep() {
+  props.value = { rows: rows.map(({ name, strength }) => ({ name, strength })), current, ...panel, moves };
+}
+
 function send() {
-  props.value = { rows: rows.map(({ name, strength }) => ({ name, strength })), current };
-  document.dispatchEvent(new Event("lwgan-busy"));
+  moves += 1;
+  keep();
   trigger("input");
+}
+
+function within(edit, strength) {
+  return Math.min(Math.max(strength, -edit.most), edit.most);
 }
 
 function expected(edit, alpha) {
@@ -41,42 +53,51 @@ function hint(edit, strength) {
 
 function paint(row) {
   const edit = edits.get(row.name);
+  row.strength = within(edit, row.strength);
   if (document.activeElement !== row.number) row.number.value = round(row.strength);
   row.range.value = row.strength;
   row.range.setAttribute("aria-valuetext", `strength ${round(row.strength)}, ${hint(edit, row.strength)}`);
   row.hint.textContent = hint(edit, row.strength);
 }
 
-function move(row, strength) {
+function move(row, strength, goes = true) {
   row.strength = strength;
   current = rows.indexOf(row);
   paint(row);
-  send();
+  if (goes) send();
+}
+
+// The methods there are for a row's change: more may come.
+function methods(row) {
+  const edit = edits.get(row.name);
+  const others = [...edits.values()].filter((other) => change(other) === change(edit));
+  row.method.replaceChildren(...others.map((other) => make("option", { value: other.name }, other.method)));
+  row.method.value = edit.name;
+  row.method.hidden = others.length < 2;
 }
 
 function build(row) {
   const edit = edits.get(row.name);
-  const others = [...edits.values()].filter((other) => change(other) === change(edit));
   const box = make("div", { class: "row", "data-edit": edit.name });
   const limits = { min: edit.low, max: edit.high, step: edit.step };
   row.range = make("input", { type: "range", id: "slide-" + edit.name, ...limits });
   row.number = make("input", { type: "number", step: edit.step, "aria-label": `Strength of ${edit.label}` });
   row.hint = make("p", { class: "hint", title: edit.note });
   const top = make("div", { class: "top" });
-  const method = make("select", { class: "method", "aria-label": `Method for ${edit.label}`, title: edit.note });
-  for (const other of others) method.append(make("option", { value: other.name, ...(other.name === edit.name && { selected: "" }) }, other.method));
+  const method = (row.method = make("select", { class: "method", "aria-label": `Method for ${edit.label}`, title: edit.note }));
+  methods(row);
   const away = make("button", { type: "button", class: "away", "aria-label": `Take away ${edit.label}`, title: "Take away" }, "×");
   top.append(make("label", { for: row.range.id }, edit.label), method, away);
-  method.hidden = others.length < 2;
   const bottom = make("div", { class: "bottom" });
   const reset = make("button", { type: "button", class: "reset", "aria-label": `Reset ${edit.label}`, title: "Reset" }, "↺");
   bottom.append(row.range, row.number, reset);
   box.append(top, bottom, row.hint);
 
-  row.range.addEventListener("input", () => move(row, Number(row.range.value)));
+  row.range.addEventListener("input", () => move(row, Number(row.range.value), props.live));
   row.number.addEventListener("input", () => {
-    if (row.number.value !== "" && Number.isFinite(row.number.valueAsNumber)) move(row, row.number.valueAsNumber);
+    if (row.number.value !== "" && Number.isFinite(row.number.valueAsNumber)) move(row, row.number.valueAsNumber, props.live);
   });
+  for (const field of [row.range, row.number]) field.addEventListener("change", () => { if (!props.live) send(); });
   row.number.addEventListener("blur", () => paint(row));
   reset.addEventListener("click", () => move(row, 0));
   method.addEventListener("change", () => {
@@ -151,16 +172,23 @@ document.addEventListener("lwgan-strength", (window.lwganChosen = element.chosen
 function show() {
   const value = props.value;
   if (!value?.edits) return; // our own message to the server
+  if (value.keep && value.made !== panel.made) return keep(); // more edits, but of a panel that has gone by now
   edits = new Map(value.edits.map((edit) => [edit.name, edit]));
   const kept = value.keep ? rows.filter((row) => edits.has(row.name)) : [];
   if (kept.length === 0) {
+    if (!value.keep) moves = 0;
+    panel = { domain: value.domain, made: value.made };
     rows = value.rows.filter((row) => edits.has(row.name)).map((row) => ({ ...row }));
     current = value.current;
     redraw();
-  } else if (kept.length !== rows.length || !list.contains(document.activeElement)) {
+  } else if (kept.length !== rows.length) {
     rows = kept;
     redraw();
-  } else offer();
+  } else {
+    rows.forEach(methods);
+    offer();
+  }
+  keep();
   element.querySelector(".pending").hidden = !value.pending;
   const refused = element.querySelector(".refused");
   refused.hidden = value.refused.length === 0;

@@ -1,29 +1,23 @@
 // One line that says what has happened, which screen readers announce; and a bar while the server takes longer than most moves do.
 const line = element.querySelector(".line");
 const bar = element.querySelector(".busy");
-const LATE = 700, NEVER = 120000; // ms
-let timers = [];
+const LATE = 700; // ms
+let going = 0; // events that the page has sent and that have not ended, well or not: app.py tells of both
+let timer = null;
 
-function rest() {
-  timers.forEach(clearTimeout);
-  timers = [];
-  bar.hidden = true;
-}
-function busy() {
-  rest();
-  timers = [setTimeout(() => { bar.hidden = false; }, LATE), setTimeout(rest, NEVER)];
+function count(by) {
+  going = Math.max(0, going + by);
+  if (going === 0) {
+    clearTimeout(timer);
+    timer = null;
+    bar.hidden = true;
+  } else timer ??= setTimeout(() => { bar.hidden = false; }, LATE);
 }
 function show() {
-  rest();
   line.textContent = props.value?.line ?? "";
   line.classList.toggle("problem", Boolean(props.value?.problem));
 }
-document.addEventListener("lwgan-busy", busy); // from our own components
-document.addEventListener("click", ({ target }) => {
-  if (target.closest?.("#another, #open, #upload .photo-capture, #views [role=tab][aria-selected=false]")) busy();
-}, true);
-document.addEventListener("change", ({ target }) => {
-  if (target.closest?.("#seed, #upload, #domain")) busy();
-}, true);
+document.addEventListener("lwgan-busy", () => count(1));
+document.addEventListener("lwgan-done", () => count(-1));
 watch("value", show);
 show();

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from PIL import Image
 
@@ -44,20 +44,25 @@ def status(pipe: EditingPipeline, session: Mapping, after: read.Sight, alphas: M
         return {"line": session["problem"], "problem": True, "at": next(COUNTER)}
     line = ""
     if after.opinions:
-        asked = targets(pipe, alphas)
+        asked = asked_of(pipe, alphas)
         line = f"The judge reads {read.spell(session['before'].opinions[0], asked)} → {read.spell(after.opinions[0], asked)}."
     return {"line": " ".join(filter(None, (session["note"], line))), "problem": False, "at": next(COUNTER)}
 
 
-def targets(pipe: EditingPipeline, alphas: Mapping[str, float]) -> list[str]:
+def asked_of(pipe: EditingPipeline, alphas: Mapping[str, float]) -> list[str]:
+    """The attributes to read: those that the edits in use are to change; where none is, those of all."""
+    return targets(pipe, [name for name, alpha in alphas.items() if alpha] or alphas)
+
+
+def targets(pipe: EditingPipeline, names: Iterable[str]) -> list[str]:
     """The attributes that these edits are to change."""
-    return [str(pipe.edits[name].config.get("attribute") or "") for name in alphas]
+    return [str(pipe.edits[name].config.get("attribute") or "") for name in names]
 
 
 def readings(pipe: EditingPipeline, session: Mapping, after: read.Sight, alphas: Mapping[str, float]) -> dict:
     """The table beside the picture: rows (what, before, after), and warnings."""
     before, on = session["before"], {name: alpha for name, alpha in alphas.items() if alpha}
-    asked = targets(pipe, on or alphas)
+    asked = asked_of(pipe, alphas)
     rows = [
         (was.judge.capitalize(), read.spell(was, asked), read.spell(now, asked))
         for was, now in zip(before.opinions, after.opinions, strict=True)
@@ -115,10 +120,10 @@ def about(pipe: EditingPipeline, name: str) -> dict:
     rows = [
         ("Name", name), ("Changes", change_of(config, name)), ("Attribute", group_of(config)), ("Method", method_name(config)),
         ("Map", "w' = w + alpha (A w + b)" if config.get("kind") == "affine" else "w' = w + alpha b"),
-        ("Codes", f"{config.get('num_ws')} layers of {config.get('w_dim')}"), ("Strength 1", f"alpha {scale.unit:g}"), ("", unit_note(pipe, name)),
+        ("Codes", f"{config.get('num_ws')} layers of {config.get('w_dim')}"), ("Strength 1", f"alpha {scale.unit:g}. {unit_note(pipe, name)}"),
         ("Recommended alpha", _plain(config.get("alpha"))),
         ("Weights", f"{_plain(config.get('dtype'))}, {weights.get('size', 0) / 1e6:.2f} MB, sha256 {_short(weights.get('sha256'))}"),
-        ("Generator", f"sha256 {_short(base.get('generator'))}"), ("Encoder", f"sha256 {_short(base.get('encoder'))}"),
+        *[(role.capitalize(), f"{pipe.config[role]['name']}, sha256 {_short(base.get(role))}") for role in ("generator", "encoder") if role in pipe.config],
         ("Source", f"{entry.source} at {entry.revision[:12]}{STALE * entry.stale}" if hub else "comes with the app, or from a folder"),
     ]  # fmt: skip
     return {
