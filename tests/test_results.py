@@ -96,6 +96,19 @@ def test_only_seeds_are_averaged():
     assert {name: len(by_count[2]) for name, by_count in groups.items()} == {
         "LT, reconstruction 0.1, batch 4": 2, "LT, reconstruction 0.1, batch 8": 1,
     }  # fmt: skip
+    for row in (rows[0], rows[2]):  # older ones do not say how many codes there were, nor what was no option yet
+        row["options"] |= {"batch": 4, "training_codes": contenders.CODES}
+    assert [len(group[2]) for order in (rows, rows[::-1]) for group in contenders.grouped(order).values()] == [3, 3]
+    rows[0]["options"]["new"] = 1
+    assert all(sorted(len(group[2]) for group in contenders.grouped(order).values()) == [1, 2] for order in (rows, rows[::-1]))
+
+
+def test_the_mean_shift_of_balanced_samples_is_a_method_of_its_own():
+    rows = [row("centroids", masses="uniform", validation=0.1), row("centroids", masses="balanced", validation=0.9)]
+    groups = contenders.grouped(rows)
+    assert [(name, by_count[2]) for name, by_count in contenders.listed(groups)] == [
+        ("mean shift", rows[:1]), ("mean shift, masses balanced", rows[1:]),
+    ]  # fmt: skip
 
 
 def test_the_seed_that_is_drawn_is_validations():

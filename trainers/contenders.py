@@ -7,6 +7,10 @@ from trainers.tables import mean
 
 COUNTS = (2, 3, 4)
 CODES = 40_000  # of the training split, unless a label says otherwise
+APART = {
+    "lt": ("LT as published", "LT*"),
+    "centroids": ("mean shift, masses balanced",),
+}  # settings with a line of their own in the main tables
 
 
 def grouped(rows) -> dict[str, dict[int, list[dict]]]:
@@ -19,11 +23,17 @@ def grouped(rows) -> dict[str, dict[int, list[dict]]]:
     order = {method: i for i, method in enumerate(METHODS)}
     for name, count in sorted(alike, key=lambda key: (order.get(alike[key][0]["method"], len(order)), key)):
         rows = alike[name, count]
-        differing = [key for key in sorted(rows[0]["options"].keys() - {"seed"}) if len({str(row["options"].get(key)) for row in rows}) > 1]
+        known = set().union(*(row["options"] for row in rows)) - {"seed"}
+        differing = [key for key in sorted(known) if len({str(told(row, key)) for row in rows}) > 1]
         for row in rows:
-            more = "".join(f", {key.replace('_', ' ')} {row['options'].get(key)}" for key in differing)
+            more = "".join(f", {key.replace('_', ' ')} {told(row, key)}" for key in differing)
             groups.setdefault(name + more, {}).setdefault(count, []).append(row)
     return groups
+
+
+def told(row: dict, key: str):
+    """An option of an edit; None where it says nothing."""
+    return row["options"].get(key, CODES if key == "training_codes" else None)
 
 
 def best_seed(rows: list[dict]) -> dict:
@@ -58,14 +68,15 @@ def setting(method: str, options: dict) -> str:
 def best(groups: dict, method: str) -> dict[int, list[dict]]:
     """For each count the seeds of the setting with the highest share of true edits on validation pictures, among the settings that
     were learned with the most seeds (the best of many single runs is lucky), of all layers and of as many codes as the other methods."""
-    candidates = [rows for group in groups.values() for rows in group.values() if rows[0]["method"] == method and comparable(rows[0])]
+    candidates = [rows for name, group in groups.items() if name not in APART["centroids"] for rows in group.values()]
+    candidates = [rows for rows in candidates if rows[0]["method"] == method and comparable(rows[0])]
     score = lambda rows: (len(rows), mean([row["validation_true_change"] or 0.0 for row in rows]))
     return {count: max(those, key=score) for count in COUNTS if (those := [rows for rows in candidates if rows[0]["to_count"] == count])}
 
 
 def settings_of(groups: dict, method: str) -> set[str]:
     """The method's settings among which `best` chooses."""
-    rows = [rows[0] for group in groups.values() for rows in group.values()]
+    rows = [rows[0] for name, group in groups.items() if name not in APART["centroids"] for rows in group.values()]
     return {setting(method, row["options"]) for row in rows if row["method"] == method and comparable(row)}
 
 
@@ -75,12 +86,12 @@ def comparable(row: dict) -> bool:
 
 
 def listed(groups: dict) -> list[tuple[str, dict[int, list[dict]]]]:
-    """The lines of the main tables: (name, count -> seeds). Every method at its best, and LT as published and as LT*."""
+    """The lines of the main tables: (name, count -> seeds). Every method at its best, LT as published and as LT* too; the mean shift of
+    balanced samples is a method of its own."""
     found = []
     for method in dict.fromkeys([*METHODS, *(rows[0]["method"] for group in groups.values() for rows in group.values())]):
         if by_count := best(groups, method):
             told = " (adapted)" * (method in ADAPTED) + ", best setting" * (len(settings_of(groups, method)) > 1)
             found.append((METHODS.get(method, method) + told, by_count))
-        if method == "lt":
-            found += [(name, groups[name]) for name in ("LT as published", "LT*") if name in groups]
+        found += [(name, groups[name]) for name in APART.get(method, ()) if name in groups]
     return found

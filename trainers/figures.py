@@ -44,10 +44,12 @@ def _panels(lines: list, rows: tuple, words: dict[str, str]) -> Figure:
     figure, axes = pyplot.subplots(len(rows), len(COUNTS), figsize=(14, 1 + 3.6 * len(rows)), squeeze=False, layout="constrained")
     for (x, y), row in zip(rows, axes, strict=True):
         for count, axis in zip(COUNTS, row, strict=True):
-            for (name, by_count), style in zip(lines, STYLES, strict=False):
+            for i, ((name, by_count), style) in enumerate(zip(lines, STYLES, strict=False)):
                 if rows := by_count.get(count):
                     points = [(point[x], point[y]) for point in best_seed(rows)["curve"] if None not in (point[x], point[y])]
-                    axis.plot([point[0] for point in points], [point[1] for point in points], style, ms=3.5, lw=1, label=name)
+                    axis.plot(
+                        [point[0] for point in points], [point[1] for point in points], style, color=f"C{i}", ms=3.5, lw=1, label=name
+                    )
             if x == "latent_change":
                 axis.plot([0, 1], [0, 1], color="0.8", lw=1, zorder=0)
             axis.set(xlabel=words[x], ylabel=words[y], xlim=(-0.02, 1.02), title=f"{count - 1} to {count}")

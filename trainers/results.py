@@ -54,9 +54,9 @@ every old digit is still there. An edit's settings and strength alpha were chose
 settings the best so chosen, of those learned with the most seeds, stands in the tables, the others below.
 
 How much was searched differs. Of LW: rank, step size, number of steps and blur, by hand, edit by edit (training.md); its step is .2 or .3, the paper's
-1e-3. Of LT: the weight of the reconstruction. Of the others: alpha alone, as of all: up to 3, on to where codes move {reach} times as far as
+1e-3. Of LT: the weights of its two regularisers. Of the others: alpha alone, as of all: up to 3, on to where codes move {reach} times as far as
 the mean code of n digits is from that of n + 1, and farther as long as the farthest is the best. Masses evened out which of the digits 0, 1, 2 a
-picture holds: digits are drawn evenly, so that nothing but their number goes along with it.
+picture holds, which has to change with their number: there is no other attribute here that could come along.
 
 ![What is kept against what is changed](images/preservation.png)
 
