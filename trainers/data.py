@@ -120,8 +120,12 @@ def compose_digits(options: Options) -> None:
 
 
 def save_samples(options: Options) -> None:
-    """The last test pictures as a model folder, for the app to show; of digits the first thousands are for figures."""
+    """The last test pictures as a model folder, for the app to show (of digits the first thousands are for figures; of faces none that are
+    Blurry, which would look like the encoder's fault)."""
     images, domain = load_images(options.data, "test")
+    if domain == "synthfaces":
+        labels, names = load_labels(options.data, "test")
+        images = images[labels[:, names.index("Blurry")] == 0]
     last = images[-SAMPLES[domain] :]
     if domain == "multimnist":
         tensors = {"images": last, "numbers": torch.from_numpy(load_pictures(options.data, "test").numbers[-len(last) :])}

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# The domain of rendered faces: pictures, judges, generator and encoder, codes, as far as it was run. Each line resumes what it finds half done.
-# Nothing is downloaded. docs/training-faces.md says what each run is for.
+# The domain of rendered faces: pictures, judges, generator and encoder, codes, twelve edits by LW. Each line resumes what it finds half done.
+# At the end the models lie in RUNS_FOLDER/registry, measured. Nothing is downloaded. docs/training-faces.md says what each run is for.
 #   bash trainers/runs/synthfaces.sh ../runs/faces
 set -euo pipefail
 runs=${1:?usage: synthfaces.sh RUNS_FOLDER}
 stage() { python -m trainers "$@"; }
+keep() { mkdir -p "$2" && cp "$1/config.json" "$1/model.safetensors" "$2/"; }
 
 # Pictures: for generator, encoder and edits; for judges, rare attributes made common; of 1,000 people, 20 each.
 stage data --domain synthfaces --data "$runs/data"
@@ -30,3 +31,21 @@ stage encoder --data "$runs/data" --start "$runs/joined" --run "$runs/final" --s
 stage encoder --data "$runs/data" --start "$runs/final" --run "$runs/sharp" --steps 2100 $joined $likeness
 stage encoder --data "$runs/judges" --start "$runs/sharp" --run "$runs/flat" --steps 2700 --learning-rate 4e-4 $joined $likeness
 stage codes --data "$runs/data" --encoder "$runs/flat" --run "$runs/codes"
+
+keep "$runs/flat/generator" "$runs/registry/lwgan-synthfaces-generator"
+keep "$runs/flat" "$runs/registry/lwgan-synthfaces-encoder"
+keep "$runs/judge" "$runs/registry/lwgan-synthfaces-attribute-judge"
+keep "$runs/identity" "$runs/registry/lwgan-synthfaces-identity"
+keep "$runs/data/samples" "$runs/registry/lwgan-synthfaces-samples"
+stage latent-classifier --codes "$runs/codes" --run "$runs/calibrator" --seed 2 --hidden 256 64
+keep "$runs/calibrator" "$runs/registry/lwgan-synthfaces-latent-classifier"
+
+# Edits: to people as they are, as nearly as the data has them (masses).
+balance="Male Young Wearing_Lipstick Heavy_Makeup Long_Hair No_Beard"
+for attribute in Eyeglasses not-Male Smiling not-Young Pale_Skin Bangs Blond_Hair Wavy_Hair Wearing_Hat Full_Beard Long_Hair Heavy_Makeup; do
+    name=$(echo "$attribute" | tr 'A-Z_' 'a-z-')
+    stage edit --codes "$runs/codes" --attribute "$attribute" --run "$runs/edits/lw-$name" --generator "$runs/flat/generator" --selector "$runs/selector" \
+        lw --blur 0.5 --masses match --balance $balance
+    keep "$runs/edits/lw-$name" "$runs/registry/lwgan-synthfaces-lw-$name"
+done
+stage evaluate --domain synthfaces --data "$runs/data" --registry "$runs/registry" --docs "$runs/docs"
