@@ -283,7 +283,12 @@ def test_the_stage_writes_three_splits_of_different_people(tmp_path):
     assert len(set.union(*seen.values())) == 11
     with pytest.raises(ValueError, match="holds images, labels, not .* digits"):
         data.load_pictures(tmp_path, "train")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["test.safetensors", "train.safetensors", "validation.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "samples",
+        "test.safetensors",
+        "train.safetensors",
+        "validation.safetensors",
+    ]
 
 
 def test_a_stopped_run_goes_on(tmp_path, monkeypatch):

@@ -35,7 +35,7 @@ HEAD = """# Results on rendered faces
 
 Made by `python -m trainers evaluate --domain synthfaces` of [results-faces.json](results-faces.json), which holds every number with its interval
 and the options of each edit. All pictures are the renderer's own test pictures, up to {n} for each edit: of people, seeds and splits that no
-training and no choice saw. Attributes are read by a judge of pictures, people by an identity network; both were trained on other people and
+training and no choice of an edit saw. Attributes are read by a judge of pictures, people by an identity network; both were trained on other people and
 had no part in any edit, stopping rule or choice.
 
 *Target change*: of the reconstructions in which the judge does not see what the edit is to bring, the share in which it sees it after the edit.
