@@ -100,7 +100,8 @@ class FaceFeatures(nn.Module):
         return self.levels(x)[-1]
 
     def levels(self, x: Tensor) -> list[Tensor]:
-        """What is seen on the way: maps at H/2, H/4 and H/8, and last the features."""
+        """What is seen on the way: a map [N, width, H/2, W/2] of the first of `widths`, of each further one at half the size of the one
+        before, and last the features [N, features]."""
         x, maps = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last), []
         for layer in self.body:
             if isinstance(layer, nn.MaxPool2d):

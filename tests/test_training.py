@@ -420,6 +420,12 @@ def test_a_batch_that_cannot_be_shared_is_refused(data, tmp_path, trainers):
         trainers("generator", data=data, run=tmp_path / "run", processes=3)
 
 
+def test_a_perceptor_of_grey_pictures_is_refused(data, tmp_path, trainers):
+    with pytest.raises(SystemExit, match=r"^error: --perceptor .* sees pictures of 3 channels, those of --data .* have 1"):
+        trainers("encoder", data=data, generator=tmp_path / "nowhere", run=tmp_path / "run", steps=1, perceptor=tmp_path / "nowhere")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     "words", [["nothing"], ["generator", "--kimgs", "3"], ["generator", "--data", "x"], ["data", "--data", "x", "--train", "many"]]
 )

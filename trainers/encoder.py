@@ -100,6 +100,8 @@ def main(options: Options) -> None:
         raise ValueError(
             f"--gan-batch {options.gan_batch} is below --batch {options.batch} or cannot be shared by --processes {options.processes}"
         )
+    if options.perceptor is not None and images.ndim == 3:
+        raise ValueError(f"--perceptor {options.perceptor} sees pictures of 3 channels, those of --data {options.data} have 1")
     run.start(options.run, options)
     launch(train, options.processes, images, heldout, domain, options)
 

@@ -202,9 +202,8 @@ class Editor:
             for name in alphas:
                 pipe.check_name(name)
             source = self._asked(pipe, picture, seed)
-        alphas = {
-            name: round(float(alpha), PLACES) for name, alpha in alphas.items()
-        }  # as a slider has them, so that the page gives the same bytes
+        # As a slider has them, so that the page gives the same bytes.
+        alphas = {name: round(float(alpha), PLACES) for name, alpha in alphas.items()}
         w = pipe.encode(recipe.source_picture(pipe, source))
         result = pipe.generate(pipe.edit(w, {name: alpha for name, alpha in alphas.items() if alpha}))[0]
         return recipe.png(result, recipe.make(pipe, source, alphas))
