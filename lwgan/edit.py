@@ -30,6 +30,14 @@ class AffineEdit:
             if (config or {}).get(key, value) != value:
                 raise ValueError(f"config says {key} {config[key]!r}, the tensors say {value!r}")
         self.weight, self.bias, self.config = weight, bias, {**facts, **(config or {})}
+        self.factors: dict[str, Tensor] = {}
+
+    @classmethod
+    def low_rank(cls, out: Tensor, into: Tensor, bias: Tensor, config: dict | None = None) -> "AffineEdit":
+        """The edit with A = out @ into, and stored so. out: [num_ws, w_dim, r], into: [num_ws, r, w_dim] (or [1, ...] for all layers)."""
+        edit = cls((out @ into).expand(len(bias), -1, -1), bias, config)
+        edit.factors = {"out": out, "into": into}
+        return edit
 
     def __call__(self, w: Tensor, alpha: float | Tensor = 1.0) -> Tensor:
         """Codes w [N, num_ws, w_dim] -> edited codes, same shape, type and device. alpha: one strength, or one for each code [N]."""
@@ -65,12 +73,19 @@ class AffineEdit:
     def from_pretrained(cls, source: str | Path, revision: str | None = None, token: str | None = None) -> "AffineEdit":
         """The edit of a folder or a Hub repo, checked. Errors as `lwgan.registry.load_model`."""
         config, tensors = registry.load_model(source, registry.EDIT_KINDS, revision, token)
-        return cls(tensors.get("weight"), tensors["bias"], config)
+        bias = tensors.pop("bias")
+        if "out" in tensors:
+            return cls.low_rank(tensors["out"], tensors["into"], bias, config)
+        weight = tensors.get("weight")
+        return cls(None if weight is None else weight.expand(len(bias), -1, -1), bias, config)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Writes config.json and model.safetensors, in the type that the config names (float32 by default)."""
-        tensors = {"bias": self.bias} if self.weight is None else {"weight": self.weight, "bias": self.bias}
-        registry.save_folder(folder, self.config, tensors, self.config.get("dtype"))
+        """Writes config.json and model.safetensors, in the type that the config names (float32 by default): A of low rank as its factors,
+        and a map that is the same in all layers once."""
+        tensors = {} if self.weight is None else self.factors or {"weight": self.weight}
+        if all(torch.equal(value, value[:1].expand_as(value)) for value in tensors.values()):
+            tensors = {name: value[:1] for name, value in tensors.items()}
+        registry.save_folder(folder, self.config, {**tensors, "bias": self.bias}, self.config.get("dtype"))
 
     def push_to_hub(self, repo_id: str, private: bool = False, token: str | None = None) -> "registry.Pushed":
         """Pushes config and weights in one commit; a card that the repo has stays. Errors as `lwgan.registry.push`.

@@ -21,7 +21,8 @@ from torch import Tensor
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS, METRICS = "config.json", "model.safetensors", "metrics.json"
 EDIT_KINDS = ("affine", "translation")
-EDIT_TENSORS = {"affine": {"weight", "bias"}, "translation": {"bias"}}
+AFFINE, FACTORS = {"weight", "bias"}, {"out", "into", "bias"}  # A, or a thin A = out @ into
+EDIT_TENSORS = {"affine": (AFFINE, FACTORS), "translation": ({"bias"},)}
 STORED = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 COUNTS = (torch.uint8, torch.int32, torch.int64, torch.bool)  # what may lie beside floats (pictures, labels)
 
@@ -214,7 +215,7 @@ def _weights(folder: Path, config: dict, source: str) -> bytes:
 def _check_tensors(config: dict, tensors: dict[str, Tensor], source: str) -> None:
     said, kind = f"{source}: {WEIGHTS}", config["kind"]
     if not tensors:
-        raise ValueError(f"{said} holds no tensor, kind {kind!r} has {sorted(EDIT_TENSORS.get(kind, ['some']))}")
+        raise ValueError(f"{said} holds no tensor, kind {kind!r} has {tensors_of(kind)}")
     for name, value in tensors.items():
         if value.dtype != STORED[config["dtype"]] and value.dtype not in COUNTS:
             raise ValueError(f"{said}: tensor {name!r} is {str(value.dtype)[6:]}, {CONFIG} says {config['dtype']}")
@@ -223,15 +224,23 @@ def _check_tensors(config: dict, tensors: dict[str, Tensor], source: str) -> Non
             raise ValueError(f"{said}: tensor {name!r} holds NaN or infinity ({bad} of {value.numel()} numbers), expected finite ones")
     if kind not in EDIT_KINDS:
         return  # the architecture decides: load_module
-    num_ws, w_dim, names = config["num_ws"], config["w_dim"], EDIT_TENSORS[kind]
-    if set(tensors) != names:
-        raise ValueError(f"{said} holds {short(sorted(tensors))}, kind {kind!r} has {sorted(names)}")
-    wanted = {"weight": (num_ws, w_dim, w_dim), "bias": (num_ws, w_dim)}
-    for name in sorted(names):
-        if tuple(tensors[name].shape) != wanted[name]:
-            raise ValueError(f"{said}: {name} has shape {tuple(tensors[name].shape)}, num_ws and w_dim say {wanted[name]}")
+    if set(tensors) not in EDIT_TENSORS[kind]:
+        raise ValueError(f"{said} holds {short(sorted(tensors))}, kind {kind!r} has {tensors_of(kind)}")
+    num_ws, w_dim = config["num_ws"], config["w_dim"]
+    rank = tensors["out"].shape[2] if "out" in tensors and tensors["out"].ndim == 3 else w_dim
+    shapes = {"weight": (num_ws, w_dim, w_dim), "out": (num_ws, w_dim, rank), "into": (num_ws, rank, w_dim), "bias": (num_ws, w_dim)}
+    for name in sorted(tensors):
+        found, wanted = tuple(tensors[name].shape), shapes[name]
+        shared = name != "bias" and found == (1, *wanted[1:])  # one map for all layers
+        if found != wanted and not shared:
+            raise ValueError(f"{said}: {name} has shape {found}, num_ws and w_dim say {wanted}")
         if not tensors[name].is_floating_point():
             raise ValueError(f"{said}: {name} is {str(tensors[name].dtype)[6:]}, expected {config['dtype']}")
+
+
+def tensors_of(kind: str) -> str:
+    """The names of a kind's tensors, for errors."""
+    return " or ".join(str(sorted(names)) for names in EDIT_TENSORS.get(kind, (["some"],)))
 
 
 def check_pictures(tensors: dict[str, Tensor], side: int, source: str) -> None:

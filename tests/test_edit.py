@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from lwgan.edit import AffineEdit
 
@@ -122,6 +123,36 @@ def test_a_folder_gives_back_the_same_edit(tmp_path, translation):
     assert torch.equal(again.bias, edit.bias)
     assert again.weight is None if translation else torch.equal(again.weight, edit.weight)
     assert edit.config.items() <= again.config.items()
+
+
+def stored(folder) -> dict[str, tuple]:
+    return {name: tuple(tensor.shape) for name, tensor in load_file(folder / "model.safetensors").items()}
+
+
+@pytest.mark.parametrize("layers", [NUM_WS, 1])
+def test_a_map_of_low_rank_is_stored_as_its_factors(tmp_path, layers):
+    out, into, bias, w = (torch.randn(*shape) for shape in ((layers, W_DIM, 2), (layers, 2, W_DIM), (NUM_WS, W_DIM), (3, NUM_WS, W_DIM)))
+    edit, dense = AffineEdit.low_rank(out, into, bias, CONFIG), AffineEdit((out @ into).repeat(NUM_WS // layers, 1, 1), bias, CONFIG)
+    edit.save_pretrained(tmp_path)
+    assert stored(tmp_path) == {"out": (layers, W_DIM, 2), "into": (layers, 2, W_DIM), "bias": (NUM_WS, W_DIM)}
+    again = AffineEdit.from_pretrained(tmp_path)
+    torch.testing.assert_close(again(w, 1.5), dense(w, 1.5))
+    again.save_pretrained(tmp_path / "again")
+    assert (tmp_path / "again" / "model.safetensors").read_bytes() == (tmp_path / "model.safetensors").read_bytes()
+
+
+def test_layers_that_share_a_map_share_it_in_the_file(tmp_path):
+    one, bias, w = torch.randn(W_DIM, W_DIM), torch.randn(NUM_WS, W_DIM), torch.randn(3, NUM_WS, W_DIM)
+    same, all_but_one = one.repeat(NUM_WS, 1, 1), one.repeat(NUM_WS, 1, 1)
+    all_but_one[2, 0, 0] += 1
+    for name, weight, layers in (("same", same, 1), ("all but one", all_but_one, NUM_WS)):
+        AffineEdit(weight, bias, CONFIG).save_pretrained(tmp_path / name)
+        assert stored(tmp_path / name) == {"weight": (layers, W_DIM, W_DIM), "bias": (NUM_WS, W_DIM)}
+        again = AffineEdit.from_pretrained(tmp_path / name)
+        assert torch.equal(again.weight, weight)
+        torch.testing.assert_close(again(w), AffineEdit(weight, bias)(w))
+        again.save_pretrained(tmp_path / "again")
+        assert stored(tmp_path / "again") == stored(tmp_path / name)
 
 
 def test_half_precision_storage_rounds_once(tmp_path):

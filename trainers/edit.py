@@ -104,7 +104,8 @@ def main(options: Options) -> None:
     edit = method.fit(codes, attribute, options.method, **({"folder": options.run} if resumes else {}))
     edit = first_layers(edit, options.layers)
     config = edit.config | describe(attribute, train, name, base, options) | facts | choose(edit)
-    registry.save_folder(options.run, config, tensors(edit), dtype="float16")
+    edit.config = config | {"dtype": "float16"}
+    edit.save_pretrained(options.run)
 
 
 def chooser(
@@ -205,10 +206,6 @@ def searched(point: Callable[[float], dict], alphas: list[float]) -> dict:
     points += [point(alpha) for alpha in tqdm([alpha for alpha in near if alpha not in known and alpha <= MAX_ALPHA], "finer")]
     best, points = best_of(points), sorted(points, key=lambda point: point["alpha"])
     return {"alpha": best["alpha"], "curve": points}
-
-
-def tensors(edit) -> dict:
-    return {"bias": edit.bias} if edit.weight is None else {"weight": edit.weight, "bias": edit.bias}
 
 
 def check(codes: Splits, attribute: Attribute | Label) -> None:

@@ -79,8 +79,11 @@ class Map(torch.nn.Module):
 
     def edit(self) -> AffineEdit:
         """The run-time scale and the centre folded into A and b."""
-        weight = self.weight().detach()
-        return AffineEdit(weight.clone(), (self.bias - torch.einsum("loi,li->lo", weight, self.centre)).detach())
+        weight = self.weight().detach().clone()
+        bias = (self.bias - torch.einsum("loi,li->lo", weight, self.centre)).detach()
+        if self.into is None:
+            return AffineEdit(weight, bias)
+        return AffineEdit.low_rank(self.out.detach() * self.gain / self.into.shape[1] ** 0.5, self.into.detach().clone(), bias)
 
 
 def fit(codes: Splits, attribute: Attribute | Label, options: Options, folder: Path | None = None) -> AffineEdit:
