@@ -360,9 +360,31 @@ def test_aims_are_counted():
 def test_masses_are_compared_on_both_training_sets():
     many = [row("lw", kept=kept, bias=bias, masses=masses, balance=list(balance)) for kept, bias, masses, balance in (
         (0.7, 1.0, "uniform", ()), (0.9, 1.0, "match", ("Young",)), (0.95, 0.0, "uniform", ()))]  # fmt: skip
-    text = results_faces.masses(found(*many, row("lt")))
-    assert "| LW | 1 | match | Young | 0.900 (0.900) |" in text and "| LW | 0 | uniform |  | 0.950 (0.950) |" in text
+    strict = row("lw", kept=0.8, masses="match", balance=["Young"], preservation_weight=15.0)
+    text = results_faces.masses(found(*many, strict, row("lt")))
+    assert "| LW | 1 | match | Young |  | 0.900 (0.900) |" in text and "| LW | 0 | uniform |  |  | 0.950 (0.950) |" in text
+    assert "| LW | 1 | match | Young | 15 | 0.800 (0.800) |" in text
     assert results_faces.masses(found(many[0], row("lt"))) == "", "nothing to compare"
+
+
+def test_edits_on_fewer_codes_have_a_table_of_their_own():
+    whole, few, stopped = (
+        row("lw", kept=kept, blur=0.05, patience=patience, training_codes=codes, validation=0.9 - kept)
+        for kept, patience, codes in ((0.9, 50, 30_000), (0.7, 50, 1_000), (0.6, 1_000, 1_000))
+    )
+    both = found(whole, few, stopped, row("lw", "Young", blur=0.5, training_codes=30_000))
+    assert results_faces.grouped(both)["LW*"]["Eyeglasses"] == [whole], "though validation liked the others better"
+    table = results_faces.scarcity(both).splitlines()
+    assert table[-4:] == [
+        "| attribute | setting | 1,000 codes | 30,000 codes |", "| --- | --- | --- | --- |",
+        "| Eyeglasses | blur 0.05, patience 1000 | 0.600 (0.600) |  |", "| Eyeglasses | blur 0.05, patience 50 | 0.700 (0.700) | 0.900 (0.900) |",
+    ]  # fmt: skip
+    assert results_faces.scarcity(found(whole)) == ""
+
+
+def test_shifts_of_balanced_samples_have_a_line_of_their_own():
+    assert results_faces.label(row("centroids")) == results_faces.label(row("centroids", masses="uniform")) == "mean shift"
+    assert results_faces.label(row("centroids", masses="match")) == "mean shift, masses match"
 
 
 def test_means_are_over_what_all_of_the_papers_methods_reach():

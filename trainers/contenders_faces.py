@@ -15,8 +15,8 @@ Group = dict[str, list[dict]]  # attribute -> the seeds of one setting of a meth
 def grouped(found: dict) -> dict[str, Group]:
     """label -> attribute -> the seeds of its best setting, as validation chose it; of attributes that count, learned with all correlations."""
     settings: dict[tuple[str, str], dict[str, list[dict]]] = {}
-    for row in found["edits"].values():
-        if row["attribute"].removeprefix(NOT) in found["nets"]["counted"] and row["bias"] in (None, 1.0):
+    for row in comparable(found):
+        if row["bias"] in (None, 1.0):
             key = json.dumps({name: value for name, value in row["options"].items() if name != "seed"}, sort_keys=True)
             settings.setdefault((label(row), row["attribute"]), {}).setdefault(key, []).append(row)
     order = {name: i for i, name in enumerate(("LT*", "LW*", "LT", "LW", *METHODS.values()))}
@@ -24,6 +24,22 @@ def grouped(found: dict) -> dict[str, Group]:
     for name, attribute in sorted(settings, key=lambda key: (order.get(key[0], len(order)), key[0], rank(key[1]))):
         groups.setdefault(name, {})[attribute] = max(settings[name, attribute].values(), key=validated)
     return groups
+
+
+def counted(found: dict) -> list[dict]:
+    """Edits of attributes that count."""
+    return [row for row in found["edits"].values() if row["attribute"].removeprefix(NOT) in found["nets"]["counted"]]
+
+
+def comparable(found: dict) -> list[dict]:
+    """Of these, those learned on as many codes as any."""
+    most = max((codes_of(row) for row in counted(found)), default=0)
+    return [row for row in counted(found) if codes_of(row) == most]
+
+
+def codes_of(row: dict) -> int:
+    """How many training codes an edit was learned on, of both sides and of neither; 0 where its config does not say it."""
+    return row["options"].get("training_codes", 0)
 
 
 def validated(rows: list[dict]) -> float:
@@ -37,6 +53,8 @@ def label(row: dict) -> str:
         return "LT*"
     if method == "lw" and not options.get("preservation_weight") and options.get("masses", "uniform") == "uniform":
         return "LW*"
+    if method == "centroids" and options.get("masses", "uniform") != "uniform":
+        return f"{METHODS[method]}, masses {options['masses']}"
     return METHODS.get(method, method)
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from lwgan.edit import AffineEdit
 from lwgan.generator import Generator
-from lwgan.images import save_sheet, sheet
+from lwgan.images import save_sheet, save_small, sheet
 from trainers.contenders import COUNTS, best_seed, grouped, listed
 from trainers.generator import sample
 from trainers.measure import Cases
@@ -77,7 +77,7 @@ def save_columns(path: Path, columns: dict[str, Tensor]) -> None:
     canvas.paste(body, (0, HEADER))
     for i, name in enumerate(columns):
         ImageDraw.Draw(canvas).text((i * (side + 1) + 2, 1), name, fill=0)
-    canvas.save(path)
+    save_small(path, canvas)
 
 
 @torch.no_grad()

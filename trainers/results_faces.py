@@ -4,7 +4,22 @@ from pathlib import Path
 
 from lwgan.attributes import METHODS
 from trainers import records, run
-from trainers.contenders_faces import Group, at_match, attributes, grouped, label, others, pairs, rank, titled, to_oracle
+from trainers.contenders_faces import (
+    Group,
+    at_match,
+    attributes,
+    codes_of,
+    comparable,
+    counted,
+    grouped,
+    label,
+    others,
+    pairs,
+    rank,
+    titled,
+    to_oracle,
+    validated,
+)
 from trainers.edits import NOT
 from trainers.tables import mean, number, show, table
 
@@ -25,7 +40,8 @@ def text(found: dict) -> str:
     groups = grouped(found)
     parts = [
         HEAD.format(n=found["of"]["pictures"]), readable(found["nets"], found), table_1(groups), targets(groups),
-        averaged(groups), spill(groups), oracle(groups, found.get("bounds", {}), found["of"]["oracles"]), masses(found), images(groups),
+        averaged(groups), spill(groups), oracle(groups, found.get("bounds", {}), found["of"]["oracles"]), masses(found), scarcity(found),
+        images(groups),
         nets(found["nets"]), every(found), NOTES,
     ]  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -191,27 +207,57 @@ What the judge says of oracles through the encoder, as of an edit; and which sha
 
 
 def masses(found: dict) -> str:
-    """Edits by how their training codes weigh, and how these correlate."""
+    """Edits by how their training codes weigh, how these correlate, and lambda."""
     lines: dict[tuple, Group] = {}
-    for row in found["edits"].values():
-        if "masses" in row["options"] and row["attribute"].removeprefix(NOT) in found["nets"]["counted"]:
+    for row in comparable(found):
+        if "masses" in (options := row["options"]):
             bias = "not said" if row["bias"] is None else f"{row['bias']:g}"
-            key = METHODS.get(row["method"], row["method"]), bias, row["options"]["masses"], ", ".join(row["options"].get("balance") or ())
+            weight = options.get("preservation_weight")
+            key = METHODS.get(row["method"], row["method"]), bias, options["masses"], ", ".join(options.get("balance") or ()), weight
             lines.setdefault(key, {}).setdefault(row["attribute"], []).append(row)
     if len(lines) < 2:
         return ""
     names = sorted({name for group in lines.values() for name in group}, key=rank)
-    kept = lambda rows: max(rows, key=lambda row: row["validation_true_change"] or 0.0)
+    best = lambda group, name: _kept_and_leaked(max(group[name], key=lambda row: validated([row]))) if name in group else ""
     cells = [
-        [*key, *(_kept_and_leaked(kept(group[name])) if name in group else "" for name in names)] for key, group in sorted(lines.items())
+        [*key[:4], "" if key[4] is None else f"{key[4]:g}", *(best(group, name) for name in names)]
+        for key, group in sorted(lines.items(), key=str)
     ]
-    return f"""## Masses, on correlated and on uncorrelated training sets
+    return f"""## Masses and lambda, on correlated and on uncorrelated training sets
 
 Bias 1: attributes of the training codes correlate as people's do; 0: they do not. If masses can mend correlations, `match` with bias 1 comes near
-`uniform` with bias 0. At the same target change: attribute preservation, and in parentheses the mean leakage into other attributes. Of several
-settings with the same masses the one that validation chose.
+`uniform` with bias 0. Lambda: the weight of L_pres. At the same target change: attribute preservation, and in parentheses the mean leakage into other
+attributes. Where several settings share a line, the one that validation chose.
 
-{table(["method", "bias", "masses", "balanced", *names], cells)}"""
+{table(["method", "bias", "masses", "balanced", "lambda", *names], cells)}"""
+
+
+SCARCE = ("blur", "rank", "decay", "patience", "masses")  # what is said of a setting
+
+
+def scarcity(found: dict) -> str:
+    """Edits by LW on fewer codes, against those on all."""
+    lines: dict[tuple, dict[int, list[dict]]] = {}
+    for row in counted(found):
+        if row["method"] == "lw" and row["bias"] in (None, 1.0) and not row["options"].get("preservation_weight"):
+            told = ", ".join(f"{key} {value}" for key in SCARCE if (value := row["options"].get(key)))
+            lines.setdefault((row["attribute"], told), {}).setdefault(codes_of(row), []).append(row)
+    sizes = sorted({size for group in lines.values() for size in group})
+    scarce = {attribute for (attribute, _), group in lines.items() if min(group) < sizes[-1]}
+    if not scarce:
+        return ""
+    cells = [
+        [*key, *(_kept_and_leaked(max(group[size], key=lambda row: validated([row]))) if size in group else "" for size in sizes)]
+        for key, group in sorted(lines.items())
+        if key[0] in scarce
+    ]
+    return f"""## How many codes it takes
+
+LW on the first so many training codes (both sides and those of neither): at the same target change, attribute preservation, and in parentheses
+the mean leakage. An affine map of w_dim numbers can learn the pairing of w_dim + 1 codes by heart; against it help a larger blur, early stopping
+(patience: steps without a better validation loss before it stops), a low rank, shrinkage (decay).
+
+{table(["attribute", "setting", *(f"{size:,} codes" for size in sizes)], cells)}"""
 
 
 def _kept_and_leaked(row: dict) -> str:
