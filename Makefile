@@ -1,5 +1,6 @@
 # make app     installs what the app needs into .venv and opens it
-# make test    installs what the tests need too, and runs them
+# make dev     installs what trainers and tests need too
+# make test    runs the tests, in what `make dev` makes
 # make check   lints and looks at the format; make style mends both
 #
 # PYTHON=python3.12      the interpreter to make .venv with: 3.10 or newer, python3 by default
@@ -26,10 +27,12 @@ $(info $(VENV) is half-made: making it anew)
 $(shell rm -rf $(VENV))
 endif
 
-.PHONY: app test check style browser
+.PHONY: app dev test check style browser
 
 app: $(VENV)/.app
 	$(IN) app.py
+
+dev: $(VENV)/.dev
 
 test: $(VENV)/.dev browser
 	$(IN) -m pytest $(TESTS)

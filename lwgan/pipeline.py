@@ -218,8 +218,9 @@ class EditingPipeline:
             return
         if name in self.refused:
             raise ValueError(f"edit {name!r} cannot be used: {self.refused[name]}")
-        nearest = difflib.get_close_matches(name, self.edits, 1, 0)
-        raise ValueError(f"edit {name!r} is unknown" + (f": did you mean {nearest[0]!r}?" if nearest else ": there are no edits"))
+        near, some = difflib.get_close_matches(name, self.edits, 1), ", ".join(list(self.edits)[:3])
+        hint = f"did you mean {near[0]!r}" if near else f"there are {len(self.edits)}" + (f", such as {some}" if some else "")
+        raise ValueError(f"edit {name!r} is unknown: {hint}")
 
     @torch.inference_mode()
     def generate(self, w: Tensor) -> list[Image.Image]:

@@ -167,6 +167,17 @@ def test_figures_stand_with_the_models_and_these_still_load(measured):
     assert sum(held["nets"]["generator"]["count_shares"]) <= 1.0001
 
 
+@pytest.mark.parametrize("domain", ["multimnist", "synthfaces"])
+def test_tables_of_nothing_are_refused(tmp_path, domain):
+    options = evaluate.Options(docs=tmp_path, domain=domain, tables=True)
+    with pytest.raises(ValueError, match=r"results.*\.json is missing: measure first"):
+        evaluate.main(options)
+    for name in ("results.json", "results-faces.json"):
+        (tmp_path / name).write_text("{")
+    with pytest.raises(ValueError, match=r"results.*\.json is no JSON"):
+        evaluate.main(options)
+
+
 def test_the_tables_and_curves_are_made_of_the_json_alone(measured, tmp_path):
     (tmp_path / "results.json").write_bytes((measured.docs / "results.json").read_bytes())
     evaluate.main(evaluate.Options(docs=tmp_path, data=tmp_path, registry=tmp_path, tables=True))

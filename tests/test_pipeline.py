@@ -218,6 +218,8 @@ def test_an_alpha_that_will_not_do_is_named(pipe, alpha):
 def test_an_unknown_edit_is_answered_with_the_nearest(pipe):
     with pytest.raises(ValueError, match=f"'lwgan-multimnist-1to2' is unknown: did you mean '{ONE}'"):
         pipe.edit(torch.zeros(1, 10, W_DIM), {"lwgan-multimnist-1to2": 1})
+    with pytest.raises(ValueError, match=rf"'no-such' is unknown: there are {len(pipe.edits)}, such as {ONE}"):
+        pipe.edit(torch.zeros(1, 10, W_DIM), {"no-such": 1})
 
 
 @pytest.mark.parametrize("alphas", [[ONE], "text", {1: 1.0}, None])

@@ -2,7 +2,10 @@
 
 import sys
 
-import tyro
+try:
+    import tyro
+except ModuleNotFoundError:
+    sys.exit("error: the trainers need what requirements-dev.txt names: `make dev` installs it into .venv")
 
 from trainers import (
     attribute_judge,

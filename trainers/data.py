@@ -28,7 +28,7 @@ SEEDS = {"train": 0, "validation": 1, "test": 2}
 
 # Pictures in the training split, and in the validation and in the test split; the paper trains on 25K digits.
 SIZES = {"multimnist": (100_000, 10_000), "synthfaces": (30_000, 3_000)}
-SAMPLES = {"multimnist": 200, "synthfaces": 100}  # pictures for the app: 0.8 and 1.2 MB
+SAMPLES = {"multimnist": 200, "synthfaces": 50}  # pictures for the app: 0.8 and 0.6 MB
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ Every edit gets a metrics.json; those of the last run with the same nets are kep
 alone docs/results.md and the curves are made: figures of edits that are no longer at hand stay there as long as the nets are the same.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -42,7 +41,7 @@ class Options:
     """Measure generator, encoder and edits of a registry folder with its judges; write metrics.json, docs/results.json, tables, figures."""
 
     domain: Literal["multimnist", "synthfaces"] = "multimnist"
-    """Of photographs with labels: `evaluate-labels`."""
+    """Digits or rendered faces. (For photographs with labels there is `evaluate-labels`.)"""
     data: Path = Path("../runs/data")
     """Folder that `python -m trainers data` wrote."""
     registry: Path = Path("lwgan/bundled")
@@ -71,7 +70,7 @@ def main(options: Options) -> None:
         return
     path = options.docs / results.NAME
     if options.tables:
-        write(options.docs, json.loads(path.read_text()))
+        write(options.docs, records.published(path))
         return
     device = run.device_of(options.device)
     models = {kind: load(options, kind).to(device) for kind in CLASSES}

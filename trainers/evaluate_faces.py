@@ -13,7 +13,6 @@ to 360) and 460 to be read and recognised (230 to 300), 31 minutes; 34 where eac
 with OMP_NUM_THREADS=2, or unset.
 """
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -71,7 +70,7 @@ class Bench(NamedTuple):
 def main(options: "Options") -> None:
     path = options.docs / results_faces.NAME
     if options.tables:
-        write(options.docs, json.loads(path.read_text()))
+        write(options.docs, records.published(path))
         return
     device = run.device_of(options.device)
     models = {kind: CLASSES[kind].from_pretrained(records.folder_of(options.registry, kind, options.domain)).to(device) for kind in CLASSES}

@@ -116,6 +116,16 @@ def load(path: Path, of: dict) -> dict:
     return {"of": of, "edits": {}}
 
 
+def published(path: Path) -> dict:
+    """What a results.json holds. ValueError if it is not there, or damaged."""
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ValueError(f"{path} is missing: measure first, without --tables, or name the folder that holds it (--docs)") from None
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON ({error})") from error
+
+
 def save(path: Path, found: dict) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     run.write_text(path, json.dumps(found, indent=1, allow_nan=False))

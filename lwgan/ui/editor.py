@@ -216,8 +216,10 @@ class Editor:
         pipe = pipe or self.pipe(domain)
         pipe.check_name(edit)
         alphas = axis.sweep_alphas(pipe, edit) if alphas is None else alphas
-        if not isinstance(alphas, list) or not 1 <= len(alphas) <= 32:
-            raise ValueError(f"alphas are {alphas!r}: expected a list of 1 to 32 numbers")
+        if not isinstance(alphas, list):
+            raise ValueError(f"alphas is {alphas!r}, expected a list of 1 to 32 numbers")
+        if not 1 <= len(alphas) <= 32:
+            raise ValueError(f"there are {len(alphas)} alphas, expected 1 to 32")
         for alpha in alphas:
             check_alphas({edit: alpha})
         source = self._asked(pipe, picture, seed)
@@ -294,4 +296,4 @@ def words(error: Exception) -> str:
 
 
 def sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + "."
+    return text[:1].upper() + text[1:] + "." * (text[-1:] not in (".", "?"))

@@ -9,7 +9,7 @@ function step() {
   picture.src = frames[i].src;
   picture.style.imageRendering = frames[i].naturalWidth < 200 ? "pixelated" : "auto";
   const share = value.changes[i];
-  const said = share === null ? "" : ` · ${Math.round(100 * share)}% of pictures change`;
+  const said = share === null ? "" : ` · ${Math.round(100 * share)}% of such pictures change`;
   const text = `strength ${value.strengths[i]} · alpha ${value.alphas[i].toFixed(2)}${said}`;
   element.querySelector("output").textContent = text;
   slider.setAttribute("aria-valuetext", text);

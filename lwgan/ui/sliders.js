@@ -47,7 +47,7 @@ function expected(edit, alpha) {
 function hint(edit, strength) {
   const alpha = strength * edit.unit;
   const share = expected(edit, alpha);
-  const said = share === null ? "effect not measured here" : `${Math.round(100 * share)}% of pictures change`;
+  const said = share === null ? "effect not measured here" : `${Math.round(100 * share)}% of such pictures change`;
   return `alpha ${alpha.toFixed(2)} · ${said}`;
 }
 
