@@ -82,7 +82,9 @@ class AffineEdit:
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes config.json and model.safetensors, in the type that the config names (float32 by default): A of low rank as its factors,
         and a map that is the same in all layers once."""
-        tensors = {} if self.weight is None else self.factors or {"weight": self.weight}
+        tensors = {} if self.weight is None else {"weight": self.weight}
+        if self.factors and torch.equal((self.factors["out"] @ self.factors["into"]).expand_as(self.weight), self.weight):
+            tensors = self.factors  # unless somebody has put another map in their place
         if all(torch.equal(value, value[:1].expand_as(value)) for value in tensors.values()):
             tensors = {name: value[:1] for name, value in tensors.items()}
         registry.save_folder(folder, self.config, {**tensors, "bias": self.bias}, self.config.get("dtype"))

@@ -243,5 +243,5 @@ def save_sheet(path: Path, pictures: Tensor, columns: int) -> None:
 
 
 def save_small(path: Path, image: Image.Image) -> None:
-    """Writes a picture that is to be looked at, not measured: one of colour with 256 of them, in a third of the bytes."""
-    (image.quantize() if image.mode == "RGB" else image).save(path)
+    """Writes a picture that is to be looked at, not measured: with 256 colours or 16 greys, in a third to half of the bytes."""
+    image.quantize(256 if image.mode == "RGB" else 16).save(path, optimize=True)

@@ -141,6 +141,13 @@ def test_a_map_of_low_rank_is_stored_as_its_factors(tmp_path, layers):
     assert (tmp_path / "again" / "model.safetensors").read_bytes() == (tmp_path / "model.safetensors").read_bytes()
 
 
+def test_factors_of_a_map_that_was_replaced_are_not_stored(tmp_path):
+    edit = AffineEdit.low_rank(torch.randn(NUM_WS, W_DIM, 2), torch.randn(NUM_WS, 2, W_DIM), torch.randn(NUM_WS, W_DIM), CONFIG)
+    edit.weight = torch.randn(NUM_WS, W_DIM, W_DIM)
+    edit.save_pretrained(tmp_path)
+    assert torch.equal(AffineEdit.from_pretrained(tmp_path).weight, edit.weight)
+
+
 def test_layers_that_share_a_map_share_it_in_the_file(tmp_path):
     one, bias, w = torch.randn(W_DIM, W_DIM), torch.randn(NUM_WS, W_DIM), torch.randn(3, NUM_WS, W_DIM)
     same, all_but_one = one.repeat(NUM_WS, 1, 1), one.repeat(NUM_WS, 1, 1)

@@ -14,7 +14,7 @@ import torch
 from lwgan.edit import AffineEdit
 from trainers.codes import Codes, save_codes
 from trainers.edit import check_layers, first_layers
-from trainers.edits import Splits, attribute_named, centroids, latent_wasserstein
+from trainers.edits import Side, Splits, attribute_named, centroids, evened, latent_wasserstein, masses_told, sides
 
 NUM_WS, W_DIM = 3, 8
 BASE = {"encoder": "e" * 64, "generator": "a" * 64}
@@ -137,3 +137,55 @@ def test_bad_codes_are_refused_and_leave_no_run(tmp_path, damage, message):
     assert refused.returncode == 1
     assert re.search(message, error) and "Traceback" not in error
     assert not (tmp_path / "run").exists()
+
+
+# Masses: which attributes they can even out, and what a batch holds of them
+
+PEOPLE = ("Male", "Beard", "Young")
+
+
+def people(men: int, bearded: int, women_with_beards: int) -> Codes:
+    """Codes [300, 1, 1] of so many men (the edited attribute) and women, half of all young."""
+    numbers = torch.zeros(300, 3, dtype=torch.int64)
+    numbers[:men, 0] = 1
+    numbers[:bearded, 1] = 1
+    numbers[men : men + women_with_beards, 1] = 1
+    numbers[::2, 2] = 1
+    return Codes(torch.arange(300.0)[:, None, None], numbers, names=PEOPLE)
+
+
+def test_an_attribute_that_would_leave_a_handful_is_not_evened_out():
+    """A third of the men have a beard: among 150 women 30 can stand for them, one cannot."""
+    male = attribute_named("Male", PEOPLE)
+    assert evened(people(150, 50, 30), male, "match", PEOPLE) == ["Beard", "Young"]
+    assert evened(people(150, 50, 1), male, "match", PEOPLE) == ["Young"]
+    assert evened(people(150, 149, 0), attribute_named("not-Male", PEOPLE), "match", PEOPLE) == ["Young"]
+    assert evened(people(150, 149, 0), male, "match", ["Young", "Beard"]) == ["Young"], "beards would leave 1 of 150 men"
+    with pytest.raises(ValueError, match="with any of --balance Beard a side of Male counts as less than 10% of its codes"):
+        evened(people(150, 149, 0), male, "match", ["Beard"])
+    assert evened(people(150, 50, 1), male, "uniform", []) == []
+
+
+def test_what_masses_leave_is_told():
+    told = masses_told(people(150, 50, 0), attribute_named("Male", PEOPLE), "match", ["Beard"])["masses"]
+    assert told["evened"] == ["Beard"] and told["target"] == {"codes": 150, "count_as": 100, "weigh_nothing": 50}
+    assert told["source"] == {"codes": 150, "count_as": 150, "weigh_nothing": 0}
+    assert masses_told(people(150, 50, 0), attribute_named("Male", PEOPLE), "uniform", []) == {}
+
+
+def test_a_batch_with_masses_keeps_their_shares():
+    """All 800 of a batch are drawn by the masses: binomial, with a standard deviation of .015 for a share of .75."""
+    side = Side(torch.arange(4.0)[:, None, None], torch.tensor([0.75, 0.0, 0.125, 0.125], dtype=torch.float64))
+    drawn = side.batch(800)
+    shares = torch.bincount(drawn.w.flatten().long(), minlength=4) / 800
+    assert drawn.mass is None and shares[1] == 0 and shares[0].item() == pytest.approx(0.75, abs=0.06)
+    assert drawn.w.mean().item() == pytest.approx(side.mean().item(), abs=0.15)
+    plain = Side(torch.arange(10.0)[:, None, None])
+    assert plain.batch(10).w.flatten().sort().values.tolist() == list(range(10)) and plain.first(3).w.flatten().tolist() == [0, 1, 2]
+
+
+def test_matched_sides_have_the_same_share_of_each_attribute():
+    codes = people(150, 50, 30)
+    source, target = sides(codes, attribute_named("Male", PEOPLE), "match", ["Beard", "Young"])
+    bearded = [float((side.mass * codes.has("Beard")[side.w.flatten().long()]).sum()) for side in (source, target)]
+    assert bearded == pytest.approx([1 / 3, 1 / 3])

@@ -95,6 +95,11 @@ def test_a_source_that_is_not_there_is_said_so(tmp_path):
         registry.load_model("nowhere")
 
 
+def test_what_is_bundled_is_small():
+    sizes = {path: path.stat().st_size for path in registry.bundled().rglob("*") if path.is_file()}
+    assert max(sizes.values()) < 10 * 2**20 and sum(sizes.values()) < 40 * 2**20, "every clone brings it along"
+
+
 def test_a_module_is_built_strictly_and_frozen(tmp_path):
     shape = {"resolution": 8, "img_channels": 1, "channels": (4, 4), "z_dim": 4, "w_dim": 4, "mapping_layers": 1}
     generator = Generator(**shape)

@@ -189,7 +189,7 @@ def alphas_to_try(edit: AffineEdit, codes: Codes, attribute: Attribute | Label) 
     unit = (edit(source, 1.0) - source).flatten(1).norm(dim=1).mean().item()
     reach = REACH * (target.mean(0) - source.mean(0)).norm().item()
     alphas = list(ALPHAS)
-    while unit > 0 and alphas[-1] * FURTHER * unit <= reach:
+    while unit > 0 and alphas[-1] * FURTHER * unit <= reach and alphas[-1] * FURTHER <= MAX_ALPHA:
         alphas.append(round(alphas[-1] * FURTHER, 2))
     return alphas
 

@@ -96,7 +96,7 @@ def main(options: Options) -> None:
     for entry in tqdm(entries, "edits"):
         edit, folder = edits[entry.name], Path(entry.source)
         asked = edit.config["to_count"]
-        metrics = kept(folder, base | {"edit": entry.config["weights"]["sha256"]}, lambda edit=edit, asked=asked: (
+        metrics = kept(folder, base | {"edit": entry.config["weights"]["sha256"]}, edit.config["alpha"], lambda edit=edit, asked=asked: (
             told(edit, options) | measured(edit, held[asked], tuning[asked], nets)
         ))  # fmt: skip
         put(found, entry.name, metrics)

@@ -102,7 +102,9 @@ def main(options: "Options") -> None:
     for entry in tqdm(entries, "edits"):
         edit, folder, attribute = edits[entry.name], Path(entry.source), attribute_of(entry.config, bench.names)
         of = base | {"edit": entry.config["weights"]["sha256"]}
-        metrics = records.kept(folder, of, lambda edit=edit, attribute=attribute: about(edit, options) | measured(edit, attribute, truths))
+        metrics = records.kept(folder, of, edit.config["alpha"], lambda edit=edit, attribute=attribute: (
+            about(edit, options) | measured(edit, attribute, truths)
+        ))  # fmt: skip
         records.put(found, entry.name, metrics)
         records.record(folder, {"d": metrics["d"], **{key: metrics["chosen"][key] for key in HEADLINE}})
         save_strip(folder / "images" / "strip.png", edit, truths.cases(attribute).w[:STRIP], bench.nets.generator)
@@ -245,6 +247,7 @@ def about(edit: AffineEdit, options: "Options") -> dict:
     chosen = [point["true_change"] for point in config["curve"] if point["alpha"] == config["alpha"]]
     return {
         "method": config["method"], "attribute": training["attribute"], "options": records.settings(config), "bias": config.get("bias"),
+        "masses": config.get("masses"),
         "validation_true_change": (chosen[0] or 0.0) if chosen else None, "selector": config.get("selector_revision"),
         "command": records.command("evaluate", options),
         "versions": records.versions(),

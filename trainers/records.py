@@ -86,13 +86,13 @@ def check_edit(entry: registry.Entry, revisions: dict[str, str], judges: Sequenc
 # What was measured
 
 
-def kept(folder: Path, of: dict, make: Callable[[], dict]) -> dict:
-    """The metrics.json of a folder if it is whole and of just these weights and numbers, else one that is made now."""
+def kept(folder: Path, of: dict, alpha: float, make: Callable[[], dict]) -> dict:
+    """The metrics.json of a folder if it is whole and of just these weights, numbers and recommended alpha, else one that is made now."""
     path = folder / "metrics.json"
     try:
-        if (found := json.loads(path.read_text())).get("of") == of:
+        if (found := json.loads(path.read_text()))["of"] == of and found["chosen"]["alpha"] == alpha:
             return found
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, KeyError):
         pass  # not made yet, or torn
     metrics = {"of": of} | make()
     run.write_text(path, json.dumps(metrics, indent=1, allow_nan=False))

@@ -8,17 +8,18 @@ from trainers.contenders_faces import (
     Group,
     at_match,
     attributes,
+    best_setting,
     codes_of,
     comparable,
     counted,
     grouped,
     label,
-    others,
+    leaked,
     pairs,
     rank,
+    searched,
     titled,
     to_oracle,
-    validated,
 )
 from trainers.edits import NOT
 from trainers.tables import mean, number, show, table
@@ -39,7 +40,7 @@ def write(docs: Path, found: dict) -> None:
 def text(found: dict) -> str:
     groups = grouped(found)
     parts = [
-        HEAD.format(n=found["of"]["pictures"]), readable(found["nets"], found), table_1(groups), targets(groups),
+        HEAD.format(n=found["of"]["pictures"]), readable(found["nets"], found), table_1(groups), search(found), targets(groups),
         averaged(groups), spill(groups), oracle(groups, found.get("bounds", {}), found["of"]["oracles"]), masses(found), scarcity(found),
         images(groups),
         nets(found["nets"]), every(found), NOTES,
@@ -52,13 +53,13 @@ HEAD = """# Results on rendered faces
 Made by `python -m trainers evaluate --domain synthfaces` of [results-faces.json](results-faces.json), which holds every number with its interval
 and the options of each edit. All pictures are the renderer's own test pictures, up to {n} for each edit: of people, seeds and splits that no
 training and no choice of an edit saw. Attributes are read by a judge of pictures, people by an identity network; both were trained on other people and
-had no part in any edit, stopping rule or choice.
+had no part in any edit, stopping rule or choice of an edit (of the nets: one, see [training-faces.md](training-faces.md)).
 
 *Target change*: of the reconstructions in which the judge does not see what the edit is to bring, the share in which it sees it after the edit.
 *Attribute preservation*: of the other attributes, the share that is read as before. *Identity*: the cosine of the identity network's
 embeddings before and after. Before is always the reconstruction, not the picture: what the encoder lost is not the edit's fault. *True*:
-changed, times the share of the other attributes that stay. An edit's settings and strength were chosen on validation codes by a third judge,
-or a classifier of codes; of a method's settings the best so chosen stands in the tables, all of them at the end."""
+changed, times the share of the other attributes that stay. An edit's settings and strength were chosen on validation pictures by a third judge;
+of a method's settings the best so chosen stands in the tables, all of them at the end. *Never*: no strength up to 2d reaches the target change."""
 
 NOTES = """## What is ours
 
@@ -95,10 +96,17 @@ def table_1(groups: dict[str, Group]) -> str:
     return "\n\n".join(parts)
 
 
+def search(found: dict) -> str:
+    """How much each method was searched."""
+    count = lambda low, high: f"{low}" if low == high else f"{low} to {high}"
+    told = ", ".join(f"{titled(name)} {count(*many)}" for name, many in sorted(searched(found).items()))
+    return f"Settings learned for an attribute, of which validation chose one (beside alpha, of which all were searched alike): {told}."
+
+
 PAPERS_TABLE = f"""## Table 1: what is preserved at the same target change
 
-Where an edit first changes 80% of its cases (found by interpolation and measured there); *never*: no strength up to 2d does.
-LT* and LW* are without regularisation (LW*: lambda 0 and equal masses). *Mean*: over the attributes at which all of LT*, LW*, LT and LW that are
+Where an edit first changes 80% of its cases (found by interpolation and measured there).
+LT* and LW* are without regularisation (LW*: lambda 0, equal masses, full rank). *Mean*: over the attributes at which all of LT*, LW*, LT and LW that are
 at hand arrive. The paper's Table 1, attribute / identity preservation, of photographs:
 
 {table(["method", "Glasses", "Age", "Pale Skin"], [[name, *cells] for name, cells in PAPER.items()])}"""
@@ -129,32 +137,35 @@ def average(values: list[float | None], digits: int) -> str:
 def targets(groups: dict[str, Group]) -> str:
     """What was hoped for, and what came."""
     lines = []
-    for key, words in (("attribute_preservation", "attribute preservation"), ("identity", "identity preservation")):
-        value = lambda rows, key=key: at_match(rows, key)
-        if found := pairs(groups, "LW*", "LT*", value):
-            lines.append(
-                ["LW* above LT*", words, f"{sum(a > b for a, b in found)} of {len(found)}", f"{mean([a - b for a, b in found]):+.3f}"]
-            )
-        if found := pairs(groups, "LW", "LT", value):
-            reached = sum(a >= b - 0.01 for a, b in found)
-            lines.append(["LW above LT - .01", words, f"{reached} of {len(found)}", f"{mean([a - b for a, b in found]):+.3f}"])
-    if found := pairs(groups, "LW", METHODS["interfacegan"], lambda rows: to_oracle(rows, "features")):
-        share = 1 - mean([a for a, _ in found]) / mean([b for _, b in found])
-        reached = sum(a <= 0.7 * b for a, b in found)
-        lines.append(
-            ["LW's distance to the oracle 30% below InterFaceGAN's", "judge features", f"{reached} of {len(found)}", f"{-share:+.1%}"]
-        )
+    far, nearer = METHODS["interfacegan"], "LW's distance to the oracle 30% below InterFaceGAN's"
+    for ours, theirs, aim, keys, reached in (
+        ("LW*", "LT*", "LW* above LT*", ("attribute_preservation", "identity"), lambda a, b: a > b),
+        ("LW", "LT", "LW above LT - .01", ("attribute_preservation", "identity"), lambda a, b: a >= b - 0.01),
+        ("LW", far, nearer, ("features",), lambda a, b: a <= 0.7 * b),
+    ):
+        both = groups.get(ours, {}).keys() & groups.get(theirs, {}).keys()
+        for key in keys:
+            if found := pairs(groups, ours, theirs, lambda rows, key=key: (to_oracle if key == "features" else at_match)(rows, key)):
+                came = f"{sum(reached(a, b) for a, b in found)} of {len(found)}"
+                came += f" ({len(both) - len(found)} more: never)" * (len(both) > len(found))
+                gain = mean([a for a, _ in found]) - mean([b for _, b in found])
+                gain = f"{gain / mean([b for _, b in found]):+.1%}" if key == "features" else f"{gain:+.3f}"
+                lines.append([aim, WORDS[key], came, gain])
     if not lines:
         return ""
     return f"""### What was aimed at
 
-At the same target change, of the attributes at which both arrive; on the right the mean difference (of distances: of their means).
+At the same target change, of the attributes at which both arrive, by the mean of all pictures, however small the difference (intervals: in the
+JSON); on the right the mean difference (of distances: of their means).
 
 {table(["aim", "in", "reached", "difference"], lines)}"""
 
 
+WORDS = {"attribute_preservation": "attribute preservation", "identity": "identity preservation", "features": "judge features"}
+
+
 def averaged(groups: dict[str, Group]) -> str:
-    """The paper's way: the mean over the ten strengths from d to 2d."""
+    """The paper's way: the mean over the ten strengths from d to 2d. What had been changed before counts as nothing to change."""
     over = lambda rows, key: mean([mean([point[key] or 0.0 for point in row["curve"][1:]]) for row in rows])
     names, parts = attributes(groups), []
     for key, title in (("target_change", "Target change"), ("attribute_preservation", "Attribute preservation"), ("identity", "Identity")):
@@ -166,15 +177,10 @@ def averaged(groups: dict[str, Group]) -> str:
 
 def spill(groups: dict[str, Group]) -> str:
     """How much else changes, as one number; the matrix is a picture."""
-
-    def leaked(rows: list[dict]) -> float | None:
-        values = [abs(value) for row in rows if row["matched"] for name, value in others(row).items()]
-        return mean(values) if values else None
-
     return f"""## Leakage
 
 How much more, or less, often another attribute is read after the edit: mean of the absolute differences over the other attributes that count,
-at the same target change. Which ones: [faces-leakage.png](images/faces-leakage.png).
+at the same target change. Which ones, of the first seed: [faces-leakage.png](images/faces-leakage.png).
 
 {by_attribute(groups, attributes(groups), leaked)}"""
 
@@ -213,23 +219,35 @@ def masses(found: dict) -> str:
         if "masses" in (options := row["options"]):
             bias = "not said" if row["bias"] is None else f"{row['bias']:g}"
             weight = options.get("preservation_weight")
-            key = METHODS.get(row["method"], row["method"]), bias, options["masses"], ", ".join(options.get("balance") or ()), weight
+            key = METHODS.get(row["method"], row["method"]), bias, options["masses"], "" if weight is None else f"{weight:g}"
             lines.setdefault(key, {}).setdefault(row["attribute"], []).append(row)
     if len(lines) < 2:
         return ""
     names = sorted({name for group in lines.values() for name in group}, key=rank)
-    best = lambda group, name: _kept_and_leaked(max(group[name], key=lambda row: validated([row]))) if name in group else ""
-    cells = [
-        [*key[:4], "" if key[4] is None else f"{key[4]:g}", *(best(group, name) for name in names)]
-        for key, group in sorted(lines.items(), key=str)
+    best = {key: {name: best_setting(rows) for name, rows in group.items()} for key, group in sorted(lines.items())}
+    kept = [[*key, *(kept_and_leaked(group[name]) if name in group else "" for name in names)] for key, group in best.items()]
+    weighed = [
+        [*key, *(weighs(group[name][0]) if name in group else "" for name in names)] for key, group in best.items() if key[2] != "uniform"
     ]
+    head = ["method", "bias", "masses", "lambda", *names]
     return f"""## Masses and lambda, on correlated and on uncorrelated training sets
 
 Bias 1: attributes of the training codes correlate as people's do; 0: they do not. If masses can mend correlations, `match` with bias 1 comes near
 `uniform` with bias 0. Lambda: the weight of L_pres. At the same target change: attribute preservation, and in parentheses the mean leakage into other
 attributes. Where several settings share a line, the one that validation chose.
 
-{table(["method", "bias", "masses", "balanced", "lambda", *names], cells)}"""
+{table(head, kept)}
+
+As how many equal ones the codes of source and target count under these masses, and in brackets how many attributes are evened out: those that would
+leave a side counting as less than a tenth of its codes are not.
+
+{table(head, weighed)}"""
+
+
+def weighs(row: dict) -> str:
+    if not (told := row.get("masses")):
+        return "not said"
+    return f"{told['source']['count_as']:,} + {told['target']['count_as']:,} [{len(told['evened'])}]"
 
 
 SCARCE = ("blur", "rank", "decay", "patience", "masses")  # what is said of a setting
@@ -247,7 +265,7 @@ def scarcity(found: dict) -> str:
     if not scarce:
         return ""
     cells = [
-        [*key, *(_kept_and_leaked(max(group[size], key=lambda row: validated([row]))) if size in group else "" for size in sizes)]
+        [*key, *(kept_and_leaked(best_setting(group[size])) if size in group else "" for size in sizes)]
         for key, group in sorted(lines.items())
         if key[0] in scarce
     ]
@@ -260,11 +278,10 @@ the mean leakage. An affine map of w_dim numbers can learn the pairing of w_dim 
 {table(["attribute", "setting", *(f"{size:,} codes" for size in sizes)], cells)}"""
 
 
-def _kept_and_leaked(row: dict) -> str:
-    if not row["matched"]:
+def kept_and_leaked(rows: list[dict]) -> str:
+    if (kept := at_match(rows, "attribute_preservation")) is None:
         return "never"
-    leaked = [abs(value) for value in others(row).values()]
-    return f"{row['matched']['attribute_preservation']['value']:.3f}" + (f" ({mean(leaked):.3f})" if leaked else "")
+    return f"{kept:.3f}" + ("" if (more := leaked(rows)) is None else f" ({more:.3f})")
 
 
 def images(groups: dict[str, Group]) -> str:
@@ -310,12 +327,18 @@ def every(found: dict) -> str:
     lines = []
     for name, row in sorted(found["edits"].items(), key=lambda item: (rank(item[1]["attribute"]), label(item[1]), item[0])):
         chosen, options = row["chosen"], row["options"]
-        varied = ("preservation_weight", "masses", "balance", "rank", "blur", "regularisation", "reconstruction")
-        told = [
-            f"{key.replace('_', ' ')} {value if not isinstance(value, list) else ' '.join(value)}"
-            for key in varied
-            if (value := options.get(key))
-        ]
+        varied = (
+            "preservation_weight",
+            "masses",
+            "rank",
+            "blur",
+            "decay",
+            "patience",
+            "regularisation",
+            "reconstruction",
+            "training_codes",
+        )
+        told = [f"{key.replace('_', ' ')} {value}" for key in varied if (value := options.get(key))]
         told += [f"bias {row['bias']:g}"] if row["bias"] is not None else []
         rates = [show([chosen[key]]) for key in ("target_change", "attribute_preservation", "identity", "true_change")]
         start = f"{row['d']:.2f}" + " (not reached)" * (not row["d_reached"])

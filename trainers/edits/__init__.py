@@ -25,6 +25,7 @@ ADAPTED = {
     "guidedstyle": "written from its abstract alone, with losses and settings of our own",
 }
 NOT = "not-"
+LEAST = 0.1  # share of a side's codes, as which masses must leave it counting
 Masses = Literal["uniform", "printed", "match", "balanced"]
 
 
@@ -125,31 +126,62 @@ class Side(NamedTuple):
         return Side(self.w[rows], None if self.mass is None else normalised(self.mass[rows]))
 
     def batch(self, size: int) -> "Side":
-        return self.rows(torch.randperm(len(self.w))[:size])
+        """So many codes, none twice; with masses, drawn by these, and equal from then on: cells keep their shares in every batch."""
+        if self.mass is None:
+            return self.rows(torch.randperm(len(self.w))[:size])
+        return Side(self.w[torch.multinomial(self.mass, size, replacement=True)])
+
+    def first(self, size: int) -> "Side":
+        """The first so many codes; with masses, a batch."""
+        return self.rows(slice(size)) if self.mass is None else self.batch(size)
 
 
 def sides(codes: Codes, attribute: Attribute | Label, masses: Masses, balance: Sequence[str]) -> tuple[Side, Side]:
-    """Source and target with their masses (Sec. 3.2); what weighs nothing is left out. ValueError if there is nothing to balance."""
-    source, target = attribute.source(codes), attribute.target(codes)
+    """Source and target with their masses (Sec. 3.2), which even out the attributes `balance`; what weighs nothing is left out."""
+    both = attribute.source(codes), attribute.target(codes)
     if masses == "uniform":
-        return Side(source.w), Side(target.w)
-    others = [name for name in balance if name != attribute.label]
+        return tuple(Side(side.w) for side in both)
+    weights = MASSES[masses](*(cells(torch.stack([side.has(name) for name in balance], 1)) for side in both))
+    return tuple(Side(side.w[mass > 0], normalised(mass[mass > 0])) for side, mass in zip(both, weights, strict=True))
+
+
+def evened(codes: Codes, attribute: Attribute | Label, masses: Masses, balance: Sequence[str]) -> list[str]:
+    """Those of the attributes `balance`, taken in turn, that masses can even out: with them, too, each side has to count as at least LEAST
+    of its codes. One that all but follows from the edited attribute would leave the word to a handful. ValueError if there is none."""
+    if masses == "uniform":
+        return []
+    others, found = [name for name in balance if name != attribute.label], []
     if not others:
         raise ValueError(f"--masses {masses} needs --balance, attributes other than {attribute.name!r} to even out")
-    combinations = (cells(torch.stack([side.has(name) for name in others], 1)) for side in (source, target))
-    return tuple(
-        Side(side.w[mass > 0], normalised(mass[mass > 0]))
-        for side, mass in zip((source, target), MASSES[masses](*combinations), strict=True)
-    )
+    for name in others:
+        codes.has(name)  # an error of its own if there is no such attribute
+        if min(share for share, _ in shares(codes, attribute, masses, [*found, name])) >= LEAST:
+            found.append(name)
+    if not found:
+        raise ValueError(
+            f"--masses {masses}: with any of --balance {' '.join(others)} a side of {attribute.name} counts as less than {LEAST:.0%} of its codes"
+        )
+    return found
 
 
-def tell_sizes(attribute: Attribute | Label, source: Side, target: Side) -> None:
-    """Prints how many codes weigh anything, and as how many equal ones they count."""
-    for name, side in (("source", source), ("target", target)):
-        if side.mass is not None:
-            print(
-                f"{attribute.name}: the {len(side.w)} {name} codes that weigh anything count as {effective_size(side.mass):.0f} equal ones"
-            )
+def shares(codes: Codes, attribute: Attribute | Label, masses: Masses, balance: Sequence[str]) -> list[tuple[float, int]]:
+    """Of source and target: as which share of all its codes it counts (`effective_size`), and how many weigh nothing. 0 without a cell in common."""
+    sizes = [len(side.w) for side in (attribute.source(codes), attribute.target(codes))]
+    try:
+        weighed = sides(codes, attribute, masses, balance)
+    except ValueError:
+        return [(0.0, size) for size in sizes]
+    return [(effective_size(side.mass) / size, size - len(side.w)) for side, size in zip(weighed, sizes, strict=True)]
+
+
+def masses_told(codes: Codes, attribute: Attribute | Label, masses: Masses, balance: Sequence[str]) -> dict:
+    """What config.json says of masses: what is evened out, and of each side how many codes count as how many, and how many weigh nothing."""
+    if masses == "uniform":
+        return {}
+    sizes = [len(side.w) for side in (attribute.source(codes), attribute.target(codes))]
+    told = [{"codes": size, "count_as": round(share * size), "weigh_nothing": lost} for size, (share, lost) in
+            zip(sizes, shares(codes, attribute, masses, balance), strict=True)]  # fmt: skip
+    return {"masses": {"evened": list(balance), "source": told[0], "target": told[1]}}
 
 
 def classifier_for(codes: Codes, folder: Path | None, flag: str) -> LatentClassifier:

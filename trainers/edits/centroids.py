@@ -9,7 +9,7 @@ classifier's confident answers.
 from dataclasses import dataclass
 
 from lwgan.edit import AffineEdit
-from trainers.edits import Attribute, Label, Masses, Splits, sides, tell_sizes
+from trainers.edits import Attribute, Label, Masses, Splits, evened, masses_told, sides
 
 
 @dataclass(frozen=True)
@@ -19,16 +19,16 @@ class Options:
     masses: Masses = "uniform"
     """How samples weigh; "balanced" is balanced sampling. All but uniform need --balance."""
     balance: tuple[str, ...] = ()
-    """Attributes whose combinations are to weigh the same; the edited one is left out."""
+    """Attributes whose combinations are to weigh the same, the most important first (`evened`); the edited one is left out."""
 
 
 def fit(codes: Splits, attribute: Attribute | Label, options: Options) -> AffineEdit:
     """H(w) = mean of the target's codes - mean of the source's."""
-    source, target = sides(codes.train, attribute, options.masses, options.balance)
-    tell_sizes(attribute, source, target)
-    return AffineEdit(None, target.mean() - source.mean())
+    balance = evened(codes.train, attribute, options.masses, options.balance)
+    source, target = sides(codes.train, attribute, options.masses, balance)
+    return AffineEdit(None, target.mean() - source.mean(), masses_told(codes.train, attribute, options.masses, balance))
 
 
 def check(codes: Splits, attribute: Attribute | Label, options: Options) -> None:
     """ValueError, before a run begins, for masses without anything to balance."""
-    sides(codes.train, attribute, options.masses, options.balance)
+    evened(codes.train, attribute, options.masses, options.balance)

@@ -18,7 +18,7 @@ from lwgan.edit import AffineEdit
 from lwgan.losses import objective
 from trainers import run
 from trainers.codes import Codes
-from trainers.edits import Attribute, Label, Masses, Side, Splits, classifier_for, sides, tell_sizes
+from trainers.edits import Attribute, Label, Masses, Side, Splits, classifier_for, evened, masses_told, sides
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ class Options:
     masses: Masses = "uniform"
     """How samples weigh (Eq. 2, Sec. 3.2); all but uniform need --balance."""
     balance: tuple[str, ...] = ()
-    """Attributes whose combinations the masses even out between source and target; the edited one is left out."""
+    """Attributes whose combinations the masses even out between source and target, the most important first (`evened`); the edited one is
+    left out."""
     validate_every: int = 5
     patience: int = 50
     """Stop after so many steps without a better Wasserstein distance on codes of other digits; the best map is kept."""
@@ -88,11 +89,11 @@ class Map(torch.nn.Module):
 
 def fit(codes: Splits, attribute: Attribute | Label, options: Options, folder: Path | None = None) -> AffineEdit:
     """The edit that minimises L_edit + lambda L_pres. folder: of the run, whose checkpoint a stopped run resumes from."""
-    source, target = sides(codes.train, attribute, options.masses, options.balance)
-    tell_sizes(attribute, source, target)
+    balance = evened(codes.train, attribute, options.masses, options.balance)
+    source, target = sides(codes.train, attribute, options.masses, balance)
     loss = loss_of(source, target, codes.train, attribute, options)
-    held = [side.rows(slice(options.validation_codes)) for side in sides(codes.validation, attribute, options.masses, options.balance)]
     torch.manual_seed(options.seed)
+    held = [side.first(options.validation_codes) for side in sides(codes.validation, attribute, options.masses, balance)]
     h = Map(source, target, options.rank)
     adam = torch.optim.Adam(h.parameters(), options.learning_rate)
     best, best_step, best_loss, step = h.state_dict(), 0, float("inf"), 0
@@ -127,13 +128,14 @@ def fit(codes: Splits, attribute: Attribute | Label, options: Options, folder: P
         total.backward()
         adam.step()
     h.load_state_dict(best)
-    return h.edit()
+    edit = h.edit()
+    edit.config |= masses_told(codes.train, attribute, options.masses, balance)
+    return edit
 
 
 def check(codes: Splits, attribute: Attribute | Label, options: Options) -> None:
     """ValueError, before a run begins, for masses without anything to balance and for lambda without a fitting classifier."""
-    for held in (codes.train, codes.validation):
-        sides(held, attribute, options.masses, options.balance)
+    sides(codes.validation, attribute, options.masses, evened(codes.train, attribute, options.masses, options.balance))
     if options.preservation_weight > 0:
         classifier_for(codes.train, options.classifier, flag_of(options))
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The domain of rendered faces: pictures, judges, generator and encoder, codes, twelve edits by LW. Each line resumes what it finds half done.
-# At the end the models lie in RUNS_FOLDER/registry, measured. Nothing is downloaded. docs/training-faces.md says what each run is for.
+# The domain of rendered faces: pictures, judges, generator and encoder, codes, twelve edits by LW, the methods they are compared with. Each line
+# resumes what it finds half done. At the end the models lie in RUNS_FOLDER/registry, measured. Nothing is downloaded. docs/training-faces.md says what each run is for.
 #   bash trainers/runs/synthfaces.sh ../runs/faces
 set -euo pipefail
 runs=${1:?usage: synthfaces.sh RUNS_FOLDER}
@@ -48,4 +48,5 @@ for attribute in Eyeglasses not-Male Smiling not-Young Pale_Skin Bangs Blond_Hai
         lw --blur 0.5 --masses match --balance $balance
     keep "$runs/edits/lw-$name" "$runs/registry/lwgan-synthfaces-lw-$name"
 done
-stage evaluate --domain synthfaces --data "$runs/data" --registry "$runs/registry" --docs "$runs/docs"
+bash "$(dirname "$0")/synthfaces_methods.sh" "$runs"
+stage evaluate --domain synthfaces --data "$runs/data" --registry "$runs/registry" --edits "$runs/edits" --docs "$runs/docs"
