@@ -15,22 +15,19 @@ edit() {
 }
 encode() { [ -e "$runs/$codes/test.safetensors" ] || stage codes --data "$1" --encoder "$runs/flat" --run "$runs/$codes" "${@:2}"; }
 
-stage latent-classifier --codes "$runs/codes" --run "$runs/latent" --seed 1
 classifier="--classifier $runs/latent"
 match="--masses match --balance Male Young Wearing_Lipstick Heavy_Makeup Long_Hair No_Beard"
 for attribute in Eyeglasses not-Male Smiling not-Young Pale_Skin Bangs Blond_Hair; do
     edit lt $attribute lt $classifier
     edit lt-star $attribute lt $classifier --reconstruction 0 --regularisation 0
     edit lw-star $attribute lw --blur 0.5
-    edit lw-pres $attribute lw --blur 0.5 $match --preservation-weight 1 $classifier
     edit centroids-match $attribute centroids $match
     for method in centroids interfacegan ganspace sefa steerability random; do edit $method $attribute $method; done
 done
 
-# The four masses, lambda, and pictures whose attributes do not correlate.
-for attribute in Eyeglasses not-Young Blond_Hair; do
-    for masses in printed balanced; do edit lw-$masses $attribute lw --blur 0.5 ${match/match/$masses}; done
-    edit lw-pres15 $attribute lw --blur 0.5 $match --preservation-weight 15 $classifier
+# The masses without L_pres, and pictures whose attributes do not correlate.
+for attribute in Eyeglasses Blond_Hair not-Young; do
+    for masses in match balanced printed; do edit lw-$masses $attribute lw --blur 0.5 ${match/match/$masses}; done
 done
 stage data --domain synthfaces --data "$runs/plain" --bias 0 --heldout 2000 --seed 30
 codes=codes-plain
