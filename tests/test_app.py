@@ -156,7 +156,7 @@ def test_what_will_not_do_is_answered_in_words(client, given, words):
         ({"edit": f"{ONE}x"}, "did you mean '[a-z0-9-]*'.$"),
         ({"alphas": []}, "1 to 32"),
         ({"alphas": [99]}, "alpha is 99"),
-        ({"alphas": [0] * 33}, "there are 33 alphas, expected 1 to 32"),
+        ({"alphas": [0] * 33}, "There are 33 alphas, expected 1 to 32"),
         ({"seed": None}, "No picture"),
         ({"edit": None}, "Edit is None"),
     ],
