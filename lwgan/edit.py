@@ -34,7 +34,12 @@ class AffineEdit:
 
     @classmethod
     def low_rank(cls, out: Tensor, into: Tensor, bias: Tensor, config: dict | None = None) -> "AffineEdit":
-        """The edit with A = out @ into, and stored so. out: [num_ws, w_dim, r], into: [num_ws, r, w_dim] (or [1, ...] for all layers)."""
+        """The edit with A = out @ into, and stored so. out: float [num_ws, w_dim, r], into: float [num_ws, r, w_dim] (or [1, ...] for all
+        layers); bias: as ever. ValueError for other shapes."""
+        if out.ndim != 3 or into.shape != out.mT.shape:
+            raise ValueError(f"out has shape {tuple(out.shape)}, into {tuple(into.shape)}: expected [L, w_dim, r] and [L, r, w_dim]")
+        if len(out) not in (1, len(bias)):
+            raise ValueError(f"out has {len(out)} maps, the bias {len(bias)} layers: expected as many, or 1 for all")
         edit = cls((out @ into).expand(len(bias), -1, -1), bias, config)
         edit.factors = {"out": out, "into": into}
         return edit

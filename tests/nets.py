@@ -14,11 +14,16 @@ from lwgan.edit import AffineEdit
 from lwgan.encoder import Encoder
 from lwgan.generator import Generator
 from lwgan.registry import save_folder
+from trainers.datasets.mnist import load_digits
+from trainers.datasets.multimnist import compose
 
 NUM_WS, W_DIM = 10, 16
 NAMES = ("Bangs", "Eyeglasses", "Smiling")  # the attributes of toy faces
 COUNTS = ["2-or-more", "3-or-more", "4-or-more"]  # what the classifier of codes says of digits
 EDITS = {"lwgan-multimnist-lw-1to2": (1, 2), "lwgan-multimnist-lw-2to3": (2, 3), "lwgan-multimnist-lw-3to4": (3, 4)}
+SHIFT = "lwgan-multimnist-centroids-1to2"
+FACE_NAMES = ["Eyeglasses", "Smiling", "Bangs"]
+CURVE = [{"alpha": a, "target_change": a / 2, "attribute_preservation": 1.1 - a / 5} for a in (1.0, 2.0)]
 
 
 def synthfaces_nets(names, features: int = 16) -> dict[str, torch.nn.Module]:
@@ -102,3 +107,45 @@ def make_faces_registry(folder: Path) -> Path:
         folder / "lwgan-faces-lw-eyeglasses"
     )
     return folder
+
+
+def make_synthfaces(folder):
+    """A second domain: RGB pictures, judges of named attributes and of identity, a classifier of codes, edits of two attributes by two methods."""
+    torch.manual_seed(1)
+    nets = synthfaces_nets(FACE_NAMES) | {"latent-classifier": LatentClassifier(num_ws=NUM_WS, w_dim=W_DIM, outputs=3, hidden=(8, 8))}
+    base = {}
+    for kind, module in nets.items():
+        named = {"names": FACE_NAMES, "base_revision": dict(base)} if kind == "latent-classifier" else {}
+        config = {"kind": kind, "domain": "synthfaces", "architecture": module.config, **named}
+        save_folder(folder / f"lwgan-synthfaces-{kind}", config, module.state_dict())
+        if kind in ("generator", "encoder"):
+            base[kind] = made_for(folder / f"lwgan-synthfaces-{kind}")
+    for method in ("lw", "interfacegan"):
+        for attribute in ("eyeglasses", "smiling"):
+            config = {
+                "method": method, "attribute": attribute, "from": f"no {attribute}", "to": attribute, "domain": "synthfaces", "base_revision": base,
+                "alpha": 1.0, "curve": CURVE,
+            }  # fmt: skip
+            edit = AffineEdit(None, torch.randn(NUM_WS, W_DIM), config)
+            edit.save_pretrained(folder / f"lwgan-synthfaces-{method}-{attribute}")
+    return folder
+
+
+def make_domains(folder: Path, mnist: Path) -> Path:
+    """Both domains, with samples of real digits and a mean shift."""
+    pictures = compose(load_digits("test", mnist), 12, seed=1)
+    make_registry(folder, samples=pictures.images, numbers=pictures.numbers)
+    base = {kind: made_for(folder / f"lwgan-multimnist-{kind}") for kind in ("generator", "encoder")}
+    save_edit(folder / SHIFT, base, 1, 2)
+    config = json.loads((folder / SHIFT / "config.json").read_text())
+    (folder / SHIFT / "config.json").write_text(json.dumps(config | {"method": "centroids"}))
+    return make_synthfaces(folder)
+
+
+def files_of(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def put(hub, repo_id: str, files: dict) -> None:
+    card = b"---\ntags:\n- lwgan\n---\n"
+    hub.put(repo_id, {**files, "README.md": card})

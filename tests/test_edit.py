@@ -141,6 +141,16 @@ def test_a_map_of_low_rank_is_stored_as_its_factors(tmp_path, layers):
     assert (tmp_path / "again" / "model.safetensors").read_bytes() == (tmp_path / "model.safetensors").read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("out", "into", "words"),
+    [((4, 6, 2), (4, 3, 6), r"\(4, 6, 2\), into \(4, 3, 6\)"), ((6, 2), (2, 6), r"\(6, 2\)"), ((3, 6, 2), (3, 2, 6), "3 maps, the bias 4 layers"),
+     ((4, 5, 2), (4, 2, 5), r"weight has shape \(4, 5, 5\)")],
+)  # fmt: skip
+def test_factors_that_do_not_fit_are_refused(out, into, words):
+    with pytest.raises(ValueError, match=words):
+        AffineEdit.low_rank(torch.zeros(out), torch.zeros(into), torch.zeros(4, 6))
+
+
 def test_factors_of_a_map_that_was_replaced_are_not_stored(tmp_path):
     edit = AffineEdit.low_rank(torch.randn(NUM_WS, W_DIM, 2), torch.randn(NUM_WS, 2, W_DIM), torch.randn(NUM_WS, W_DIM), CONFIG)
     edit.weight = torch.randn(NUM_WS, W_DIM, W_DIM)

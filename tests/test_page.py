@@ -18,8 +18,7 @@ from lwgan.images import frame_digits, ink_box
 from tests.browser import browser, requests
 from tests.hub_server import MiniHub
 from tests.live import ALL, Page, pixels, serving
-from tests.nets import EDITS, make_registry
-from tests.test_editor import files_of, make_synthfaces, put
+from tests.nets import EDITS, files_of, make_registry, make_synthfaces, put
 from tests.test_images import BAD, draw
 from trainers.datasets.mnist import load_digits
 from trainers.datasets.multimnist import compose

@@ -25,6 +25,12 @@ def test_a_link_that_was_cut_off_is_answered_so(kept):
         recipe.from_link(recipe.to_link(MADE)[:kept])
 
 
+@pytest.mark.parametrize(("held", "kind"), [([MADE], "list"), ("text", "str"), (1.5, "float"), (None, "NoneType")])
+def test_a_link_that_holds_something_else_is_answered_so(held, kind):
+    with pytest.raises(ValueError, match=f"the recipe is a {kind}, expected an object"):
+        recipe.from_link(recipe.to_link(held))
+
+
 def test_a_recipe_that_is_none_is_answered_so():
     with pytest.raises(ValueError, match="the recipe is no JSON"):
         recipe.from_json("{")

@@ -1,7 +1,7 @@
 """Stage 6: the paper's evaluation (Sec. 4.2, Table 2) on pictures of MNIST's test digits, which no training and no choice saw.
 
     python -m trainers evaluate --domain multimnist --data ../runs/data --edits ../runs/edits
-    python -m trainers evaluate --domain synthfaces --data ../runs/faces/data --edits ../runs/faces/edits    (see evaluate_faces.py)
+    python -m trainers evaluate --domain synthfaces ...    (see evaluate_faces.py)
 
 Every edit gets a metrics.json; those of the last run with the same nets are kept. All of them go into docs/results.json, of which
 alone docs/results.md and the curves are made: figures of edits that are no longer at hand stay there as long as the nets are the same.

@@ -1,7 +1,7 @@
 """Stage 6 of rendered faces: the paper's evaluation of attributes (Sec. 4.2 and 4.3, Table 1, Figs. 3 to 5), on test pictures that no training
 and no choice saw; and, as the truth is known here, how near each edit comes to the picture that the renderer makes of the edited person.
 
-    python -m trainers evaluate --domain synthfaces --data ../runs/faces/data --edits ../runs/faces/edits
+    python -m trainers evaluate --domain synthfaces --data ../runs/faces/data --registry ../runs/faces/registry --edits ../runs/faces/edits
 
 An edit is measured at 0, at ten strengths from d to 2d, at its recommended one, and where it changes MATCHED of the pictures, found between
 two of these by interpolation: there it is compared with others. d is where the judge (or classifier of codes) that chose the recommended

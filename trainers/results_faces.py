@@ -328,16 +328,8 @@ def every(found: dict) -> str:
     for name, row in sorted(found["edits"].items(), key=lambda item: (rank(item[1]["attribute"]), label(item[1]), item[0])):
         chosen, options = row["chosen"], row["options"]
         varied = (
-            "preservation_weight",
-            "masses",
-            "rank",
-            "blur",
-            "decay",
-            "patience",
-            "regularisation",
-            "reconstruction",
-            "training_codes",
-        )
+            "preservation_weight", "masses", "rank", "blur", "decay", "patience", "regularisation", "reconstruction", "training_codes",
+        )  # fmt: skip
         told = [f"{key.replace('_', ' ')} {value}" for key in varied if (value := options.get(key))]
         told += [f"bias {row['bias']:g}"] if row["bias"] is not None else []
         rates = [show([chosen[key]]) for key in ("target_change", "attribute_preservation", "identity", "true_change")]
