@@ -369,16 +369,20 @@ def test_aims_are_counted():
         row("lt", "Young", 0.84, reconstruction=10.0),
         row("interfacegan", "Young", far=1.0),
     ]
-    text = results_faces.targets(results_faces.grouped(found(*stars, *ours, *theirs)))
+    text = results_faces.targets(results_faces.grouped(found(*stars, *ours, *theirs)), {})
     assert "| LW* above LT* | attribute preservation | 1 of 2 | +0.010 |" in text
     assert "| LW* above LT* | identity preservation | 1 of 2 | +0.005 |" in text
     assert "| LW above LT - .01 | attribute preservation | 1 of 2 | -0.027 |" in text
     assert "30% below InterFaceGAN's | judge features | 1 of 1 | -50.0% |" in text
     stars[0]["matched"] = None
     assert "| LW* above LT* | identity preservation | 0 of 1 (1 more: never) | -0.015 |" in results_faces.targets(
-        results_faces.grouped(found(*stars))
+        results_faces.grouped(found(*stars)), {}
     )
-    assert results_faces.targets({}) == ""
+    bounds = {"Young": {"through_encoder": {"features": {"value": 0.8}}}, "Eyeglasses": None}
+    assert "comes 20.0% nearer to the oracle than InterFaceGAN\nin these 1 attributes" in results_faces.targets(
+        results_faces.grouped(found(*stars, *ours, *theirs)), bounds
+    )
+    assert results_faces.targets({}, bounds) == ""
 
 
 def test_the_papers_averages_leave_out_no_edit():
@@ -413,6 +417,8 @@ def test_masses_are_compared_on_both_training_sets():
     assert "| LW | 1 | match | 15 | 0.810 (0.270) |" in text, "the mean of the seeds"
     assert "| LW | 1 | match |  | 1,234 + 56 [1] |" in text and "| LW | 1 | match | 15 | not said |" in text
     assert results_faces.masses(found(many[0], row("lt"))) == "", "nothing to compare"
+    both = results_faces.masses(found(row("lt", kept=0.6), row("lt", kept=0.75, bias=0.0)))
+    assert "| LT* | 0 |  |  | 0.750 (0.250) |\n| LT* | 1 |  |  | 0.600 (0.200) |" in both, "learned both ways"
 
 
 def test_edits_on_fewer_codes_have_a_table_of_their_own():
