@@ -31,8 +31,8 @@ for seed in 0 1 2; do
     lt lt-s$seed --seed $seed
     lt lt-r0-s$seed --reconstruction 0 --seed $seed
     lt lt-star-s$seed --reconstruction 0 --regularisation 0 --seed $seed
+    for r in 0.1 1; do lt lt-r${r/./-}-s$seed --reconstruction $r --seed $seed; done # a model's name has no dot
 done
-for r in 0.1 1; do lt lt-r${r/./-} --reconstruction $r; done  # a model's name has no dot
 for blur in 0.01 0.1 0.3 1; do lw lw-b${blur/./-} --blur $blur; done
 for seed in 1 2; do edit lw-b0-3-s$seed 3to4 lw --rank 24 --learning-rate 0.2 --blur 0.3 --seed $seed; done
 lw lw-pres --blur 0.03 --preservation-weight 1 --classifier "$runs/latent"

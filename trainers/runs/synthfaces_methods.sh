@@ -27,15 +27,11 @@ for attribute in $attributes; do
     edit interfacegan $attribute interfacegan
 done
 
-# Lambda: of L_pres (1: synthfaces.sh).
-for attribute in $attributes; do edit lw-l0 $attribute $lw; done
-for attribute in Eyeglasses Smiling not-Young; do
-    for lambda in 0.3 5; do edit lw-l${lambda/./-} $attribute $lw $classifier --preservation-weight $lambda; done
-done
-
+# Masses without L_pres (lambda 0), and shifts and axes.
 for attribute in $attributes; do
+    edit lw-l0 $attribute $lw
     edit centroids-match $attribute centroids $match
-    for method in centroids ganspace sefa steerability random; do edit $method $attribute $method; done
+    for method in ganspace sefa; do edit $method $attribute $method; done
 done
 
 # Pictures whose attributes do not correlate: what masses are to undo is not there.
@@ -63,6 +59,15 @@ for n in 1000 3000 10000; do
     edit lw-decay-n$n Eyeglasses lw --blur 0.5 --decay 1
 done
 codes=codes
+
+# Lambda of L_pres (1: synthfaces.sh).
+for attribute in Eyeglasses Smiling not-Young; do
+    for lambda in 0.3 5; do edit lw-l${lambda/./-} $attribute $lw $classifier --preservation-weight $lambda; done
+done
+
+for attribute in $attributes; do
+    for method in centroids steerability random; do edit $method $attribute $method; done
+done
 
 # Other seeds of what draws.
 for seed in 1 2; do
