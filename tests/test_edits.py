@@ -13,7 +13,7 @@ import torch
 
 from lwgan.edit import AffineEdit
 from trainers.codes import Codes, save_codes
-from trainers.edit import check_layers, first_layers
+from trainers.edit import EXACT, check_layers, factored, first_layers
 from trainers.edits import Side, Splits, attribute_named, centroids, evened, latent_wasserstein, masses_told, sides
 
 NUM_WS, W_DIM = 3, 8
@@ -71,6 +71,20 @@ def test_low_rank_means_low_rank(shifted):
     options = latent_wasserstein.Options(steps=10, batch=50, rank=2, validation_codes=50, learning_rate=0.1)
     edit = latent_wasserstein.fit(shifted, attribute_named("1to2"), options)
     assert (torch.linalg.matrix_rank(edit.weight, rtol=1e-4) <= 2).all()
+
+
+def test_maps_are_stored_in_factors_where_codes_do_not_tell_the_difference():
+    w_dim, n = 64, 200
+    full = AffineEdit(torch.randn(3, w_dim, w_dim), torch.randn(3, w_dim))
+    anywhere = torch.randn(n, 3, w_dim)
+    assert factored(full, anywhere) is full, "no factor can be spared"
+    plane = torch.linalg.qr(torch.randn(w_dim, 10)).Q
+    flat = anywhere @ plane @ plane.T
+    stored = factored(full, flat)
+    assert stored.factors["out"].shape == (3, w_dim, 16), "the next after the 10 directions in which codes vary"
+    assert (stored(flat) - full(flat)).norm() < EXACT * flat.norm() < (stored(anywhere) - full(anywhere)).norm()
+    alike = AffineEdit(full.weight[:1].expand(3, -1, -1), full.bias)
+    assert factored(alike, flat) is alike, "one map is less still"
 
 
 def test_layers_that_are_put_back_stay_as_they_were(shifted):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Union
 
 import torch
+from torch import Tensor
 from tqdm import tqdm
 from tyro.conf import subcommand
 
@@ -51,6 +52,7 @@ CHOICE_PICTURES = 300
 LABEL_ALPHAS = [round(0.1 * i, 1) for i in range(1, 21)]
 CHOICE_CODES = 2_000
 TRUSTED = 0.9  # AUC on real validation pictures from which on a selector is asked about an attribute
+EXACT = 2**-13  # of a code: half of what rounding it to half precision changes, about
 METHODS = {
     "lw": latent_wasserstein, "lt": latent_transformer, "interfacegan": interfacegan, "ganspace": ganspace, "sefa": sefa,
     "steerability": steerability, "guidedstyle": guidedstyle, "centroids": centroids, "random": random_direction,
@@ -102,7 +104,7 @@ def main(options: Options) -> None:
     run.start(options.run, options)
     resumes = "folder" in inspect.signature(method.fit).parameters
     edit = method.fit(codes, attribute, options.method, **({"folder": options.run} if resumes else {}))
-    edit = first_layers(edit, options.layers)
+    edit = factored(first_layers(edit, options.layers), attribute.source(codes.validation).w)
     config = edit.config | describe(attribute, train, name, base, options) | facts | choose(edit)
     edit.config = config | {"dtype": "float16"}
     edit.save_pretrained(options.run)
@@ -240,6 +242,23 @@ def describe(attribute: Attribute | Label, codes: Codes, method: str, base: dict
     biased = {} if codes.bias is None else {"bias": codes.bias}  # of the pictures that it was learned from
     facts = {"method": method, "domain": codes.domain, **biased, "alpha": 1.0, "base_revision": base, "training": training}
     return attribute.describe() | facts
+
+
+@torch.no_grad()
+def factored(edit: AffineEdit, w: Tensor) -> AffineEdit:
+    """The edit with A in factors where these take less room: of the least rank with which edited codes w [N, num_ws, w_dim] differ by less than
+    EXACT of w (root of the mean square, at alpha 1). The factors are the principal directions of A w; where codes do not vary, A does nothing."""
+    if edit.weight is None or edit.factors or torch.equal(edit.weight, edit.weight[:1].expand_as(edit.weight)):
+        return edit
+    moves = lambda weight: torch.einsum("nli,loi->lno", w, weight)
+    wanted, allowed = moves(edit.weight), (EXACT * w).square().sum()
+    _, directions = torch.linalg.eigh(wanted.mT @ wanted)  # [num_ws, w_dim, w_dim]: as columns, that of the largest moves last
+    for rank in range(8, edit.weight.shape[-1] // 2, 8):
+        out = directions[:, :, -rank:].contiguous()
+        into = out.mT @ edit.weight
+        if (moves(out @ into) - wanted).square().sum() < allowed:
+            return AffineEdit.low_rank(out, into, edit.bias, edit.config)
+    return edit
 
 
 def check_layers(layers: int | None, codes: Codes) -> None:
