@@ -163,6 +163,12 @@ def test_a_sweep_that_will_not_do_is_answered_in_words(client, given, words):
 # A visitor's picture
 
 
+def test_pictures_are_deleted_and_nobody_is_told_of_visitors():
+    """What the page says of them. (Gradio looks each minute for files of its own that are an hour old.)"""
+    demo = app.build_demo("bundled")
+    assert demo.delete_cache == (60, 3600) and demo.config["analytics_enabled"] is False
+
+
 def test_a_visitor_whose_picture_was_forgotten_is_told():
     """Gradio drops the states of the longest unused sessions, and those of an hour ago: the next event finds what every page begins with."""
     demo = app.build_demo("bundled")

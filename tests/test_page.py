@@ -259,18 +259,19 @@ def test_readings_say_what_judges_see_what_else_changed_and_where_an_alpha_goes_
     rows = lambda: {row[0]: row[1:] for row in page.chrome.execute_script(script)}
     warned = lambda: page.attribute("#readings .warnings", "textContent")
     page.until(lambda: rows().get("Picture judge"), "the readings")
+    distance = f"Distance from training codes (99% are within {EditingPipeline.from_pretrained().cloud.limit:.2f})"
     assert set(rows()) == {
         "Picture judge",
         "Code classifier",
         "Old digits still there",
         "Identity kept, cosine",
-        "Distance from training codes",
+        distance,
     }
     assert rows()["Picture judge"][0].startswith("1 digit (4)") and rows()["Old digits still there"][1] == "1 of 1" and warned() == ""
-    before = rows()["Distance from training codes"]
+    before = rows()[distance]
     page.changes("edited", lambda: page.type(page.number(ONE), "-3"), "an alpha far below 0")
     page.until(lambda: "extrapolates" in warned(), "a plain warning")
-    after = rows()["Distance from training codes"]
+    after = rows()[distance]
     assert after[0] == before[0] and float(after[1]) > float(before[1])
     page.changes("edited", lambda: page.type(page.number(ONE), "500"), "an alpha far above all")
     assert "alpha 40.00" in page.attribute(f"{page.row(ONE)} .hint", "textContent")  # as in the recipe

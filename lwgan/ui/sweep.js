@@ -5,7 +5,7 @@ function show() {
   element.querySelector(".empty").textContent = value.empty ?? "";
   element.querySelector(".body").hidden = !value.cells;
   if (!value.cells) return;
-  element.querySelector(".label").textContent = `${value.label}: strengths, and how many pictures are expected to change.`;
+  element.querySelector(".label").textContent = `${value.label}. Below each picture: its strength, and how many pictures are expected to change.`;
   const cells = element.querySelector(".cells");
   const focused = cells.contains(document.activeElement) && document.activeElement.dataset.strength; // who goes along by keys stays there
   cells.replaceChildren(...value.cells.map((cell, i) => {

@@ -68,8 +68,9 @@ def readings(pipe: EditingPipeline, session: Mapping, after: read.Sight, alphas:
         for was, now in zip(before.opinions, after.opinions, strict=True)
     ]
     rows += _change_rows(read.compare(pipe, before, after, asked))
-    rows.append(("Distance from training codes", f"{before.distance:.2f}", f"{after.distance:.2f}"))
-    return {"quality": quality(session), "rows": rows, "warnings": warnings(pipe, session, after, on), "limit": f"{pipe.cloud.limit:.2f}"}
+    within = f"Distance from training codes (99% are within {pipe.cloud.limit:.2f})"
+    rows.append((within, f"{before.distance:.2f}", f"{after.distance:.2f}"))
+    return {"quality": quality(session), "rows": rows, "warnings": warnings(pipe, session, after, on)}
 
 
 def _change_rows(change: read.Change) -> list[tuple[str, str, str]]:
@@ -120,11 +121,11 @@ def about(pipe: EditingPipeline, name: str) -> dict:
     rows = [
         ("Name", name), ("Changes", change_of(config, name)), ("Attribute", group_of(config)), ("Method", method_name(config)),
         ("Map", "w' = w + alpha (A w + b)" if config.get("kind") == "affine" else "w' = w + alpha b"),
-        ("Codes", f"{config.get('num_ws')} layers of {config.get('w_dim')}"), ("Strength 1", f"alpha {scale.unit:g}. {unit_note(pipe, name)}"),
+        ("Codes", f"{config.get('num_ws')} layers of {config.get('w_dim')}"), ("Strength 1", f"alpha {scale.unit:g}, {unit_note(pipe, name)}"),
         ("Recommended alpha", _plain(config.get("alpha"))),
         ("Weights", f"{_plain(config.get('dtype'))}, {weights.get('size', 0) / 1e6:.2f} MB, sha256 {_short(weights.get('sha256'))}"),
         *[(role.capitalize(), f"{pipe.config[role]['name']}, sha256 {_short(base.get(role))}") for role in ("generator", "encoder") if role in pipe.config],
-        ("Source", f"{entry.source} at {entry.revision[:12]}{STALE * entry.stale}" if hub else "comes with the app, or from a folder"),
+        ("Source", f"{entry.source} at {entry.revision[:12]}{STALE * entry.stale}" if hub else "bundled with the app, or a folder beside it"),
     ]  # fmt: skip
     return {
         "title": title(pipe, name), "rows": [(key, str(value)[:300]) for key, value in rows], "measured": measured(scale),
