@@ -373,6 +373,9 @@ def test_on_a_phone_the_picture_and_the_sliders_are_in_view_together(chrome, spa
     assert page.box("#sliders")["top"] == before["top"]  # nothing jumps
     chrome.execute_script("document.querySelector('#source').scrollIntoView()")
     assert chrome.execute_script("return scrollY") > 0 and 0 <= page.box("#view-edit img.main")["top"] < 60
+    page.tab("#source", "Draw")
+    page.until(lambda: page.shown("#pad canvas"), "the pad")
+    page.changes("original", lambda: page.draw(SEVEN), "drawing below the picture")
 
 
 def test_a_domain_of_colour_pictures_and_named_attributes_is_one_choice_away(tmp_path, mnist):

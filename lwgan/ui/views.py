@@ -95,11 +95,13 @@ def warnings(pipe: EditingPipeline, session: Mapping, after: read.Sight, on: Map
             continue
         last, best = scale.curve[-1]["alpha"], max(scale.curve, key=lambda point: point["target_change"])
         if alpha > last:
-            said.append(f"{label}: alpha {alpha:g} extrapolates, it was measured up to {last:g}.")
+            said.append(f"{label}: alpha {alpha:.2f} extrapolates: it was measured up to {last:.2f}.")
         elif alpha > best["alpha"] and best["target_change"] - (scale.expected("target_change", alpha) or 0) > 0.1:
-            said.append(f"{label}: alpha {alpha:g} is beyond {best['alpha']:g}, where most pictures change; from there on it overshoots.")
+            said.append(
+                f"{label}: alpha {alpha:.2f} is beyond {best['alpha']:.2f}, where most pictures change: from there on it overshoots."
+            )
         elif alpha < 0:
-            said.append(f"{label}: alpha {alpha:g} extrapolates, only alphas above 0 were measured.")
+            said.append(f"{label}: alpha {alpha:.2f} extrapolates: only alphas above 0 were measured.")
     limit = pipe.cloud.limit
     if before > limit:
         said.append("This picture's own code lies farther out than 99% of codes of known pictures: edits may not hold for it.")
