@@ -25,12 +25,12 @@ PAGES = {
     ),
     "synthfaces": Page(
         "Rendered faces",
-        "# Edited faces\nMove a slider and one attribute changes, by edits learned with the Wasserstein loss on rendered faces.",
+        "# Edited faces\nMove a slider and one attribute changes, by edits learned with the Wasserstein loss.",
         "A rendered face, upright, in the middle",
     ),
     "faces": Page(
         "Faces",
-        "# Edited faces\nMove a slider and one attribute changes, by edits learned with the Wasserstein loss on labelled photographs.",
+        "# Edited faces\nMove a slider and one attribute changes, by edits learned with the Wasserstein loss.",
         "A photograph that shows a face from the front",
         small=f"Upload only pictures of people who agree to it, and do not pass results off as photographs. {SMALL}",
     ),

@@ -125,7 +125,7 @@ def about(pipe: EditingPipeline, name: str) -> dict:
         ("Map", "w' = w + alpha (A w + b)" if config.get("kind") == "affine" else "w' = w + alpha b"),
         ("Codes", f"{config.get('num_ws')} layers of {config.get('w_dim')}"), ("Strength 1", f"alpha {scale.unit:g}, {unit_note(pipe, name)}"),
         ("Recommended alpha", _plain(config.get("alpha"))),
-        ("Weights", f"{_plain(config.get('dtype'))}, {weights.get('size', 0) / 1e6:.2f} MB, sha256 {_short(weights.get('sha256'))}"),
+        ("Weights", f"{_plain(config.get('dtype'))}, {_size(weights.get('size', 0))}, sha256 {_short(weights.get('sha256'))}"),
         *[(role.capitalize(), f"{pipe.config[role]['name']}, sha256 {_short(base.get(role))}") for role in ("generator", "encoder") if role in pipe.config],
         ("Source", f"{entry.source} at {entry.revision[:12]}{STALE * entry.stale}" if hub else "bundled with the app, or a folder beside it"),
     ]  # fmt: skip
@@ -148,6 +148,10 @@ def measured(scale) -> list[tuple[str, str]]:
 
 def _plain(value) -> str:
     return "–" if value is None else json.dumps(value) if isinstance(value, (dict, list)) else str(value)
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e6:.2f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
 
 
 def _short(sha256) -> str:
