@@ -40,7 +40,25 @@ PRIVATE = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode
 BUSY = "(...given) => { document.dispatchEvent(new Event('lwgan-busy')); return given; }"  # progress is shown by lwgan/ui/status.js
 DONE = "() => { document.dispatchEvent(new Event('lwgan-done')); }"
 HOUR = 3600  # seconds that a picture outlives its last use
-FORGOTTEN = "The server has forgotten your picture, as it does after an hour, or when very many others have come: this is a sample."
+FORGOTTEN = (
+    "Your picture is no longer on the server, which keeps it for an hour, or less when there are very many visitors: this is a sample."
+)
+# For callers of the endpoints: by these words an MCP client chooses a tool and fills in its arguments.
+SOURCE = (
+    "picture: an image file; or else seed: the number of a sample, from 0. domain: which kind of pictures, by default that of the edits."
+)
+LISTED = (
+    "Lists the edits there are. Of each: its name, the domain of pictures it is for, what it changes from and to, its method, its recommended alpha, "
+    "and as `unit` the alpha at which `expected_change_at_unit` of all pictures change."
+)
+EDITED = (
+    f"Edits one picture and gives it as a PNG, whose text holds the recipe of how it was made. {SOURCE} edits: JSON object of edit name -> alpha, "
+    "as list_edits names them. recipe: the JSON in the text of such a PNG (its key is lwgan), which makes it again; all else is then ignored."
+)
+SWEPT = (
+    f"Edits one picture at several alphas of one edit and gives them in a row, as one PNG. edit: its name, as in list_edits. {SOURCE} "
+    "alphas: JSON list of 1 to 32 numbers, by default 11 from -0.5 to 2 times the `unit` of list_edits."
+)
 
 
 def build_demo(registry: str | Path | None = None) -> gr.Blocks:
@@ -67,13 +85,13 @@ def page_over(editor: Editor) -> gr.Blocks:
                 with gr.Tab("Sample"):
                     at.gallery = gr.HTML(editor.examples(session["domain"]), **parts("gallery"), elem_id="gallery")
                     at.seed = gr.Number(session["source"]["seed"], label="Seed", precision=0, elem_id="seed")
-                    at.another = gr.Button("Another", size="md", elem_id="another")
+                    at.another = gr.Button("Another sample", size="md", elem_id="another")
                 with gr.Tab("Draw", elem_id="draw"):  # hidden by page.css: Gradio 6.31 does not take a tab away from the row of tabs later
                     at.pad = gr.HTML(**parts("pad"), elem_id="pad")
                 with gr.Tab("Upload"):
                     sources = ["upload", "webcam", "clipboard"]
                     at.upload = gr.Image(label=page.picture, sources=sources, height=280, buttons=[], elem_id="upload")
-                    gr.Markdown("A PNG that was downloaded here comes back with its edits.")
+                    gr.Markdown("A PNG downloaded from this page comes back with its edits.")
                 with gr.Tab("Link"):
                     at.link = gr.Textbox(label="A link or recipe made here", lines=3, elem_id="link")
                     at.open = gr.Button("Open", size="md", elem_id="open")
@@ -212,7 +230,7 @@ def add_endpoints(editor: Editor) -> None:
     def sweep(edit, alphas=None, picture=None, seed=None, domain=None):
         return answer(strip, editor.sweep, edit, parsed(alphas, None), picture, seed, domain)
 
-    gr.api(list_edits, api_name="list_edits", api_description="The edits: name, what they change, recommended alpha, what strength 1 is.")
+    gr.api(list_edits, api_name="list_edits", api_description=LISTED)
     with gr.Row(visible=False):  # unprocessed: what callers send is opened, and if need be refused, by lwgan
         picture, seed, domain = gr.Image(label="picture"), gr.Number(label="seed", precision=0), gr.Textbox(label="domain")
         edits = typed("edits", {"type": "object", "additionalProperties": {"type": "number"}})
@@ -221,13 +239,11 @@ def add_endpoints(editor: Editor) -> None:
         edit, strip = gr.Textbox(label="edit"), gr.Image(label="strip", format="png")
         gr.Button().click(
             edit_image, [picture, edits, seed, domain, recipe], result, preprocess=False, api_name="edit_image", **MODEL,
-            api_description="One picture, edited, as a PNG that holds its recipe. picture: an image file; or seed: the number of a sample. "
-            "edits: JSON of edit name -> alpha (names: list_edits). recipe: what an earlier result held, instead of all else.",
+            api_description=EDITED,
         )  # fmt: skip
         gr.Button().click(
             sweep, [edit, alphas, picture, seed, domain], strip, preprocess=False, api_name="sweep", **MODEL,
-            api_description="One picture at several alphas of one edit, in a row, as a PNG. edit: its name (list_edits). alphas: JSON list "
-            "of up to 32 numbers. picture: an image file; or seed: the number of a sample.",
+            api_description=SWEPT,
         )  # fmt: skip
 
 

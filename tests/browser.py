@@ -17,11 +17,12 @@ FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # nothing but the page itself can be reached
 )  # fmt: skip
 
+DESKTOP, PHONE = (1280, 900), (390, 844)  # screens, px
 CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")  # nobody is there to be asked whether it may be used
 
 
 @contextmanager
-def browser(folder: Path, *, size: tuple[int, int] = (1280, 900), dark: bool = False, camera: Path | None = None):
+def browser(folder: Path, *, camera: Path | None = None):
     """A driver of a fresh Chromium that keeps its profile and its downloads in `folder`. camera: the video (.y4m) that its webcam sees.
 
     Where there is none, the test fails if CI is set and is skipped elsewhere.
@@ -33,20 +34,23 @@ def browser(folder: Path, *, size: tuple[int, int] = (1280, 900), dark: bool = F
     options = Options()
     options.binary_location = chromium
     seen = (f"--use-file-for-fake-video-capture={camera}", *CAMERA) if camera else ()
-    for flag in (*FLAGS, *seen, f"--user-data-dir={folder / 'profile'}", f"--window-size={size[0]},{size[1]}"):
+    for flag in (*FLAGS, *seen, f"--user-data-dir={folder / 'profile'}"):
         options.add_argument(flag)
     options.add_experimental_option("prefs", {"download.default_directory": str(folder / "downloads")})
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
     chrome = webdriver.Chrome(options, Service(driver))
     try:
-        # The window's frame, and its least width of 500 px, would otherwise come off a phone's screen.
-        metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size[0] < 600}
-        chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
         yield chrome
     finally:
         chrome.quit()
+
+
+def set_screen(chrome, size: tuple[int, int], dark: bool) -> None:
+    # The window's frame, and its least width of 500 px, would otherwise come off a phone's screen.
+    metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size[0] < 600}
+    chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
 
 
 def requests(chrome) -> list[str]:

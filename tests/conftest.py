@@ -33,6 +33,15 @@ def mnist() -> Path:
     return DATA / "mnist"
 
 
+@pytest.fixture(scope="session")
+def space(tmp_path_factory):
+    """The address of the app on the bundled models: it takes seconds to start and keeps its visitors apart, so that all tests may share it."""
+    from tests.live import serving
+
+    with serving(tmp_path_factory.mktemp("space"), LWGAN_REGISTRY="bundled") as address:
+        yield address
+
+
 @pytest.fixture(scope="module")
 def server():
     """A Hub on 127.0.0.1 for the tests of a module."""

@@ -2,25 +2,32 @@
 
 import base64
 import io
+import json
 import os
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 from PIL import Image
-from selenium.common.exceptions import ElementClickInterceptedException
+from selenium.common.exceptions import ElementClickInterceptedException, ElementNotInteractableException, StaleElementReferenceException
 from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
+from selenium.webdriver.support.ui import Select, WebDriverWait
+
+from tests.browser import DESKTOP, set_screen
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 180  # seconds: a machine may be kept busy by others
 ALL = (Keys.CONTROL, "a", Keys.NULL)  # selects what a field holds, to be typed over
+# An element that is replaced between being found and being used, veiled, or about to appear: to be tried again.
+NOT_YET = (StaleElementReferenceException, ElementClickInterceptedException, ElementNotInteractableException)
 AXE = (Path(__file__).parent / "data" / "axe" / "axe.min.js").read_text("utf-8")
 
 
@@ -64,18 +71,39 @@ def pixels(data_url: str) -> np.ndarray:
 class Page:
     """The page in a browser, by what a visitor sees and does."""
 
-    def __init__(self, chrome, address: str):
+    def __init__(self, chrome, address: str, size: tuple[int, int] = DESKTOP, dark: bool = False):
         self.chrome = chrome
+        set_screen(chrome, size, dark)
         chrome.get(address)
         self.until(lambda: self.has("#view-edit img.main[src]") and self.has("#sliders .row"), "the page with its first picture")
+        self.until(lambda: self.attribute("#opened input", "checked"), "the answer to the page's own first call")
 
-    def until(self, condition, what: str):
-        WebDriverWait(self.chrome, PATIENCE, 0.1).until(lambda _: condition(), f"in vain waited for {what}")
+    def until(self, condition: Callable, what: str):
+        """Waits until the condition holds, and gives what it gives. What it finds may be replaced before it looks: that is not yet."""
+        return WebDriverWait(self.chrome, PATIENCE, 0.1, NOT_YET).until(lambda _: condition(), f"in vain waited for {what}")
 
-    def press(self, selector: str) -> None:
-        """Clicks it as soon as nothing lies over it: while a page starts, Gradio veils its own components."""
-        wait = WebDriverWait(self.chrome, PATIENCE, 0.1, [ElementClickInterceptedException])
-        wait.until(lambda _: self.find(selector).click() is None, f"{selector} stayed veiled")
+    def press(self, selector: str, said: str = "") -> None:
+        """Clicks the first that is shown of what the selector finds (and that says so), as soon as nothing lies over it."""
+
+        def pressed() -> bool:
+            for element in self.all(selector):
+                if element.is_displayed() and said in ("", element.text, element.get_attribute("aria-label")):
+                    element.click()
+                    return True
+            return False
+
+        self.until(pressed, f"{selector} {said} to be pressed")
+
+    def keys(self, selector: str, *keys: str) -> None:
+        self.until(lambda: self.find(selector).send_keys(*keys) is None, f"{selector} to take keys")
+
+    def type(self, selector: str, text: str) -> None:
+        """In place of what the field holds."""
+        self.keys(selector, *ALL, text, Keys.ENTER)
+
+    def choose(self, selector: str, value: str) -> None:
+        """Of a choice (select)."""
+        self.until(lambda: Select(self.find(selector)).select_by_value(value) is None, f"{value} to be chosen")
 
     def find(self, selector: str):
         return self.chrome.find_element(By.CSS_SELECTOR, selector)
@@ -83,12 +111,31 @@ class Page:
     def all(self, selector: str) -> list:
         return self.chrome.find_elements(By.CSS_SELECTOR, selector)
 
+    # Read by one script each: an element may be replaced between being found and being asked.
+
     def has(self, selector: str) -> bool:
-        return bool(self.all(selector))
+        return self.chrome.execute_script("return document.querySelector(arguments[0]) !== null", selector)
 
     def attribute(self, selector: str, name: str) -> str:
-        """Read by one script: an element may be replaced between being found and being asked."""
         return self.chrome.execute_script("return document.querySelector(arguments[0])?.[arguments[1]] ?? ''", selector, name)
+
+    def attributes(self, selector: str, name: str = "textContent") -> list[str]:
+        """Of all that the selector finds."""
+        return self.chrome.execute_script(
+            "return [...document.querySelectorAll(arguments[0])].map((e) => e[arguments[1]] ?? '')", selector, name
+        )
+
+    def shown(self, selector: str) -> bool:
+        """Whether any of what the selector finds can be seen."""
+        return self.chrome.execute_script("return [...document.querySelectorAll(arguments[0])].some((e) => e.checkVisibility())", selector)
+
+    def box(self, selector: str) -> dict:
+        return self.chrome.execute_script("return document.querySelector(arguments[0]).getBoundingClientRect().toJSON()", selector)
+
+    def line(self) -> str:
+        return self.attribute("#status .line", "textContent")
+
+    # Pictures
 
     def picture(self, name: str) -> str:
         """A picture of the view Edit, "original", "reconstruction" or "edited", as a data URL."""
@@ -96,30 +143,59 @@ class Page:
             return self.attribute("#view-edit .png", "href")
         return self.attribute(f"#view-edit .{name} img", "src")
 
-    def changes(self, name: str, act, what: str) -> str:
-        """Does `act`, waits until that picture is another, and gives it."""
+    def changes(self, name: str, act: Callable, what: str) -> str:
+        """Does `act`, waits until that picture is another and belongs to the sliders as they are, and gives it."""
         before = self.picture(name)
         act()
-        self.until(lambda: self.picture(name) not in (before, ""), f"another {name} after {what}")
-        return self.picture(name)
+        return self.until(
+            lambda: self.settled() and self.picture(name) not in (before, "") and self.picture(name), f"another {name} after {what}"
+        )
 
-    def line(self) -> str:
-        return self.attribute("#status .line", "textContent")
+    def recipe(self) -> dict:
+        """Of the picture in the view Edit."""
+        return json.loads(unquote(self.attribute("#view-edit .recipe", "href").partition(",")[2]))
+
+    def settled(self) -> bool:
+        """Whether the view Edit shows what the sliders say, and not what they said a moment ago."""
+        script = "return [...document.querySelectorAll('#sliders .row')].map((e) => [e.dataset.edit, e.querySelector('.hint').textContent])"
+        asked = {name: float(hint.split()[1]) for name, hint in self.chrome.execute_script(script)}  # "alpha 0.81 · ..."
+        made = {edit["name"]: edit["alpha"] for edit in self.recipe()["edits"]}
+        return all(abs(asked.get(name, 0) - made.get(name, 0)) < 0.006 for name in {*asked, *made})  # they say two places
+
+    # What the page sends
+
+    def hold(self, answer: str = "ask(...how)") -> None:
+        """The next event that the page sends waits until `let_go`, to be answered by a script's expression: by default as ever."""
+        self.chrome.execute_script(
+            f"const ask = window.fetch, answer = (how) => {answer}; window.joined = 0;"
+            "window.fetch = (...how) => !String(how[0].url ?? how[0]).includes('queue/join') || ++window.joined > 1 ? ask(...how)"
+            " : new Promise((done) => { window.letGo = () => done(answer(how)); });"
+        )
+
+    def let_go(self) -> None:
+        self.chrome.execute_script("window.letGo()")
+
+    # Places
 
     def tab(self, where: str, name: str) -> None:
-        (tab,) = [tab for tab in self.all(f"{where} button[role=tab]") if tab.text == name]
-        tab.click()
+        self.press(f"{where} button[role=tab]", name)
+        chosen = f"{where} button[role=tab][aria-selected=true]"
+        self.until(lambda: self.attribute(chosen, "textContent").strip() == name, f"the tab {name}")
 
     def view(self, name: str, holds: str) -> None:
         """Opens a view and waits until it is there."""
         self.tab("#views", name)
-        self.until(lambda: any(part.is_displayed() for part in self.all(f"#view-{name.lower()} {holds}")), f"the view {name}")
+        self.until(lambda: self.shown(f"#view-{name.lower()} {holds}"), f"the view {name}")
 
     def row(self, edit: str) -> str:
         return f"#sliders [data-edit='{edit}']"
 
-    def type(self, selector: str, text: str) -> None:
-        self.find(selector).send_keys(*ALL, text, Keys.ENTER)
+    def number(self, edit: str) -> str:
+        """The selector of the field that holds an edit's strength."""
+        return f"{self.row(edit)} input[type=number]"
+
+    def strength(self, edit: str) -> str:
+        return self.attribute(self.number(edit), "value")
 
     def draw(self, *strokes) -> None:
         """Each stroke: points in px from the pad's upper left corner."""
@@ -131,9 +207,6 @@ class Page:
                 hand = ActionChains(self.chrome, duration=30).move_to_element_with_offset(canvas, round(x - half[0]), round(y - half[1]))
                 (hand.click_and_hold() if i == 0 else hand).perform()
             ActionChains(self.chrome).release().perform()
-
-    def box(self, selector: str) -> dict:
-        return self.chrome.execute_script("return document.querySelector(arguments[0]).getBoundingClientRect().toJSON()", selector)
 
     def violations(self) -> list[str]:
         """What axe-core finds serious or critical."""

@@ -25,7 +25,7 @@ from PIL import Image
 import app
 from lwgan import EditingPipeline, recipe
 from lwgan.images import frame_digits
-from tests.live import PATIENCE, ROOT, serving
+from tests.live import PATIENCE, ROOT
 from tests.nets import EDITS
 from tests.test_images import BAD, KINDS, draw, saved
 
@@ -38,15 +38,9 @@ def pipe():
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with serving(tmp_path_factory.mktemp("server"), LWGAN_REGISTRY="bundled") as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def client(server, tmp_path_factory):
+def client(space, tmp_path_factory):
     downloads = str(tmp_path_factory.mktemp("client"))
-    return Client(server, verbose=False, download_files=downloads, analytics_enabled=False, httpx_kwargs={"timeout": PATIENCE})
+    return Client(space, verbose=False, download_files=downloads, analytics_enabled=False, httpx_kwargs={"timeout": PATIENCE})
 
 
 @pytest.fixture
@@ -169,6 +163,12 @@ def test_a_sweep_that_will_not_do_is_answered_in_words(client, given, words):
 # A visitor's picture
 
 
+def test_pictures_are_deleted_and_nobody_is_told_of_visitors():
+    """What the page says of them. (Gradio looks each minute for files of its own that are an hour old.)"""
+    demo = app.build_demo("bundled")
+    assert demo.delete_cache == (60, 3600) and demo.config["analytics_enabled"] is False
+
+
 def test_a_visitor_whose_picture_was_forgotten_is_told():
     """Gradio drops the states of the longest unused sessions, and those of an hour ago: the next event finds what every page begins with."""
     demo = app.build_demo("bundled")
@@ -193,11 +193,11 @@ def test_a_visitor_whose_picture_was_forgotten_is_told():
 
 
 @pytest.fixture
-def readme(server):
+def readme(space):
     """What README says of calling the page, with this server's address."""
     section = (ROOT / "README.md").read_text("utf-8").split("### Call it\n")[1].split("\n## ")[0]
     assert "http://127.0.0.1:7860" in section
-    return section.replace("http://127.0.0.1:7860", server)
+    return section.replace("http://127.0.0.1:7860", space)
 
 
 def block(text: str, language: str) -> str:

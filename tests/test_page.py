@@ -4,6 +4,7 @@ import base64
 import itertools
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from selenium.webdriver.support.ui import Select
 
 from lwgan import EditingPipeline, recipe, registry
 from lwgan.images import frame_digits, ink_box
-from tests.browser import browser, requests
+from tests.browser import DESKTOP, PHONE, browser, requests
 from tests.hub_server import MiniHub
 from tests.live import ALL, Page, pixels, serving
 from tests.nets import EDITS, files_of, make_registry, make_synthfaces, put
@@ -36,40 +37,45 @@ FACE_EDITS = ["lwgan-synthfaces-lw-eyeglasses", "lwgan-synthfaces-lw-smiling"]
 SHOTS = os.environ.get("LWGAN_SHOTS")  # a folder for screenshots of every view, to be looked at
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with serving(tmp_path_factory.mktemp("server"), LWGAN_REGISTRY="bundled") as address:
-        yield address
+FILMED = draw([("7", 200, 100, 200)], 24, size=(640, 480))  # what the webcam sees
 
 
 @pytest.fixture(scope="module")
-def chrome(tmp_path_factory):
-    with browser(tmp_path_factory.mktemp("chrome")) as chrome:
+def chrome(space, tmp_path_factory):  # the page goes before its server
+    folder = tmp_path_factory.mktemp("chrome")
+    with browser(folder, camera=filmed(folder / "camera.y4m", FILMED)) as chrome:
         yield chrome
         check_requests_and_console(chrome)
 
 
 @pytest.fixture
-def page(chrome, server):
-    return Page(chrome, server)
+def page(chrome, space):
+    return Page(chrome, space)
+
+
+def filmed(path: Path, picture: Image.Image) -> Path:
+    """A second of a grey picture, its sides even, as a video that Chromium's fake webcam plays."""
+    frame = b"FRAME\n" + picture.tobytes() + bytes([128]) * (picture.width * picture.height // 2)
+    path.write_bytes(f"YUV4MPEG2 W{picture.width} H{picture.height} F10:1 Ip A1:1 C420jpeg\n".encode() + 10 * frame)
+    return path
 
 
 def test_a_first_picture_with_an_edit_is_there_without_a_click(page):
     assert pixels(page.picture("original")).shape == (64, 64)
     assert not np.array_equal(pixels(page.picture("edited")), pixels(page.picture("reconstruction")))
     assert "judge reads" in page.line() and "dB PSNR" in page.attribute("#view-edit .quality", "textContent")
-    assert len(page.all("#gallery button")) == 8
+    assert len(page.attributes("#gallery button")) == 8
 
 
 def test_the_page_says_what_becomes_of_a_visitors_pictures(page):
-    said = page.find("#small").text
+    said = page.attribute("#small", "textContent")
     assert "deleted an hour after their last use" in said and "No analytics, no run history" in said
 
 
 def test_sources_each_give_another_picture(page, tmp_path):
-    page.changes("original", page.all("#gallery button")[4].click, "an example")
+    page.changes("original", lambda: page.press("#gallery button:nth-of-type(5)"), "an example")
     page.changes("original", lambda: page.type("#seed input", "3"), "seed 3")
-    page.changes("original", page.find("#another").click, "another sample")
+    page.changes("original", lambda: page.press("#another"), "another sample")
     page.until(lambda: page.attribute("#seed input", "value") == "4", "the next seed")
 
     page.tab("#source", "Draw")
@@ -79,7 +85,7 @@ def test_sources_each_give_another_picture(page, tmp_path):
     assert rows.stop <= 32 and columns.stop <= 32 and rows.stop - rows.start == 20  # in the upper left cell, at MNIST's size
     two = pixels(page.changes("original", lambda: page.draw([(230, 60), (230, 150)]), "drawing a 1"))
     assert two[:32, 32:].max() == 255
-    assert np.array_equal(pixels(page.changes("original", page.find("#pad .undo").click, "undo")), framed)
+    assert np.array_equal(pixels(page.changes("original", lambda: page.press("#pad .undo"), "undo")), framed)
 
     start = page.picture("original")
     page.tab("#source", "Upload")
@@ -96,10 +102,10 @@ def test_sources_each_give_another_picture(page, tmp_path):
 def give(page, folder: Path, name: str, data: bytes) -> None:
     path = folder / name
     path.write_bytes(data)
-    for remove in page.all("#source button[title='Remove Image']"):
-        remove.click()
-    page.until(lambda: page.has("#upload input[type=file]"), "the upload, empty")
-    page.find("#upload input[type=file]").send_keys(str(path))
+    remove = "#upload button[title='Remove Image']"
+    if page.has(remove):
+        page.press(remove)
+    page.keys("#upload input[type=file]", str(path))
 
 
 @pytest.mark.parametrize("name", ["text", "pdf", "svg", "54 megapixels"])
@@ -108,96 +114,81 @@ def test_a_bad_upload_is_answered_in_words_and_the_session_goes_on(page, tmp_pat
     start = page.picture("original")
     page.tab("#source", "Upload")
     give(page, tmp_path, f"secret.{name if len(name) == 3 else 'png'}", data)
-    said = lambda: page.line() + " ".join(toast.text for toast in page.all(".toast-body"))
     # Some the browser's side refuses before they are sent.
-    page.until(lambda: any(part in said() for part in (words, "Only image/* allowed", "SVG files are not supported")), f"words on {name}")
+    expected = (words, "Only image/* allowed", "SVG files are not supported")
+    said = lambda: page.line() + " ".join(page.attributes(".toast-body"))
+    page.until(lambda: any(part in said() for part in expected), f"words on {name}")
     assert page.picture("original") == start and not any(leak in said() for leak in ("tmp", "Traceback")) and "secret" not in page.line()
-    page.changes("edited", lambda: page.type(f"{page.row(TWO)} input[type=number]", "0.6"), "typing, afterwards")
+    page.changes("edited", lambda: page.type(page.number(TWO), "0.6"), "typing, afterwards")
 
 
-def test_the_webcams_picture_is_a_source(server, tmp_path):
-    drawing = draw([("7", 200, 100, 200)], 24, size=(640, 480))
-    with browser(tmp_path, camera=filmed(tmp_path / "camera.y4m", drawing)) as chrome:
-        page = Page(chrome, server)
-        page.tab("#source", "Upload")
-        for said in ("Capture from camera", "Click to Access Webcam", "capture photo"):
-            found = lambda said=said: [
-                b for b in page.all("#upload button") if said in (b.get_attribute("aria-label"), b.text) and b.is_displayed()
-            ]
-            page.until(found, said)
-            assert not page.has("#status .problem")
-            if said == "capture photo":
-                page.until(lambda: page.attribute("#upload video", "videoWidth") == 640, "the camera's picture")
-                framed = pixels(page.changes("original", found()[0].click, said))
-            else:
-                found()[0].click()
-        assert np.abs(framed.astype(float) - np.asarray(frame_digits(drawing.transpose(Image.Transpose.FLIP_LEFT_RIGHT)), float)).mean() < 3
-
-
-def filmed(path: Path, picture: Image.Image) -> Path:
-    """A second of a grey picture, its sides even, as a video that Chromium's fake webcam plays."""
-    frame = b"FRAME\n" + picture.tobytes() + bytes([128]) * (picture.width * picture.height // 2)
-    path.write_bytes(f"YUV4MPEG2 W{picture.width} H{picture.height} F10:1 Ip A1:1 C420jpeg\n".encode() + 10 * frame)
-    return path
+def test_the_webcams_picture_is_a_source(page):
+    page.tab("#source", "Upload")
+    for said in ("Capture from camera", "Click to Access Webcam"):
+        page.press("#upload button", said)
+        assert not page.has("#status .problem")
+    video = "#upload video"
+    page.until(lambda: page.attribute(video, "videoWidth") == 640 and page.attribute(video, "currentTime") > 0, "the camera's picture")
+    framed = pixels(page.changes("original", lambda: page.press("#upload button", "capture photo"), "a photo"))
+    mirrored = frame_digits(FILMED.transpose(Image.Transpose.FLIP_LEFT_RIGHT))
+    assert np.abs(framed.astype(float) - np.asarray(mirrored, float)).mean() < 3
 
 
 def test_before_switches_between_original_and_reconstruction_by_mouse_and_keys(page):
     shown = lambda: page.attribute("#view-edit img.main", "src")
     assert shown() == page.picture("edited")
-    page.find("#view-edit input[value=reconstruction]").click()
+    page.press("#view-edit .which label", "Before")
     page.until(lambda: shown() == page.picture("reconstruction"), "the reconstruction")
-    page.find("#view-edit input[value=reconstruction]").send_keys(Keys.ARROW_RIGHT)
+    page.keys("#view-edit input[value=reconstruction]", Keys.ARROW_RIGHT)
     page.until(lambda: shown() == page.picture("original"), "the original")
-    page.find("#view-edit input[value=original]").send_keys(Keys.ARROW_RIGHT)
+    page.keys("#view-edit input[value=original]", Keys.ARROW_RIGHT)
     page.until(lambda: shown() == page.picture("edited"), "the edited picture again")
 
 
 def test_every_slider_is_moved_by_mouse_arrows_typing_and_reset(page):
     for name in EDITS:
         row = page.row(name)
-        page.changes(
-            "edited", lambda row=row: page.find(f"{row} input[type=range]").send_keys(*[Keys.ARROW_RIGHT] * 4), f"arrow keys on {name}"
-        )
+        page.changes("edited", partial(page.keys, f"{row} input[type=range]", *[Keys.ARROW_RIGHT] * 4), f"arrow keys on {name}")
         slider = page.find(f"{row} input[type=range]")
         mouse = ActionChains(page.chrome).move_to_element_with_offset(slider, -slider.size["width"] // 4, 0).click()
         page.changes("edited", mouse.perform, f"a click on {name}")
         drag = ActionChains(page.chrome).click_and_hold().move_by_offset(slider.size["width"] // 3, 0)
         page.changes("edited", drag.perform, f"dragging {name}, before its release")
         ActionChains(page.chrome).release().perform()
-        page.changes("edited", lambda row=row: page.type(f"{row} input[type=number]", "-0.5"), f"typing into {name}")
+        page.changes("edited", partial(page.type, page.number(name), "-0.5"), f"typing into {name}")
         assert "alpha -" in page.attribute(f"{row} .hint", "textContent")
-        page.changes("edited", page.find(f"{row} .reset").click, f"reset of {name}")
-        assert float(page.attribute(f"{row} input[type=number]", "value")) == 0
-        page.changes("edited", lambda row=row: page.type(f"{row} input[type=number]", "0.6"), f"typing into {name} again")
-    page.find("#sliders .off").click()
+        page.changes("edited", partial(page.press, f"{row} .reset"), f"reset of {name}")
+        assert float(page.strength(name)) == 0
+        page.changes("edited", partial(page.type, page.number(name), "0.6"), f"typing into {name} again")
+    page.press("#sliders .off")
     page.until(
         lambda: np.array_equal(pixels(page.picture("edited")), pixels(page.picture("reconstruction"))), "no edit: the reconstruction"
     )
 
 
 def test_values_survive_other_methods_and_rows_that_go_and_come(page):
-    page.changes("edited", lambda: page.type(f"{page.row(TWO)} input[type=number]", "0.4"), "typing")
+    page.changes("edited", lambda: page.type(page.number(TWO), "0.4"), "typing")
     shift = ONE.replace("-lw-", "-centroids-")
-    page.changes("edited", lambda: Select(page.find(f"{page.row(ONE)} .method")).select_by_value(shift), "another method")
-    assert page.attribute(f"{page.row(shift)} input[type=number]", "value") == "1"  # a strength means the same for every method
+    page.changes("edited", lambda: page.choose(f"{page.row(ONE)} .method", shift), "another method")
+    assert page.strength(shift) == "1"  # a strength means the same for every method
     assert "alpha 1.70" in page.attribute(f"{page.row(shift)} .hint", "textContent")
     before = page.picture("edited")
-    page.changes("edited", page.find(f"{page.row(TWO)} .away").click, "taking a row away")
-    assert not page.has(page.row(TWO)) and page.attribute(f"{page.row(shift)} input[type=number]", "value") == "1"
+    page.changes("edited", lambda: page.press(f"{page.row(TWO)} .away"), "taking a row away")
+    assert not page.has(page.row(TWO)) and page.strength(shift) == "1"
     Select(page.find("#sliders .add")).select_by_visible_text("2 digits → 3 digits")
     page.until(lambda: page.picture("edited") == before, "the same picture as before")
-    assert page.attribute(f"{page.row(TWO)} input[type=number]", "value") == "0.4"
+    assert page.strength(TWO) == "0.4"
 
 
-def test_a_link_and_a_png_bring_the_same_bytes_back(page, chrome, server, tmp_path):
-    made = page.changes("edited", lambda: page.type(f"{page.row(TWO)} input[type=number]", "0.55"), "typing")
+def test_a_link_and_a_png_bring_the_same_bytes_back(page, chrome, space, tmp_path):
+    made = page.changes("edited", lambda: page.type(page.number(TWO), "0.55"), "typing")
     link = page.attribute("#view-edit .link", "href")
-    assert link.startswith(server) and "?edit=" in link
+    assert link.startswith(space) and "?edit=" in link
     again = Page(chrome, link)
     again.until(lambda: again.picture("edited") == made, "the very same picture, by its link")
-    assert again.attribute(f"{again.row(TWO)} input[type=number]", "value") == "0.55"
+    assert again.strength(TWO) == "0.55"
 
-    fresh = Page(chrome, server)
+    fresh = Page(chrome, space)
     assert fresh.picture("edited") != made
     data = base64.b64decode(made.partition(",")[2])
     assert [edit["name"] for edit in recipe.of_png(data)["edits"]] == [ONE, TWO]
@@ -205,14 +196,13 @@ def test_a_link_and_a_png_bring_the_same_bytes_back(page, chrome, server, tmp_pa
     give(fresh, tmp_path, "made-here.png", data)
     fresh.until(lambda: fresh.picture("edited") == made, "the very same picture, by its PNG")
 
-    other = Page(chrome, server)
+    other = Page(chrome, space)
     other.tab("#source", "Link")
-    other.until(lambda: other.has("#link textarea"), "the field for a link")
-    other.find("#link textarea").send_keys("nonsense")
-    other.find("#open").click()
+    other.keys("#link textarea", "nonsense")
+    other.press("#open")
     other.until(lambda: "no recipe" in other.line(), "words on a link that is none")
-    other.find("#link textarea").send_keys(*ALL, link)
-    other.find("#open").click()
+    other.keys("#link textarea", *ALL, link)
+    other.press("#open")
     other.until(lambda: other.picture("edited") == made, "the very same picture, by pasting the link")
 
 
@@ -222,18 +212,18 @@ def test_scrubbing_asks_the_server_nothing(page, chrome):
     requests(chrome)
     seen = set()
     for _ in range(8):
-        page.find("#view-scrub input").send_keys(Keys.ARROW_LEFT)
+        page.keys("#view-scrub input", Keys.ARROW_LEFT)
         seen.add(page.attribute("#view-scrub img", "src"))
     assert len(seen) >= 5 and "strength 0" in page.attribute("#view-scrub output", "textContent")
     assert [address for address in requests(chrome) if not address.startswith("data:") and "heartbeat" not in address] == []
-    page.find("#view-scrub .use").click()
-    page.until(lambda: page.attribute(f"{page.row(ONE)} input[type=number]", "value") == "0", "the chosen strength at the slider")
+    page.press("#view-scrub .use")
+    page.until(lambda: page.strength(ONE) == "0", "the chosen strength at the slider")
 
 
 def test_a_picture_of_the_strip_sets_the_slider_and_the_strip_can_be_kept(page):
     page.view("Sweep", ".cells button")
-    next(cell for cell in page.all("#view-sweep .cells button") if cell.text.startswith("1.5")).click()
-    page.until(lambda: page.attribute(f"{page.row(ONE)} input[type=number]", "value") == "1.5", "the slider at the picture's strength")
+    page.press("#view-sweep .cells button[data-strength='1.5']")
+    page.until(lambda: page.strength(ONE) == "1.5", "the slider at the picture's strength")
     page.until(lambda: page.has("#view-sweep .cells button[aria-pressed=true][data-strength='1.5']"), "the chosen picture marked")
     assert pixels(page.attribute("#view-sweep .png", "href")).shape == (128, 11 * 130 - 2)
     assert page.attribute("#view-sweep .webp", "href").startswith("data:image/webp")
@@ -245,21 +235,23 @@ def test_methods_are_compared_at_the_same_expected_effect(page):
     rows = lambda: page.chrome.execute_script(script)
     page.until(lambda: len(rows()) == 4, "four methods")
     assert rows()[0].startswith("LW 60%") and "reaches 42% at most" in rows()[2]
-    page.find("#view-compare input[value='0.2']").click()
+    page.press("#view-compare input[value='0.2']")
     page.until(lambda: len(rows()) == 4 and rows()[2].startswith("InterFaceGAN 20%"), "numbers at 20%")
-    page.find(f"#view-compare input[value='{ONE.replace('-lw-', '-centroids-')}']").click()
+    page.press(f"#view-compare input[value='{ONE.replace('-lw-', '-centroids-')}']")
     page.until(lambda: len(rows()) == 5 and rows()[4].startswith("mean shift 20%"), "another method")
-    page.type(f"{page.row(ONE)} input[type=number]", "0.4")
-    page.find("#another").click()
-    page.until(lambda: page.attribute("#seed input", "value") == "7", "another sample")
+    page.type(page.number(ONE), "0.4")
     page.view("About", "dd")
+    source = page.attribute("#view-compare td img", "src")
+    page.press("#another")
+    page.until(lambda: page.attribute("#seed input", "value") == "7", "another sample")
     page.view("Compare", "tbody td")
+    page.until(lambda: page.attribute("#view-compare td img", "src") != source, "the comparison on it")
     assert len(rows()) == 5 and rows()[4].startswith("mean shift 20%"), "what was chosen is remembered"
     for left in range(4, -1, -1):
-        page.find("#view-compare .methods input:checked").click()
+        page.press("#view-compare .methods input:checked")
         page.until(lambda left=left: len(rows()) == left, f"{left} methods")
-    assert "choose a method" in page.attribute("#view-compare .label", "textContent")
-    assert not any(table.is_displayed() for table in page.all("#view-compare table"))
+    page.until(lambda: "choose a method" in page.attribute("#view-compare .label", "textContent"), "words on none")
+    assert not page.shown("#view-compare table")
 
 
 def test_readings_say_what_judges_see_what_else_changed_and_where_an_alpha_goes_too_far(page):
@@ -267,41 +259,39 @@ def test_readings_say_what_judges_see_what_else_changed_and_where_an_alpha_goes_
     rows = lambda: {row[0]: row[1:] for row in page.chrome.execute_script(script)}
     warned = lambda: page.attribute("#readings .warnings", "textContent")
     page.until(lambda: rows().get("Picture judge"), "the readings")
+    distance = f"Distance from training codes (99% are within {EditingPipeline.from_pretrained().cloud.limit:.2f})"
     assert set(rows()) == {
         "Picture judge",
         "Code classifier",
         "Old digits still there",
         "Identity kept, cosine",
-        "Distance from training codes",
+        distance,
     }
     assert rows()["Picture judge"][0].startswith("1 digit (4)") and rows()["Old digits still there"][1] == "1 of 1" and warned() == ""
-    before = rows()["Distance from training codes"]
-    page.changes("edited", lambda: page.type(f"{page.row(ONE)} input[type=number]", "-3"), "an alpha far below 0")
+    before = rows()[distance]
+    page.changes("edited", lambda: page.type(page.number(ONE), "-3"), "an alpha far below 0")
     page.until(lambda: "extrapolates" in warned(), "a plain warning")
-    after = rows()["Distance from training codes"]
+    after = rows()[distance]
     assert after[0] == before[0] and float(after[1]) > float(before[1])
-    page.changes("edited", lambda: page.type(f"{page.row(ONE)} input[type=number]", "500"), "an alpha far above all")
+    page.changes("edited", lambda: page.type(page.number(ONE), "500"), "an alpha far above all")
     assert "alpha 40.00" in page.attribute(f"{page.row(ONE)} .hint", "textContent")  # as in the recipe
 
 
-def test_what_takes_over_a_second_shows_that_something_goes_on(page, chrome):
-    slow = {"offline": False, "latency": 2500, "downloadThroughput": -1, "uploadThroughput": -1}
-    bar, start = page.find("#status .busy"), page.picture("original")
-    assert not bar.is_displayed()
+def test_what_takes_over_a_second_shows_that_something_goes_on(page):
+    bar, start = "#status .busy", page.picture("original")
+    page.until(lambda: not page.shown(bar), "nothing to go on")
     height = page.box("#show")["height"]
-    chrome.execute_cdp_cmd("Network.emulateNetworkConditions", slow)
-    try:
-        page.find("#another").click()
-        page.until(bar.is_displayed, "the bar")
-        assert page.picture("original") == start and page.box("#show")["height"] == height  # before the answer, and nothing jumps
-        page.until(lambda: page.picture("original") != start and not bar.is_displayed(), "the answer, and the bar's end")
-    finally:
-        chrome.execute_cdp_cmd("Network.emulateNetworkConditions", {**slow, "latency": 0})
+    page.hold()
+    page.press("#another")
+    page.until(lambda: page.shown(bar), "the bar")
+    assert page.picture("original") == start and page.box("#show")["height"] == height  # before the answer, and nothing jumps
+    page.let_go()
+    page.until(lambda: page.picture("original") != start and not page.shown(bar), "the answer, and the bar's end")
 
 
 def test_about_tells_what_the_config_says(page):
     page.view("About", "dd")
-    text = page.find("#view-about").text
+    text = page.attribute("#view-about", "textContent")
     unit = EditingPipeline.from_pretrained().scales[ONE].unit
     assert ONE in text and f"alpha {unit:g}" in text and "LW" in text and page.has("#view-about polyline")
 
@@ -309,80 +299,83 @@ def test_about_tells_what_the_config_says(page):
 def test_it_can_be_used_by_keyboard_alone(page, chrome):
     """Nothing but keys from the first focus on: a source, before and after, a slider, every view and what there is to choose in it."""
     hand = lambda *keys: ActionChains(chrome).send_keys(*keys).perform()
-    script = "const e = document.activeElement; return [e.id, e.getAttribute('role') ?? '', e.type ?? '', e.textContent.trim().slice(0, 20), e.className]"
+    focused = "const e = document.activeElement; return Boolean(e?.matches(arguments[0]) && e.textContent.trim().startsWith(arguments[1]))"
 
-    def go(to, back: bool = False) -> None:
+    def go(selector: str, text: str = "", back: bool = False) -> None:
         for _ in range(80):
-            if to(*chrome.execute_script(script)):
+            if chrome.execute_script(focused, selector, text):
                 return
             if back:
                 ActionChains(chrome).key_down(Keys.SHIFT).send_keys(Keys.TAB).key_up(Keys.SHIFT).perform()
             else:
                 hand(Keys.TAB)
-        raise AssertionError("Tab never leads there")
+        raise AssertionError(f"Tab never leads to {selector} {text}")
 
     def view(name: str, holds: str) -> None:
-        """From one of the views' tabs to another by the arrow keys, or to the tabs by Shift and Tab."""
-        go(lambda id, role, type, text, _: role == "tab" and text == name, back=True)
+        """From whatever is in a view back to the row of tabs by Shift and Tab, and into another."""
+        go("#views [role=tab]", name, back=True)
         hand(Keys.ENTER)
-        page.until(lambda: any(part.is_displayed() for part in page.all(f"#view-{name.lower()} {holds}")), f"the view {name}")
+        page.until(lambda: page.shown(f"#view-{name.lower()} {holds}"), f"the view {name}")
 
-    go(lambda id, role, type, *_: type == "button" and chrome.switch_to.active_element.get_attribute("data-seed") is not None)
+    go("#gallery button")
     hand(Keys.TAB, Keys.TAB)
     page.changes("original", lambda: hand(Keys.ENTER), "an example, by keys")
-    go(lambda id, role, type, *_: type == "radio")
+    go("#view-edit [type=radio]")
     hand(Keys.ARROW_RIGHT)
     page.until(lambda: page.attribute("#view-edit img.main", "src") == page.picture("reconstruction"), "before, by keys")
     hand(Keys.ARROW_LEFT)
     page.until(lambda: page.attribute("#view-edit img.main", "src") == page.picture("edited"), "after, by keys")
-    go(lambda id, *_: id == f"slide-{ONE}")
+    go(f"#slide-{ONE}")
     page.changes("edited", lambda: hand(Keys.ARROW_LEFT, Keys.ARROW_LEFT), "arrow keys")
     hand(Keys.TAB)
     page.changes("edited", lambda: hand(*"\b\b\b\b0.7"), "typing")
     hand(Keys.TAB)
     page.changes("edited", lambda: hand(Keys.ENTER), "reset, by keys")
     view("Sweep", ".cells button")
-    go(lambda id, role, type, text, _: text.startswith("0.5"))
+    go("#view-sweep .cells button", "0.5")
     hand(Keys.ENTER)
-    page.until(lambda: page.attribute(f"{page.row(ONE)} input[type=number]", "value") == "0.5", "the strength of the strip's picture")
+    page.until(lambda: page.strength(ONE) == "0.5", "the strength of the strip's picture")
+    page.until(lambda: page.has("#view-sweep .cells button[data-strength='0.5'][aria-pressed=true]"), "it marked")
+    assert chrome.execute_script(focused, "#view-sweep .cells button", "0.5"), "who goes along the strip stays where he is"
     view("Scrub", "input")
     page.until(lambda: page.attribute("#view-scrub img", "src").startswith("data:"), "the first frame")
-    go(lambda id, role, type, *_: type == "range")
+    go("#view-scrub [type=range]")
     before = page.attribute("#view-scrub img", "src")
     hand(Keys.ARROW_RIGHT)
     page.until(lambda: page.attribute("#view-scrub img", "src") != before, "another frame")
     view("Compare", "tbody td")
-    go(lambda id, role, type, *_: type == "checkbox")
-    rows = len(page.all("#view-compare .numbers tbody tr"))
+    rows = lambda: len(page.attributes("#view-compare .numbers tbody tr"))
+    go("#view-compare [type=checkbox]")
+    before = rows()
     hand(Keys.SPACE)
-    page.until(lambda: len(page.all("#view-compare .numbers tbody tr")) == rows - 1, "a method less")
+    page.until(lambda: rows() == before - 1, "a method less")
     view("About", "dd")
 
 
-@pytest.mark.parametrize(("size", "dark"), [((1280, 900), False), ((390, 844), True)])
-def test_every_view_is_accessible_and_fits(server, tmp_path, size, dark):
-    with browser(tmp_path, size=size, dark=dark) as chrome:
-        page = Page(chrome, server)
-        for name, holds in HOLDS.items():
-            page.view(name, holds)
-            assert chrome.execute_script("return document.documentElement.scrollWidth") <= size[0], name
-            assert page.violations() == [], name
-        check_requests_and_console(chrome)
+@pytest.mark.parametrize(("size", "dark"), [(DESKTOP, False), (PHONE, True)])
+def test_every_view_is_accessible_and_fits(chrome, space, size, dark):
+    page = Page(chrome, space, size, dark)
+    for name, holds in HOLDS.items():
+        page.view(name, holds)
+        assert chrome.execute_script("return document.documentElement.scrollWidth") <= size[0], name
+        assert page.violations() == [], name
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_on_a_phone_the_picture_and_the_sliders_are_in_view_together(server, tmp_path, dark):
-    with browser(tmp_path, size=(390, 844), dark=dark) as chrome:
-        page = Page(chrome, server)
-        for name in EDITS:
-            for selector in (f"{page.row(name)} input[type=range]", "#view-edit img.main"):
-                box = page.box(selector)
-                assert box["left"] >= 0 and box["top"] >= 0 and box["right"] <= 390 and box["bottom"] <= 844
-        before = page.box("#sliders")
-        page.changes("edited", lambda: page.type(f"{page.row(TWO)} input[type=number]", "1"), "typing")
-        assert page.box("#sliders")["top"] == before["top"]  # nothing jumps
-        chrome.execute_script("document.querySelector('#source').scrollIntoView()")
-        assert chrome.execute_script("return scrollY") > 0 and 0 <= page.box("#view-edit img.main")["top"] < 60
+def test_on_a_phone_the_picture_and_the_sliders_are_in_view_together(chrome, space, dark):
+    page = Page(chrome, space, PHONE, dark)
+    for name in EDITS:
+        for selector in (f"{page.row(name)} input[type=range]", "#view-edit img.main"):
+            box = page.box(selector)
+            assert box["left"] >= 0 and box["top"] >= 0 and box["right"] <= PHONE[0] and box["bottom"] <= PHONE[1]
+    before = page.box("#sliders")
+    page.changes("edited", lambda: page.type(page.number(TWO), "1"), "typing")
+    assert page.box("#sliders")["top"] == before["top"]  # nothing jumps
+    chrome.execute_script("document.querySelector('#source').scrollIntoView()")
+    assert chrome.execute_script("return scrollY") > 0 and 0 <= page.box("#view-edit img.main")["top"] < 60
+    page.tab("#source", "Draw")
+    page.until(lambda: page.shown("#pad canvas"), "the pad")
+    page.changes("original", lambda: page.draw(SEVEN), "drawing below the picture")
 
 
 def test_a_domain_of_colour_pictures_and_named_attributes_is_one_choice_away(tmp_path, mnist):
@@ -390,17 +383,15 @@ def test_a_domain_of_colour_pictures_and_named_attributes_is_one_choice_away(tmp
     folder = make_synthfaces(make_registry(tmp_path / "registry", samples=pictures.images, numbers=pictures.numbers))
     with serving(tmp_path, LWGAN_REGISTRY=str(folder)) as address, browser(tmp_path / "chrome") as chrome:
         page = Page(chrome, address)
-        assert not page.find("#sliders .refused").is_displayed()
+        assert not page.shown("#sliders .refused")
         page.press("#source #draw-button")
         page.press("#domain input")
-        page.until(lambda: page.has("[role=option][aria-label='Rendered faces']"), "the list of domains")
-        page.changes("original", page.find("[role=option][aria-label='Rendered faces']").click, "choosing faces")
+        page.changes("original", lambda: page.press("[role=option][aria-label='Rendered faces']"), "choosing faces")
         check_dressed_for_faces(page)
         assert pixels(page.picture("original")).shape == (64, 64, 3)
-        page.until(lambda: [row.get_attribute("data-edit") for row in page.all("#sliders .row")] == FACE_EDITS, "the edits of faces")
-        assert [heading.text for heading in page.all("#sliders h3")] == ["eyeglasses", "smiling"]
+        assert page.attributes("#sliders h3") == ["eyeglasses", "smiling"]
         for name in FACE_EDITS:
-            page.changes("edited", lambda name=name: page.type(f"{page.row(name)} input[type=number]", "0.6"), f"typing into {name}")
+            page.changes("edited", partial(page.type, page.number(name), "0.6"), f"typing into {name}")
         for name, holds in HOLDS.items():
             page.view(name, holds)
             if SHOTS:
@@ -409,11 +400,10 @@ def test_a_domain_of_colour_pictures_and_named_attributes_is_one_choice_away(tmp
         link, edited = page.attribute("#view-edit .link", "href"), page.picture("edited")
         page = Page(chrome, address)
         page.press("#another")
-        assert page.find("#head h1").text == "One more digit" and page.find("#draw-button").is_displayed()
+        assert page.attribute("#head h1", "textContent") == "One more digit" and page.shown("#draw-button")
         page.tab("#source", "Link")
-        page.until(lambda: page.has("#link textarea"), "the field for a link")
-        page.find("#link textarea").send_keys(link)
-        page.find("#open").click()
+        page.keys("#link textarea", link)
+        page.press("#open")
         page.until(lambda: page.picture("edited") == edited, "the picture of the other domain, by its link")
         check_dressed_for_faces(page)
         check_requests_and_console(chrome)
@@ -421,13 +411,14 @@ def test_a_domain_of_colour_pictures_and_named_attributes_is_one_choice_away(tmp
 
 def check_dressed_for_faces(page) -> None:
     """All that depends on the domain is of the one that is shown."""
-    page.until(lambda: page.find("#head h1").text == "Edited faces", "the heading")
+    page.until(lambda: page.attribute("#head h1", "textContent") == "Edited faces", "the heading")
     page.until(lambda: page.attribute("#domain input", "value") == "Rendered faces", "the choice of domains")
-    page.until(lambda: [row.get_attribute("data-edit") for row in page.all("#sliders .row")] == FACE_EDITS, "the edits of faces")
-    assert pixels(page.attribute("#gallery img", "src")).ndim == 3 and not page.find("#draw-button").is_displayed()
-    assert not any(pad.is_displayed() for pad in page.all("#pad"))
+    page.until(lambda: [page.has(page.row(name)) for name in FACE_EDITS] == [True, True], "the edits of faces")
+    assert len(page.attributes("#sliders .row")) == len(FACE_EDITS)
+    page.until(lambda: pixels(page.attribute("#gallery img", "src")).ndim == 3, "examples of faces")
+    page.until(lambda: not page.shown("#draw-button, #pad"), "the pad's end")
     page.tab("#source", "Upload")
-    page.until(lambda: "rendered face" in page.find("#upload").text, "what may be uploaded")
+    page.until(lambda: "rendered face" in page.attribute("#upload", "textContent"), "what may be uploaded")
     page.tab("#source", "Sample")
 
 
@@ -439,23 +430,23 @@ def test_what_a_slow_and_partly_broken_hub_has_arrives_later_or_is_refused_with_
         hub.fault("GET", "lwgan-mine", delay=2)
         with serving(tmp_path, LWGAN_REGISTRY="someone", **at_hub(hub, tmp_path)) as address:
             page = Page(chrome, address)
-            page.changes("edited", lambda: page.type(f"{page.row(ONE)} input[type=number]", "2"), "typing, before they arrive")
+            page.changes("edited", lambda: page.type(page.number(ONE), "2"), "typing, before they arrive")
             page.until(lambda: page.attribute("#sliders .refused summary", "textContent") == "1 refused", "the broken one, refused")
-            assert page.chrome.switch_to.active_element == page.find(f"{page.row(ONE)} input[type=number]")
+            assert chrome.execute_script("return document.activeElement === document.querySelector(arguments[0])", page.number(ONE))
             edited = page.picture("edited")
-            page.find("#sliders .refused summary").click()
-            assert (
-                page.find("#sliders .refused li").text.startswith("lwgan-broken: ") and "no JSON" in page.find("#sliders .refused li").text
-            )
-            assert not page.find("#sliders .pending").is_displayed()
+            page.press("#sliders .refused summary")
+            page.until(lambda: page.shown("#sliders .refused li"), "the reason")
+            said = page.attribute("#sliders .refused li", "textContent")
+            assert said.startswith("lwgan-broken: ") and "no JSON" in said
+            page.until(lambda: not page.shown("#sliders .pending"), "all that was on its way")
             method = f"{page.row(ONE)} .method"
-            names = [option.get_attribute("value") for option in Select(page.find(method)).options]
+            names = page.attributes(f"{method} option", "value")
             assert ONE in names and "lwgan-mine" in names
             page.view("Scrub", "input")
             page.view("Edit", "img.main")
             time.sleep(1)
-            assert page.picture("edited") == edited and page.attribute(f"{page.row(ONE)} input[type=number]", "value") == "2"
-            page.changes("edited", lambda: Select(page.find(method)).select_by_value("lwgan-mine"), "the edit that came later")
+            assert page.picture("edited") == edited and page.strength(ONE) == "2"
+            page.changes("edited", lambda: page.choose(method, "lwgan-mine"), "the edit that came later")
             if SHOTS:
                 chrome.save_screenshot(str(Path(SHOTS) / "refused.png"))
 
@@ -464,7 +455,7 @@ def test_a_hub_that_is_silent_keeps_nobody_waiting(chrome, tmp_path):
     with MiniHub() as hub, hub.lock, serving(tmp_path, LWGAN_REGISTRY="someone", **at_hub(hub, tmp_path)) as address:
         page = Page(chrome, address)  # the Hub takes every question and answers none
         for name in EDITS:
-            page.changes("edited", lambda name=name: page.type(f"{page.row(name)} input[type=number]", "0.5"), f"typing into {name}")
+            page.changes("edited", partial(page.type, page.number(name), "0.5"), f"typing into {name}")
         page.until(lambda: page.attribute("#sliders .refused summary", "textContent") == "1 refused", "words on the Hub")
         said = page.attribute("#sliders .refused li", "textContent")
         assert said.startswith("someone: ") and "the Hub is away" in said and hub.calls("/api/")
@@ -473,20 +464,15 @@ def test_a_hub_that_is_silent_keeps_nobody_waiting(chrome, tmp_path):
 def test_where_each_step_is_a_call_of_the_gpu_a_slider_is_sent_at_the_end_of_its_move(chrome, tmp_path):
     with serving(tmp_path, "import app; app.LIVE = False; app.main()", LWGAN_REGISTRY="bundled") as address:
         page = Page(chrome, address)
-        page.changes("original", lambda: page.press("#another"), "another sample")
-        slider, joined = page.find(f"{page.row(ONE)} input[type=range]"), lambda: [url for url in requests(chrome) if "queue/join" in url]
-        time.sleep(1)
+        slider, joined = f"{page.row(ONE)} input[type=range]", lambda: [url for url in requests(chrome) if "queue/join" in url]
         joined()
-        grip = ActionChains(chrome).move_to_element(slider).click_and_hold().move_by_offset(20, 0).move_by_offset(9, 0)
-        grip.perform()
+        ActionChains(chrome).move_to_element(page.find(slider)).click_and_hold().move_by_offset(20, 0).move_by_offset(9, 0).perform()
         time.sleep(0.5)
-        strength = page.attribute(f"{page.row(ONE)} input[type=number]", "value")
-        assert strength != "1"
-        assert joined() == []
+        assert page.strength(ONE) != "1" and joined() == []
         page.changes("edited", ActionChains(chrome).release().perform, "the release")
         assert len(joined()) == 1
-        page.changes("edited", lambda: slider.send_keys(Keys.ARROW_RIGHT), "an arrow key")
-        page.changes("edited", lambda: page.type(f"{page.row(ONE)} input[type=number]", "0.3"), "typing")
+        page.changes("edited", lambda: page.keys(slider, Keys.ARROW_RIGHT), "an arrow key")
+        page.changes("edited", lambda: page.type(page.number(ONE), "0.3"), "typing")
 
 
 def at_hub(hub: MiniHub, folder: Path) -> dict[str, str]:
@@ -495,14 +481,17 @@ def at_hub(hub: MiniHub, folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.skipif(not SHOTS, reason="LWGAN_SHOTS names no folder for screenshots")
-def test_screenshots_to_look_at(server, tmp_path):
+def test_screenshots_to_look_at(chrome, space):
+    """Each view as it is first seen, and all of it."""
     Path(SHOTS).mkdir(parents=True, exist_ok=True)
-    for (width, height), dark in itertools.product(((1280, 900), (390, 844)), (False, True)):
-        with browser(tmp_path / f"{width}{dark}", size=(width, height), dark=dark) as chrome:
-            page = Page(chrome, server)
-            for name, holds in HOLDS.items():
-                page.view(name, holds)
-                assert chrome.save_screenshot(str(Path(SHOTS) / f"{name}-{width}-{'dark' if dark else 'light'}.png"))
+    for size, dark in itertools.product((DESKTOP, PHONE), (False, True)):
+        page = Page(chrome, space, size, dark)
+        for name, holds in HOLDS.items():
+            page.view(name, holds)
+            file = Path(SHOTS) / f"{name}-{size[0]}-{'dark' if dark else 'light'}.png"
+            assert chrome.save_screenshot(str(file))
+            whole = chrome.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
+            file.with_stem(f"{file.stem}-whole").write_bytes(base64.b64decode(whole["data"]))
 
 
 def check_requests_and_console(chrome) -> None:

@@ -35,7 +35,7 @@ function show() {
   const focused = document.activeElement?.closest?.("fieldset") && document.activeElement.value;
   const empty = value.rows.length === 0;
   element.querySelectorAll(".scroll").forEach((part) => { part.hidden = empty; });
-  const columns = "each column is where that share of all pictures is expected to change";
+  const columns = "each column is where that share of pictures is expected to change. Below a picture stands the alpha that it takes";
   element.querySelector(".label").textContent = `${value.label}: ${empty ? "choose a method" : columns}.`;
   const methods = element.querySelector(".methods"), effects = element.querySelector(".effects");
   methods.replaceChildren(methods.firstElementChild, ...value.methods.map(({ name, label, on }) => box("checkbox", "compared", name, label, on)));
@@ -55,7 +55,7 @@ function show() {
       if (cell) {
         const picture = Object.assign(new Image(), { src: cell.src, alt: i ? `${method.label} at ${percent(value.effects[i - 1])}` : "before" });
         picture.onload = () => { picture.style.imageRendering = picture.naturalWidth < 200 ? "pixelated" : "auto"; };
-        place.append(picture, make("small", i ? `alpha ${cell.alpha.toFixed(2)}` : ""));
+        place.append(picture, make("small", i ? cell.alpha.toFixed(2) : ""));
       }
       row.append(place);
     });

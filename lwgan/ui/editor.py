@@ -9,7 +9,7 @@ The sliders are {"rows": [{"name", "strength"}], "current": the row in use}, and
 import base64
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from PIL import Image
 
@@ -197,8 +197,9 @@ class Editor:
             domain, pipe = self._for_recipe(found)
             source, alphas = _source_of(found), recipe.alphas_of(pipe, found)
         else:
-            pipe, alphas = self.pipe(domain), edits
+            alphas = edits
             check_alphas(alphas)
+            pipe = self._pipe_with(alphas, domain)
             for name in alphas:
                 pipe.check_name(name)
             source = self._asked(pipe, picture, seed)
@@ -212,8 +213,7 @@ class Editor:
         """One picture at growing alphas of one edit, in a row, as a PNG with the recipe of the picture."""
         if not isinstance(edit, str):
             raise ValueError(f"edit is {edit!r}, expected a name (list_edits)")
-        pipe = next((pipe for pipe in self.catalog.pipes.values() if edit in pipe.edits), None) if not domain else self.pipe(domain)
-        pipe = pipe or self.pipe(domain)
+        pipe = self._pipe_with([edit], domain)
         pipe.check_name(edit)
         alphas = axis.sweep_alphas(pipe, edit) if alphas is None else alphas
         if not isinstance(alphas, list):
@@ -225,6 +225,11 @@ class Editor:
         source = self._asked(pipe, picture, seed)
         w = pipe.encode(recipe.source_picture(pipe, source))
         return recipe.png(pictures.strip(axis.along(pipe, w, {}, edit, alphas)), recipe.make(pipe, source, {}))
+
+    def _pipe_with(self, names: Iterable[str], domain: str | None) -> EditingPipeline:
+        """The pipeline of a domain; if none is named, of the first that has these edits."""
+        there = [pipe for pipe in self.catalog.pipes.values() if all(name in pipe.edits for name in names)]
+        return there[0] if there and not domain else self.pipe(domain)
 
     def _asked(self, pipe: EditingPipeline, picture: Mapping | None, seed) -> dict:
         if picture is None and seed is None:

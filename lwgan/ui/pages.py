@@ -19,18 +19,18 @@ class Page(NamedTuple):
 PAGES = {
     "multimnist": Page(
         "Digits",
-        "# One more digit\nEdits learned with the Wasserstein loss, on pictures of handwritten digits.",
+        "# One more digit\nMove a slider and one more digit appears, by edits learned with the Wasserstein loss.",
         "A picture of one to four digits",
         draw=True,
     ),
     "synthfaces": Page(
         "Rendered faces",
-        "# Edited faces\nEdits learned with the Wasserstein loss, on rendered faces.",
+        "# Edited faces\nMove a slider and one attribute changes, by edits learned with the Wasserstein loss.",
         "A rendered face, upright, in the middle",
     ),
     "faces": Page(
         "Faces",
-        "# Edited faces\nEdits learned with the Wasserstein loss, on photographs of faces with yes/no labels.",
+        "# Edited faces\nMove a slider and one attribute changes, by edits learned with the Wasserstein loss.",
         "A photograph that shows a face from the front",
         small=f"Upload only pictures of people who agree to it, and do not pass results off as photographs. {SMALL}",
     ),

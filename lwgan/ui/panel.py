@@ -30,20 +30,20 @@ def _edit_of(pipe: EditingPipeline, name: str) -> dict:
     return {
         "name": name, "label": change_of(config, name), "group": group_of(config), "method": method_name(config),
         "unit": scale.unit, "low": max(LOW, -_floor(most)), "high": min(HIGH, _floor(most)), "most": most, "step": STEP,
-        "curve": [[point["alpha"], round(point["target_change"], 4)] for point in scale.curve], "note": unit_note(pipe, name),
+        "curve": [[point["alpha"], round(point["target_change"], 4)] for point in scale.curve], "note": f"Strength 1 is {unit_note(pipe, name)}.",
     }  # fmt: skip
 
 
 def unit_note(pipe: EditingPipeline, name: str) -> str:
-    """What strength 1 of an edit means."""
+    """What strength 1 of an edit is."""
     reach = pipe.scales[name].reach
     if reach is None:
-        return "Strength 1 is the edit's recommended alpha: its effect was never measured."
+        return "the edit's recommended alpha: its effect was never measured"
     if reach == 0:
-        return "Strength 1 is the edit's recommended alpha: at no alpha did it change a picture."
+        return "the edit's recommended alpha: at no alpha did it change a picture"
     if reach < WANTED:
-        return f"Strength 1 is where most pictures change, {percent(reach)} of them: it never reaches {percent(WANTED)}."
-    return f"Strength 1 is where {percent(WANTED)} of pictures change."
+        return f"where most pictures change, {percent(reach)} of them: it never reaches {percent(WANTED)}"
+    return f"where {percent(WANTED)} of pictures change"
 
 
 def refusals(refused: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -58,6 +58,7 @@ function paint(row) {
   row.range.value = row.strength;
   row.range.setAttribute("aria-valuetext", `strength ${round(row.strength)}, ${hint(edit, row.strength)}`);
   row.hint.textContent = hint(edit, row.strength);
+  if (row === rows[current]) element.querySelector(".note").textContent = edit.note;
 }
 
 function move(row, strength, goes = true) {

@@ -5,8 +5,10 @@ function show() {
   element.querySelector(".empty").textContent = value.empty ?? "";
   element.querySelector(".body").hidden = !value.cells;
   if (!value.cells) return;
-  element.querySelector(".label").textContent = `${value.label}: strengths, and how many pictures are expected to change.`;
-  element.querySelector(".cells").replaceChildren(...value.cells.map((cell, i) => {
+  element.querySelector(".label").textContent = `${value.label}. Below each picture: its strength, and how many pictures are expected to change.`;
+  const cells = element.querySelector(".cells");
+  const focused = cells.contains(document.activeElement) && document.activeElement.dataset.strength; // who goes along by keys stays there
+  cells.replaceChildren(...value.cells.map((cell, i) => {
     const button = document.createElement("button");
     const picture = document.createElement("img");
     const small = document.createElement("small");
@@ -23,6 +25,7 @@ function show() {
     button.addEventListener("click", () => document.dispatchEvent(new CustomEvent("lwgan-strength", { detail: { name: value.name, strength: cell.strength } })));
     return button;
   }));
+  if (focused) cells.querySelector(`[data-strength="${focused}"]`)?.focus();
   element.querySelector(".png").href = value.png;
   element.querySelector(".webp").href = element.querySelector(".moving").src = value.webp;
 }

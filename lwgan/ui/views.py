@@ -68,8 +68,9 @@ def readings(pipe: EditingPipeline, session: Mapping, after: read.Sight, alphas:
         for was, now in zip(before.opinions, after.opinions, strict=True)
     ]
     rows += _change_rows(read.compare(pipe, before, after, asked))
-    rows.append(("Distance from training codes", f"{before.distance:.2f}", f"{after.distance:.2f}"))
-    return {"quality": quality(session), "rows": rows, "warnings": warnings(pipe, session, after, on), "limit": f"{pipe.cloud.limit:.2f}"}
+    within = f"Distance from training codes (99% are within {pipe.cloud.limit:.2f})"
+    rows.append((within, f"{before.distance:.2f}", f"{after.distance:.2f}"))
+    return {"quality": quality(session), "rows": rows, "warnings": warnings(pipe, session, after, on)}
 
 
 def _change_rows(change: read.Change) -> list[tuple[str, str, str]]:
@@ -94,11 +95,13 @@ def warnings(pipe: EditingPipeline, session: Mapping, after: read.Sight, on: Map
             continue
         last, best = scale.curve[-1]["alpha"], max(scale.curve, key=lambda point: point["target_change"])
         if alpha > last:
-            said.append(f"{label}: alpha {alpha:g} extrapolates, it was measured up to {last:g}.")
+            said.append(f"{label}: alpha {alpha:.2f} extrapolates: it was measured up to {last:.2f}.")
         elif alpha > best["alpha"] and best["target_change"] - (scale.expected("target_change", alpha) or 0) > 0.1:
-            said.append(f"{label}: alpha {alpha:g} is beyond {best['alpha']:g}, where most pictures change; from there on it overshoots.")
+            said.append(
+                f"{label}: alpha {alpha:.2f} is beyond {best['alpha']:.2f}, where most pictures change: from there on it overshoots."
+            )
         elif alpha < 0:
-            said.append(f"{label}: alpha {alpha:g} extrapolates, only alphas above 0 were measured.")
+            said.append(f"{label}: alpha {alpha:.2f} extrapolates: only alphas above 0 were measured.")
     limit = pipe.cloud.limit
     if before > limit:
         said.append("This picture's own code lies farther out than 99% of codes of known pictures: edits may not hold for it.")
@@ -120,11 +123,11 @@ def about(pipe: EditingPipeline, name: str) -> dict:
     rows = [
         ("Name", name), ("Changes", change_of(config, name)), ("Attribute", group_of(config)), ("Method", method_name(config)),
         ("Map", "w' = w + alpha (A w + b)" if config.get("kind") == "affine" else "w' = w + alpha b"),
-        ("Codes", f"{config.get('num_ws')} layers of {config.get('w_dim')}"), ("Strength 1", f"alpha {scale.unit:g}. {unit_note(pipe, name)}"),
+        ("Codes", f"{config.get('num_ws')} layers of {config.get('w_dim')}"), ("Strength 1", f"alpha {scale.unit:g}, {unit_note(pipe, name)}"),
         ("Recommended alpha", _plain(config.get("alpha"))),
-        ("Weights", f"{_plain(config.get('dtype'))}, {weights.get('size', 0) / 1e6:.2f} MB, sha256 {_short(weights.get('sha256'))}"),
+        ("Weights", f"{_plain(config.get('dtype'))}, {_size(weights.get('size', 0))}, sha256 {_short(weights.get('sha256'))}"),
         *[(role.capitalize(), f"{pipe.config[role]['name']}, sha256 {_short(base.get(role))}") for role in ("generator", "encoder") if role in pipe.config],
-        ("Source", f"{entry.source} at {entry.revision[:12]}{STALE * entry.stale}" if hub else "comes with the app, or from a folder"),
+        ("Source", f"{entry.source} at {entry.revision[:12]}{STALE * entry.stale}" if hub else "bundled with the app, or a folder beside it"),
     ]  # fmt: skip
     return {
         "title": title(pipe, name), "rows": [(key, str(value)[:300]) for key, value in rows], "measured": measured(scale),
@@ -145,6 +148,10 @@ def measured(scale) -> list[tuple[str, str]]:
 
 def _plain(value) -> str:
     return "–" if value is None else json.dumps(value) if isinstance(value, (dict, list)) else str(value)
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e6:.2f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
 
 
 def _short(sha256) -> str:
