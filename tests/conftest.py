@@ -78,9 +78,12 @@ def hub(server, monkeypatch, tmp_path):
 @pytest.fixture(scope="session")
 def servers():
     """Hubs that stay open to the very end: what a client has given up goes on in the background, and on a refused connection closes all others of
-    its process."""
+    its process. At the end a hundred of them end at once."""
     with contextlib.ExitStack() as stack:
-        yield stack
+        opened = []
+        yield lambda server: opened.append(server) or stack.enter_context(server)
+        for server in opened:
+            server.stop()
 
 
 @pytest.fixture(params=["lfs", "xet"])
@@ -88,7 +91,7 @@ def lasting_hub(request, servers, monkeypatch, tmp_path):
     """A Hub for one test alone, by each way of transfer, whose faults end with the test."""
     from hub_server import MiniHub
 
-    server = servers.enter_context(MiniHub())
+    server = servers(MiniHub())
     server.serve(monkeypatch, tmp_path / "home", xet=request.param == "xet")
     yield server
     server.faults.clear()
