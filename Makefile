@@ -10,6 +10,8 @@
 PYTHON ?= python3
 TORCH_OPTIONS ?=
 TESTS ?= tests
+# All tests go to two processes, a file to one of them, the longest first (tests/conftest.py); a few tests are sooner done by one.
+SHARED = $(if $(filter tests,$(TESTS)),-n 2 --dist loadfile --no-loadscope-reorder)
 
 VENV := .venv
 IN := $(VENV)/bin/python
@@ -35,7 +37,7 @@ app: $(VENV)/.app
 dev: $(VENV)/.dev
 
 test: $(VENV)/.dev browser
-	$(IN) -m pytest $(TESTS)
+	$(IN) -m pytest $(SHARED) $(TESTS)
 
 check: $(VENV)/.dev
 	$(IN) -m ruff check .

@@ -8,6 +8,9 @@ from pathlib import Path
 HF_HOME = tempfile.TemporaryDirectory(prefix="lwgan-tests-")
 # Read once, when huggingface_hub and gradio are first imported: set before any test module is.
 os.environ.update(HF_HOME=HF_HOME.name, HF_ENDPOINT="http://127.0.0.1:9", HF_HUB_DISABLE_TELEMETRY="1", GRADIO_ANALYTICS_ENABLED="False")
+# One thread, in what tests start too: nets this small gain nothing from a second one, and where other work shares the machine two threads wait for
+# each other at every operation. Read when torch is first imported, here and in every child.
+os.environ["OMP_NUM_THREADS"] = "1"
 for name in ("HF_TOKEN", "HF_HUB_OFFLINE", "HF_HUB_CACHE", "LWGAN_REGISTRY"):
     os.environ.pop(name, None)
 
@@ -18,13 +21,32 @@ import torch  # noqa: E402
 DATA = Path(__file__).parent / "data"
 
 
-@pytest.fixture(autouse=True)
-def seeded():
-    """Every test starts from the same random state, on one thread: nets this small gain nothing from a second one,
-    and where other work shares the machine two threads wait for each other at every operation."""
-    torch.set_num_threads(1)
+# What takes longest, the longest first. Where several workers share the tests (make test), each file is one worker's: begun last, a long
+# one would keep a single worker busy at the end.
+LONGEST = ("test_page.py", "test_hub_faults.py", "test_app.py", "test_training.py", "test_visit.py", "test_hub_deadlines.py", "test_synthfaces.py",
+           "test_round_trip.py", "test_benchmark_app.py")  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
+
+def seed() -> None:
     torch.manual_seed(0)
     np.random.seed(0)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """What serves several tests is made from the same random state too, whichever test asks for it first."""
+    seed()
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Every test starts from the same random state."""
+    seed()
 
 
 @pytest.fixture(scope="session")
@@ -65,9 +87,12 @@ def hub(server, monkeypatch, tmp_path):
 @pytest.fixture(scope="session")
 def servers():
     """Hubs that stay open to the very end: what a client has given up goes on in the background, and on a refused connection closes all others of
-    its process."""
+    its process. At the end a hundred of them end at once."""
     with contextlib.ExitStack() as stack:
-        yield stack
+        opened = []
+        yield lambda server: opened.append(server) or stack.enter_context(server)
+        for server in opened:
+            server.stop()
 
 
 @pytest.fixture(params=["lfs", "xet"])
@@ -75,7 +100,7 @@ def lasting_hub(request, servers, monkeypatch, tmp_path):
     """A Hub for one test alone, by each way of transfer, whose faults end with the test."""
     from hub_server import MiniHub
 
-    server = servers.enter_context(MiniHub())
+    server = servers(MiniHub())
     server.serve(monkeypatch, tmp_path / "home", xet=request.param == "xet")
     yield server
     server.faults.clear()

@@ -54,8 +54,12 @@ class MiniHub:
         return self
 
     def __exit__(self, *_) -> None:
-        self.server.should_exit = True
+        self.stop()
         self.thread.join(10)
+
+    def stop(self) -> None:
+        """Begins to end, which takes a while."""
+        self.server.should_exit = True
 
     def serve(self, monkeypatch, home, token: str | None = "hf_write", xet: bool = False) -> None:
         """Points this process's client here: endpoint, an empty cache in `home`, a token, the transfer by xet or by LFS."""

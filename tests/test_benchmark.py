@@ -1,6 +1,8 @@
 """The benchmark at its smallest: real child processes, real networks."""
 
+import contextlib
 import importlib.util
+import io
 import os
 import re
 import sys
@@ -14,12 +16,23 @@ from trainers import benchmark, peers
 from trainers.benchmark import Case, Options
 
 
-def test_every_implementation_has_a_row_and_the_report_its_command(tmp_path, capsys):
-    options = Options(sizes=(64,), batches=(1,), threads=(1,), turns=1, device="cpu", report=tmp_path / "speed.md")
-    benchmark.main(options)
-    text = options.report.read_text()
-    assert text == capsys.readouterr().out.rstrip("\n") + "\n"
-    assert "`python -m trainers benchmark generator --sizes 64 --batches 1 --threads 1 --turns 1 --allocator default --device cpu`" in text
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """The smallest run: the report, what was printed, and what the child processes found."""
+    found, child = [], benchmark.child
+    options = Options(
+        sizes=(64,), batches=(1,), threads=(1,), turns=1, allocator="keep", device="cpu", report=tmp_path_factory.mktemp("b") / "speed.md"
+    )
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as printed:
+        patch.setattr(benchmark, "child", lambda *case: found.append(child(*case)) or found[-1])
+        benchmark.main(options)
+    return options.report.read_text(), printed.getvalue(), found
+
+
+def test_every_implementation_has_a_row_and_the_report_its_command(measured):
+    text, printed, _ = measured
+    assert text == printed.rstrip("\n") + "\n"
+    assert "`python -m trainers benchmark generator --sizes 64 --batches 1 --threads 1 --turns 1 --allocator keep --device cpu`" in text
     rows = [line.split(" | ") for line in text.splitlines() if re.match(r"\| \d", line)]
     assert [row[3] for row in rows] == ["lwgan", "lwgan bf16"] and float(rows[0][6]) == 1
     half = rows[1]
@@ -28,9 +41,9 @@ def test_every_implementation_has_a_row_and_the_report_its_command(tmp_path, cap
     assert all(float(row[4]) > 0 and 0.2 < float(row[7]) < 3 for row in rows)
 
 
-def test_the_work_is_what_it_is_known_to_be():
+def test_the_work_is_what_it_is_known_to_be(measured):
     """16.1 GMAC at 64 px, counted in the peers' networks too."""
-    found = benchmark.child(Case("generator", 64, 1, 1, 1, None, "cpu"), "keep")
+    found = measured[2][0]
     assert found["gflop"] == pytest.approx(32.2, rel=0.02)
     assert found["rows"][0]["gflops"] > 1
 

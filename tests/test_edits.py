@@ -1,21 +1,22 @@
 """Methods that fit edits, on codes whose right answer is known; the edit stage killed, resumed, refused."""
 
 import json
-import os
-import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
 
 from lwgan.edit import AffineEdit
+from trainers import __main__ as command_line
 from trainers.codes import Codes, save_codes
 from trainers.edit import EXACT, check_layers, factored, first_layers
 from trainers.edits import Side, Splits, attribute_named, centroids, evened, latent_wasserstein, masses_told, sides
 
+ROOT = Path(__file__).parents[1]
 NUM_WS, W_DIM = 3, 8
 BASE = {"encoder": "e" * 64, "generator": "a" * 64}
 
@@ -111,24 +112,36 @@ def write_codes(folder, move=lambda w: 2 * w + 1):
     return folder
 
 
-def stage(folder, run, *more, **kwargs):
-    command = [sys.executable, "-m", "trainers", "edit", "--codes", folder, "--attribute", "1to2", "--run", run, "lw", "--batch", "60"]
-    return subprocess.Popen([str(part) for part in (*command, *more)], stderr=subprocess.PIPE, text=True, **kwargs)
+def words(folder, run, *more) -> list[str]:
+    return [str(part) for part in ("edit", "--codes", folder, "--attribute", "1to2", "--run", run, "lw", "--batch", "60", *more)]
 
 
-def test_a_killed_edit_resumes_to_the_same_edit(tmp_path):
+@pytest.fixture
+def stage(monkeypatch):
+    """stage(folder, run, *more) runs the real entry point in this process; SystemExit as it would exit."""
+
+    def run(*given) -> None:
+        monkeypatch.setattr(sys, "argv", ["trainers", *words(*given)])
+        command_line.main()
+
+    return run
+
+
+def test_a_killed_edit_resumes_to_the_same_edit(tmp_path, stage):
     held, options = write_codes(tmp_path / "codes"), ("--steps", "25", "--validation-codes", "60", "--patience", "1000")
-    assert stage(held, tmp_path / "whole", *options).wait() == 0
-    running = stage(held, tmp_path / "killed", *options)
-    log = tmp_path / "killed" / "log.jsonl"
-    for _ in range(600):
-        if log.exists() and len(log.read_text().splitlines()) >= 3:
-            break
-        time.sleep(0.1)
-    os.kill(running.pid, signal.SIGKILL)
-    running.wait()
+    stage(held, tmp_path / "whole", *options)
+    log, killed = tmp_path / "killed" / "log.jsonl", words(held, tmp_path / "killed", *options)
+    running = subprocess.Popen([sys.executable, "-m", "trainers", *killed], cwd=ROOT, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 400
+        while not (log.exists() and len(log.read_text().splitlines()) >= 3):
+            assert running.poll() is None and time.monotonic() < deadline, "no third validation before the run ended"
+            time.sleep(0.01)
+    finally:
+        running.send_signal(signal.SIGKILL)
+        running.wait()
     assert not (tmp_path / "killed" / "model.safetensors").exists()
-    assert stage(held, tmp_path / "killed", *options).wait() == 0
+    stage(held, tmp_path / "killed", *options)
     whole, resumed = (AffineEdit.from_pretrained(tmp_path / name) for name in ("whole", "killed"))
     assert torch.equal(whole.weight, resumed.weight) and torch.equal(whole.bias, resumed.bias)
     assert resumed.config["base_revision"] == BASE
@@ -143,13 +156,11 @@ def test_a_killed_edit_resumes_to_the_same_edit(tmp_path):
         (lambda folder: save_codes(folder / "train.safetensors", codes(12, 1, abs), BASE), "holds? 6 source pictures"),
     ],
 )
-def test_bad_codes_are_refused_and_leave_no_run(tmp_path, damage, message):
+def test_bad_codes_are_refused_and_leave_no_run(tmp_path, stage, damage, message):
     held = write_codes(tmp_path / "codes")
     damage(held)
-    refused = stage(held, tmp_path / "run")
-    _, error = refused.communicate()
-    assert refused.returncode == 1
-    assert re.search(message, error) and "Traceback" not in error
+    with pytest.raises(SystemExit, match=rf"^error: .*{message}"):
+        stage(held, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

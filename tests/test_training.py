@@ -222,8 +222,8 @@ def test_a_finished_run_repeated_stays_as_it_is(data, tmp_path, trainers):
 
 
 def test_a_killed_generator_goes_on_where_it_was(data, tmp_path, trainers):
-    killed, whole, steps = tmp_path / "killed", tmp_path / "whole", 40
-    process = start("generator", data=data, run=killed, kimg=steps * BATCH_KIMG)
+    killed, whole, many = tmp_path / "killed", tmp_path / "whole", 1000
+    process = start("generator", data=data, run=killed, kimg=many * BATCH_KIMG)
     try:
         deadline = time.monotonic() + 400
         while not (killed / "checkpoint.pt").exists():
@@ -232,9 +232,10 @@ def test_a_killed_generator_goes_on_where_it_was(data, tmp_path, trainers):
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert 0 < steps_of(killed) < steps
-    trainers("generator", data=data, run=killed, kimg=steps * BATCH_KIMG)
-    trainers("generator", data=data, run=whole, kimg=steps * BATCH_KIMG)
+    done = steps_of(killed)
+    assert 0 < done < many
+    for run in (killed, whole):
+        trainers("generator", data=data, run=run, kimg=(done + 3) * BATCH_KIMG)
     assert_same_weights(killed, whole)
 
 
@@ -252,7 +253,7 @@ def test_two_processes_share_a_batch(data, tmp_path, trainers):
 
 def test_an_encoder_that_was_stopped_goes_on_as_if_never_stopped(data, generator, tmp_path, trainers):
     """With --tune: encoder, generator and discriminator all are trained."""
-    options = {"data": data, "generator": generator, "steps": 22, "tune": True}
+    options = {"data": data, "generator": generator, "steps": 22, "tune": True, "batch": 2, "gan_batch": 4}
     trainers("encoder", run=tmp_path / "whole", **options)
     trainers("encoder", run=tmp_path / "parts", max_minutes=0, **options)
     assert steps_of(tmp_path / "parts") == 20

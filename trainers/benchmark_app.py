@@ -26,6 +26,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 START_LIMIT = 600  # seconds
+LAUNCHED = "Launching MCP server"  # what Gradio prints last
 ASKED = {"page to first edited picture, s": "<= 5", "slider p50, ms": "<= 150", "scrub step p50, ms": "<= 20", "start to first 200, s": "<= 10",
          "16 clients, events/s": ">= 25", "16 clients, errors": "0", "64 clients, errors": "0", "64 clients, memory growth, %": "<= 5"}  # fmt: skip
 # Run in the page: moves the first slider from value to value and waits for each new picture; then scrubs.
@@ -109,6 +110,7 @@ class served:
             "GRADIO_SERVER_PORT": str(port),
             "GRADIO_TEMP_DIR": str(self.folder / "uploads"),
             "LWGAN_REGISTRY": "bundled",
+            "PYTHONUNBUFFERED": "1",
         }
         began, address = time.perf_counter(), f"http://127.0.0.1:{port}"
         self.log = (self.folder / "log.txt").open("w")
@@ -118,10 +120,16 @@ class served:
                 if self.process.poll() is not None or time.perf_counter() - began > START_LIMIT:
                     raise RuntimeError(f"the app did not start: {(self.folder / 'log.txt').read_text()[-2000:]}")
                 time.sleep(0.05)
+            started = time.perf_counter() - began
+            # Gradio answers before it has launched, and gives up if it then does not reach itself within 3 s: no load before that.
+            while LAUNCHED not in (self.folder / "log.txt").read_text():
+                if self.process.poll() is not None or time.perf_counter() - began > START_LIMIT:
+                    raise RuntimeError(f"the app did not launch: {(self.folder / 'log.txt').read_text()[-2000:]}")
+                time.sleep(0.05)
         except BaseException:
             self.__exit__()
             raise
-        return address, self.process, time.perf_counter() - began
+        return address, self.process, started
 
     def __exit__(self, *_) -> None:
         self.process.send_signal(signal.SIGTERM)
