@@ -22,6 +22,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from tests.browser import DESKTOP, set_screen
+from trainers.benchmark_app import LAUNCHED
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 180  # seconds: a machine may be kept busy by others
@@ -37,12 +38,19 @@ def serving(folder: Path, code: str | None = None, **environment):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = {**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "uploads"), **environment}
+    environment = {
+        **os.environ,
+        "GRADIO_SERVER_PORT": str(port),
+        "GRADIO_TEMP_DIR": str(folder / "uploads"),
+        "PYTHONUNBUFFERED": "1",
+        **environment,
+    }
     log = folder / "log.txt"
     command = [sys.executable, "-W", "error::UserWarning", *(["-c", code] if code else ["app.py"])]
     with log.open("w") as file, subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=file) as process:
         try:
-            wait_for(lambda: answers(port) or process.poll() is not None, 4 * PATIENCE)
+            # Gradio answers before it has launched, and gives up if it then does not reach itself within 3 s: no load before that.
+            wait_for(lambda: (answers(port) and LAUNCHED in log.read_text()) or process.poll() is not None, 4 * PATIENCE)
             assert process.poll() is None, log.read_text()
             yield f"http://127.0.0.1:{port}"
             assert "Traceback" not in log.read_text(), log.read_text()[-3000:]
