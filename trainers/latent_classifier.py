@@ -73,7 +73,7 @@ def main(options: Options) -> None:
         "kind": "latent-classifier", "domain": train.domain, "architecture": classifier.config, "names": list(train.label_names),
         "base_revision": base, "metrics": accuracy(classifier.eval(), validation), "training": run.as_json(options) | {"split": SPLIT},
     }  # fmt: skip
-    registry.save_folder(options.run, config, classifier.state_dict())
+    registry.save_folder(options.run, config, classifier.state_dict(), dtype="float16")
     print(config["metrics"])
 
 
