@@ -46,7 +46,7 @@ WANTED = 0.5  # target change at d, on validation codes
 MATCHED = 0.8  # target change at which edits are compared
 CLOSE, TRIES = 0.01, 3  # how near to it is near enough, and how often a nearer alpha is looked for
 HEADLINE = ("alpha", "norm", "target_change", "attribute_preservation", "true_change", "identity")
-STRIP = 4  # rows of an edit's strip
+STRIP = 2  # rows of an edit's strip
 SCHEME = 1  # of metrics.json: figures of another are measured again
 
 

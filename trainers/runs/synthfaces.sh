@@ -50,5 +50,5 @@ for attribute in Eyeglasses not-Male Smiling not-Young Pale_Skin Bangs Blond_Hai
     keep "$runs/edits/lw-$name" "$runs/registry/lwgan-synthfaces-lw-$name"
 done
 bash "$(dirname "$0")/synthfaces_methods.sh" "$runs"
-for name in eyeglasses not-male smiling not-young pale-skin bangs blond-hair; do keep "$runs/edits/lt-$name" "$runs/registry/lwgan-synthfaces-lt-$name"; done
+for name in eyeglasses not-male smiling not-young; do keep "$runs/edits/lt-$name" "$runs/registry/lwgan-synthfaces-lt-$name"; done
 stage evaluate --domain synthfaces --data "$runs/data" --registry "$runs/registry" --edits "$runs/edits" --docs "$runs/docs"
