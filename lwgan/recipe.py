@@ -150,7 +150,7 @@ def from_link(text: str) -> dict:
     try:
         packed = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
         unpacked = zlib.decompressobj().decompress(packed, LIMIT)
-        json.loads(unpacked)
+        json.loads(unpacked)  # what was cut off within is said to be so, not to be a broken recipe
     except (ValueError, RecursionError, zlib.error):
         raise ValueError("that link holds no recipe: it may have been cut off") from None
     return from_json(unpacked)
