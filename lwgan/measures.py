@@ -9,9 +9,11 @@ a sample's *cell* is its combination A of such attributes, n_s and n_t count a c
     printed    1 / (n_t n_s)         1                     the formula as printed in the paper
     match      n_t / n_s             1                     the formula that its text describes: "according to the number
                                                            of similar samples in the target"
+    target     1                     n_s / n_t             ours: `match` on the other side, so that those who are edited stay
+                                                           as they are, and the target comes to resemble them
     balanced   1 / n_s               1 / n_t               every cell weighs the same, on both sides
 
-Only `match` and `balanced` give each cell the same mass on both sides, so that no mass has to change cell; `printed`
+`match`, `target` and `balanced` give each cell the same mass on both sides, so that no mass has to change cell; `printed`
 gives the source the inverse of the target's proportions. The two texts of the paper do not settle which was used.
 Except in `uniform`, samples whose cell has no counterpart on the other side weigh 0: nothing there resembles them.
 """
@@ -38,13 +40,19 @@ def match(source_cells: Tensor, target_cells: Tensor) -> tuple[Tensor, Tensor]:
     return _shared(n_t / n_s, n_t > 0), _shared(torch.ones(len(m_s)), m_s > 0)
 
 
+def target(source_cells: Tensor, target_cells: Tensor) -> tuple[Tensor, Tensor]:
+    """b_j = n_s / n_t: the target's cells take the source's proportions."""
+    b, a = match(target_cells, source_cells)
+    return a, b
+
+
 def balanced(source_cells: Tensor, target_cells: Tensor) -> tuple[Tensor, Tensor]:
     """a_i = 1 / n_s and b_j = 1 / n_t. A rare cell weighs as much as a common one: look at `effective_size`."""
     (n_s, n_t), (m_s, m_t) = _counts(source_cells, target_cells)
     return _shared(1 / n_s, n_t > 0), _shared(1 / m_t, m_s > 0)
 
 
-MASSES = {"uniform": uniform, "printed": printed, "match": match, "balanced": balanced}
+MASSES = {"uniform": uniform, "printed": printed, "match": match, "target": target, "balanced": balanced}
 
 
 def cells(labels: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from lwgan.edit import AffineEdit
 from trainers import __main__ as command_line
 from trainers.codes import Codes, save_codes
 from trainers.edit import EXACT, check_layers, factored, first_layers
-from trainers.edits import Side, Splits, attribute_named, centroids, evened, latent_wasserstein, masses_told, sides
+from trainers.edits import Side, Splits, attribute_named, centroids, evened, latent_wasserstein, masses_told, related, sides
 
 ROOT = Path(__file__).parents[1]
 NUM_WS, W_DIM = 3, 8
@@ -189,6 +189,18 @@ def test_an_attribute_that_would_leave_a_handful_is_not_evened_out():
     with pytest.raises(ValueError, match="with any of --balance Beard a side of Male counts as less than 10% of its codes"):
         evened(people(150, 149, 0), male, "match", ["Beard"])
     assert evened(people(150, 50, 1), male, "uniform", []) == []
+
+
+def test_without_names_masses_even_out_what_is_most_correlated():
+    """Of 150 men 50 have a beard, of 150 women 30: beards are correlated with men a little, youth is not. A column for each name would be too many."""
+    codes, male = people(150, 50, 30), attribute_named("Male", PEOPLE)
+    assert related(codes, male) == ["Beard", "Young"] == evened(codes, male, "target", [])
+    torch.manual_seed(0)
+    shares = torch.linspace(0, 0.9, 10)  # of label i of so many the same as the first, else a coin
+    first = torch.randint(2, (5000, 1))
+    numbers = torch.where(torch.rand(5000, 10) < shares, first, torch.randint(2, (5000, 10)))
+    many = Codes(torch.zeros(5000, 1, 1), torch.cat([first, numbers], 1), names=("Male", *map(str, range(10))))
+    assert related(many, male) == ["9", "8", "7", "6", "5", "4"]
 
 
 def test_what_masses_leave_is_told():

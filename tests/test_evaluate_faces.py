@@ -413,12 +413,12 @@ def test_masses_are_compared_on_both_training_sets():
     many[1]["masses"] = {"evened": ["Young"], "source": {"count_as": 1234}, "target": {"count_as": 56}}
     strict = [row("lw", kept=kept, masses="match", preservation_weight=15.0, seed=seed) for seed, kept in enumerate((0.78, 0.84))]
     text = results_faces.masses(found(*many, *strict, row("lt")))
-    assert "| LW | 1 | match |  | 0.900 (0.300) |" in text and "| LW | 0 | uniform |  | 0.960 (0.320) |" in text
-    assert "| LW | 1 | match | 15 | 0.810 (0.270) |" in text, "the mean of the seeds"
+    assert "| LW | 1 | match |  | 0.900 / 0.450 (0.300) |" in text and "| LW | 0 | uniform |  | 0.960 / 0.480 (0.320) |" in text
+    assert "| LW | 1 | match | 15 | 0.810 / 0.405 (0.270) |" in text, "the mean of the seeds"
     assert "| LW | 1 | match |  | 1,234 + 56 [1] |" in text and "| LW | 1 | match | 15 | not said |" in text
     assert results_faces.masses(found(many[0], row("lt"))) == "", "nothing to compare"
     both = results_faces.masses(found(row("lt", kept=0.6), row("lt", kept=0.75, bias=0.0)))
-    assert "| LT* | 0 |  |  | 0.750 (0.250) |\n| LT* | 1 |  |  | 0.600 (0.200) |" in both, "learned both ways"
+    assert "| LT* | 0 |  |  | 0.750 / 0.375 (0.250) |\n| LT* | 1 |  |  | 0.600 / 0.300 (0.200) |" in both, "learned both ways"
 
 
 def test_edits_on_fewer_codes_have_a_table_of_their_own():
@@ -431,7 +431,7 @@ def test_edits_on_fewer_codes_have_a_table_of_their_own():
     table = results_faces.scarcity(both).splitlines()
     assert table[-4:] == [
         "| attribute | setting | 1,000 codes | 30,000 codes |", "| --- | --- | --- | --- |",
-        "| Eyeglasses | blur 0.05, patience 1000 | 0.600 (0.200) |  |", "| Eyeglasses | blur 0.05, patience 50 | 0.720 (0.240) | 0.900 (0.300) |",
+        "| Eyeglasses | blur 0.05, patience 1000 | 0.600 / 0.300 (0.200) |  |", "| Eyeglasses | blur 0.05, patience 50 | 0.720 / 0.360 (0.240) | 0.900 / 0.450 (0.300) |",
     ]  # fmt: skip
     assert results_faces.scarcity(found(whole)) == ""
 

@@ -181,7 +181,7 @@ def example_of_the_method():
 
 @pytest.mark.parametrize(
     ("name", "source_share", "target_share", "forced"),
-    [("uniform", 0.75, 0.2, 0.55), ("printed", 0.8, 0.2, 0.6), ("match", 0.2, 0.2, 0.0), ("balanced", 0.5, 0.5, 0.0)],
+    [("uniform", 0.75, 0.2, 0.55), ("printed", 0.8, 0.2, 0.6), ("match", 0.2, 0.2, 0.0), ("target", 0.75, 0.75, 0.0), ("balanced", 0.5, 0.5, 0.0)],
 )
 def test_mass_that_must_change_cell(name, source_share, target_share, forced):
     source, target = example_of_the_method()
@@ -196,7 +196,7 @@ def test_mass_that_must_change_cell(name, source_share, target_share, forced):
     assert wasserstein(x, y, a, b, blur=0.01).item() == pytest.approx(8 * forced, rel=1e-2, abs=1e-3)
 
 
-@pytest.mark.parametrize("name", ["printed", "match", "balanced"])
+@pytest.mark.parametrize("name", ["printed", "match", "target", "balanced"])
 def test_cells_of_one_side_only_weigh_nothing(name):
     source, target = torch.tensor([0, 0, 1, 7]), torch.tensor([0, 1, 1, 9, 9])
     a, b = MASSES[name](source, target)
@@ -207,9 +207,9 @@ def test_cells_of_one_side_only_weigh_nothing(name):
 
 @settings(max_examples=30, deadline=None)
 @given(source=st.lists(st.integers(0, 3), min_size=1, max_size=30), target=st.lists(st.integers(0, 3), min_size=1, max_size=30))
-def test_match_and_balanced_give_every_cell_the_same_mass_on_both_sides(source, target):
+def test_all_but_uniform_and_printed_give_every_cell_the_same_mass_on_both_sides(source, target):
     source, target = torch.tensor(source), torch.tensor(target)
-    for name in ("match", "balanced"):
+    for name in ("match", "target", "balanced"):
         if not set(source.tolist()) & set(target.tolist()):
             with pytest.raises(ValueError, match="nothing to match"):
                 MASSES[name](source, target)

@@ -250,9 +250,10 @@ def masses(found: dict) -> str:
     head = ["method", "bias", "masses", "lambda", *names]
     return f"""## Masses and lambda, on correlated and on uncorrelated training sets
 
-Bias 1: attributes of the training codes correlate as people's do; 0: they do not. If masses can mend correlations, `match` with bias 1 comes near
-`uniform` with bias 0. Lambda: the weight of L_pres. At the same target change: attribute preservation, and in parentheses the mean leakage into other
-attributes. Where several settings share a line, the one that validation chose.
+Bias 1: attributes of the training codes correlate as people's do; 0: they do not. If masses can mend correlations, with bias 1 they come near
+`uniform` with bias 0. (`match` weighs the source, `target` the target, `balanced` both.) Lambda: the weight of L_pres. At the same target change:
+attribute preservation / identity, and in parentheses the mean leakage into other attributes. Where several settings share a line, the one that
+validation chose.
 
 {table(head, kept)}
 
@@ -279,18 +280,17 @@ def scarcity(found: dict) -> str:
             told = ", ".join(f"{key} {value}" for key in SCARCE if (value := row["options"].get(key)))
             lines.setdefault((row["attribute"], told), {}).setdefault(codes_of(row), []).append(row)
     sizes = sorted({size for group in lines.values() for size in group})
-    scarce = {attribute for (attribute, _), group in lines.items() if min(group) < sizes[-1]}
-    if not scarce:
+    lines = {key: group for key, group in lines.items() if min(group) < sizes[-1]}
+    if not lines:
         return ""
     cells = [
         [*key, *(kept_and_leaked(best_setting(group[size])) if size in group else "" for size in sizes)]
         for key, group in sorted(lines.items())
-        if key[0] in scarce
     ]
     return f"""## How many codes it takes
 
-LW on the first so many training codes (both sides and those of neither): at the same target change, attribute preservation, and in parentheses
-the mean leakage. An affine map of w_dim numbers can learn the pairing of w_dim + 1 codes by heart; against it help a larger blur, early stopping
+LW on the first so many training codes (both sides and those of neither): at the same target change, attribute preservation / identity, and in
+parentheses the mean leakage. An affine map of w_dim numbers can learn the pairing of w_dim + 1 codes by heart; against it help a larger blur, early stopping
 (patience: steps without a better validation loss before it stops), a low rank, shrinkage (decay).
 
 {table(["attribute", "setting", *(f"{size:,} codes" for size in sizes)], cells)}"""
@@ -299,7 +299,7 @@ the mean leakage. An affine map of w_dim numbers can learn the pairing of w_dim 
 def kept_and_leaked(rows: list[dict]) -> str:
     if (kept := at_match(rows, "attribute_preservation")) is None:
         return "never"
-    return f"{kept:.3f}" + ("" if (more := leaked(rows)) is None else f" ({more:.3f})")
+    return f"{kept:.3f} / {at_match(rows, 'identity'):.3f}" + ("" if (more := leaked(rows)) is None else f" ({more:.3f})")
 
 
 def images(groups: dict[str, Group]) -> str:

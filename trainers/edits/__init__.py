@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lwgan.attributes import index_of
 from lwgan.classifiers import LatentClassifier
+from lwgan.costs import correlations
 from lwgan.generator import Generator
 from lwgan.measures import MASSES, cells, effective_size, normalised
 from trainers.codes import COUNTS, Codes
@@ -26,7 +27,8 @@ ADAPTED = {
 }
 NOT = "not-"
 LEAST = 0.1  # share of a side's codes, as which masses must leave it counting
-Masses = Literal["uniform", "printed", "match", "balanced"]
+BALANCED = 6  # attributes that masses even out where none is named: more of them did not keep more (docs/training-faces.md)
+Masses = Literal["uniform", "printed", "match", "target", "balanced"]
 
 
 class Attribute(NamedTuple):
@@ -146,11 +148,11 @@ def sides(codes: Codes, attribute: Attribute | Label, masses: Masses, balance: S
 
 
 def evened(codes: Codes, attribute: Attribute | Label, masses: Masses, balance: Sequence[str]) -> list[str]:
-    """Those of the attributes `balance`, taken in turn, that masses can even out: with them, too, each side has to count as at least LEAST
-    of its codes. One that all but follows from the edited attribute would leave the word to a handful. ValueError if there is none."""
+    """Those of the attributes `balance` (none: the `related`), taken in turn, that masses can even out: with them, too, each side has to count as
+    at least LEAST of its codes. One that all but follows from the edited attribute would leave the word to a handful. ValueError if there is none."""
     if masses == "uniform":
         return []
-    others, found = [name for name in balance if name != attribute.label], []
+    others, found = [name for name in balance or related(codes, attribute) if name != attribute.label], []
     if not others:
         raise ValueError(f"--masses {masses} needs --balance, attributes other than {attribute.name!r} to even out")
     for name in others:
@@ -162,6 +164,14 @@ def evened(codes: Codes, attribute: Attribute | Label, masses: Masses, balance: 
             f"--masses {masses}: with any of --balance {' '.join(others)} a side of {attribute.name} counts as less than {LEAST:.0%} of its codes"
         )
     return found
+
+
+def related(codes: Codes, attribute: Attribute | Label) -> list[str]:
+    """The BALANCED labels that are most correlated with the edited one, that which is most so first; none of codes of digits."""
+    if codes.names is None:
+        return []
+    gamma = correlations(codes.labels)[index_of(attribute.label, codes.names)]
+    return [codes.names[i] for i in gamma.argsort(descending=True).tolist() if codes.names[i] != attribute.label][:BALANCED]
 
 
 def shares(codes: Codes, attribute: Attribute | Label, masses: Masses, balance: Sequence[str]) -> list[tuple[float, int]]:

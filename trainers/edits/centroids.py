@@ -17,9 +17,10 @@ class Options:
     """The difference of the mean codes."""
 
     masses: Masses = "uniform"
-    """How samples weigh; "balanced" is balanced sampling. All but uniform need --balance."""
+    """How samples weigh; "balanced" is balanced sampling. Of digits all but uniform need --balance."""
     balance: tuple[str, ...] = ()
-    """Attributes whose combinations are to weigh the same, the most important first (`evened`); the edited one is left out."""
+    """Attributes whose combinations are to weigh the same, the most important first (`evened`); the edited one is left out. None: the six that
+    are most correlated with it."""
 
 
 def fit(codes: Splits, attribute: Attribute | Label, options: Options) -> AffineEdit:

@@ -45,10 +45,10 @@ class Options:
     logit_blur: float = 0.05
     """Blur of L_pres, as a share of the median distance between the source's and the target's logits (Eq. 5's space)."""
     masses: Masses = "uniform"
-    """How samples weigh (Eq. 2, Sec. 3.2); all but uniform need --balance."""
+    """How samples weigh (Eq. 2, Sec. 3.2); of digits all but uniform need --balance."""
     balance: tuple[str, ...] = ()
     """Attributes whose combinations the masses even out between source and target, the most important first (`evened`); the edited one is
-    left out."""
+    left out. None: the six that are most correlated with it."""
     validate_every: int = 5
     patience: int = 50
     """Stop after so many steps without a better Wasserstein distance on codes of other digits; the best map is kept."""
