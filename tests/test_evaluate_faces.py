@@ -431,7 +431,8 @@ def test_edits_on_fewer_codes_have_a_table_of_their_own():
     table = results_faces.scarcity(both).splitlines()
     assert table[-4:] == [
         "| attribute | setting | 1,000 codes | 30,000 codes |", "| --- | --- | --- | --- |",
-        "| Eyeglasses | blur 0.05, patience 1000 | 0.600 / 0.300 (0.200) |  |", "| Eyeglasses | blur 0.05, patience 50 | 0.720 / 0.360 (0.240) | 0.900 / 0.450 (0.300) |",
+        "| Eyeglasses | blur 0.05, patience 1000 | 0.600 / 0.300 (0.200) |  |",
+        "| Eyeglasses | blur 0.05, patience 50 | 0.720 / 0.360 (0.240) | 0.900 / 0.450 (0.300) |",
     ]  # fmt: skip
     assert results_faces.scarcity(found(whole)) == ""
 

@@ -16,8 +16,9 @@ edit() {
 encode() { [ -e "$runs/$codes/test.safetensors" ] || stage codes --data "$1" --encoder "$runs/flat" --run "$runs/$codes" "${@:2}"; }
 
 classifier="--classifier $runs/latent"
-match="--masses match --balance Male Young Wearing_Lipstick Heavy_Makeup Long_Hair No_Beard"
-lw="lw --blur 0.5 --rank 16 $match"
+lw="lw --blur 0.5 --rank 16 --masses target"
+six="--balance Male Young Wearing_Lipstick Heavy_Makeup Long_Hair No_Beard"
+match="lw --blur 0.5 --rank 16 --masses match $six" # what weighs the source instead: six attributes of people, whichever is edited
 attributes="Eyeglasses not-Male Smiling not-Young Pale_Skin Bangs Blond_Hair" # the paper's, but for Wavy_Hair, which the judge does not read
 
 for attribute in $attributes; do
@@ -27,11 +28,14 @@ for attribute in $attributes; do
     edit interfacegan $attribute interfacegan
 done
 
-# Masses without L_pres (lambda 0), and shifts and axes.
+# Without L_pres (lambda 0), with masses of the source, and shifts and axes.
 for attribute in $attributes; do
-    edit lw-l0 $attribute $lw
-    edit centroids-match $attribute centroids $match
-    for method in ganspace sefa; do edit $method $attribute $method; done
+    edit lw-target-l0 $attribute $lw
+    edit lw-match-l1 $attribute $match --preservation-weight 1 $classifier
+    edit lw-l0 $attribute $match
+    edit centroids-target $attribute centroids --masses target
+    edit centroids-match $attribute centroids --masses match $six
+    for method in centroids ganspace sefa steerability guidedstyle random; do edit $method $attribute $method; done
 done
 
 # Pictures whose attributes do not correlate: what masses are to undo is not there.
@@ -47,7 +51,7 @@ codes=codes
 
 # The masses without L_pres and at full rank, as LW*.
 for attribute in Eyeglasses not-Male not-Young; do
-    for masses in match balanced printed; do edit lw-$masses $attribute lw --blur 0.5 ${match/match/$masses}; done
+    for masses in match balanced printed; do edit lw-$masses $attribute lw --blur 0.5 --masses $masses $six; done
 done
 
 # Fewer codes: a full map learns pairs by heart (docs/results-faces.md says what helps).
@@ -60,19 +64,16 @@ for n in 1000 3000 10000; do
 done
 codes=codes
 
-# Lambda of L_pres (1: synthfaces.sh).
+# Lambda of L_pres.
 for attribute in Eyeglasses Smiling not-Young; do
-    for lambda in 0.3 5; do edit lw-l${lambda/./-} $attribute $lw $classifier --preservation-weight $lambda; done
+    for lambda in 0.3 5; do edit lw-l${lambda/./-} $attribute $match $classifier --preservation-weight $lambda; done
 done
-
-for attribute in $attributes; do
-    for method in centroids steerability random; do edit $method $attribute $method; done
-done
+for attribute in not-Young not-Male; do edit lw-target-l5 $attribute $lw $classifier --preservation-weight 5; done
 
 # Other seeds of what draws.
 for seed in 1 2; do
     for attribute in $attributes; do
-        edit lw-s$seed $attribute $lw --preservation-weight 1 $classifier --seed $seed
+        edit lw-target-s$seed $attribute $lw --preservation-weight 1 $classifier --seed $seed
         edit lt-s$seed $attribute lt $classifier --seed $seed
         edit lw-star-s$seed $attribute lw --blur 0.5 --seed $seed
         edit lt-star-s$seed $attribute lt $classifier --reconstruction 0 --regularisation 0 --seed $seed
