@@ -181,7 +181,13 @@ def example_of_the_method():
 
 @pytest.mark.parametrize(
     ("name", "source_share", "target_share", "forced"),
-    [("uniform", 0.75, 0.2, 0.55), ("printed", 0.8, 0.2, 0.6), ("match", 0.2, 0.2, 0.0), ("target", 0.75, 0.75, 0.0), ("balanced", 0.5, 0.5, 0.0)],
+    [
+        ("uniform", 0.75, 0.2, 0.55),
+        ("printed", 0.8, 0.2, 0.6),
+        ("match", 0.2, 0.2, 0.0),
+        ("target", 0.75, 0.75, 0.0),
+        ("balanced", 0.5, 0.5, 0.0),
+    ],
 )
 def test_mass_that_must_change_cell(name, source_share, target_share, forced):
     source, target = example_of_the_method()
