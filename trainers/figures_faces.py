@@ -100,12 +100,10 @@ def rows_of(group: Group) -> list[tuple[str, dict]]:
 
 @torch.no_grad()
 def save_sheets(folder: Path, found: dict, edits: dict[str, AffineEdit], truths: "Truths") -> None:
-    """Sheets of the best edits that are at hand. edits: name -> edit."""
+    """Sheets of the best edits, of each the first seed that is at hand. edits: name -> edit."""
     groups, bench = grouped(found), truths.bench
-    at_hand = {
-        method: {name: (rows[0], edits[rows[0]["name"]]) for name, rows in group.items() if rows[0]["name"] in edits}
-        for method, group in groups.items()
-    }
+    held = lambda rows: [(row, edits[row["name"]]) for row in rows if row["name"] in edits]
+    at_hand = {method: {name: held(rows)[0] for name, rows in group.items() if held(rows)} for method, group in groups.items()}
     generator = bench.nets.generator
     save_sheet(folder / "faces-samples.png", sample(generator, 48, seed=0), columns=12)
     few = slice(0, 24)
