@@ -201,6 +201,9 @@ def test_without_names_masses_even_out_what_is_most_correlated():
     numbers = torch.where(torch.rand(5000, 10) < shares, first, torch.randint(2, (5000, 10)))
     many = Codes(torch.zeros(5000, 1, 1), torch.cat([first, numbers], 1), names=("Male", *map(str, range(10))))
     assert related(many, male) == ["9", "8", "7", "6", "5", "4"]
+    numbers[:, 9] = first[:, 0]  # no woman has it
+    never = many._replace(numbers=torch.cat([first, numbers], 1))
+    assert related(never, male) == ["8", "7", "6", "5", "4", "3"]
 
 
 def test_what_masses_leave_is_told():

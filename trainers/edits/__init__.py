@@ -167,11 +167,14 @@ def evened(codes: Codes, attribute: Attribute | Label, masses: Masses, balance: 
 
 
 def related(codes: Codes, attribute: Attribute | Label) -> list[str]:
-    """The BALANCED labels that are most correlated with the edited one, that which is most so first; none of codes of digits."""
+    """The BALANCED labels that are most correlated with the edited one, that which is most so first, of those that both sides have: blond hair
+    is never black, and to leave out all black hair would leave the red-haired to learn from. None of codes of digits."""
     if codes.names is None:
         return []
+    both = attribute.source(codes), attribute.target(codes)
     gamma = correlations(codes.labels)[index_of(attribute.label, codes.names)]
-    return [codes.names[i] for i in gamma.argsort(descending=True).tolist() if codes.names[i] != attribute.label][:BALANCED]
+    names = [codes.names[i] for i in gamma.argsort(descending=True).tolist()]
+    return [name for name in names if name != attribute.label and all(side.has(name).any() for side in both)][:BALANCED]
 
 
 def shares(codes: Codes, attribute: Attribute | Label, masses: Masses, balance: Sequence[str]) -> list[tuple[float, int]]:
