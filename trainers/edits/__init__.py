@@ -168,7 +168,7 @@ def evened(codes: Codes, attribute: Attribute | Label, masses: Masses, balance: 
 
 def related(codes: Codes, attribute: Attribute | Label) -> list[str]:
     """The BALANCED labels that are most correlated with the edited one, that which is most so first, of those that both sides have: blond hair
-    is never black, and to leave out all black hair would leave the red-haired to learn from. None of codes of digits."""
+    is never black, and to leave out all black hair would leave red, gray and no hair to learn from. None of codes of digits."""
     if codes.names is None:
         return []
     both = attribute.source(codes), attribute.target(codes)
