@@ -369,20 +369,23 @@ def test_aims_are_counted():
         row("lt", "Young", 0.84, reconstruction=10.0),
         row("interfacegan", "Young", far=1.0),
     ]
-    text = results_faces.targets(results_faces.grouped(found(*stars, *ours, *theirs)), {})
+    text = results_faces.targets(results_faces.grouped(found(*stars, *ours, *theirs)), {}, {})
     assert "| LW* above LT* | attribute preservation | 1 of 2 | +0.010 |" in text
     assert "| LW* above LT* | identity preservation | 1 of 2 | +0.005 |" in text
     assert "| LW above LT - .01 | attribute preservation | 1 of 2 | -0.027 |" in text
     assert "30% below InterFaceGAN's | judge features | 1 of 1 | -50.0% |" in text
     stars[0]["matched"] = None
     assert "| LW* above LT* | identity preservation | 0 of 1 (1 more: never) | -0.015 |" in results_faces.targets(
-        results_faces.grouped(found(*stars)), {}
+        results_faces.grouped(found(*stars)), {}, {}
     )
     bounds = {"Young": {"through_encoder": {"features": {"value": 0.8}}}, "Eyeglasses": None}
     assert "comes 20.0% nearer to the oracle than InterFaceGAN\nin these 1 attributes" in results_faces.targets(
-        results_faces.grouped(found(*stars, *ours, *theirs)), bounds
+        results_faces.grouped(found(*stars, *ours, *theirs)), bounds, {}
     )
-    assert results_faces.targets({}, bounds) == ""
+    assert results_faces.targets({}, bounds, {}) == ""
+    plain = found(row("lw", kept=0.9, bias=0.0), row("lt", kept=0.85, bias=0.0), *stars)
+    text = results_faces.targets({}, {}, results_faces.grouped(plain, bias=0.0))
+    assert "| LW* above LT*, both learned on data without correlations | attribute preservation | 1 of 1 | +0.050 |" in text
 
 
 def test_the_papers_averages_leave_out_no_edit():

@@ -13,11 +13,12 @@ CODES = 30_000  # of the training split, unless a row says otherwise
 Group = dict[str, list[dict]]  # attribute -> the seeds of one setting of a method
 
 
-def grouped(found: dict) -> dict[str, Group]:
-    """label -> attribute -> the seeds of its best setting, as validation chose it; of attributes that count, learned with all correlations."""
+def grouped(found: dict, bias: float = 1.0) -> dict[str, Group]:
+    """label -> attribute -> the seeds of its best setting, as validation chose it; of attributes that count. bias: how those of the training
+    pictures correlate, 1 as people's do, 0 not at all."""
     settings: dict[tuple[str, str], list[dict]] = {}
     for row in comparable(found):
-        if row["bias"] in (None, 1.0):
+        if (1.0 if row["bias"] is None else row["bias"]) == bias:
             settings.setdefault((label(row), row["attribute"]), []).append(row)
     order = {name: i for i, name in enumerate(("LT*", "LW*", "LT", "LW", *METHODS.values()))}
     groups: dict[str, Group] = {}
