@@ -38,11 +38,10 @@ def write(docs: Path, found: dict) -> None:
 
 
 def text(found: dict) -> str:
-    groups = grouped(found)
+    groups, bounds, plain = grouped(found), found.get("bounds", {}), grouped(found, bias=0.0)
     parts = [
-        HEAD.format(n=found["of"]["pictures"]), readable(found["nets"], found), table_1(groups), search(found),
-        targets(groups, found.get("bounds", {}), grouped(found, bias=0.0)), averaged(groups), spill(groups), oracle(groups, found.get("bounds", {}), found["of"]["oracles"]), masses(found), scarcity(found),
-        images(groups),
+        HEAD.format(n=found["of"]["pictures"]), readable(found["nets"], found), table_1(groups), search(found), targets(groups, bounds, plain),
+        averaged(groups), spill(groups), oracle(groups, bounds, found["of"]["oracles"]), masses(found), scarcity(found), images(groups),
         nets(found["nets"]), every(found), NOTES,
     ]  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
