@@ -92,7 +92,22 @@ def table_1(groups: dict[str, Group]) -> str:
     parts = [PAPERS_TABLE]
     for key, title in (("attribute_preservation", "Attribute preservation"), ("identity", "Identity preservation")):
         parts.append(f"{title}:\n\n{by_attribute(groups, names, lambda rows, key=key: at_match(rows, key))}")
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *seeds(groups)])
+
+
+def seeds(groups: dict[str, Group]) -> list[str]:
+    """How far the seeds of one edit lie apart, where there are several."""
+    found: dict[str, list[list[dict]]] = {}
+    for name, group in groups.items():
+        several = [rows for rows in group.values() if len(rows) > 1 and all(row["matched"] for row in rows)]
+        if several:
+            found[name] = several
+    apart = lambda rows, key: max(values := [row["matched"][key]["value"] for row in rows]) - min(values)
+    most = lambda several, key: max(apart(rows, key) for rows in several)
+    told = [f"{name} {most(several, 'attribute_preservation'):.3f} / {most(several, 'identity'):.3f}" for name, several in found.items()]
+    if not told:
+        return []
+    return [f"The mean of the seeds, where there are several; as far as they lie apart at most (attributes / identity): {', '.join(told)}."]
 
 
 def search(found: dict) -> str:
