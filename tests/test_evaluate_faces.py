@@ -12,7 +12,7 @@ from lwgan.edit import AffineEdit
 from lwgan.registry import save_folder
 from tests.nets import NUM_WS, W_DIM, synthfaces_nets
 from trainers import edit as edit_stage
-from trainers import evaluate, evaluate_faces, measure_faces, results_faces
+from trainers import evaluate, evaluate_faces, measure_faces, results_faces, results_faces_data
 from trainers.__main__ import parse
 from trainers.codes import Codes, save_codes
 from trainers.datasets.synthfaces import NAMES, files, oracle, render_all, sample
@@ -422,12 +422,12 @@ def test_masses_are_compared_on_both_training_sets():
         (0.72, 1.0, "uniform"), (0.9, 1.0, "match"), (0.96, 0.0, "uniform"))]  # fmt: skip
     many[1]["masses"] = {"evened": ["Young"], "source": {"count_as": 1234}, "target": {"count_as": 56}}
     strict = [row("lw", kept=kept, masses="match", preservation_weight=15.0, seed=seed) for seed, kept in enumerate((0.78, 0.84))]
-    text = results_faces.masses(found(*many, *strict, row("lt")))
+    text = results_faces_data.masses(found(*many, *strict, row("lt")))
     assert "| LW | 1 | match |  | 0.900 / 0.450 (0.300) |" in text and "| LW | 0 | uniform |  | 0.960 / 0.480 (0.320) |" in text
     assert "| LW | 1 | match | 15 | 0.810 / 0.405 (0.270) |" in text, "the mean of the seeds"
     assert "| LW | 1 | match |  | 1,234 + 56 [1] |" in text and "| LW | 1 | match | 15 | not said |" in text
-    assert results_faces.masses(found(many[0], row("lt"))) == "", "nothing to compare"
-    both = results_faces.masses(found(row("lt", kept=0.6), row("lt", kept=0.75, bias=0.0)))
+    assert results_faces_data.masses(found(many[0], row("lt"))) == "", "nothing to compare"
+    both = results_faces_data.masses(found(row("lt", kept=0.6), row("lt", kept=0.75, bias=0.0)))
     assert "| LT* | 0 |  |  | 0.750 / 0.375 (0.250) |\n| LT* | 1 |  |  | 0.600 / 0.300 (0.200) |" in both, "learned both ways"
 
 
@@ -438,13 +438,13 @@ def test_edits_on_fewer_codes_have_a_table_of_their_own():
     )
     both = found(whole, few, stopped, row("lw", "Young", blur=0.5, training_codes=30_000))
     assert results_faces.grouped(both)["LW*"]["Eyeglasses"] == [whole], "though validation liked the others better"
-    table = results_faces.scarcity(both).splitlines()
+    table = results_faces_data.scarcity(both).splitlines()
     assert table[-4:] == [
         "| attribute | setting | 1,000 codes | 30,000 codes |", "| --- | --- | --- | --- |",
         "| Eyeglasses | blur 0.05, patience 1000 | 0.600 / 0.300 (0.200) |  |",
         "| Eyeglasses | blur 0.05, patience 50 | 0.720 / 0.360 (0.240) | 0.900 / 0.450 (0.300) |",
     ]  # fmt: skip
-    assert results_faces.scarcity(found(whole)) == ""
+    assert results_faces_data.scarcity(found(whole)) == ""
 
 
 def test_shifts_of_balanced_samples_have_a_line_of_their_own():
