@@ -9,11 +9,12 @@ a sample's *cell* is its combination A of such attributes, n_s and n_t count a c
     printed    1 / (n_t n_s)         1                     the formula as printed in the paper
     match      n_t / n_s             1                     the formula that its text describes: "according to the number
                                                            of similar samples in the target"
-    target     1                     n_s / n_t             ours: `match` on the other side, so that those who are edited stay
-                                                           as they are, and the target comes to resemble them
+    overlap    n_t / (n_s + n_t)     n_s / (n_s + n_t)     ours: a cell weighs n_s n_t / (n_s + n_t) on both sides, little
+                                                           where it is rare on either: the overlap weights of Li, Morgan and
+                                                           Zaslavsky (2018), with which the mean shift varies least
     balanced   1 / n_s               1 / n_t               every cell weighs the same, on both sides
 
-`match`, `target` and `balanced` give each cell the same mass on both sides, so that no mass has to change cell; `printed`
+`match`, `overlap` and `balanced` give each cell the same mass on both sides, so that no mass has to change cell; `printed`
 gives the source the inverse of the target's proportions. The two texts of the paper do not settle which was used.
 Except in `uniform`, samples whose cell has no counterpart on the other side weigh 0: nothing there resembles them.
 """
@@ -40,10 +41,10 @@ def match(source_cells: Tensor, target_cells: Tensor) -> tuple[Tensor, Tensor]:
     return _shared(n_t / n_s, n_t > 0), _shared(torch.ones(len(m_s)), m_s > 0)
 
 
-def target(source_cells: Tensor, target_cells: Tensor) -> tuple[Tensor, Tensor]:
-    """b_j = n_s / n_t: the target's cells take the source's proportions."""
-    b, a = match(target_cells, source_cells)
-    return a, b
+def overlap(source_cells: Tensor, target_cells: Tensor) -> tuple[Tensor, Tensor]:
+    """a_i = n_t / (n_s + n_t) and b_j = n_s / (n_s + n_t): no sample weighs more than the same share of a cell on the other side."""
+    (n_s, n_t), (m_s, m_t) = _counts(source_cells, target_cells)
+    return _shared(n_t / (n_s + n_t), n_t > 0), _shared(m_s / (m_s + m_t), m_s > 0)
 
 
 def balanced(source_cells: Tensor, target_cells: Tensor) -> tuple[Tensor, Tensor]:
@@ -52,7 +53,7 @@ def balanced(source_cells: Tensor, target_cells: Tensor) -> tuple[Tensor, Tensor
     return _shared(1 / n_s, n_t > 0), _shared(1 / m_t, m_s > 0)
 
 
-MASSES = {"uniform": uniform, "printed": printed, "match": match, "target": target, "balanced": balanced}
+MASSES = {"uniform": uniform, "printed": printed, "match": match, "overlap": overlap, "balanced": balanced}
 
 
 def cells(labels: Tensor) -> Tensor:

@@ -194,7 +194,7 @@ def test_an_attribute_that_would_leave_a_handful_is_not_evened_out():
 def test_without_names_masses_even_out_what_is_most_correlated():
     """Of 150 men 50 have a beard, of 150 women 30: beards are correlated with men a little, youth is not. A column for each name would be too many."""
     codes, male = people(150, 50, 30), attribute_named("Male", PEOPLE)
-    assert related(codes, male) == ["Beard", "Young"] == evened(codes, male, "target", [])
+    assert related(codes, male) == ["Beard", "Young"] == evened(codes, male, "overlap", [])
     torch.manual_seed(0)
     shares = torch.linspace(0, 0.9, 10)  # of label i of so many the same as the first, else a coin
     first = torch.randint(2, (5000, 1))

@@ -171,7 +171,7 @@ SHORT = ["--steps", "40", "--batch", "200", "--validation-codes", "150", "--lear
     [
         ([], 2.4),
         (["--masses", "match", "--balance", "Smiling", "Eyeglasses"], 0.0),
-        (["--masses", "target"], 0.0),
+        (["--masses", "overlap"], 0.0),
         (["--masses", "balanced", "--balance", "Smiling"], 0.0),
     ],
 )

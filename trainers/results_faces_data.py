@@ -30,7 +30,7 @@ def masses(found: dict) -> str:
     return f"""## Masses and lambda, on correlated and on uncorrelated training sets
 
 Bias 1: attributes of the training codes correlate as people's do; 0: they do not. If masses can mend correlations, with bias 1 they come near
-`uniform` with bias 0. (`match` weighs the source, `target` the target, `balanced` both.) Lambda: the weight of L_pres. At the same target change:
+`uniform` with bias 0. (`match` weighs the source, `balanced` and `overlap` both sides.) Lambda: the weight of L_pres. At the same target change:
 attribute preservation / identity, and in parentheses the mean leakage into other attributes. Where several settings share a line, the one that
 validation chose.
 

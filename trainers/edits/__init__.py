@@ -28,7 +28,7 @@ ADAPTED = {
 NOT = "not-"
 LEAST = 0.1  # share of a side's codes, as which masses must leave it counting
 BALANCED = 6  # attributes that masses even out where none is named: more of them did not keep more (docs/training-faces.md)
-Masses = Literal["uniform", "printed", "match", "target", "balanced"]
+Masses = Literal["uniform", "printed", "match", "overlap", "balanced"]
 
 
 class Attribute(NamedTuple):

@@ -40,13 +40,12 @@ keep "$runs/data/samples" "$runs/registry/lwgan-synthfaces-samples"
 stage latent-classifier --codes "$runs/codes" --run "$runs/calibrator" --seed 2 --hidden 256 64
 keep "$runs/calibrator" "$runs/registry/lwgan-synthfaces-latent-classifier"
 
-# Edits: to a target in which other attributes are as frequent as among those who are edited (masses), and the rest as another classifier of
-# codes reads it (L_pres).
+# Edits: between people with and without an attribute who are alike otherwise (masses), and the rest as another classifier of codes reads it (L_pres).
 stage latent-classifier --codes "$runs/codes" --run "$runs/latent" --seed 1
 for attribute in Eyeglasses not-Male Smiling not-Young Pale_Skin Bangs Blond_Hair Wavy_Hair Wearing_Hat Full_Beard Long_Hair Heavy_Makeup; do
     name=$(echo "$attribute" | tr 'A-Z_' 'a-z-')
     stage edit --codes "$runs/codes" --attribute "$attribute" --run "$runs/edits/lw-$name" --generator "$runs/flat/generator" --selector "$runs/selector" \
-        lw --blur 0.5 --rank 16 --masses target --preservation-weight 1 --classifier "$runs/latent"
+        lw --blur 0.5 --rank 16 --masses overlap --preservation-weight 1 --classifier "$runs/latent"
     keep "$runs/edits/lw-$name" "$runs/registry/lwgan-synthfaces-lw-$name"
 done
 bash "$(dirname "$0")/synthfaces_methods.sh" "$runs"

@@ -16,7 +16,7 @@ edit() {
 encode() { [ -e "$runs/$codes/test.safetensors" ] || stage codes --data "$1" --encoder "$runs/flat" --run "$runs/$codes" "${@:2}"; }
 
 classifier="--classifier $runs/latent"
-lw="lw --blur 0.5 --rank 16 --masses target"
+lw="lw --blur 0.5 --rank 16 --masses overlap"
 six="--balance Male Young Wearing_Lipstick Heavy_Makeup Long_Hair No_Beard"
 match="lw --blur 0.5 --rank 16 --masses match $six" # what weighs the source instead: six attributes of people, whichever is edited
 attributes="Eyeglasses not-Male Smiling not-Young Pale_Skin Bangs Blond_Hair" # the paper's, but for Wavy_Hair, which the judge does not read
@@ -30,10 +30,10 @@ done
 
 # Without L_pres (lambda 0), with masses of the source, and shifts and axes.
 for attribute in $attributes; do
-    edit lw-target-l0 $attribute $lw
+    edit lw-overlap-l0 $attribute $lw
     edit lw-match-l1 $attribute $match --preservation-weight 1 $classifier
     edit lw-l0 $attribute $match
-    edit centroids-target $attribute centroids --masses target
+    edit centroids-overlap $attribute centroids --masses overlap
     edit centroids-match $attribute centroids --masses match $six
     for method in centroids ganspace sefa steerability guidedstyle random; do edit $method $attribute $method; done
 done
@@ -68,12 +68,12 @@ codes=codes
 for attribute in Eyeglasses Smiling not-Young; do
     for lambda in 0.3 5; do edit lw-l${lambda/./-} $attribute $match $classifier --preservation-weight $lambda; done
 done
-for attribute in not-Young not-Male; do edit lw-target-l5 $attribute $lw $classifier --preservation-weight 5; done
+for attribute in not-Young not-Male; do edit lw-overlap-l5 $attribute $lw $classifier --preservation-weight 5; done
 
 # Other seeds of what draws.
 for seed in 1 2; do
     for attribute in $attributes; do
-        edit lw-target-s$seed $attribute $lw --preservation-weight 1 $classifier --seed $seed
+        edit lw-overlap-s$seed $attribute $lw --preservation-weight 1 $classifier --seed $seed
         edit lt-s$seed $attribute lt $classifier --seed $seed
         edit lw-star-s$seed $attribute lw --blur 0.5 --seed $seed
         edit lt-star-s$seed $attribute lt $classifier --reconstruction 0 --regularisation 0 --seed $seed
