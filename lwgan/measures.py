@@ -9,9 +9,11 @@ a sample's *cell* is its combination A of such attributes, n_s and n_t count a c
     printed    1 / (n_t n_s)         1                     the formula as printed in the paper
     match      n_t / n_s             1                     the formula that its text describes: "according to the number
                                                            of similar samples in the target"
-    overlap    n_t / (n_s + n_t)     n_s / (n_s + n_t)     ours: a cell weighs n_s n_t / (n_s + n_t) on both sides, little
-                                                           where it is rare on either: the overlap weights of Li, Morgan and
-                                                           Zaslavsky (2018), with which the mean shift varies least
+    overlap    n_t / (n_s + n_t)     n_s / (n_s + n_t)     not in the paper: a cell weighs n_s n_t / (n_s + n_t) on both
+                                                           sides, little where it is rare on either. The overlap weights of
+                                                           Li, Morgan and Zaslavsky (2018): of all masses that give a cell
+                                                           the same on both sides those with which the mean shift varies
+                                                           least, if codes vary alike
     balanced   1 / n_s               1 / n_t               every cell weighs the same, on both sides
 
 `match`, `overlap` and `balanced` give each cell the same mass on both sides, so that no mass has to change cell; `printed`
@@ -42,7 +44,8 @@ def match(source_cells: Tensor, target_cells: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def overlap(source_cells: Tensor, target_cells: Tensor) -> tuple[Tensor, Tensor]:
-    """a_i = n_t / (n_s + n_t) and b_j = n_s / (n_s + n_t): no sample weighs more than the same share of a cell on the other side."""
+    """a_i = n_t / (n_s + n_t) and b_j = n_s / (n_s + n_t): a sample weighs as much as the other side's share of its cell (before they are
+    normalised), never more than 1, however rare the cell."""
     (n_s, n_t), (m_s, m_t) = _counts(source_cells, target_cells)
     return _shared(n_t / (n_s + n_t), n_t > 0), _shared(m_s / (m_s + m_t), m_s > 0)
 

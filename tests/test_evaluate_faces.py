@@ -363,7 +363,7 @@ def test_the_setting_is_chosen_by_validation_and_dropped_attributes_are_left_out
 
 def test_how_far_seeds_lie_apart_is_told():
     rows = [row("lt", name, kept, seed=seed) for name, kept, seed in (("Eyeglasses", 0.9, 0), ("Eyeglasses", 0.92, 1), ("Young", 0.5, 0))]
-    told = "The mean of the seeds, where there are several; as far as they lie apart at most (attributes / identity): LT* 0.020 / 0.010."
+    told = "Means over seeds, where there are several; the largest difference between seeds of one edit (attributes / identity): LT* 0.020 / 0.010."
     assert results_faces.seeds(results_faces.grouped(found(*rows))) == [told]
     assert results_faces.seeds(results_faces.grouped(found(rows[0]))) == []
 

@@ -103,7 +103,9 @@ def seeds(groups: dict[str, Group]) -> list[str]:
     told = [f"{name} {most(several, 'attribute_preservation'):.3f} / {most(several, 'identity'):.3f}" for name, several in found.items()]
     if not told:
         return []
-    return [f"The mean of the seeds, where there are several; as far as they lie apart at most (attributes / identity): {', '.join(told)}."]
+    return [
+        f"Means over seeds, where there are several; the largest difference between seeds of one edit (attributes / identity): {', '.join(told)}."
+    ]
 
 
 def search(found: dict) -> str:

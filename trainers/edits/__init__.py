@@ -27,7 +27,7 @@ ADAPTED = {
 }
 NOT = "not-"
 LEAST = 0.1  # share of a side's codes, as which masses must leave it counting
-BALANCED = 6  # attributes that masses even out where none is named: more of them did not keep more (docs/training-faces.md)
+EVENED = 6  # attributes that masses even out where none is named: ten kept hardly more (docs/training-faces.md)
 Masses = Literal["uniform", "printed", "match", "overlap", "balanced"]
 
 
@@ -167,14 +167,15 @@ def evened(codes: Codes, attribute: Attribute | Label, masses: Masses, balance: 
 
 
 def related(codes: Codes, attribute: Attribute | Label) -> list[str]:
-    """The BALANCED labels that are most correlated with the edited one, that which is most so first, of those that both sides have: blond hair
-    is never black, and to leave out all black hair would leave red, gray and no hair to learn from. None of codes of digits."""
+    """The EVENED labels that are most correlated with the edited one, that which is most so first, of those that both sides have: blond hair
+    is never black, and to leave out all black hair would leave red, gray and no hair to learn from. What one side always has may be among them
+    (a beard is learned from men). None of codes of digits."""
     if codes.names is None:
         return []
     both = attribute.source(codes), attribute.target(codes)
     gamma = correlations(codes.labels)[index_of(attribute.label, codes.names)]
     names = [codes.names[i] for i in gamma.argsort(descending=True).tolist()]
-    return [name for name in names if name != attribute.label and all(side.has(name).any() for side in both)][:BALANCED]
+    return [name for name in names if name != attribute.label and all(side.has(name).any() for side in both)][:EVENED]
 
 
 def shares(codes: Codes, attribute: Attribute | Label, masses: Masses, balance: Sequence[str]) -> list[tuple[float, int]]:

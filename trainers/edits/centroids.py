@@ -19,8 +19,8 @@ class Options:
     masses: Masses = "uniform"
     """How samples weigh; "balanced" is balanced sampling. Of digits all but uniform need --balance."""
     balance: tuple[str, ...] = ()
-    """Attributes whose combinations are to weigh the same, the most important first (`evened`); the edited one is left out. None: the six that
-    are most correlated with it."""
+    """Attributes whose combinations the masses even out between source and target, the most important first (`evened`); the edited one is
+    left out. Empty: those that are most correlated with it (`related`)."""
 
 
 def fit(codes: Splits, attribute: Attribute | Label, options: Options) -> AffineEdit:

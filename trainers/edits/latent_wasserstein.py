@@ -48,7 +48,7 @@ class Options:
     """How samples weigh (Eq. 2, Sec. 3.2); of digits all but uniform need --balance."""
     balance: tuple[str, ...] = ()
     """Attributes whose combinations the masses even out between source and target, the most important first (`evened`); the edited one is
-    left out. None: the six that are most correlated with it."""
+    left out. Empty: those that are most correlated with it (`related`)."""
     validate_every: int = 5
     patience: int = 50
     """Stop after so many steps without a better Wasserstein distance on codes of other digits; the best map is kept."""

@@ -18,7 +18,7 @@ encode() { [ -e "$runs/$codes/test.safetensors" ] || stage codes --data "$1" --e
 classifier="--classifier $runs/latent"
 lw="lw --blur 0.5 --rank 16 --masses overlap"
 six="--balance Male Young Wearing_Lipstick Heavy_Makeup Long_Hair No_Beard"
-match="lw --blur 0.5 --rank 16 --masses match $six" # what weighs the source instead: six attributes of people, whichever is edited
+match="lw --blur 0.5 --rank 16 --masses match $six" # six attributes of people, whichever is edited
 attributes="Eyeglasses not-Male Smiling not-Young Pale_Skin Bangs Blond_Hair" # the paper's, but for Wavy_Hair, which the judge does not read
 
 for attribute in $attributes; do
@@ -28,14 +28,14 @@ for attribute in $attributes; do
     edit interfacegan $attribute interfacegan
 done
 
-# Without L_pres (lambda 0), with masses of the source, and shifts and axes.
+# What L_pres and the masses bring, shifts and axes.
 for attribute in $attributes; do
     edit lw-overlap-l0 $attribute $lw
     edit lw-match-l1 $attribute $match --preservation-weight 1 $classifier
     edit lw-l0 $attribute $match
     edit centroids-overlap $attribute centroids --masses overlap
     edit centroids-match $attribute centroids --masses match $six
-    for method in centroids ganspace sefa steerability guidedstyle random; do edit $method $attribute $method; done
+    for method in centroids ganspace sefa; do edit $method $attribute $method; done
 done
 
 # Pictures whose attributes do not correlate: what masses are to undo is not there.
@@ -69,6 +69,10 @@ for attribute in Eyeglasses Smiling not-Young; do
     for lambda in 0.3 5; do edit lw-l${lambda/./-} $attribute $match $classifier --preservation-weight $lambda; done
 done
 for attribute in not-Young not-Male; do edit lw-overlap-l5 $attribute $lw $classifier --preservation-weight 5; done
+
+for attribute in $attributes; do
+    for method in steerability guidedstyle random; do edit $method $attribute $method; done
+done
 
 # Other seeds of what draws.
 for seed in 1 2; do
