@@ -317,6 +317,14 @@ def test_alpha_is_chosen_by_pictures_where_the_selector_looks_at_them(measured, 
     assert config["alpha"] in [point["alpha"] for point in config["curve"]]
 
 
+def test_a_judge_that_reads_nothing_else_is_refused():
+    names, asked = ("Eyeglasses", "Young"), measure_faces.asked_of
+    assert asked(Label("Young", absent=True), names, torch.tensor([True, False]))[:2] == (1, False)
+    for counted in ([False, True], [False, False]):
+        with pytest.raises(ValueError, match="none of 2 attributes but Young well enough"):
+            asked(Label("Young"), names, torch.tensor(counted))
+
+
 # Tables
 
 

@@ -18,7 +18,7 @@ def grouped(found: dict, bias: float = 1.0) -> dict[str, Group]:
     pictures correlate, 1 as people's do, 0 not at all."""
     settings: dict[tuple[str, str], list[dict]] = {}
     for row in comparable(found):
-        if (1.0 if row["bias"] is None else row["bias"]) == bias:
+        if bias_of(row) == bias:
             settings.setdefault((label(row), row["attribute"]), []).append(row)
     order = {name: i for i, name in enumerate(("LT*", "LW*", "LT", "LW", *METHODS.values()))}
     groups: dict[str, Group] = {}
@@ -45,7 +45,7 @@ def searched(found: dict) -> dict[str, tuple[int, int]]:
     """label -> how many settings of it were learned for an attribute, at least and at most, to choose from."""
     counts: dict[str, dict[str, int]] = {}
     for name in {label(row) for row in comparable(found)}:
-        rows = [row for row in comparable(found) if label(row) == name and row["bias"] in (None, 1.0)]
+        rows = [row for row in comparable(found) if label(row) == name and bias_of(row) == 1]
         for attribute in {row["attribute"] for row in rows}:
             counts.setdefault(name, {})[attribute] = len(settings_of([row for row in rows if row["attribute"] == attribute]))
     return {name: (min(of.values()), max(of.values())) for name, of in counts.items()}
@@ -64,6 +64,11 @@ def comparable(found: dict) -> list[dict]:
 def codes_of(row: dict) -> int:
     """How many training codes an edit was learned on, of both sides and of neither."""
     return row["options"].get("training_codes", CODES)
+
+
+def bias_of(row: dict) -> float:
+    """Of the pictures that an edit was learned from; 1 where it is not said."""
+    return 1.0 if row["bias"] is None else row["bias"]
 
 
 def validated(rows: list[dict]) -> float:

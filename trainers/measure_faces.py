@@ -91,6 +91,10 @@ def cases_of(held: Held, attribute: Label, names: Sequence[str], limit: int) -> 
 
 
 def asked_of(attribute: Label, names: Sequence[str], counted: Tensor) -> Asked:
+    """counted: bool [K], which of `names` a judge reads well enough to count. ValueError if none does but the edited one."""
+    others = [name for name, counts in zip(names, counted.tolist(), strict=True) if counts and name != attribute.label]
+    if not others:
+        raise ValueError(f"the judge reads none of {len(names)} attributes but {attribute.label} well enough to count: train it for longer")
     return Asked(names.index(attribute.label), not attribute.absent, counted)
 
 

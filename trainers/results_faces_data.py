@@ -1,7 +1,7 @@
 """Tables of results-faces.md on what edits were learned from: how training codes weigh and correlate, lambda, and how many codes there are."""
 
 from lwgan.attributes import METHODS
-from trainers.contenders_faces import Group, at_match, best_setting, codes_of, comparable, counted, label, leaked, rank
+from trainers.contenders_faces import Group, at_match, best_setting, bias_of, codes_of, comparable, counted, label, leaked, rank
 from trainers.tables import table
 
 
@@ -55,7 +55,7 @@ def scarcity(found: dict) -> str:
     """Edits by LW on fewer codes, against those on all."""
     lines: dict[tuple, dict[int, list[dict]]] = {}
     for row in counted(found):
-        if row["method"] == "lw" and row["bias"] in (None, 1.0) and not row["options"].get("preservation_weight"):
+        if row["method"] == "lw" and bias_of(row) == 1 and not row["options"].get("preservation_weight"):
             told = ", ".join(f"{key} {value}" for key in SCARCE if (value := row["options"].get(key)))
             lines.setdefault((row["attribute"], told), {}).setdefault(codes_of(row), []).append(row)
     sizes = sorted({size for group in lines.values() for size in group})
