@@ -81,5 +81,11 @@ for seed in 1 2; do
         edit lt-s$seed $attribute lt $classifier --seed $seed
         edit lw-star-s$seed $attribute lw --blur 0.5 --seed $seed
         edit lt-star-s$seed $attribute lt $classifier --reconstruction 0 --regularisation 0 --seed $seed
+        edit interfacegan-s$seed $attribute interfacegan --seed $seed
     done
+    # Of LW what validation chose elsewhere than above.
+    edit lw-l0-3-s$seed Eyeglasses $match $classifier --preservation-weight 0.3 --seed $seed
+    edit lw-l5-s$seed Smiling $match $classifier --preservation-weight 5 --seed $seed
+    edit lw-match-l1-s$seed Bangs $match $classifier --preservation-weight 1 --seed $seed
+    edit lw-overlap-l0-s$seed Blond_Hair $lw --seed $seed
 done
