@@ -367,6 +367,7 @@ def test_the_setting_is_chosen_by_validation_and_dropped_attributes_are_left_out
     assert results_faces.at_match(seeds, "identity") is None and results_faces.to_oracle(seeds, "features") is None, (
         "one seed never arrives"
     )
+    assert results_faces_data.kept_and_leaked(seeds) == "never (1 of 2)" and results_faces_data.kept_and_leaked(seeds[:1]) == "never"
 
 
 def test_how_far_seeds_lie_apart_is_told():

@@ -116,6 +116,12 @@ def at_match(rows: list[dict], key: str) -> float | None:
     return mean([row["matched"][key]["value"] for row in rows]) if all(row["matched"] for row in rows) else None
 
 
+def never(rows: list[dict]) -> str:
+    """What stands for a mean that there is not, as not all seeds arrive: "never", and how many, if only some."""
+    missed = sum(not row["matched"] for row in rows)
+    return f"never ({missed} of {len(rows)})" if 0 < missed < len(rows) else "never"
+
+
 def to_oracle(rows: list[dict], key: str) -> float | None:
     """The mean distance of the seeds there; None unless all reach it and there are oracles."""
     found = [((row["matched"] or {}).get("oracle") or {}).get(key) for row in rows]

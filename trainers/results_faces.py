@@ -11,6 +11,7 @@ from trainers.contenders_faces import (
     grouped,
     label,
     leaked,
+    never,
     pairs,
     rank,
     searched,
@@ -54,7 +55,8 @@ had no part in any edit, stopping rule or choice of an edit (of the nets: one, s
 *Attribute preservation*: of the other attributes, the share that is read as before. *Identity*: the cosine of the identity network's
 embeddings before and after. Before is always the reconstruction, not the picture: what the encoder lost is not the edit's fault. *True*:
 changed, times the share of the other attributes that stay. An edit's settings and strength were chosen on validation pictures by a third judge;
-of a method's settings the best so chosen stands in the tables, all of them at the end. *Never*: no strength up to 2d reaches the target change."""
+of a method's settings the best so chosen stands in the tables, all of them at the end. *Never*: no strength up to 2d reaches the target change
+(in parentheses: of how many seeds, if others do)."""
 
 NOTES = """## What is ours
 
@@ -133,7 +135,9 @@ def by_attribute(groups: dict[str, Group], names: list[str], value, digits: int 
         lines.append([title, *(shown(values.get(name), digits) for name in names), average([values.get(name) for name in common], digits)])
     for method, group in groups.items():
         values = {name: value(group[name]) for name in group}
-        cells = ["" if name not in group else "never" if values[name] is None else f"{values[name]:.{digits}f}" for name in names]
+        cells = [
+            "" if name not in group else never(group[name]) if values[name] is None else f"{values[name]:.{digits}f}" for name in names
+        ]
         lines.append([titled(method), *cells, average([values.get(name) for name in common], digits)])
     return table(["method", *names, "mean"], lines)
 

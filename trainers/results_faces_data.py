@@ -1,7 +1,7 @@
 """Tables of results-faces.md on what edits were learned from: how training codes weigh and correlate, lambda, and how many codes there are."""
 
 from lwgan.attributes import METHODS
-from trainers.contenders_faces import Group, at_match, best_setting, bias_of, codes_of, comparable, counted, label, leaked, rank
+from trainers.contenders_faces import Group, at_match, best_setting, bias_of, codes_of, comparable, counted, label, leaked, never, rank
 from trainers.tables import table
 
 
@@ -77,5 +77,5 @@ parentheses the mean leakage. An affine map of w_dim numbers can learn the pairi
 
 def kept_and_leaked(rows: list[dict]) -> str:
     if (kept := at_match(rows, "attribute_preservation")) is None:
-        return "never"
+        return never(rows)
     return f"{kept:.3f} / {at_match(rows, 'identity'):.3f}" + ("" if (more := leaked(rows)) is None else f" ({more:.3f})")
