@@ -81,11 +81,12 @@ for seed in 1 2; do
         edit lt-s$seed $attribute lt $classifier --seed $seed
         edit lw-star-s$seed $attribute lw --blur 0.5 --seed $seed
         edit lt-star-s$seed $attribute lt $classifier --reconstruction 0 --regularisation 0 --seed $seed
-        edit interfacegan-s$seed $attribute interfacegan --seed $seed
+        for method in interfacegan guidedstyle random; do edit $method-s$seed $attribute $method --seed $seed; done
     done
     # Of LW what validation chose elsewhere than above.
     edit lw-l0-3-s$seed Eyeglasses $match $classifier --preservation-weight 0.3 --seed $seed
-    edit lw-l5-s$seed Smiling $match $classifier --preservation-weight 5 --seed $seed
+    for attribute in Eyeglasses Smiling; do edit lw-l5-s$seed $attribute $match $classifier --preservation-weight 5 --seed $seed; done
+    for attribute in not-Male not-Young; do edit lw-overlap-l5-s$seed $attribute $lw $classifier --preservation-weight 5 --seed $seed; done
     edit lw-match-l1-s$seed Bangs $match $classifier --preservation-weight 1 --seed $seed
     edit lw-overlap-l0-s$seed Blond_Hair $lw --seed $seed
 done
