@@ -367,7 +367,7 @@ def test_the_setting_is_chosen_by_validation_and_dropped_attributes_are_left_out
     assert results_faces.at_match(seeds, "identity") is None and results_faces.to_oracle(seeds, "features") is None, (
         "one seed never arrives"
     )
-    assert results_faces_data.kept_and_leaked(seeds) == "never (1 of 2)" and results_faces_data.kept_and_leaked(seeds[:1]) == "never"
+    assert results_faces_data.kept_and_leaked(seeds) == "never (1 of 2 seeds)" and results_faces_data.kept_and_leaked(seeds[:1]) == "never"
 
 
 def test_how_far_seeds_lie_apart_is_told():
@@ -466,3 +466,7 @@ def test_means_are_over_what_all_of_the_papers_methods_reach():
     groups = results_faces.grouped(found(row("lw", "Young", 0.6), never, row("lw", kept=0.9), row("lt", kept=0.7), row("sefa", kept=0.8)))
     lines = results_faces.by_attribute(groups, ["Eyeglasses", "Young"], lambda rows: results_faces.at_match(rows, "identity")).splitlines()
     assert lines[2:] == ["| LT* | 0.350 | never | 0.350 |", "| LW* | 0.450 | 0.300 | 0.450 |", "| SeFa (adapted) | 0.400 |  | 0.400 |"]
+    some = results_faces.grouped(found(never, row("lt", "Young", 0.5, seed=1), row("lw", "Young", 0.6)))
+    told = lambda value: results_faces.by_attribute(some, ["Young"], value).splitlines()[2]
+    assert told(lambda rows: results_faces.at_match(rows, "identity")) == "| LT* | never (1 of 2 seeds) |  |"
+    assert results_faces.never(some["LW*"]["Young"]) == "", "it arrives, and was not measured"

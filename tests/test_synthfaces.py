@@ -6,9 +6,12 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 from safetensors import safe_open
 
+from lwgan import registry
 from lwgan.attributes import CELEBA
+from lwgan.classifiers import IdentityNetwork
 from trainers import data
 from trainers.datasets import synthfaces
 from trainers.datasets.synthfaces import NAMES, files, labels_of, oracle, render, sample
@@ -16,6 +19,8 @@ from trainers.datasets.synthfaces.bake import used_shapes
 from trainers.datasets.synthfaces.head import template
 from trainers.datasets.synthfaces.looks import look
 from trainers.datasets.synthfaces.sampler import BEARDS, TABLE
+from trainers.generator import to_pictures
+from trainers.oracles import edited
 
 BASES = {rule.name: rule.base for rule in TABLE if not rule.without}
 EXCLUSIVE = {frozenset((rule.name, other)) for rule in TABLE for other in rule.without}
@@ -214,6 +219,19 @@ def test_identity_outlives_every_attribute(people):
         assert (before.bones == after.bones) == (name not in ("Male", "Young")), name
         assert before.scene._replace(blur=0)[:3] == after.scene._replace(blur=0)[:3]
         assert (before.paint.iris == after.paint.iris).all()
+
+
+def test_a_network_that_knows_people_knows_an_oracle():
+    """By the bundled network, which saw other people: a picture and its oracle are alike where two people are not. Skin is half of who one is."""
+    people = sample(12, 77)
+    network = IdentityNetwork.from_pretrained(registry.bundled() / "lwgan-synthfaces-identity")
+    pictures = lambda shown: to_pictures(torch.from_numpy(synthfaces.render_all(shown, 64)), torch.device("cpu"))
+    with torch.inference_mode():
+        base = network(pictures(people))
+        alike = {name: (base[rows] * network(pictures(shown))).sum(1).mean() for name in NAMES for rows, shown in [edited(people, name)]}
+    assert (base @ base.T).fill_diagonal_(0).sum() / 132 < 0.1
+    assert alike.pop("Pale_Skin") > 0.4
+    assert all(value > 0.7 for value in alike.values()), alike
 
 
 # Pictures

@@ -117,9 +117,9 @@ def at_match(rows: list[dict], key: str) -> float | None:
 
 
 def never(rows: list[dict]) -> str:
-    """What stands for a mean that there is not, as not all seeds arrive: "never", and how many, if only some."""
+    """What stands for a mean that there is not: "never", and of how many seeds if others arrive; nothing if all do and it was not measured."""
     missed = sum(not row["matched"] for row in rows)
-    return f"never ({missed} of {len(rows)})" if 0 < missed < len(rows) else "never"
+    return "never" if missed == len(rows) else f"never ({missed} of {len(rows)} seeds)" if missed else ""
 
 
 def to_oracle(rows: list[dict], key: str) -> float | None:

@@ -56,7 +56,7 @@ had no part in any edit, stopping rule or choice of an edit (of the nets: one, s
 embeddings before and after. Before is always the reconstruction, not the picture: what the encoder lost is not the edit's fault. *True*:
 changed, times the share of the other attributes that stay. An edit's settings and strength were chosen on validation pictures by a third judge;
 of a method's settings the best so chosen stands in the tables, all of them at the end. *Never*: no strength up to 2d reaches the target change
-(in parentheses: of how many seeds, if others do)."""
+(*never (2 of 3 seeds)*: two do not, one does)."""
 
 NOTES = """## What is ours
 

@@ -28,6 +28,18 @@ for attribute in $attributes; do
     edit interfacegan $attribute interfacegan
 done
 
+# Four attributes more: what stands in the first table, the methods that come nearest, the masses of the paper's text.
+for attribute in Wearing_Hat Full_Beard Long_Hair Heavy_Makeup; do
+    edit lt $attribute lt $classifier
+    edit lt-star $attribute lt $classifier --reconstruction 0 --regularisation 0
+    edit lw-star $attribute lw --blur 0.5
+    edit interfacegan $attribute interfacegan
+    edit centroids $attribute centroids
+    edit centroids-overlap $attribute centroids --masses overlap
+    edit lw-match-l1 $attribute $match --preservation-weight 1 $classifier
+done
+edit lw-match-l1 Wavy_Hair $match --preservation-weight 1 $classifier
+
 # What L_pres and the masses bring, shifts and axes.
 for attribute in $attributes; do
     edit lw-overlap-l0 $attribute $lw
@@ -54,7 +66,7 @@ for attribute in Eyeglasses not-Male not-Young; do
     for masses in match balanced printed; do edit lw-$masses $attribute lw --blur 0.5 --masses $masses $six; done
 done
 
-# Fewer codes: a full map learns pairs by heart (docs/results-faces.md says what helps).
+# Fewer codes, of which a full map could learn pairs by heart.
 for n in 1000 3000 10000; do
     codes=codes-$n
     encode "$runs/data" --train $n
