@@ -69,7 +69,7 @@ def scarcity(found: dict) -> str:
     return f"""## How many codes it takes
 
 LW on the first so many training codes (both sides and those of neither): at the same target change, attribute preservation / identity, and in
-parentheses the mean leakage. An affine map of w_dim numbers can learn the pairing of w_dim + 1 codes by heart; against it help a larger blur, early stopping
+parentheses the mean leakage. An affine map of w_dim numbers can learn the pairing of w_dim + 1 codes by heart; against it may help a larger blur, early stopping
 (patience: steps without a better validation loss before it stops), a low rank, shrinkage (decay).
 
 {table(["attribute", "setting", *(f"{size:,} codes" for size in sizes)], cells)}"""
