@@ -322,7 +322,9 @@ def test_what_the_cache_serves_as_the_hub_is_away_says_so(hub, folder, monkeypat
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.warns(UserWarning, match="the Hub does not answer, commit [0-9a-f]{40} from the cache serves") as said:
         pipes = [EditingPipeline.from_entries(entries, "multimnist") for _ in range(2)]
-    ours = [str(one.message).split(":")[0] for one in said if one.category is UserWarning]  # the collector may report other tests' leftovers
+    ours = [
+        str(one.message).split(":")[0] for one in said if one.category is UserWarning
+    ]  # the collector may report other tests' leftovers
     assert sorted(ours) == sorted(entry.source for entry in entries), "once for each"
     for pipe in pipes:
         assert pipe.config["generator"]["stale"] and pipe.config["encoder"]["stale"] and pipe.config["judge"]["stale"]
