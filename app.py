@@ -21,32 +21,36 @@ from types import SimpleNamespace
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
-from lwgan.catalog import Catalog
 from lwgan.devices import device_of, share_cores
-from lwgan.ui import parts
-from lwgan.ui.editor import VIEWS, Editor, words
-from lwgan.ui.pages import EDITED, LISTED, PAGES, SWEPT, Page, page_of
-from lwgan.ui.visit import Visit
+from lwgan.hub.catalog import Catalog
+from lwgan.page import parts
+from lwgan.page.editor import VIEWS, Editor, words
+from lwgan.page.pages import EDITED, LISTED, PAGES, SWEPT, Page, page_of
+from lwgan.page.visit import Visit
 
-PAGE_CSS = Path(__file__).parent / "lwgan" / "ui" / "page.css"
+PAGE_CSS = Path(__file__).parent / "lwgan" / "page" / "page.css"
 ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
-LIVE = not ZERO_GPU  # whether a slider sends each step of a move, or, where each is a call of the GPU, its end only
+LIVE = (
+    not ZERO_GPU
+)  # whether a slider sends each step of a move, or, where each is a call of the GPU, its end only
 GPU_SECONDS = 5  # asked of ZeroGPU for a call: its queue prefers short ones
 MODEL = {"concurrency_id": "model"}
-THREADS = 8  # of Gradio's pool, 40 by default: what they wait for is the model, and each keeps memory of its own
+THREADS = (
+    8  # of Gradio's pool, 40 by default: what they wait for is the model, and each keeps memory of its own
+)
 M_ARENA_MAX = -8  # of glibc's malloc.h
-SESSIONS = 1000  # held at once, 0.1 MB each: a caller without a session of his own makes a new one by each call
+SESSIONS = (
+    1000  # held at once, 0.1 MB each: a caller without a session of his own makes a new one by each call
+)
 PRIVATE = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "always_last"}
-BUSY = "(...given) => { document.dispatchEvent(new Event('lwgan-busy')); return given; }"  # progress is shown by lwgan/ui/status.js
+BUSY = "(...given) => { document.dispatchEvent(new Event('lwgan-busy')); return given; }"  # progress is shown by lwgan/page/status.js
 DONE = "() => { document.dispatchEvent(new Event('lwgan-done')); }"
 HOUR = 3600  # seconds that a picture outlives its last use
-FORGOTTEN = (
-    "Your picture is no longer on the server, which keeps it for an hour, or less when there are very many visitors: this is a sample."
-)
+FORGOTTEN = "Your picture is no longer on the server, which keeps it for an hour, or less when there are very many visitors: this is a sample."
 
 
 def build_demo(registry: str | Path | None = None) -> gr.Blocks:
-    """The page and its endpoints `list_edits`, `edit_image` and `sweep`, over the models of a registry (see `lwgan.catalog`)."""
+    """The page and its endpoints `list_edits`, `edit_image` and `sweep`, over the models of a registry (see `lwgan.hub.catalog`)."""
     return page_over(Editor(catalog_of(registry)))
 
 
@@ -63,18 +67,26 @@ def page_over(editor: Editor) -> gr.Blocks:
     with gr.Blocks(title="lwgan", analytics_enabled=False, delete_cache=(60, HOUR)) as demo:
         at.visit = gr.State(Visit(session), time_to_live=HOUR)
         at.head = gr.Markdown(page.head, elem_id="head", elem_classes=drawing(page))
-        at.domain = gr.Dropdown(label="Pictures of", filterable=False, elem_id="domain", **domains(editor, session["domain"]))
+        at.domain = gr.Dropdown(
+            label="Pictures of", filterable=False, elem_id="domain", **domains(editor, session["domain"])
+        )
         with gr.Row(elem_id="columns"):
             with gr.Column(elem_id="source"):
                 with gr.Tab("Sample"):
-                    at.gallery = gr.HTML(editor.examples(session["domain"]), **parts("gallery"), elem_id="gallery")
+                    at.gallery = gr.HTML(
+                        editor.examples(session["domain"]), **parts("gallery"), elem_id="gallery"
+                    )
                     at.seed = gr.Number(session["source"]["seed"], label="Seed", precision=0, elem_id="seed")
                     at.another = gr.Button("Another sample", size="md", elem_id="another")
-                with gr.Tab("Draw", elem_id="draw"):  # hidden by page.css: Gradio 6.31 does not take a tab away from the row of tabs later
+                with gr.Tab(
+                    "Draw", elem_id="draw"
+                ):  # hidden by page.css: Gradio 6.31 does not take a tab away from the row of tabs later
                     at.pad = gr.HTML(**parts("pad"), elem_id="pad")
                 with gr.Tab("Upload"):
                     sources = ["upload", "webcam", "clipboard"]
-                    at.upload = gr.Image(label=page.picture, sources=sources, height=280, buttons=[], elem_id="upload")
+                    at.upload = gr.Image(
+                        label=page.picture, sources=sources, height=280, buttons=[], elem_id="upload"
+                    )
                     gr.Markdown("A PNG downloaded from this page comes back with its edits.")
                 with gr.Tab("Link"):
                     at.link = gr.Textbox(label="A link or recipe made here", lines=3, elem_id="link")
@@ -102,8 +114,19 @@ def page_over(editor: Editor) -> gr.Blocks:
 
 def add_events(demo: gr.Blocks, at: SimpleNamespace, editor: Editor) -> None:
     """What happens when a visitor does something. Each event makes one call, which gives everything that changes."""
-    dress = [at.sliders, at.waiting, at.gallery, at.head, at.small, at.domain, at.upload]  # what depends on the domain
-    now, everything = [at.opened, at.visit, at.sliders, at.view], [at.visit, at.seed, *dress, *at.shown.values()]
+    dress = [
+        at.sliders,
+        at.waiting,
+        at.gallery,
+        at.head,
+        at.small,
+        at.domain,
+        at.upload,
+    ]  # what depends on the domain
+    now, everything = (
+        [at.opened, at.visit, at.sliders, at.view],
+        [at.visit, at.seed, *dress, *at.shown.values()],
+    )
 
     def act(work, *inputs):
         """An event: `work` changes the visit, and whatever is another by then goes to the page."""
@@ -143,7 +166,9 @@ def add_events(demo: gr.Blocks, at: SimpleNamespace, editor: Editor) -> None:
         if page_of(visit.session).draw:
             visit.take(editor.draw(picture, visit.session))
         else:
-            visit.take({**visit.session, "problem": "Only digits can be drawn here: upload a picture instead."})
+            visit.take(
+                {**visit.session, "problem": "Only digits can be drawn here: upload a picture instead."}
+            )
 
     def replayed(get, given, visit):
         visit.take(*get(given, visit.session, visit.sliders))
@@ -179,7 +204,11 @@ def add_events(demo: gr.Blocks, at: SimpleNamespace, editor: Editor) -> None:
     # Unprocessed, so that whatever arrives is opened, and if need be refused, by `open_picture` and not by Gradio. (`input` also comes
     # when a picture is removed and when a visitor turns to the webcam.)
     on(at.upload.upload, partial(act, partial(replayed, editor.upload)), at.upload, preprocess=False)
-    on(partial(gr.on, [at.open.click, at.link.submit]), partial(act, partial(replayed, editor.open_link)), at.link)
+    on(
+        partial(gr.on, [at.open.click, at.link.submit]),
+        partial(act, partial(replayed, editor.open_link)),
+        at.link,
+    )
     on(at.sliders.input, partial(act, lambda visit: None))
     on(at.shown["compare"].input, partial(act, compared), at.shown["compare"])
     # Unprocessed: to Gradio, a domain that came from the Hub is no choice for a visitor whose session was forgotten.
@@ -194,7 +223,10 @@ def add_events(demo: gr.Blocks, at: SimpleNamespace, editor: Editor) -> None:
 
 def domains(editor: Editor, chosen: str | None = None) -> dict:
     """What the choice of domains shows: "Digits" for "multimnist", "Digits of org" for "multimnist of org"."""
-    named = [(PAGES[name.partition(" ")[0]].name + "".join(name.partition(" ")[1:]), name) for name in editor.catalog.pipes]
+    named = [
+        (PAGES[name.partition(" ")[0]].name + "".join(name.partition(" ")[1:]), name)
+        for name in editor.catalog.pipes
+    ]
     return {"choices": named, "visible": len(named) > 1, **({"value": chosen} if chosen else {})}
 
 
@@ -216,7 +248,11 @@ def add_endpoints(editor: Editor) -> None:
 
     gr.api(list_edits, api_name="list_edits", api_description=LISTED)
     with gr.Row(visible=False):  # unprocessed: what callers send is opened, and if need be refused, by lwgan
-        picture, seed, domain = gr.Image(label="picture"), gr.Number(label="seed", precision=0), gr.Textbox(label="domain")
+        picture, seed, domain = (
+            gr.Image(label="picture"),
+            gr.Number(label="seed", precision=0),
+            gr.Textbox(label="domain"),
+        )
         edits = typed("edits", {"type": "object", "additionalProperties": {"type": "number"}})
         recipe, result = typed("recipe", {"type": "object"}), gr.Image(label="result", format="png")
         alphas = typed("alphas", {"type": "array", "items": {"type": "number"}})
@@ -252,14 +288,22 @@ def parsed(given, empty):
         return empty if given in (None, "") else json.loads(given) if isinstance(given, str) else given
     except (ValueError, RecursionError):
         raise gr.Error(
-            "What was given is not JSON: expected an object of edit name -> alpha, or a list of alphas.", print_exception=False
+            "What was given is not JSON: expected an object of edit name -> alpha, or a list of alphas.",
+            print_exception=False,
         ) from None
 
 
 def theme() -> gr.themes.Base:
-    fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}  # the visitor's own: none is loaded
+    fonts = {
+        "font": ["system-ui", "sans-serif"],
+        "font_mono": ["ui-monospace", "monospace"],
+    }  # the visitor's own: none is loaded
     made = gr.themes.Default(primary_hue="indigo", neutral_hue="slate", **fonts)
-    contrast = {"button_primary_background_fill": "*primary_600", "link_text_color": "*primary_600", "link_text_color_dark": "*primary_400"}
+    contrast = {
+        "button_primary_background_fill": "*primary_600",
+        "link_text_color": "*primary_600",
+        "link_text_color_dark": "*primary_400",
+    }
     subdued = {"body_text_color_subdued": "*neutral_500", "body_text_color_subdued_dark": "*neutral_400"}
     return made.set(**contrast, **subdued, button_primary_background_fill_dark="*primary_600")
 
@@ -283,7 +327,9 @@ def main() -> None:
     limit = None if ZERO_GPU else 4 if device_of("auto").type == "cuda" else 2
     demo.queue(max_size=64, default_concurrency_limit=limit)
     look = {"theme": theme(), "css_paths": PAGE_CSS, "footer_links": ["api"], "run_history": False}
-    demo.launch(**look, max_file_size="20mb", mcp_server=True, max_threads=THREADS, state_session_capacity=SESSIONS)
+    demo.launch(
+        **look, max_file_size="20mb", mcp_server=True, max_threads=THREADS, state_session_capacity=SESSIONS
+    )
 
 
 if __name__ == "__main__":

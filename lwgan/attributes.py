@@ -31,4 +31,6 @@ def index_of(name: str, names: Sequence[str] = CELEBA) -> int:
     by_lower = {known.lower(): known for known in names}
     meant = PAPER.get(name, "").removeprefix("not-")
     near = difflib.get_close_matches(name.lower().replace(" ", "_"), by_lower, 1, 0)
-    raise ValueError(f"attribute {name!r} is unknown: did you mean {meant if meant in names else by_lower[near[0]]!r}?")
+    raise ValueError(
+        f"attribute {name!r} is unknown: did you mean {meant if meant in names else by_lower[near[0]]!r}?"
+    )

@@ -17,7 +17,9 @@ class Cloud:
         """codes: float [N, num_ws, w_dim], random ones.  reference: codes of pictures [M, num_ws, w_dim]; without it half of `codes`
         fits the Gaussian and the other half is the reference."""
         if len(codes) < 4 or (reference is not None and len(reference) < 2):
-            raise ValueError(f"a cloud of {len(codes)} codes was asked for: at least 4 are needed, and 2 in the reference")
+            raise ValueError(
+                f"a cloud of {len(codes)} codes was asked for: at least 4 are needed, and 2 in the reference"
+            )
         fitted, reference = (codes[::2], codes[1::2]) if reference is None else (codes, reference)
         fitted = fitted.double()
         self.mean = fitted.mean(0)

@@ -21,9 +21,13 @@ def attribute_space(logits: Tensor, gamma: Tensor) -> Tensor:
     1/2 |phi(x) - phi(y)|^2 = 1/2 sum_l (1 - gamma_lk) |F_l(x) - F_l(y)|^2. As gamma_kk = 1, k itself drops out.
     """
     if logits.ndim != 2 or gamma.shape != logits.shape[1:]:
-        raise ValueError(f"logits of shape {tuple(logits.shape)} and gamma of {tuple(gamma.shape)}: expected [N, K] and [K]")
+        raise ValueError(
+            f"logits of shape {tuple(logits.shape)} and gamma of {tuple(gamma.shape)}: expected [N, K] and [K]"
+        )
     if not ((gamma >= 0) & (gamma <= 1 + 1e-6)).all():
-        raise ValueError(f"gamma reaches from {gamma.min().item():g} to {gamma.max().item():g}: absolute correlations lie in [0, 1]")
+        raise ValueError(
+            f"gamma reaches from {gamma.min().item():g} to {gamma.max().item():g}: absolute correlations lie in [0, 1]"
+        )
     return (1 - gamma).clamp(min=0).sqrt().to(logits) * logits
 
 

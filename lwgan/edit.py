@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lwgan import registry
+from lwgan.hub import registry
 
 
 class AffineEdit:
@@ -20,11 +20,15 @@ class AffineEdit:
 
     def __init__(self, weight: Tensor | None, bias: Tensor, config: dict | None = None):
         if bias.ndim != 2 or not bias.is_floating_point():
-            raise ValueError(f"bias has shape {tuple(bias.shape)} and type {bias.dtype}, expected float [num_ws, w_dim]")
+            raise ValueError(
+                f"bias has shape {tuple(bias.shape)} and type {bias.dtype}, expected float [num_ws, w_dim]"
+            )
         num_ws, w_dim = bias.shape
         if weight is not None and (weight.shape != (num_ws, w_dim, w_dim) or weight.dtype != bias.dtype):
             wanted = f"{(num_ws, w_dim, w_dim)} and {bias.dtype}"
-            raise ValueError(f"weight has shape {tuple(weight.shape)} and type {weight.dtype}, the bias asks for {wanted}")
+            raise ValueError(
+                f"weight has shape {tuple(weight.shape)} and type {weight.dtype}, the bias asks for {wanted}"
+            )
         facts = {"kind": "translation" if weight is None else "affine", "num_ws": num_ws, "w_dim": w_dim}
         for key, value in facts.items():
             if (config or {}).get(key, value) != value:
@@ -37,9 +41,13 @@ class AffineEdit:
         """The edit with A = out @ into, and stored so. out: float [num_ws, w_dim, r], into: float [num_ws, r, w_dim] (or [1, ...] for all
         layers); bias: as ever. ValueError for other shapes."""
         if out.ndim != 3 or into.shape != out.mT.shape:
-            raise ValueError(f"out has shape {tuple(out.shape)}, into {tuple(into.shape)}: expected [L, w_dim, r] and [L, r, w_dim]")
+            raise ValueError(
+                f"out has shape {tuple(out.shape)}, into {tuple(into.shape)}: expected [L, w_dim, r] and [L, r, w_dim]"
+            )
         if len(out) not in (1, len(bias)):
-            raise ValueError(f"out has {len(out)} maps, the bias {len(bias)} layers: expected as many, or 1 for all")
+            raise ValueError(
+                f"out has {len(out)} maps, the bias {len(bias)} layers: expected as many, or 1 for all"
+            )
         edit = cls((out @ into).expand(len(bias), -1, -1), bias, config)
         edit.factors = {"out": out, "into": into}
         return edit
@@ -49,7 +57,9 @@ class AffineEdit:
         self._check_codes(w)
         if isinstance(alpha, Tensor):
             if alpha.shape not in ((), (len(w),)):
-                raise ValueError(f"alpha has shape {tuple(alpha.shape)}, expected one number or [{len(w)}], one for each code")
+                raise ValueError(
+                    f"alpha has shape {tuple(alpha.shape)}, expected one number or [{len(w)}], one for each code"
+                )
             return w + alpha.to(w).reshape(-1, 1, 1) * self.direction(w)
         if not math.isfinite(alpha):
             raise ValueError(f"alpha is {alpha}, expected a finite number")
@@ -75,8 +85,10 @@ class AffineEdit:
         raise ValueError(f"codes have shape {tuple(w.shape)} and type {w.dtype}, {expected}{hint}")
 
     @classmethod
-    def from_pretrained(cls, source: str | Path, revision: str | None = None, token: str | None = None) -> "AffineEdit":
-        """The edit of a folder or a Hub repo, checked. Errors as `lwgan.registry.load_model`."""
+    def from_pretrained(
+        cls, source: str | Path, revision: str | None = None, token: str | None = None
+    ) -> "AffineEdit":
+        """The edit of a folder or a Hub repo, checked. Errors as `lwgan.hub.registry.load_model`."""
         config, tensors = registry.load_model(source, registry.EDIT_KINDS, revision, token)
         bias = tensors.pop("bias")
         if "out" in tensors:
@@ -88,14 +100,16 @@ class AffineEdit:
         """Writes config.json and model.safetensors, in the type that the config names (float32 by default): A of low rank as its factors,
         and a map that is the same in all layers once."""
         tensors = {} if self.weight is None else {"weight": self.weight}
-        if self.factors and torch.equal((self.factors["out"] @ self.factors["into"]).expand_as(self.weight), self.weight):
+        if self.factors and torch.equal(
+            (self.factors["out"] @ self.factors["into"]).expand_as(self.weight), self.weight
+        ):
             tensors = self.factors  # unless somebody has put another map in their place
         if all(torch.equal(value, value[:1].expand_as(value)) for value in tensors.values()):
             tensors = {name: value[:1] for name, value in tensors.items()}
         registry.save_folder(folder, self.config, {**tensors, "bias": self.bias}, self.config.get("dtype"))
 
     def push_to_hub(self, repo_id: str, private: bool = False, token: str | None = None) -> "registry.Pushed":
-        """Pushes config and weights in one commit; a card that the repo has stays. Errors as `lwgan.registry.push`.
+        """Pushes config and weights in one commit; a card that the repo has stays. Errors as `lwgan.hub.registry.push`.
         (`python -m trainers publish` pushes a folder with its card and pictures.)"""
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder)

@@ -39,7 +39,9 @@ class Generator(nn.Module):
             raise ValueError(f"resolution {resolution} is not a power of two >= 8")
         channels = tuple(channels or (min(32768 // (4 * 2**level), 512) for level in range(levels)))
         if len(channels) != levels:
-            raise ValueError(f"channels gives {len(channels)} widths, resolution {resolution} has {levels} levels (4..{resolution} px)")
+            raise ValueError(
+                f"channels gives {len(channels)} widths, resolution {resolution} has {levels} levels (4..{resolution} px)"
+            )
         if output not in OUTPUTS:
             raise ValueError(f"output {output!r} is unknown: choose one of {', '.join(OUTPUTS)}")
         self.config = {
@@ -56,8 +58,8 @@ class Generator(nn.Module):
 
     @classmethod
     def from_pretrained(cls, source, revision: str | None = None, token: str | None = None) -> "Generator":
-        """The generator of a folder or a Hub repo, in evaluation mode. Errors as `lwgan.registry.load_model`."""
-        from lwgan.registry import load_module
+        """The generator of a folder or a Hub repo, in evaluation mode. Errors as `lwgan.hub.registry.load_model`."""
+        from lwgan.hub.registry import load_module
 
         return load_module(cls, "generator", source, revision, token)
 
@@ -69,7 +71,9 @@ class Mapping(nn.Module):
         super().__init__()
         self.z_dim, self.num_ws, self.layers = z_dim, num_ws, layers
         for i in range(layers):
-            setattr(self, f"fc{i}", Linear(z_dim if i == 0 else w_dim, w_dim, lr_multiplier=0.01, activate=True))
+            setattr(
+                self, f"fc{i}", Linear(z_dim if i == 0 else w_dim, w_dim, lr_multiplier=0.01, activate=True)
+            )
         self.register_buffer("w_avg", torch.zeros(w_dim))
 
     def forward(self, z: Tensor, truncation_psi: float = 1.0) -> Tensor:
@@ -86,15 +90,30 @@ class Mapping(nn.Module):
 class Synthesis(nn.Module):
     """w -> picture: a learned constant, two modulated convolutions a level, skip connections to the picture."""
 
-    def __init__(self, channels, w_dim: int, img_channels: int, use_noise: bool, conv_clamp: float | None, output: str):
+    def __init__(
+        self, channels, w_dim: int, img_channels: int, use_noise: bool, conv_clamp: float | None, output: str
+    ):
         super().__init__()
         self.resolutions = [4 * 2**level for level in range(len(channels))]
-        self.num_ws, self.w_dim, self.use_noise, self.output = 2 * len(channels), w_dim, use_noise, OUTPUTS[output]
+        self.num_ws, self.w_dim, self.use_noise, self.output = (
+            2 * len(channels),
+            w_dim,
+            use_noise,
+            OUTPUTS[output],
+        )
         for level, (resolution, width) in enumerate(zip(self.resolutions, channels, strict=True)):
             setattr(
                 self,
                 f"b{resolution}",
-                Block(channels[level - 1] if level else 0, width, w_dim, resolution, img_channels, use_noise, conv_clamp),
+                Block(
+                    channels[level - 1] if level else 0,
+                    width,
+                    w_dim,
+                    resolution,
+                    img_channels,
+                    use_noise,
+                    conv_clamp,
+                ),
             )
 
     def forward(self, w: Tensor, noise: Noise = "const") -> Tensor:
@@ -106,17 +125,26 @@ class Synthesis(nn.Module):
         if w.ndim != 3 or w.shape[1:] != (self.num_ws, self.w_dim):
             raise ValueError(f"w has shape {tuple(w.shape)}, expected [N, {self.num_ws}, {self.w_dim}]")
         maps = self._maps(noise, len(w))
-        training = torch.is_grad_enabled() and self.b4.const.requires_grad  # a weight's gradient is best made once a batch
+        training = (
+            torch.is_grad_enabled() and self.b4.const.requires_grad
+        )  # a weight's gradient is best made once a batch
         if len(w) <= 1 or training or w.device.type != "cpu" or self.resolutions[-1] < ONE_BY_ONE:
             return self._render(w, maps)
-        own = [[m[i : i + 1] if isinstance(m, Tensor) and m.ndim == 4 and len(m) > 1 else m for m in maps] for i in range(len(w))]
+        own = [
+            [m[i : i + 1] if isinstance(m, Tensor) and m.ndim == 4 and len(m) > 1 else m for m in maps]
+            for i in range(len(w))
+        ]
         return torch.cat([self._render(*one) for one in zip(w.split(1), own, strict=True)])
 
     def _render(self, w: Tensor, maps: list) -> Tensor:
         x = picture = None
         for level, resolution in enumerate(self.resolutions):
-            first = max(2 * level - 1, 0)  # of the level's convolutions, which have a noise map and a style each; one more is ToRGB's
-            x, picture = getattr(self, f"b{resolution}")(x, picture, w[:, first : 2 * level + 2], maps[first : 2 * level + 1])
+            first = max(
+                2 * level - 1, 0
+            )  # of the level's convolutions, which have a noise map and a style each; one more is ToRGB's
+            x, picture = getattr(self, f"b{resolution}")(
+                x, picture, w[:, first : 2 * level + 2], maps[first : 2 * level + 1]
+            )
         return self.output(picture)
 
     def _maps(self, noise: Noise, n: int) -> list:
@@ -127,7 +155,9 @@ class Synthesis(nn.Module):
                 raise ValueError(f"noise {noise!r} is unknown: choose one of {', '.join(NOISE_MODES)}")
             return [noise] * len(layers)
         if not isinstance(noise, (list, tuple)) or not all(isinstance(m, Tensor) for m in noise):
-            raise ValueError(f"noise is {type(noise).__name__}, expected one of {', '.join(NOISE_MODES)} or a list of maps")
+            raise ValueError(
+                f"noise is {type(noise).__name__}, expected one of {', '.join(NOISE_MODES)} or a list of maps"
+            )
         if not self.use_noise:
             raise ValueError("noise maps were given to a generator without noise (use_noise is off)")
         if len(noise) != len(layers):
@@ -138,7 +168,9 @@ class Synthesis(nn.Module):
             )
         for (name, r), m in zip(layers.items(), noise, strict=True):
             if tuple(m.shape) not in ((r, r), (1, 1, r, r), (n, 1, r, r)):
-                raise ValueError(f"noise map of {name} has shape {tuple(m.shape)}, expected ({r}, {r}) or ({n} or 1, 1, {r}, {r})")
+                raise ValueError(
+                    f"noise map of {name} has shape {tuple(m.shape)}, expected ({r}, {r}) or ({n} or 1, 1, {r}, {r})"
+                )
         return list(noise)
 
     @property
@@ -151,7 +183,14 @@ class Block(nn.Module):
     """One resolution: (upsampling convolution,) convolution, and the picture so far plus this level's share."""
 
     def __init__(
-        self, in_channels: int, channels: int, w_dim: int, resolution: int, img_channels: int, use_noise: bool, conv_clamp: float | None
+        self,
+        in_channels: int,
+        channels: int,
+        w_dim: int,
+        resolution: int,
+        img_channels: int,
+        use_noise: bool,
+        conv_clamp: float | None,
     ):
         super().__init__()
         self.first = in_channels == 0
@@ -162,7 +201,9 @@ class Block(nn.Module):
         self.conv1 = StyledConv(channels, channels, w_dim, resolution, use_noise, conv_clamp)
         self.torgb = ToRGB(channels, img_channels, w_dim, conv_clamp)
 
-    def forward(self, x: Tensor | None, picture: Tensor | None, w: Tensor, maps: Sequence[str | Tensor]) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor | None, picture: Tensor | None, w: Tensor, maps: Sequence[str | Tensor]
+    ) -> tuple[Tensor, Tensor]:
         """Features x [N, I, r/2, r/2] and picture [N, C, r/2, r/2] of the level before -> those of this one, at r px. None at 4 px.
 
         w: a style for each convolution, then one for the picture's share, which the next level's first convolution takes too:
@@ -182,7 +223,14 @@ class StyledConv(nn.Module):
     convolution for the whole batch. A single large picture has both multiplied into the weights, the same function (`scales_weights`)."""
 
     def __init__(
-        self, in_channels: int, channels: int, w_dim: int, resolution: int, use_noise: bool, conv_clamp: float | None, up: bool = False
+        self,
+        in_channels: int,
+        channels: int,
+        w_dim: int,
+        resolution: int,
+        use_noise: bool,
+        conv_clamp: float | None,
+        up: bool = False,
     ):
         super().__init__()
         self.up, self.clamp = up, conv_clamp
@@ -212,7 +260,9 @@ class StyledConv(nn.Module):
                 size = (s.abs().amax(1, keepdim=True) * energy.sum(0).max().sqrt()).clamp_min(1e-8)  # [N, 1]
                 s, demodulation = s / size, demodulation * size
             x = self._convolve(x * s[:, :, None, None].to(x.dtype), self.weight)
-            x = torch.addcmul(bias[:, None, None].to(x.dtype), x, demodulation[:, :, None, None].to(x.dtype))  # one pass over x
+            x = torch.addcmul(
+                bias[:, None, None].to(x.dtype), x, demodulation[:, :, None, None].to(x.dtype)
+            )  # one pass over x
         if noise_map is not None:
             x = x.add_((SQRT2 * self.noise_strength * noise_map).to(x.dtype))
         x = F.leaky_relu(x, 0.2, inplace=True)
@@ -256,18 +306,31 @@ class ToRGB(nn.Module):
         if scales_weights(x, self.weight):
             x = F.conv2d(x, self.weight * s[:, :, None, None], self.bias)
         else:
-            x = F.conv2d(x * s[:, :, None, None].to(x.dtype), self.weight) + self.bias[:, None, None].to(x.dtype)
+            x = F.conv2d(x * s[:, :, None, None].to(x.dtype), self.weight) + self.bias[:, None, None].to(
+                x.dtype
+            )
         return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
 
 
 class Linear(nn.Module):
     """Fully connected layer with an equalised learning rate: the stored weight is scaled at run time."""
 
-    def __init__(self, in_features: int, out_features: int, bias_init: float = 0.0, lr_multiplier: float = 1.0, activate: bool = False):
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias_init: float = 0.0,
+        lr_multiplier: float = 1.0,
+        activate: bool = False,
+    ):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
         self.bias = nn.Parameter(torch.full([out_features], float(bias_init)))
-        self.weight_gain, self.bias_gain, self.activate = lr_multiplier / math.sqrt(in_features), lr_multiplier, activate
+        self.weight_gain, self.bias_gain, self.activate = (
+            lr_multiplier / math.sqrt(in_features),
+            lr_multiplier,
+            activate,
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         with full_precision(x):
@@ -283,7 +346,11 @@ def full_precision(x: Tensor) -> torch.autocast:
 def computes_in_float16(x: Tensor) -> bool:
     """Whether a convolution of x is computed in float16: x is, or torch.autocast makes it so."""
     device = x.device.type
-    return x.dtype == torch.float16 or torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.float16
+    return (
+        x.dtype == torch.float16
+        or torch.is_autocast_enabled(device)
+        and torch.get_autocast_dtype(device) == torch.float16
+    )
 
 
 def scales_weights(x: Tensor, weight: Tensor) -> bool:
@@ -307,4 +374,6 @@ def upsample(picture: Tensor) -> Tensor:
     """The picture at twice its side, [N, C, H, W] -> [N, C, 2H, 2W], with the same filter."""
     channels = picture.shape[1]
     with full_precision(picture):
-        return F.conv_transpose2d(picture, blur_kernel(channels, 4, picture), stride=2, padding=1, groups=channels)
+        return F.conv_transpose2d(
+            picture, blur_kernel(channels, 4, picture), stride=2, padding=1, groups=channels
+        )

@@ -1,5 +1,5 @@
 """The only place that knows pixel ranges, EXIF, alpha, sizes and the frame into which a picture is brought.
-(The frame of faces: lwgan/faces.py.)"""
+(The frame of faces: lwgan/frames/face.py.)"""
 
 import io
 import itertools
@@ -13,7 +13,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from lwgan.glyphs import INK_SIDE, Glyph, find_glyphs, mask_box, normalise
+from lwgan.frames.glyphs import INK_SIDE, Glyph, find_glyphs, mask_box, normalise
 
 FRAME_SIZES = (26, 30)  # px at 64 px: the side of a digit's MNIST frame
 CELL_JITTER = 4  # px at 64 px: how far the ink box may sit from its cell's centre
@@ -39,7 +39,11 @@ def open_picture(source: str | Path | bytes | Image.Image) -> Image.Image:
     if isinstance(source, (str, Path)) and not Path(source).is_file():
         raise FileNotFoundError(f"there is no file {Path(source).name}")
     with _in_words():
-        picture = source if isinstance(source, Image.Image) else Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+        picture = (
+            source
+            if isinstance(source, Image.Image)
+            else Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+        )
     _check_size(picture.size)
     with _in_words():
         picture.load()
@@ -51,7 +55,9 @@ def _in_words():
     """ValueError, in our own words, for whatever Pillow's many decoders raise."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is asked before decoding
+            warnings.simplefilter(
+                "ignore", Image.DecompressionBombWarning
+            )  # our own limit is asked before decoding
             yield
     except Image.DecompressionBombError:  # Pillow's own limit, far above ours
         raise ValueError(f"that picture has more than {MAX_MEGAPIXELS} megapixels: shrink it first") from None
@@ -64,7 +70,9 @@ def _in_words():
 def _check_size(size: tuple[int, int]) -> None:
     width, height = size
     if width * height > MAX_MEGAPIXELS * 1e6:
-        raise ValueError(f"that picture has {width * height / 1e6:.0f} megapixels, more than {MAX_MEGAPIXELS}: shrink it first")
+        raise ValueError(
+            f"that picture has {width * height / 1e6:.0f} megapixels, more than {MAX_MEGAPIXELS}: shrink it first"
+        )
     if width < 1 or height < 1:
         raise ValueError(f"that picture is empty: {width} x {height} px")
 
@@ -73,7 +81,11 @@ def _flat(picture: Image.Image) -> Image.Image:
     """To 8 bits a channel, grey or RGB. 16-bit greys are scaled, not clipped; alpha lets white paper through."""
     if picture.mode in ("I", "F") or picture.mode.startswith("I;"):
         values = np.asarray(picture, np.float64)
-        return Image.fromarray((np.nan_to_num(values).clip(0, 65535) / (257 if values.max() > 255 else 1)).round().astype(np.uint8))
+        return Image.fromarray(
+            (np.nan_to_num(values).clip(0, 65535) / (257 if values.max() > 255 else 1))
+            .round()
+            .astype(np.uint8)
+        )
     if picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
@@ -110,9 +122,15 @@ def frame_digits(picture: Image.Image) -> Image.Image:
 def is_framed(picture: np.ndarray) -> bool:
     """Whether a uint8 picture [H, W] looks like MultiMNIST's: black, 64 x 64, each cell empty or with one digit's ink
     of about MNIST's size about its middle."""
-    if picture.shape != (FRAME, FRAME) or not (picture > INK_THRESHOLD).any() or np.median(_border(picture)) > INK_THRESHOLD:
+    if (
+        picture.shape != (FRAME, FRAME)
+        or not (picture > INK_THRESHOLD).any()
+        or np.median(_border(picture)) > INK_THRESHOLD
+    ):
         return False
-    return all(_is_cell(picture[top : top + CELL, left : left + CELL]) for top in (0, CELL) for left in (0, CELL))
+    return all(
+        _is_cell(picture[top : top + CELL, left : left + CELL]) for top in (0, CELL) for left in (0, CELL)
+    )
 
 
 def _is_cell(cell: np.ndarray) -> bool:
@@ -122,7 +140,10 @@ def _is_cell(cell: np.ndarray) -> bool:
     side = max(rows.stop - rows.start, columns.stop - columns.start)
     offset = max(abs((box.start + box.stop - CELL) / 2) for box in (rows, columns))
     # Scaled frames hold ink of 20 / 28 of their side; resampling and MNIST's odd digits need a few pixels' grace.
-    return FRAME_SIZES[0] * INK_SIDE / 28 - 3 <= side <= FRAME_SIZES[1] * INK_SIDE / 28 + 4 and offset <= CELL_JITTER + 1
+    return (
+        FRAME_SIZES[0] * INK_SIDE / 28 - 3 <= side <= FRAME_SIZES[1] * INK_SIDE / 28 + 4
+        and offset <= CELL_JITTER + 1
+    )
 
 
 def _undo_enlargement(picture: Image.Image) -> np.ndarray:
@@ -146,13 +167,17 @@ def _find_ink(picture: Image.Image) -> np.ndarray:
     lighter or darker, is ink; the paper's own noise is taken off.
     """
     if min(picture.size) < MIN_SIDE:
-        raise ValueError(f"the picture is {picture.width} x {picture.height} px: a digit needs at least {MIN_SIDE}")
+        raise ValueError(
+            f"the picture is {picture.width} x {picture.height} px: a digit needs at least {MIN_SIDE}"
+        )
     picture = picture.copy()
     picture.thumbnail((WORK_SIDE, WORK_SIDE), Image.Resampling.BOX)
     values = np.asarray(picture, np.float64)
     paper, noise = _fit_paper(values)
     difference = values - paper
-    ink = difference * np.sign((np.maximum(difference, 0) ** 2).sum() - (np.minimum(difference, 0) ** 2).sum())
+    ink = difference * np.sign(
+        (np.maximum(difference, 0) ** 2).sum() - (np.minimum(difference, 0) ** 2).sum()
+    )
     peak = np.sort(ink, axis=None)[-10:].mean()
     if peak < max(MIN_CONTRAST, 4 * noise):
         raise ValueError("the picture is blank: there is no ink that stands out from the paper")

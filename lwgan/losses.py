@@ -18,7 +18,15 @@ from lwgan.costs import attribute_space, latent_space
 MASS_TOLERANCE = 1e-4
 
 
-def wasserstein(x: Tensor, y: Tensor, a: Tensor | None = None, b: Tensor | None = None, *, blur: float, scaling: float = 0.9) -> Tensor:
+def wasserstein(
+    x: Tensor,
+    y: Tensor,
+    a: Tensor | None = None,
+    b: Tensor | None = None,
+    *,
+    blur: float,
+    scaling: float = 0.9,
+) -> Tensor:
     """Eq. 3: debiased Sinkhorn divergence of sum_i a_i delta(x_i) and sum_j b_j delta(y_j), cost 1/2 |x - y|^2; a scalar.
 
     x [N, D], y [M, D]: points.  a [N], b [M]: masses that sum to 1; None: all equal.
@@ -27,7 +35,9 @@ def wasserstein(x: Tensor, y: Tensor, a: Tensor | None = None, b: Tensor | None 
     The gradient is exact at convergence, of first order only. ValueError names what is wrong with an argument.
     """
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or 0 in (*x.shape, *y.shape):
-        raise ValueError(f"x has shape {tuple(x.shape)} and y {tuple(y.shape)}: expected [N, D] and [M, D], none of them 0")
+        raise ValueError(
+            f"x has shape {tuple(x.shape)} and y {tuple(y.shape)}: expected [N, D] and [M, D], none of them 0"
+        )
     if not 0 < blur < float("inf"):
         raise ValueError(f"blur is {blur}: expected a length > 0")
     if not 0 < scaling < 1:
@@ -37,18 +47,30 @@ def wasserstein(x: Tensor, y: Tensor, a: Tensor | None = None, b: Tensor | None 
     centre = (x.detach().mean(0) + y.detach().mean(0)) / 2
     x, y = x - centre, y - centre
     divergence = SamplesLoss(
-        "sinkhorn", p=2, blur=blur, scaling=scaling, diameter=max(_diameter(x, y), blur), debias=True, backend="tensorized"
+        "sinkhorn",
+        p=2,
+        blur=blur,
+        scaling=scaling,
+        diameter=max(_diameter(x, y), blur),
+        debias=True,
+        backend="tensorized",
     )
-    with torch.set_grad_enabled(torch.is_grad_enabled()):  # GeomLoss leaves gradients switched on: put back what was
+    with torch.set_grad_enabled(
+        torch.is_grad_enabled()
+    ):  # GeomLoss leaves gradients switched on: put back what was
         return divergence(a, x, b, y)
 
 
-def edit_loss(edited: Tensor, target: Tensor, a: Tensor | None = None, b: Tensor | None = None, *, blur: float) -> Tensor:
+def edit_loss(
+    edited: Tensor, target: Tensor, a: Tensor | None = None, b: Tensor | None = None, *, blur: float
+) -> Tensor:
     """Eq. 4: how far the edited codes [N, num_ws, w_dim] are from the target's [M, num_ws, w_dim]."""
     return wasserstein(latent_space(edited), latent_space(target), a, b, blur=blur)
 
 
-def preservation_loss(edited: Tensor, source: Tensor, gamma: Tensor, a: Tensor | None = None, *, blur: float) -> Tensor:
+def preservation_loss(
+    edited: Tensor, source: Tensor, gamma: Tensor, a: Tensor | None = None, *, blur: float
+) -> Tensor:
     """Eq. 5: how far the other attributes' logits of the edited codes [N, K] are from the source's [N, K].
 
     gamma [K]: correlation of each attribute with the edited one.  blur: a length in the units of scaled logits.
@@ -89,7 +111,9 @@ def _masses(name: str, mass: Tensor | None, points: Tensor) -> Tensor:
         return points.new_full((len(points),), 1 / len(points))
     mass = torch.as_tensor(mass).detach().to(points.device, torch.float64)
     if mass.shape != (len(points),):
-        raise ValueError(f"{name} has shape {tuple(mass.shape)}, expected [{len(points)}]: a mass for each point")
+        raise ValueError(
+            f"{name} has shape {tuple(mass.shape)}, expected [{len(points)}]: a mass for each point"
+        )
     if not mass.isfinite().all():
         raise ValueError(f"{name} holds {mass[~mass.isfinite()][0].item()}: masses must be finite")
     if mass.min() < 0:

@@ -80,7 +80,9 @@ def effective_size(mass: Tensor) -> float:
     return (mass.sum().square() / mass.square().sum()).item()
 
 
-def _counts(source_cells: Tensor, target_cells: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+def _counts(
+    source_cells: Tensor, target_cells: Tensor
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """For each source sample, then for each target sample: how many of the source and of the target share its cell."""
     source, target = _checked(source_cells, target_cells)
     found, cell = torch.cat([source, target]).unique(return_inverse=True)
@@ -97,7 +99,9 @@ def _checked(source_cells: Tensor, target_cells: Tensor) -> tuple[Tensor, Tensor
     source, target = torch.as_tensor(source_cells), torch.as_tensor(target_cells)
     for name, held in (("source_cells", source), ("target_cells", target)):
         if held.ndim != 1 or len(held) == 0 or held.is_floating_point():
-            raise ValueError(f"{name}: {held.dtype} of shape {tuple(held.shape)}, expected one integer for each of at least one sample")
+            raise ValueError(
+                f"{name}: {held.dtype} of shape {tuple(held.shape)}, expected one integer for each of at least one sample"
+            )
     return source.long(), target.long()
 
 

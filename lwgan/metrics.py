@@ -28,10 +28,14 @@ def rate(hits: Tensor) -> Rate:
         raise ValueError("a rate of no cases at all was asked for")
     p, z = hits.float().mean().item(), 1.959964
     centre, spread = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return Rate(p, max(0.0, (centre - spread) / (1 + z * z / n)), min(1.0, (centre + spread) / (1 + z * z / n)), n)
+    return Rate(
+        p, max(0.0, (centre - spread) / (1 + z * z / n)), min(1.0, (centre + spread) / (1 + z * z / n)), n
+    )
 
 
-def bootstrap(cases: Tensor, statistic: Callable[[Tensor], Tensor] | None = None, resamples: int = 1000, seed: int = 0) -> Rate:
+def bootstrap(
+    cases: Tensor, statistic: Callable[[Tensor], Tensor] | None = None, resamples: int = 1000, seed: int = 0
+) -> Rate:
     """A statistic of the cases [N, ...] (default: their mean), with its 95% percentile interval (Efron, 1979).
 
     What belongs to one picture must lie in one row: rows are drawn with replacement, always whole. For the difference of two methods
@@ -43,9 +47,13 @@ def bootstrap(cases: Tensor, statistic: Callable[[Tensor], Tensor] | None = None
         raise ValueError(f"resamples is {resamples}: the 95% interval needs at least 40")
     cases, statistic = cases.to(torch.float64), statistic or (lambda rows: rows.mean())
     draw = torch.Generator().manual_seed(seed)
-    rows = (torch.randint(len(cases), (len(cases),), generator=draw).to(cases.device) for _ in range(resamples))
+    rows = (
+        torch.randint(len(cases), (len(cases),), generator=draw).to(cases.device) for _ in range(resamples)
+    )
     drawn = torch.stack([torch.as_tensor(statistic(cases[drawn]), dtype=torch.float64) for drawn in rows])
-    low, high = drawn.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64, device=drawn.device)).tolist()
+    low, high = drawn.quantile(
+        torch.tensor([0.025, 0.975], dtype=torch.float64, device=drawn.device)
+    ).tolist()
     return Rate(float(statistic(cases)), low, high, len(cases))
 
 
@@ -69,7 +77,9 @@ def attribute_preservation(before: Tensor, after: Tensor, edited: int) -> Tensor
     """
     _same_shape("before", before, "after", after)
     if before.ndim != 2 or before.shape[1] < 2 or before.dtype != torch.bool or after.dtype != torch.bool:
-        raise ValueError(f"readings are {before.dtype} of shape {tuple(before.shape)}, expected bool [N, K] with K >= 2")
+        raise ValueError(
+            f"readings are {before.dtype} of shape {tuple(before.shape)}, expected bool [N, K] with K >= 2"
+        )
     if not 0 <= edited < before.shape[1]:
         raise ValueError(f"edited is {edited}, the readings hold attributes 0 to {before.shape[1] - 1}")
     same = (before == after).double()
@@ -82,7 +92,9 @@ def identity_preservation(before: Tensor, after: Tensor) -> Tensor:
     for name, embeddings in (("before", before), ("after", after)):
         norm = embeddings.norm(dim=-1)
         if embeddings.ndim != 2 or not ((norm > 0) & norm.isfinite()).all():
-            raise ValueError(f"{name}: embeddings of shape {tuple(embeddings.shape)} must be [N, D], finite and none of them 0")
+            raise ValueError(
+                f"{name}: embeddings of shape {tuple(embeddings.shape)} must be [N, D], finite and none of them 0"
+            )
     return torch.cosine_similarity(before.double(), after.double(), dim=1)
 
 
@@ -96,7 +108,9 @@ def strengths(d: float, number: int = 10) -> Tensor:
     return torch.linspace(d, 2 * d, number, dtype=torch.float64)
 
 
-def calibrate(change: Callable[[float], float], wanted: float = 1.0, limit: float = 16.0, tolerance: float = 0.01) -> float | None:
+def calibrate(
+    change: Callable[[float], float], wanted: float = 1.0, limit: float = 16.0, tolerance: float = 0.01
+) -> float | None:
     """The least alpha > 0, to within `tolerance`, at which change(alpha) >= wanted; None if no doubling of 1/4 up to `limit` has it.
 
     change: alpha -> target change in [0, 1], as a latent classifier reads edited codes of the validation split (for Table 2, wanted = 1 or nearly).
@@ -143,7 +157,9 @@ def value_at(alphas: Tensor, values: Tensor, alpha: float) -> float:
     """A curve's value at an alpha within its range, by linear interpolation."""
     _check_curve(alphas, values)
     if not alphas[0] <= alpha <= alphas[-1]:
-        raise ValueError(f"alpha is {alpha:g}, the curve reaches from {float(alphas[0]):g} to {float(alphas[-1]):g}")
+        raise ValueError(
+            f"alpha is {alpha:g}, the curve reaches from {float(alphas[0]):g} to {float(alphas[-1]):g}"
+        )
     i = min(int(torch.searchsorted(alphas.contiguous(), alpha, right=True)), len(alphas) - 1)
     share = (alpha - float(alphas[i - 1])) / float(alphas[i] - alphas[i - 1])
     return float(values[i - 1] + share * (values[i] - values[i - 1]))

@@ -13,15 +13,15 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from lwgan import registry as models
-from lwgan.classifiers import AttributeJudge, DigitJudge, IdentityNetwork, LatentClassifier
 from lwgan.cloud import Cloud
 from lwgan.devices import DTYPES, device_of
 from lwgan.edit import AffineEdit
 from lwgan.encoder import Encoder, hold_half
-from lwgan.faces import frame_face, mark_framed
+from lwgan.frames.face import frame_face, mark_framed
 from lwgan.generator import Generator
+from lwgan.hub import registry as models
 from lwgan.images import frame_digits, open_picture, to_pil, to_tensor
+from lwgan.judges import AttributeJudge, DigitJudge, IdentityNetwork, LatentClassifier
 from lwgan.strength import MAX_ALPHA, Scale, curve_of, scale_of
 
 
@@ -31,14 +31,22 @@ def frame_square(picture: Image.Image, side: int) -> Image.Image:
 
 
 # How a domain's pictures are brought into the training frame: (picture, side in px that its encoder takes) -> picture.
-FRAMES = {"multimnist": lambda picture, side: frame_digits(picture), "faces": frame_face, "synthfaces": frame_square}
+FRAMES = {
+    "multimnist": lambda picture, side: frame_digits(picture),
+    "faces": frame_face,
+    "synthfaces": frame_square,
+}
 MODULES = {"generator": Generator, "encoder": Encoder}
 # What else a registry may hold for a domain: kind -> (attribute of the pipeline, its class). All of it can be done without.
 EXTRAS = {
     "judge": ("judge", DigitJudge), "attribute-judge": ("judge", AttributeJudge), "identity": ("identity", IdentityNetwork),
     "latent-classifier": ("latent_classifier", LatentClassifier), "pictures": (None, None),
 }  # fmt: skip
-CLOUD_CODES, CLOUD_PICTURES, TRIED = 4000, 100, 16  # TRIED: of the generator's samples, to find one with a label
+CLOUD_CODES, CLOUD_PICTURES, TRIED = (
+    4000,
+    100,
+    16,
+)  # TRIED: of the generator's samples, to find one with a label
 
 
 class Seen(NamedTuple):
@@ -71,14 +79,20 @@ class EditingPipeline:
                 raise ValueError(f"{name} {value!r} is unknown: choose one of {', '.join(known)}")
         self.device, self.dtype = device_of(device), dtype
         if dtype == "float16" and self.device.type == "cpu":  # measured: up to thirty times float32's time
-            raise ValueError("dtype 'float16' is for CUDA: on the device 'cpu' it is slower than float32, choose bfloat16")
+            raise ValueError(
+                "dtype 'float16' is for CUDA: on the device 'cpu' it is slower than float32, choose bfloat16"
+            )
         self.generator, self.encoder, self.judge = generator.to(self.device), encoder.to(self.device), judge
         if dtype != "float32":
             hold_half(self.encoder, DTYPES[dtype])
         self._encode, self._synthesize, self._map = self._encode_here, self._synthesize_here, self._map_here
         self.latent_classifier = self.identity = self.images = self.numbers = None
         self.config: dict = {"domain": domain}
-        self.revisions = {kind: module.card_config["weights"]["sha256"] for kind, module in self._nets() if hasattr(module, "card_config")}
+        self.revisions = {
+            kind: module.card_config["weights"]["sha256"]
+            for kind, module in self._nets()
+            if hasattr(module, "card_config")
+        }
         self.edits: dict[str, AffineEdit] = {}
         self.scales: dict[str, Scale] = {}
         self.sources: dict[str, models.Entry] = {}
@@ -88,9 +102,14 @@ class EditingPipeline:
 
     @classmethod
     def from_pretrained(
-        cls, registry: str | Path | None = None, domain: str | None = None, *, device: str = "cpu", dtype: str = "float32"
+        cls,
+        registry: str | Path | None = None,
+        domain: str | None = None,
+        *,
+        device: str = "cpu",
+        dtype: str = "float32",
     ) -> "EditingPipeline":
-        """All models of a domain (by default MultiMNIST, or else the registry's first). `registry` as in `lwgan.registry.models`;
+        """All models of a domain (by default MultiMNIST, or else the registry's first). `registry` as in `lwgan.hub.registry.models`;
         device: "cpu", "cuda", "cuda:N", or "auto" for CUDA where there is one.
 
         ValueError if the registry has no generator or no encoder for the domain. An edit that is broken, or made for
@@ -107,12 +126,21 @@ class EditingPipeline:
         found = {kind: _only(entries, kind, domain) for kind in (*MODULES, *EXTRAS)}
         for kind in MODULES:
             if found[kind] is None:
-                broken = "".join(f"; {entry.name} is refused: {entry.refused}" for entry in entries if entry.refused)
+                broken = "".join(
+                    f"; {entry.name} is refused: {entry.refused}" for entry in entries if entry.refused
+                )
                 raise ValueError(f"the registry has no {kind} for the domain {domain!r}{broken}")
-        nets = [module.from_pretrained(found[kind].source, found[kind].revision) for kind, module in MODULES.items()]
+        nets = [
+            module.from_pretrained(found[kind].source, found[kind].revision)
+            for kind, module in MODULES.items()
+        ]
         pipe = cls(*nets, domain=domain, device=device, dtype=dtype)
         edits = [entry for entry in entries if entry.kind in models.EDIT_KINDS and entry.domain == domain]
-        for entry in [*(found[kind] for kind in EXTRAS), *edits, *(entry for entry in entries if entry.refused)]:
+        for entry in [
+            *(found[kind] for kind in EXTRAS),
+            *edits,
+            *(entry for entry in entries if entry.refused),
+        ]:
             if entry:
                 pipe.take(entry)
         pipe.config.update({kind: models.as_served(entry) for kind, entry in found.items() if entry})
@@ -125,7 +153,11 @@ class EditingPipeline:
         self.device = torch.device(device)
         self.generator.to(self.device)
         self.encoder.to(self.device)
-        self._encode, self._synthesize, self._map = wrap(self._encode_here), wrap(self._synthesize_here), wrap(self._map_here)
+        self._encode, self._synthesize, self._map = (
+            wrap(self._encode_here),
+            wrap(self._synthesize_here),
+            wrap(self._map_here),
+        )
 
     def take(self, entry: models.Entry, name: str | None = None) -> None:
         """Loads what the pipeline can do without: a judge, the pictures to try, an edit (as `name`). What does not load goes
@@ -134,12 +166,16 @@ class EditingPipeline:
             if entry.refused:
                 raise ValueError(entry.refused)
             if entry.kind == "pictures":
-                self._take_pictures(*models.load_pictures(entry.source, entry.revision, self.encoder.config["resolution"]))
+                self._take_pictures(
+                    *models.load_pictures(entry.source, entry.revision, self.encoder.config["resolution"])
+                )
             elif entry.kind in EXTRAS:
                 self._take_extra(entry)
             else:
                 edit = AffineEdit.from_pretrained(entry.source, entry.revision)
-                self.add_edit(name or entry.name, edit, scale_of(edit.config, curve_of(entry.source, edit.config)))
+                self.add_edit(
+                    name or entry.name, edit, scale_of(edit.config, curve_of(entry.source, edit.config))
+                )
                 self.sources[name or entry.name] = models.as_loaded(entry)
         except (ValueError, OSError) as error:
             self.refused[name or entry.name] = models.told(error, [entry])
@@ -173,14 +209,21 @@ class EditingPipeline:
 
     def _check_base(self, what: str, config: dict) -> None:
         for role, module in self._nets():
-            made_for, loaded = (config.get("base_revision") or {}).get(role), module.card_config["weights"]["sha256"]
+            made_for, loaded = (
+                (config.get("base_revision") or {}).get(role),
+                module.card_config["weights"]["sha256"],
+            )
             if made_for != loaded:
-                raise ValueError(f"{what} was made for the {role} with weights sha256 {made_for}, the one loaded has {loaded}")
+                raise ValueError(
+                    f"{what} was made for the {role} with weights sha256 {made_for}, the one loaded has {loaded}"
+                )
 
     def describe_edits(self) -> list[dict]:
         """What a caller needs to know of each edit, in the order in which they are applied."""
         keys = ("attribute", "from", "to", "method", "domain", "alpha")
-        return [{"name": name, **{key: edit.config.get(key) for key in keys}} for name, edit in self.edits.items()]
+        return [
+            {"name": name, **{key: edit.config.get(key) for key in keys}} for name, edit in self.edits.items()
+        ]
 
     def frame(self, picture: Image.Image) -> Image.Image:
         """A picture as the encoder takes it: digits in their cells, a face in FFHQ's frame. Framed once, it passes unchanged."""
@@ -219,7 +262,11 @@ class EditingPipeline:
         if name in self.refused:
             raise ValueError(f"edit {name!r} cannot be used: {self.refused[name]}")
         near, some = difflib.get_close_matches(name, self.edits, 1), ", ".join(list(self.edits)[:3])
-        hint = f"did you mean {near[0]!r}" if near else f"there are {len(self.edits)}" + (f", such as {some}" if some else "")
+        hint = (
+            f"did you mean {near[0]!r}"
+            if near
+            else f"there are {len(self.edits)}" + (f", such as {some}" if some else "")
+        )
         raise ValueError(f"edit {name!r} is unknown: {hint}")
 
     @torch.inference_mode()
@@ -240,7 +287,11 @@ class EditingPipeline:
     def cloud(self) -> Cloud:
         """Where codes lie, the generator's own and those of the pictures to try, to tell how far outside a code is."""
         z = torch.randn(CLOUD_CODES, self.generator.z_dim, generator=torch.Generator().manual_seed(0))
-        known = None if self.images is None else self.encode([self.sample(i) for i in range(min(CLOUD_PICTURES, len(self.images)))])
+        known = (
+            None
+            if self.images is None
+            else self.encode([self.sample(i) for i in range(min(CLOUD_PICTURES, len(self.images)))])
+        )
         return Cloud(torch.from_numpy(self._map(z.numpy())), known)
 
     def _precision(self) -> torch.autocast:
@@ -260,7 +311,9 @@ class EditingPipeline:
         """A picture to try: a real one that no training saw, or, where the registry has none, one of the generator's."""
         if self.images is not None:
             image = self.images[seed % len(self.images)]
-            return mark_framed(Image.fromarray((image if image.ndim == 2 else image.permute(1, 2, 0)).contiguous().numpy()))
+            return mark_framed(
+                Image.fromarray((image if image.ndim == 2 else image.permute(1, 2, 0)).contiguous().numpy())
+            )
         z = torch.randn(1, self.generator.z_dim, generator=torch.Generator().manual_seed(seed % 2**63))
         drawn = self.generate(torch.from_numpy(self._map(z.numpy())))[0]
         return mark_framed(drawn)  # what it draws is as its training pictures were
@@ -286,8 +339,15 @@ def check_alphas(alphas: Mapping[str, float]) -> None:
     for name, alpha in alphas.items():
         if not isinstance(name, str):
             raise ValueError(f"edit {name!r}: a name must be a string")
-        if isinstance(alpha, bool) or not isinstance(alpha, Real) or abs(alpha) > MAX_ALPHA or not math.isfinite(alpha):
-            raise ValueError(f"edit {name!r}: alpha is {alpha!r}, expected a number from -{MAX_ALPHA} to {MAX_ALPHA}")
+        if (
+            isinstance(alpha, bool)
+            or not isinstance(alpha, Real)
+            or abs(alpha) > MAX_ALPHA
+            or not math.isfinite(alpha)
+        ):
+            raise ValueError(
+                f"edit {name!r}: alpha is {alpha!r}, expected a number from -{MAX_ALPHA} to {MAX_ALPHA}"
+            )
 
 
 def _default_domain(entries: list[models.Entry]) -> str:
@@ -297,4 +357,7 @@ def _default_domain(entries: list[models.Entry]) -> str:
 
 def _only(entries: list[models.Entry], kind: str, domain: str) -> models.Entry | None:
     """The domain's entry of a kind; the first by name if there are several."""
-    return next((entry for entry in entries if entry.kind == kind and entry.domain == domain and not entry.refused), None)
+    return next(
+        (entry for entry in entries if entry.kind == kind and entry.domain == domain and not entry.refused),
+        None,
+    )

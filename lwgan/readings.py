@@ -13,8 +13,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from lwgan.classifiers import DigitJudge
 from lwgan.images import to_tensor
+from lwgan.judges import DigitJudge
 from lwgan.metrics import identity_preservation
 from lwgan.pipeline import EditingPipeline, count_label
 
@@ -68,17 +68,30 @@ def judge_picture(pipe: EditingPipeline, picture: Image.Image) -> Opinion | None
     x = _input(pipe, picture)
     if isinstance(pipe.judge, DigitJudge):
         reading = pipe.judge.read(x)
-        return Opinion("picture judge", int(reading.count), float(reading.count_confidence), tuple(reading.numbers[0].tolist()))
-    return Opinion("picture judge", attributes=dict(zip(pipe.judge.names, pipe.judge(x)[0].sigmoid().tolist(), strict=True)))
+        return Opinion(
+            "picture judge",
+            int(reading.count),
+            float(reading.count_confidence),
+            tuple(reading.numbers[0].tolist()),
+        )
+    return Opinion(
+        "picture judge",
+        attributes=dict(zip(pipe.judge.names, pipe.judge(x)[0].sigmoid().tolist(), strict=True)),
+    )
 
 
 def judge_code(pipe: EditingPipeline, w: Tensor) -> Opinion | None:
     """What the classifier of codes reads; None if there is none."""
     if pipe.latent_classifier is None:
         return None
-    names, likely = pipe.latent_classifier.card_config["names"], pipe.latent_classifier(w)[0].sigmoid().tolist()
+    names, likely = (
+        pipe.latent_classifier.card_config["names"],
+        pipe.latent_classifier(w)[0].sigmoid().tolist(),
+    )
     if all(name.endswith(MANY_MORE) for name in names):
-        return Opinion("code classifier", 1 + sum(p > 0.5 for p in likely), math.prod(max(p, 1 - p) for p in likely))
+        return Opinion(
+            "code classifier", 1 + sum(p > 0.5 for p in likely), math.prod(max(p, 1 - p) for p in likely)
+        )
     return Opinion("code classifier", attributes=dict(zip(names, likely, strict=True)))
 
 
@@ -86,14 +99,18 @@ def psnr(original: Image.Image, reconstruction: Image.Image) -> float:
     """Peak signal-to-noise ratio in dB of two pictures; a reconstruction of another size is first brought to the original's."""
     if reconstruction.size != original.size:
         reconstruction = reconstruction.resize(original.size, Image.Resampling.BOX)
-    error = np.square(np.asarray(original.convert(reconstruction.mode), float) - np.asarray(reconstruction, float)).mean()
+    error = np.square(
+        np.asarray(original.convert(reconstruction.mode), float) - np.asarray(reconstruction, float)
+    ).mean()
     return math.inf if error == 0 else 10 * math.log10(255**2 / error)
 
 
 def agreement(a: Opinion, b: Opinion) -> tuple[int, int]:
     """In how many of how many things two opinions of one judge are the same: the count and each digit's number, or each attribute."""
     if a.attributes is not None:
-        return sum((a.attributes[name] > 0.5) == (b.attributes[name] > 0.5) for name in a.attributes), len(a.attributes)
+        return sum((a.attributes[name] > 0.5) == (b.attributes[name] > 0.5) for name in a.attributes), len(
+            a.attributes
+        )
     pairs = [(a.count, b.count), *zip(a.numbers or (), b.numbers or (), strict=True)]
     return sum(one == other for one, other in pairs), len(pairs)
 
@@ -119,7 +136,9 @@ def compare(pipe: EditingPipeline, before: Sight, after: Sight, targets: Sequenc
 
 def same_name(one: str, other: str) -> bool:
     """Whether an edit's attribute and a judge's are the same: "eyeglasses", "Eyeglasses"; "smiling", "Smiling"."""
-    return one.lower().replace("-", "_").replace(" ", "_") == other.lower().replace("-", "_").replace(" ", "_")
+    return one.lower().replace("-", "_").replace(" ", "_") == other.lower().replace("-", "_").replace(
+        " ", "_"
+    )
 
 
 def _identity(pipe: EditingPipeline, before: Image.Image, after: Image.Image) -> float | None:
@@ -144,7 +163,9 @@ def _input(pipe: EditingPipeline, picture: Image.Image) -> Tensor:
     """[1, C, H, W] as the generator draws and the judges are trained to read."""
     side = pipe.generator.config["resolution"]
     mode = "L" if pipe.generator.config["img_channels"] == 1 else "RGB"
-    return to_tensor(picture.convert(mode) if picture.size == (side, side) else picture.convert(mode).resize((side, side)))
+    return to_tensor(
+        picture.convert(mode) if picture.size == (side, side) else picture.convert(mode).resize((side, side))
+    )
 
 
 # --- In words --------------------------------------------------------------------------------------------------------
@@ -153,13 +174,21 @@ def _input(pipe: EditingPipeline, picture: Image.Image) -> Tensor:
 def spell(opinion: Opinion, targets: Sequence[str] = ()) -> str:
     """An opinion in words: "2 digits (1, 7), 98%"; of attributes those in `targets`: "eyeglasses 91%"."""
     if opinion.attributes is not None:
-        asked = {name: p for name, p in opinion.attributes.items() if any(same_name(name, target) for target in targets)}
+        asked = {
+            name: p
+            for name, p in opinion.attributes.items()
+            if any(same_name(name, target) for target in targets)
+        }
         return ", ".join(f"{name.replace('_', ' ')} {percent(p)}" for name, p in asked.items()) or "–"
     if opinion.numbers is None:
         return f"{count_label(opinion.count)}, {percent(opinion.sure)}"
     digits = [str(digit) for digit, number in enumerate(opinion.numbers) for _ in range(number)]
     which = ", ".join(digits) if len(digits) == opinion.count else "not sure which"
-    return f"{count_label(opinion.count)} ({which}), {percent(opinion.sure)}" if opinion.count else f"no digit, {percent(opinion.sure)}"
+    return (
+        f"{count_label(opinion.count)} ({which}), {percent(opinion.sure)}"
+        if opinion.count
+        else f"no digit, {percent(opinion.sure)}"
+    )
 
 
 def percent(share: float) -> str:

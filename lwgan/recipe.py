@@ -16,7 +16,7 @@ from pathlib import Path
 
 from PIL import Image, PngImagePlugin
 
-from lwgan.faces import mark_framed
+from lwgan.frames.face import mark_framed
 from lwgan.images import MAX_MEGAPIXELS, open_picture
 from lwgan.pipeline import EditingPipeline, check_alphas
 
@@ -30,14 +30,30 @@ MAX_SEED = 2**31 - 1
 
 def make(pipe: EditingPipeline, source: Mapping, alphas: Mapping[str, float]) -> dict:
     """The recipe of a source (`of_seed` or `of_picture`) with these edits; those at 0 are left out."""
-    edits = [{"name": name, "alpha": alpha, "sha256": _sha256(pipe, name)} for name, alpha in sorted(alphas.items()) if alpha]
+    edits = [
+        {"name": name, "alpha": alpha, "sha256": _sha256(pipe, name)}
+        for name, alpha in sorted(alphas.items())
+        if alpha
+    ]
     base = {role: pipe.revisions[role] for role in ("generator", "encoder")}
-    return {"lwgan": VERSION, "recipe": FORMAT, "domain": pipe.config["domain"], "base": base, "source": dict(source), "edits": edits}
+    return {
+        "lwgan": VERSION,
+        "recipe": FORMAT,
+        "domain": pipe.config["domain"],
+        "base": base,
+        "source": dict(source),
+        "edits": edits,
+    }
 
 
 def of_seed(pipe: EditingPipeline, seed: int) -> dict:
     """The source that a seed's sample picture is. ValueError for a seed out of range."""
-    if isinstance(seed, bool) or not isinstance(seed, (int, float)) or not 0 <= seed <= MAX_SEED or int(seed) != seed:
+    if (
+        isinstance(seed, bool)
+        or not isinstance(seed, (int, float))
+        or not 0 <= seed <= MAX_SEED
+        or int(seed) != seed
+    ):
         raise ValueError(f"seed {seed}: a whole number from 0 to {MAX_SEED} is needed")
     return {"seed": int(seed), "pictures": pipe.revisions.get("pictures")}
 
@@ -66,7 +82,9 @@ def alphas_of(pipe: EditingPipeline, recipe: Mapping) -> dict[str, float]:
     alphas = {}
     for edit in recipe.get("edits") or []:
         wanted, name = edit.get("sha256"), edit.get("name")
-        if wanted and (name not in pipe.edits or _sha256(pipe, name) != wanted):  # a model may go by another name here
+        if wanted and (
+            name not in pipe.edits or _sha256(pipe, name) != wanted
+        ):  # a model may go by another name here
             name = next((known for known in pipe.edits if _sha256(pipe, known) == wanted), name)
         pipe.check_name(name)
         _same(f"edit {name}", wanted, _sha256(pipe, name))
@@ -81,7 +99,9 @@ def _sha256(pipe: EditingPipeline, name: str) -> str | None:
 
 def _same(what: str, recorded: str | None, here: str | None) -> None:
     if recorded and recorded != here:
-        raise ValueError(f"the recipe was made with another {what} (sha256 {recorded[:12]}) than the one here ({(here or 'none')[:12]})")
+        raise ValueError(
+            f"the recipe was made with another {what} (sha256 {recorded[:12]}) than the one here ({(here or 'none')[:12]})"
+        )
 
 
 # --- JSON, PNG, link -------------------------------------------------------------------------------------------------
@@ -104,7 +124,9 @@ def from_json(text: str | bytes | Mapping) -> dict:
         raise ValueError(f"the recipe has version {version!r}, this app reads up to {FORMAT}")
     for key, kind in (("source", dict), ("base", dict), ("edits", list)):
         if not isinstance(recipe.get(key, kind()), kind):
-            raise ValueError(f"the recipe's {key} is {recipe[key]!r}, expected {'an object' if kind is dict else 'a list'}")
+            raise ValueError(
+                f"the recipe's {key} is {recipe[key]!r}, expected {'an object' if kind is dict else 'a list'}"
+            )
     for edit in recipe.get("edits", []):
         if not isinstance(edit, dict) or not isinstance(edit.get("name"), str):
             raise ValueError(f"the recipe holds the edit {edit!r}, expected an object with name and alpha")
@@ -131,8 +153,12 @@ def of_png(file: str | Path | bytes) -> dict | None:
     """The recipe in a PNG's text; None if there is none, or the file is no PNG. ValueError if it is broken."""
     try:
         with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as picture:
-            small = picture.width * picture.height <= MAX_MEGAPIXELS * 1e6  # its text is read only after all of its pixels
-            text = picture.text.get(KEY) if isinstance(picture, PngImagePlugin.PngImageFile) and small else None
+            small = (
+                picture.width * picture.height <= MAX_MEGAPIXELS * 1e6
+            )  # its text is read only after all of its pixels
+            text = (
+                picture.text.get(KEY) if isinstance(picture, PngImagePlugin.PngImageFile) and small else None
+            )
     except Exception:  # Pillow's many decoders raise much
         return None  # whoever opens the picture will say what is wrong with it
     return None if text is None else from_json(text)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 
-from lwgan.folders import CONFIG_LIMIT, METRICS
+from lwgan.files import CONFIG_LIMIT, METRICS
 from lwgan.metrics import alpha_at, value_at
 
 MAX_ALPHA = 40  # what edits take: directions with a short unit go far
@@ -95,8 +95,14 @@ def _points(curve) -> list[dict]:
         return []
     found = {0.0: {"alpha": 0.0, "target_change": 0.0, **dict.fromkeys(KEPT, None)}}
     for point in curve:
-        if isinstance(point, dict) and all(_is_number(point.get(key)) for key in ("alpha", "target_change")) and point["alpha"] > 0:
-            found[float(point["alpha"])] = {key: float(value) for key, value in point.items() if _is_number(value)}
+        if (
+            isinstance(point, dict)
+            and all(_is_number(point.get(key)) for key in ("alpha", "target_change"))
+            and point["alpha"] > 0
+        ):
+            found[float(point["alpha"])] = {
+                key: float(value) for key, value in point.items() if _is_number(value)
+            }
     return [found[alpha] for alpha in sorted(found)] if len(found) > 1 else []
 
 
@@ -105,4 +111,6 @@ def _is_number(value) -> bool:
 
 
 def _columns(points: Sequence[Mapping], key: str) -> tuple[torch.Tensor, torch.Tensor]:
-    return tuple(torch.tensor([point[name] for point in points], dtype=torch.float64) for name in ("alpha", key))
+    return tuple(
+        torch.tensor([point[name] for point in points], dtype=torch.float64) for name in ("alpha", key)
+    )

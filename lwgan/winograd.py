@@ -10,7 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-POINTS = (0.0, 1.0, -1.0, 0.5, -0.5)  # where polynomials are evaluated, beside infinity: near 1, so that little precision is lost
+POINTS = (
+    0.0,
+    1.0,
+    -1.0,
+    0.5,
+    -0.5,
+)  # where polynomials are evaluated, beside infinity: near 1, so that little precision is lost
 TILE, TAPS, SIDE = 4, 3, 6  # a tile of TILE x TILE results takes SIDE x SIDE inputs
 TILES = 64  # tiles that are transformed at a time: products of matrices of that many rows are fast, and stay in the caches
 
@@ -18,7 +24,12 @@ TILES = 64  # tiles that are transformed at a time: products of matrices of that
 def pays(x: Tensor, weight: Tensor) -> bool:
     """Whether `conv2d` is there for this and faster than torch's: on a CPU, in float32, without gradients, for one picture with
     large maps, and many."""
-    plain = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu") and not torch.is_grad_enabled()
+    plain = (
+        x.device.type == "cpu"
+        and x.dtype == torch.float32
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.is_grad_enabled()
+    )
     large = min(x.shape[2:]) >= 64 and min(weight.shape[:2]) >= 128
     return plain and large and len(x) == 1 and not (x.shape[2] % TILE or x.shape[3] % TILE)
 
@@ -34,7 +45,9 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     step = max(TILES * TILE // w, 1)
     for row in range(0, h // TILE, step):
         strip = padded[TILE * row : TILE * (row + step - 1) + SIDE]  # the last may be shorter
-        tiles = strip.unfold(0, SIDE, TILE).unfold(1, SIDE, TILE).permute(3, 4, 0, 1, 2)  # [6, 6, rows, W / 4, I]
+        tiles = (
+            strip.unfold(0, SIDE, TILE).unfold(1, SIDE, TILE).permute(3, 4, 0, 1, 2)
+        )  # [6, 6, rows, W / 4, I]
         products = torch.bmm((data @ tiles.reshape(SIDE**2, -1)).view(SIDE**2, -1, width), kernels)
         found = (result @ products.view(SIDE**2, -1)).view(TILE, TILE, -1, w // TILE, channels)
         torch.add(found.permute(2, 0, 3, 1, 4), 0 if bias is None else bias, out=out[row : row + step])
@@ -52,5 +65,11 @@ def _transforms() -> tuple[Tensor, Tensor, Tensor]:
     """
     points = torch.tensor(POINTS, dtype=torch.float64, device="cpu")
     infinity = lambda k: F.one_hot(torch.tensor([k - 1], device="cpu"), k).double()
-    v = {k: torch.cat([points[:, None] ** torch.arange(k, device="cpu"), infinity(k)]) for k in (TAPS, TILE, SIDE)}
-    return tuple(torch.kron(m, m).float().contiguous() for m in (v[SIDE].inverse().T.contiguous(), v[TAPS], v[TILE].T.contiguous()))
+    v = {
+        k: torch.cat([points[:, None] ** torch.arange(k, device="cpu"), infinity(k)])
+        for k in (TAPS, TILE, SIDE)
+    }
+    return tuple(
+        torch.kron(m, m).float().contiguous()
+        for m in (v[SIDE].inverse().T.contiguous(), v[TAPS], v[TILE].T.contiguous())
+    )

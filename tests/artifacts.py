@@ -7,7 +7,7 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from lwgan import registry
+from lwgan.hub import registry
 
 REPO = "lab/lwgan-multimnist-lw-1to2"
 CARD = "---\nlicense: apache-2.0\nlibrary_name: lwgan\ntags: [lwgan]\nbase_model: lab/g\nbase_model_relation: adapter\n---\n# An edit\n"
@@ -36,7 +36,11 @@ def make(folder: Path, seed: int = 0, **config) -> Path:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in ("config.json", "model.safetensors") if (folder / name).exists()}
+    return {
+        name: (folder / name).read_bytes()
+        for name in ("config.json", "model.safetensors")
+        if (folder / name).exists()
+    }
 
 
 def rewrite(folder: Path, tensors=None, data: bytes | None = None, **changes) -> None:
@@ -61,7 +65,9 @@ def says(**changes):
 
 def weights_say(**changes):
     """The config's record of the weights, changed."""
-    return lambda folder: rewrite(folder, weights=json.loads((folder / "config.json").read_text())["weights"] | changes)
+    return lambda folder: rewrite(
+        folder, weights=json.loads((folder / "config.json").read_text())["weights"] | changes
+    )
 
 
 def pickled(folder: Path) -> None:

@@ -18,7 +18,10 @@ FLAGS = (
 )  # fmt: skip
 
 DESKTOP, PHONE = (1280, 900), (390, 844)  # screens, px
-CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")  # nobody is there to be asked whether it may be used
+CAMERA = (
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+)  # nobody is there to be asked whether it may be used
 
 
 @contextmanager
@@ -56,4 +59,8 @@ def set_screen(chrome, size: tuple[int, int], dark: bool) -> None:
 def requests(chrome) -> list[str]:
     """The addresses of all requests that pages have made since the last call."""
     messages = (json.loads(entry["message"])["message"] for entry in chrome.get_log("performance"))
-    return [message["params"]["request"]["url"] for message in messages if message["method"] == "Network.requestWillBeSent"]
+    return [
+        message["params"]["request"]["url"]
+        for message in messages
+        if message["method"] == "Network.requestWillBeSent"
+    ]

@@ -7,7 +7,12 @@ from pathlib import Path
 
 HF_HOME = tempfile.TemporaryDirectory(prefix="lwgan-tests-")
 # Read once, when huggingface_hub and gradio are first imported: set before any test module is.
-os.environ.update(HF_HOME=HF_HOME.name, HF_ENDPOINT="http://127.0.0.1:9", HF_HUB_DISABLE_TELEMETRY="1", GRADIO_ANALYTICS_ENABLED="False")
+os.environ.update(
+    HF_HOME=HF_HOME.name,
+    HF_ENDPOINT="http://127.0.0.1:9",
+    HF_HUB_DISABLE_TELEMETRY="1",
+    GRADIO_ANALYTICS_ENABLED="False",
+)
 # One thread, in what tests start too: nets this small gain nothing from a second one, and where other work shares the machine two threads wait for
 # each other at every operation. Read when torch is first imported, here and in every child.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -76,7 +81,7 @@ def server():
 @pytest.fixture
 def hub(server, monkeypatch, tmp_path):
     """An empty Hub, and a client that knows nothing of it yet."""
-    from lwgan import hub_push
+    from lwgan.hub import pushing as hub_push
 
     server.clear()
     server.serve(monkeypatch, tmp_path / "home")

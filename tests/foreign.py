@@ -47,16 +47,28 @@ class Persistent:
         self.class_name, self.state = class_name, state
 
     def __reduce__(self):
-        meta = {"type": "class", "version": 6, "module_src": SOURCE, "class_name": self.class_name, "state": self.state}
+        meta = {
+            "type": "class",
+            "version": 6,
+            "module_src": SOURCE,
+            "class_name": self.class_name,
+            "state": self.state,
+        }
         return _reconstruct_persistent_obj, (EasyDict(meta),), None
 
 
 @contextmanager
 def _named_as_theirs():
     """Pickle looks names up where they are said to be: the modules exist while a file is written."""
-    homes = {"torch_utils.persistence": _reconstruct_persistent_obj, "dnnlib.util": EasyDict, "dnnlib.tflib.network": Network}
+    homes = {
+        "torch_utils.persistence": _reconstruct_persistent_obj,
+        "dnnlib.util": EasyDict,
+        "dnnlib.tflib.network": Network,
+    }
     before = {thing: thing.__module__ for thing in homes.values()}
-    made = {".".join(name.split(".")[: i + 1]) for name in homes for i in range(name.count(".") + 1)} - set(sys.modules)
+    made = {".".join(name.split(".")[: i + 1]) for name in homes for i in range(name.count(".") + 1)} - set(
+        sys.modules
+    )
     try:
         sys.modules.update({name: ModuleType(name) for name in made})
         for name, thing in homes.items():
@@ -87,14 +99,18 @@ def nvidia(weights: dict[str, Tensor], w_avg: Tensor, **options) -> Persistent:
     return nvidia_named({"mapping.w_avg": w_avg} | ours, **options)
 
 
-def nvidia_named(ours: dict[str, Tensor], *, flat: bool = False, attributes: dict | None = None, **synthesis) -> Persistent:
+def nvidia_named(
+    ours: dict[str, Tensor], *, flat: bool = False, attributes: dict | None = None, **synthesis
+) -> Persistent:
     """G_ema from weights under our names. flat: options as in stylegan3's repo.  attributes: of each convolution and picture layer."""
     ours = dict(ours)
     for name in [name for name in ours if re.search(r"conv[01]\.weight$", name)]:
         ours[name.replace("weight", "resample_filter")] = torch.outer(TAPS, TAPS)
     channels, z_dim = len(ours["synthesis.b4.torgb.bias"]), ours["mapping.fc0.weight"].shape[1]
     options = {"z_dim": z_dim, "c_dim": 0, "w_dim": len(ours["mapping.w_avg"]), "img_channels": channels}
-    options["img_resolution"] = max(int(found[1]) for found in (re.match(r"synthesis\.b(\d+)", name) for name in ours) if found)
+    options["img_resolution"] = max(
+        int(found[1]) for found in (re.match(r"synthesis\.b(\d+)", name) for name in ours) if found
+    )
     depth = sum(bool(re.match(r"mapping\.fc\d+\.weight", name)) for name in ours)
     options["mapping_kwargs"] = EasyDict(num_layers=depth)
     options.update(synthesis if flat else {"synthesis_kwargs": EasyDict(synthesis)})
@@ -112,7 +128,14 @@ def nvidia_named(ours: dict[str, Tensor], *, flat: bool = False, attributes: dic
 def _module(class_name: str, attributes: dict | None = None) -> Persistent:
     layer = attributes if attributes and class_name in ("SynthesisLayer", "ToRGBLayer") else {}
     return Persistent(
-        class_name, training=False, _parameters={}, _buffers={}, _modules={}, _non_persistent_buffers_set=set(), _backward_hooks={}, **layer
+        class_name,
+        training=False,
+        _parameters={},
+        _buffers={},
+        _modules={},
+        _non_persistent_buffers_set=set(),
+        _backward_hooks={},
+        **layer,
     )
 
 
@@ -149,7 +172,9 @@ def tensorflow(weights: dict[str, Tensor], w_avg: Tensor, **static_kwargs) -> Ne
             synthesis.append((f"noise{found[1]}", value))
         elif not name.endswith(".kernel"):
             synthesis.append(_tensorflow_variable(name, value))
-    synthesis.append(("lod", np.float32(0)))  # variables without dimensions: session.run gives scalars of numpy, no arrays
+    synthesis.append(
+        ("lod", np.float32(0))
+    )  # variables without dimensions: session.run gives scalars of numpy, no arrays
     parts = {"synthesis": Network("G_synthesis", synthesis), "mapping": Network("G_mapping", mapping)}
     return Network("Gs", [("dlatent_avg", w_avg.numpy())], parts, **static_kwargs)
 
@@ -161,7 +186,10 @@ def _tensorflow_variable(name: str, value: np.ndarray) -> tuple[str, np.ndarray]
     if layer.startswith("to_rgb"):
         level, part = number + 1, "ToRGB"
     else:
-        level, part = (number + 2) // 2 if number >= 0 else 0, "Conv0_up" if up else "Conv1" if number >= 0 else "Conv"
+        level, part = (
+            (number + 2) // 2 if number >= 0 else 0,
+            "Conv0_up" if up else "Conv1" if number >= 0 else "Conv",
+        )
     if rest == "conv.weight":
         value = value[0].transpose(2, 3, 1, 0)
         value = value[::-1, ::-1] if up else value
@@ -187,7 +215,9 @@ def tensorflow_file(path: Path, gs: Network) -> Path:
 
 
 def psp_file(path: Path, encoder: dict, decoder: dict, latent_avg: Tensor | None, **opts) -> Path:
-    state = {f"encoder.{name}": value for name, value in encoder.items()} | {f"decoder.{name}": value for name, value in decoder.items()}
+    state = {f"encoder.{name}": value for name, value in encoder.items()} | {
+        f"decoder.{name}": value for name, value in decoder.items()
+    }
     content = {"state_dict": state, "opts": opts} | ({} if latent_avg is None else {"latent_avg": latent_avg})
     torch.save(content, path)
     return path

@@ -13,7 +13,12 @@ USERS = {  # token -> whose it is, and what it may do
     "hf_write": {"name": "lab", "role": "write", "orgs": ["team"]},
     "hf_read": {"name": "lab", "role": "read", "orgs": ["team"]},
     "hf_other": {"name": "other", "role": "write", "orgs": []},
-    "hf_fine": {"name": "lab", "role": "fineGrained", "orgs": ["team"], "writes": ["team"]},  # fine-grained: may write to team alone
+    "hf_fine": {
+        "name": "lab",
+        "role": "fineGrained",
+        "orgs": ["team"],
+        "writes": ["team"],
+    },  # fine-grained: may write to team alone
 }
 
 
@@ -38,7 +43,9 @@ class Repo:
         return self.commits[-1]
 
     def commit(self, files: dict[str, bytes], message: str, to: list[Commit] | None = None) -> Commit:
-        made = Commit(hashlib.sha1(json.dumps([time.time_ns(), message]).encode()).hexdigest(), files, message)
+        made = Commit(
+            hashlib.sha1(json.dumps([time.time_ns(), message]).encode()).hexdigest(), files, message
+        )
         (self.commits if to is None else to).append(made)
         return made
 
@@ -86,9 +93,17 @@ def who(user: dict) -> dict:
     """The answer to whoami."""
     access = {"role": user["role"], "displayName": "test"}
     if user["role"] == "fineGrained":
-        scopes = [{"entity": {"type": "org", "name": name}, "permissions": ["repo.content.read", "repo.write"]} for name in user["writes"]]
+        scopes = [
+            {"entity": {"type": "org", "name": name}, "permissions": ["repo.content.read", "repo.write"]}
+            for name in user["writes"]
+        ]
         access["fineGrained"] = {"global": [], "scoped": scopes}
-    return {"type": "user", "name": user["name"], "orgs": [{"name": name} for name in user["orgs"]], "auth": {"accessToken": access}}
+    return {
+        "type": "user",
+        "name": user["name"],
+        "orgs": [{"name": name} for name in user["orgs"]],
+        "auth": {"accessToken": access},
+    }
 
 
 # Files
@@ -108,13 +123,21 @@ def git_sha1(data: bytes) -> str:
 
 def sibling(path: str, data: bytes) -> dict:
     """A file as model_info has it."""
-    lfs = {"lfs": {"sha256": sha256(data), "size": len(data), "pointerSize": 134}} if is_lfs(path, len(data)) else {}
+    lfs = (
+        {"lfs": {"sha256": sha256(data), "size": len(data), "pointerSize": 134}}
+        if is_lfs(path, len(data))
+        else {}
+    )
     return {"rfilename": path, "size": len(data), "blobId": git_sha1(data), **lfs}
 
 
 def tree_entry(path: str, data: bytes, xet_hash: str | None) -> dict:
     """A file as tree and paths-info have it."""
-    lfs = {"lfs": {"oid": sha256(data), "size": len(data), "pointerSize": 134}} if is_lfs(path, len(data)) else {}
+    lfs = (
+        {"lfs": {"oid": sha256(data), "size": len(data), "pointerSize": 134}}
+        if is_lfs(path, len(data))
+        else {}
+    )
     xet = {"xetHash": xet_hash} if xet_hash else {}
     return {"type": "file", "path": path, "size": len(data), "oid": git_sha1(data), **lfs, **xet}
 
@@ -151,7 +174,9 @@ def faults_of_card(text: str) -> list[str]:
     if card.get("base_model_relation", "adapter") not in ("adapter", "finetune", "merge", "quantized"):
         found.append('"base_model_relation" must be one of [adapter, merge, quantized, finetune]')
     for entry in card.get("model-index", []):
-        if not entry.get("name") or not all({"task", "dataset", "metrics"} <= set(result) for result in entry.get("results", [{}])):
+        if not entry.get("name") or not all(
+            {"task", "dataset", "metrics"} <= set(result) for result in entry.get("results", [{}])
+        ):
             found.append('"model-index" needs name, task, dataset and metrics')
     return found
 

@@ -39,7 +39,11 @@ class Ask:
 
 
 def error(status: int, message: str, code: str | None = None) -> Response:
-    return JSONResponse({"error": message}, status, headers={"X-Error-Message": message, **({"X-Error-Code": code} if code else {})})
+    return JSONResponse(
+        {"error": message},
+        status,
+        headers={"X-Error-Message": message, **({"X-Error-Code": code} if code else {})},
+    )
 
 
 def no_revision(route: str) -> Response:
@@ -55,7 +59,9 @@ def ranged(request: Request, data: bytes, headers: dict) -> Response:
     if not found:
         return Response(data, headers=headers)
     first, last = int(found[1]), int(found[2] or len(data) - 1)
-    return Response(data[first : last + 1], 206, {**headers, "Content-Range": f"bytes {first}-{last}/{len(data)}"})
+    return Response(
+        data[first : last + 1], 206, {**headers, "Content-Range": f"bytes {first}-{last}/{len(data)}"}
+    )
 
 
 # Users, cards, storage
@@ -67,7 +73,9 @@ def whoami(hub, ask: Ask) -> Response:
 
 def validate(hub, ask: Ask) -> Response:
     found = faults_of_card(json.loads(ask.body)["content"])
-    return JSONResponse({"errors": [{"message": message} for message in found], "warnings": []}, 400 if found else 200)
+    return JSONResponse(
+        {"errors": [{"message": message} for message in found], "warnings": []}, 400 if found else 200
+    )
 
 
 def store(hub, ask: Ask, oid: str) -> Response:
@@ -89,7 +97,10 @@ def create(hub, ask: Ask) -> Response:
     name = wanted.get("organization") or (ask.user or {}).get("name")
     repo_id = f"{name}/{wanted['name']}"
     if not may_write(ask.user, repo_id):
-        return error(403 if ask.user else 401, f"You don't have the rights to create a model under the namespace {name}")
+        return error(
+            403 if ask.user else 401,
+            f"You don't have the rights to create a model under the namespace {name}",
+        )
     key = f"spaces/{repo_id}" if wanted.get("type") == "space" else repo_id
     if key in hub.repos:
         return JSONResponse({"error": "You already created this repo", "url": f"{hub.url}/{key}"}, 409)
@@ -136,7 +147,11 @@ def of_repo(hub, ask: Ask, key: str, repo_id: str, route: str) -> Response:
         return error(403 if ask.user else 401, "You don't have the rights to write here")
     if verb in ("resolve", "auth-check", "xet-read-token") and repo.gated and not may_read(ask.user, repo_id):
         return error(403 if ask.user else 401, f"Access to model {repo_id} is restricted", "GatedRepo")
-    return REPO_ROUTES[verb](hub, ask, key, repo, rest) if verb in REPO_ROUTES else error(404, f"no route {route}")
+    return (
+        REPO_ROUTES[verb](hub, ask, key, repo, rest)
+        if verb in REPO_ROUTES
+        else error(404, f"no route {route}")
+    )
 
 
 def opens_pull(ask: Ask, verb: str) -> bool:
@@ -156,22 +171,40 @@ def auth_check(hub, ask: Ask, key: str, repo: Repo, route: str) -> Response:
 
 def info(hub, ask: Ask, key: str, repo: Repo, route: str) -> Response:
     commit, _ = at(repo, route)
-    return JSONResponse(describe(hub, key, repo, commit, blobs="blobs" in ask.query)) if commit else no_revision(route)
+    return (
+        JSONResponse(describe(hub, key, repo, commit, blobs="blobs" in ask.query))
+        if commit
+        else no_revision(route)
+    )
 
 
 def describe(hub, key: str, repo: Repo, commit: Commit, blobs: bool) -> dict:
     repo_id, card = key.removeprefix("spaces/"), card_of(commit.files)
-    siblings = [sibling(path, data) if blobs else {"rfilename": path} for path, data in sorted(commit.files.items())]
+    siblings = [
+        sibling(path, data) if blobs else {"rfilename": path} for path, data in sorted(commit.files.items())
+    ]
     return {"_id": key, "id": repo_id, "modelId": repo_id, "sha": commit.sha, "author": repo_id.split("/")[0], "private": repo.private,
             "gated": "auto" if repo.gated else False, "siblings": siblings, "tags": tags_of(card), "cardData": card, "downloads": 0, "likes": 0}  # fmt: skip
 
 
 def tree(hub, ask: Ask, key: str, repo: Repo, route: str) -> Response:
     commit, _ = at(repo, route)
-    paths = parse_qs(ask.body.decode()).get("paths", []) if ask.method == "POST" else sorted(commit.files) if commit else []
+    paths = (
+        parse_qs(ask.body.decode()).get("paths", [])
+        if ask.method == "POST"
+        else sorted(commit.files)
+        if commit
+        else []
+    )
     if commit is None:
         return no_revision(route)
-    return JSONResponse([tree_entry(path, commit.files[path], xet_hash(hub, path, commit)) for path in paths if path in commit.files])
+    return JSONResponse(
+        [
+            tree_entry(path, commit.files[path], xet_hash(hub, path, commit))
+            for path in paths
+            if path in commit.files
+        ]
+    )
 
 
 def xet_hash(hub, path: str, commit: Commit) -> str | None:
@@ -192,19 +225,30 @@ def resolve(hub, ask: Ask, key: str, repo: Repo, route: str) -> Response:
     hub.objects[oid] = data
     headers |= {"X-Linked-Size": str(len(data)), "X-Linked-Etag": f'"{oid}"'}
     if held := xet_hash(hub, path, commit):
-        headers |= {"X-Xet-Hash": held, "Link": f'<{hub.url}/api/models/{key}/xet-read-token/{commit.sha}>; rel="xet-auth"'}
+        headers |= {
+            "X-Xet-Hash": held,
+            "Link": f'<{hub.url}/api/models/{key}/xet-read-token/{commit.sha}>; rel="xet-auth"',
+        }
     # Another origin, as on the real Hub: a token must not follow there.
-    return Response(status_code=302, headers=headers | {"Location": f"http://localhost:{hub.port}/_cdn/{oid}"})
+    return Response(
+        status_code=302, headers=headers | {"Location": f"http://localhost:{hub.port}/_cdn/{oid}"}
+    )
 
 
 def xet_token(hub, ask: Ask, key: str, repo: Repo, route: str) -> Response:
     found = {"casUrl": hub.xet.url, "exp": int(time.time()) + 3600, "accessToken": "xet-token"}
-    headers = {"X-Xet-Cas-Url": found["casUrl"], "X-Xet-Access-Token": "xet-token", "X-Xet-Token-Expiration": str(found["exp"])}
+    headers = {
+        "X-Xet-Cas-Url": found["casUrl"],
+        "X-Xet-Access-Token": "xet-token",
+        "X-Xet-Token-Expiration": str(found["exp"]),
+    }
     return JSONResponse(found, headers=headers)
 
 
 def refs(hub, ask: Ask, key: str, repo: Repo, route: str) -> Response:
-    tags = [{"name": name, "ref": f"refs/tags/{name}", "targetCommit": sha} for name, sha in repo.tags.items()]
+    tags = [
+        {"name": name, "ref": f"refs/tags/{name}", "targetCommit": sha} for name, sha in repo.tags.items()
+    ]
     heads = [{"name": "main", "ref": "refs/heads/main", "targetCommit": repo.head.sha}]
     return JSONResponse({"branches": heads, "converts": [], "tags": tags})
 
@@ -249,7 +293,9 @@ def lfs_batch(hub, ask: Ask, key: str, repo: Repo, route: str) -> Response:
         upload = {"upload": {"href": f"http://localhost:{hub.port}/_lfs/{file['oid']}"}}
         return {**file, **({} if file["oid"] in hub.objects else {"actions": upload})}
 
-    return JSONResponse({"transfer": "basic", "objects": [action(file) for file in json.loads(ask.body)["objects"]]})
+    return JSONResponse(
+        {"transfer": "basic", "objects": [action(file) for file in json.loads(ask.body)["objects"]]}
+    )
 
 
 def commit(hub, ask: Ask, key: str, repo: Repo, route: str) -> Response:
@@ -263,7 +309,14 @@ def commit(hub, ask: Ask, key: str, repo: Repo, route: str) -> Response:
     asks = "create_pr" in ask.query
     commit = repo.commit(files, header["summary"], repo.pulls if asks else None)
     pull = {"pullRequestUrl": f"{hub.url}/{key}/discussions/{len(repo.pulls)}"} if asks else {}
-    return JSONResponse({"success": True, "commitOid": commit.sha, "commitUrl": f"{hub.url}/{key}/commit/{commit.sha}", **pull})
+    return JSONResponse(
+        {
+            "success": True,
+            "commitOid": commit.sha,
+            "commitUrl": f"{hub.url}/{key}/commit/{commit.sha}",
+            **pull,
+        }
+    )
 
 
 def apply(hub, files: dict[str, bytes], operation: str, value: dict) -> Response | None:
@@ -316,7 +369,10 @@ def collection(hub, ask: Ask, slug: str) -> Response:
     if slug not in hub.collections:
         return error(404, "Collection not found")
     held = hub.collections[slug]
-    items = [{"_id": f"{i:024x}", "id": repo_id, "type": "model", "position": i} for i, repo_id in enumerate(held["items"])]
+    items = [
+        {"_id": f"{i:024x}", "id": repo_id, "type": "model", "position": i}
+        for i, repo_id in enumerate(held["items"])
+    ]
     return JSONResponse({"slug": slug, "title": held["title"], "owner": {"name": slug.split("/")[0]}, "items": items, "position": 0,
                          "private": False, "lastUpdated": "2026-01-01T00:00:00.000Z", "theme": "blue", "upvotes": 0})  # fmt: skip
 

@@ -38,7 +38,12 @@ class MiniHub:
         self.faults: list[Fault] = []
         self.log: list[tuple[str, str, str | None]] = []  # method, path with query, token
         self.lock = threading.RLock()
-        options = {"interface": "asgi3", "log_level": "critical", "lifespan": "off", "timeout_graceful_shutdown": 1}
+        options = {
+            "interface": "asgi3",
+            "log_level": "critical",
+            "lifespan": "off",
+            "timeout_graceful_shutdown": 1,
+        }
         self.server = uvicorn.Server(uvicorn.Config(self, host="127.0.0.1", port=port, **options))
         self.thread = threading.Thread(target=self.server.run, daemon=True)
 
@@ -66,13 +71,22 @@ class MiniHub:
         from huggingface_hub import constants
 
         self.speaks_xet = xet
-        values = {"HF_ENDPOINT": self.url, "HF_HOME": str(home), "HF_TOKEN": token, "HF_HUB_DISABLE_XET": None if xet else "1"}
+        values = {
+            "HF_ENDPOINT": self.url,
+            "HF_HOME": str(home),
+            "HF_TOKEN": token,
+            "HF_HUB_DISABLE_XET": None if xet else "1",
+        }
         for name, value in values.items():
             monkeypatch.delenv(name, raising=False) if value is None else monkeypatch.setenv(name, value)
         for name in ("HF_HUB_CACHE", "HF_HUB_OFFLINE", "LWGAN_REGISTRY"):
             monkeypatch.delenv(name, raising=False)
         # Read once for all when huggingface_hub is imported, which other tests may have done before.
-        for name, value in {"HF_HUB_DISABLE_XET": not xet, "HF_TOKEN_PATH": str(home / "token"), "HF_HUB_OFFLINE": False}.items():
+        for name, value in {
+            "HF_HUB_DISABLE_XET": not xet,
+            "HF_TOKEN_PATH": str(home / "token"),
+            "HF_HUB_OFFLINE": False,
+        }.items():
             monkeypatch.setattr(constants, name, value)
 
     def clear(self) -> None:
@@ -83,7 +97,11 @@ class MiniHub:
         self.faults.append(Fault(method, pattern, **what))
 
     def calls(self, pattern: str, method: str = "*") -> list[str]:
-        return [f"{verb} {path}" for verb, path, _ in self.log if method in ("*", verb) and re.search(pattern, path)]
+        return [
+            f"{verb} {path}"
+            for verb, path, _ in self.log
+            if method in ("*", verb) and re.search(pattern, path)
+        ]
 
     def put(self, repo_id: str, files: dict[str, bytes], **flags) -> Commit:
         """Commits the files as they are, whatever they hold."""
@@ -120,12 +138,20 @@ class MiniHub:
     @staticmethod
     async def _spoiled(fault: Fault, response: Response, send) -> None:
         body = bytes(response.body)
-        await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
+        await send(
+            {"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers}
+        )
         if fault.corrupt and body:
             body = body[:-1] + bytes([body[-1] ^ 1])
         if fault.drop or fault.truncate is not None:
             # Fewer bytes than Content-Length says, then the end of the connection.
-            await send({"type": "http.response.body", "body": b"" if fault.drop else body[: fault.truncate], "more_body": True})
+            await send(
+                {
+                    "type": "http.response.body",
+                    "body": b"" if fault.drop else body[: fault.truncate],
+                    "more_body": True,
+                }
+            )
             return
         await send({"type": "http.response.body", "body": body})
 
@@ -141,7 +167,9 @@ class MiniHub:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--port", type=int, default=8199)
     with MiniHub(parser.parse_args().port) as hub:
         print(f"HF_ENDPOINT={hub.url}; tokens: {', '.join(USERS)}", flush=True)

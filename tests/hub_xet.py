@@ -45,7 +45,9 @@ class Storage:
 
     def spoil(self, how) -> None:
         """Puts `how(bytes)` in the place of all xorbs, in which the content lies."""
-        for path in (path for path in Path(self.folder.name).glob("xet/xorbs/xorbs/*") if path.suffix != ".tagset"):
+        for path in (
+            path for path in Path(self.folder.name).glob("xet/xorbs/xorbs/*") if path.suffix != ".tagset"
+        ):
             path.write_bytes(how(path.read_bytes()))
 
     def _learn(self) -> None:

@@ -16,7 +16,11 @@ from urllib.parse import unquote
 
 import numpy as np
 from PIL import Image
-from selenium.common.exceptions import ElementClickInterceptedException, ElementNotInteractableException, StaleElementReferenceException
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    ElementNotInteractableException,
+    StaleElementReferenceException,
+)
 from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
@@ -47,10 +51,16 @@ def serving(folder: Path, code: str | None = None, **environment):
     }
     log = folder / "log.txt"
     command = [sys.executable, "-W", "error::UserWarning", *(["-c", code] if code else ["app.py"])]
-    with log.open("w") as file, subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=file) as process:
+    with (
+        log.open("w") as file,
+        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=file) as process,
+    ):
         try:
             # Gradio answers before it has launched, and gives up if it then does not reach itself within 3 s: no load before that.
-            wait_for(lambda: (answers(port) and LAUNCHED in log.read_text()) or process.poll() is not None, 4 * PATIENCE)
+            wait_for(
+                lambda: (answers(port) and LAUNCHED in log.read_text()) or process.poll() is not None,
+                4 * PATIENCE,
+            )
             assert process.poll() is None, log.read_text()
             yield f"http://127.0.0.1:{port}"
             assert "Traceback" not in log.read_text(), log.read_text()[-3000:]
@@ -83,12 +93,19 @@ class Page:
         self.chrome = chrome
         set_screen(chrome, size, dark)
         chrome.get(address)
-        self.until(lambda: self.has("#view-edit img.main[src]") and self.has("#sliders .row"), "the page with its first picture")
-        self.until(lambda: self.attribute("#opened input", "checked"), "the answer to the page's own first call")
+        self.until(
+            lambda: self.has("#view-edit img.main[src]") and self.has("#sliders .row"),
+            "the page with its first picture",
+        )
+        self.until(
+            lambda: self.attribute("#opened input", "checked"), "the answer to the page's own first call"
+        )
 
     def until(self, condition: Callable, what: str):
         """Waits until the condition holds, and gives what it gives. What it finds may be replaced before it looks: that is not yet."""
-        return WebDriverWait(self.chrome, PATIENCE, 0.1, NOT_YET).until(lambda _: condition(), f"in vain waited for {what}")
+        return WebDriverWait(self.chrome, PATIENCE, 0.1, NOT_YET).until(
+            lambda _: condition(), f"in vain waited for {what}"
+        )
 
     def press(self, selector: str, said: str = "") -> None:
         """Clicks the first that is shown of what the selector finds (and that says so), as soon as nothing lies over it."""
@@ -111,7 +128,9 @@ class Page:
 
     def choose(self, selector: str, value: str) -> None:
         """Of a choice (select)."""
-        self.until(lambda: Select(self.find(selector)).select_by_value(value) is None, f"{value} to be chosen")
+        self.until(
+            lambda: Select(self.find(selector)).select_by_value(value) is None, f"{value} to be chosen"
+        )
 
     def find(self, selector: str):
         return self.chrome.find_element(By.CSS_SELECTOR, selector)
@@ -125,20 +144,28 @@ class Page:
         return self.chrome.execute_script("return document.querySelector(arguments[0]) !== null", selector)
 
     def attribute(self, selector: str, name: str) -> str:
-        return self.chrome.execute_script("return document.querySelector(arguments[0])?.[arguments[1]] ?? ''", selector, name)
+        return self.chrome.execute_script(
+            "return document.querySelector(arguments[0])?.[arguments[1]] ?? ''", selector, name
+        )
 
     def attributes(self, selector: str, name: str = "textContent") -> list[str]:
         """Of all that the selector finds."""
         return self.chrome.execute_script(
-            "return [...document.querySelectorAll(arguments[0])].map((e) => e[arguments[1]] ?? '')", selector, name
+            "return [...document.querySelectorAll(arguments[0])].map((e) => e[arguments[1]] ?? '')",
+            selector,
+            name,
         )
 
     def shown(self, selector: str) -> bool:
         """Whether any of what the selector finds can be seen."""
-        return self.chrome.execute_script("return [...document.querySelectorAll(arguments[0])].some((e) => e.checkVisibility())", selector)
+        return self.chrome.execute_script(
+            "return [...document.querySelectorAll(arguments[0])].some((e) => e.checkVisibility())", selector
+        )
 
     def box(self, selector: str) -> dict:
-        return self.chrome.execute_script("return document.querySelector(arguments[0]).getBoundingClientRect().toJSON()", selector)
+        return self.chrome.execute_script(
+            "return document.querySelector(arguments[0]).getBoundingClientRect().toJSON()", selector
+        )
 
     def line(self) -> str:
         return self.attribute("#status .line", "textContent")
@@ -156,7 +183,8 @@ class Page:
         before = self.picture(name)
         act()
         return self.until(
-            lambda: self.settled() and self.picture(name) not in (before, "") and self.picture(name), f"another {name} after {what}"
+            lambda: self.settled() and self.picture(name) not in (before, "") and self.picture(name),
+            f"another {name} after {what}",
         )
 
     def recipe(self) -> dict:
@@ -166,9 +194,13 @@ class Page:
     def settled(self) -> bool:
         """Whether the view Edit shows what the sliders say, and not what they said a moment ago."""
         script = "return [...document.querySelectorAll('#sliders .row')].map((e) => [e.dataset.edit, e.querySelector('.hint').textContent])"
-        asked = {name: float(hint.split()[1]) for name, hint in self.chrome.execute_script(script)}  # "alpha 0.81 · ..."
+        asked = {
+            name: float(hint.split()[1]) for name, hint in self.chrome.execute_script(script)
+        }  # "alpha 0.81 · ..."
         made = {edit["name"]: edit["alpha"] for edit in self.recipe()["edits"]}
-        return all(abs(asked.get(name, 0) - made.get(name, 0)) < 0.006 for name in {*asked, *made})  # they say two places
+        return all(
+            abs(asked.get(name, 0) - made.get(name, 0)) < 0.006 for name in {*asked, *made}
+        )  # they say two places
 
     # What the page sends
 
@@ -212,7 +244,9 @@ class Page:
         half = canvas.size["width"] / 2, canvas.size["height"] / 2
         for stroke in strokes:
             for i, (x, y) in enumerate(stroke):
-                hand = ActionChains(self.chrome, duration=30).move_to_element_with_offset(canvas, round(x - half[0]), round(y - half[1]))
+                hand = ActionChains(self.chrome, duration=30).move_to_element_with_offset(
+                    canvas, round(x - half[0]), round(y - half[1])
+                )
                 (hand.click_and_hold() if i == 0 else hand).perform()
             ActionChains(self.chrome).release().perform()
 
@@ -225,4 +259,7 @@ class Page:
             "(r) => done(r.violations), (e) => done([{id: String(e), impact: 'critical', nodes: []}]))"
         )
         grave = [one for one in found if one["impact"] in ("serious", "critical")]
-        return [f"{one['impact']} {one['id']}: {[node['html'][:160] for node in one['nodes'][:4]]}" for one in grave]
+        return [
+            f"{one['impact']} {one['id']}: {[node['html'][:160] for node in one['nodes'][:4]]}"
+            for one in grave
+        ]

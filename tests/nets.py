@@ -9,18 +9,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lwgan.classifiers import AttributeJudge, DigitJudge, IdentityNetwork, LatentClassifier
 from lwgan.edit import AffineEdit
 from lwgan.encoder import Encoder
 from lwgan.generator import Generator
-from lwgan.registry import save_folder
+from lwgan.hub.registry import save_folder
+from lwgan.judges import AttributeJudge, DigitJudge, IdentityNetwork, LatentClassifier
 from trainers.datasets.mnist import load_digits
 from trainers.datasets.multimnist import compose
 
 NUM_WS, W_DIM = 10, 16
 NAMES = ("Bangs", "Eyeglasses", "Smiling")  # the attributes of toy faces
 COUNTS = ["2-or-more", "3-or-more", "4-or-more"]  # what the classifier of codes says of digits
-EDITS = {"lwgan-multimnist-lw-1to2": (1, 2), "lwgan-multimnist-lw-2to3": (2, 3), "lwgan-multimnist-lw-3to4": (3, 4)}
+EDITS = {
+    "lwgan-multimnist-lw-1to2": (1, 2),
+    "lwgan-multimnist-lw-2to3": (2, 3),
+    "lwgan-multimnist-lw-3to4": (3, 4),
+}
 SHIFT = "lwgan-multimnist-centroids-1to2"
 FACE_NAMES = ["Eyeglasses", "Smiling", "Bangs"]
 CURVE = [{"alpha": a, "target_change": a / 2, "attribute_preservation": 1.1 - a / 5} for a in (1.0, 2.0)]
@@ -38,14 +42,21 @@ def synthfaces_nets(names, features: int = 16) -> dict[str, torch.nn.Module]:
 
 
 def make_registry(
-    folder: Path, *, judge: bool = True, samples: np.ndarray | None = None, numbers: np.ndarray | None = None, calibrator: bool = False
+    folder: Path,
+    *,
+    judge: bool = True,
+    samples: np.ndarray | None = None,
+    numbers: np.ndarray | None = None,
+    calibrator: bool = False,
 ) -> Path:
     """Writes a generator, an encoder, three edits and, if wanted, a judge, a latent classifier of counts and samples
     (uint8 [N, 64, 64]) into `folder`."""
     torch.manual_seed(0)
     sizes = {"resolution": 64, "img_channels": 1, "w_dim": W_DIM}
     made = {
-        "generator": Generator(**sizes, channels=(16, 16, 16, 8, 8), z_dim=16, mapping_layers=2, output="tanh"),
+        "generator": Generator(
+            **sizes, channels=(16, 16, 16, 8, 8), z_dim=16, mapping_layers=2, output="tanh"
+        ),
         "encoder": Encoder(**sizes, num_ws=NUM_WS, widths=(8, 8, 16, 16), pyramid=16, head=8),
     }
     if judge:
@@ -69,7 +80,9 @@ def make_registry(
     if samples is not None:
         config = {"kind": "pictures", "domain": "multimnist"}
         save_folder(
-            folder / "lwgan-multimnist-samples", config, {"images": torch.from_numpy(samples), "numbers": torch.from_numpy(numbers)}
+            folder / "lwgan-multimnist-samples",
+            config,
+            {"images": torch.from_numpy(samples), "numbers": torch.from_numpy(numbers)},
         )
     return folder
 
@@ -79,7 +92,9 @@ def save_edit(folder: Path, base: dict[str, str], count: int, more: int) -> None
         "method": "lw", "attribute": "one-more-digit", "from": f"{count} digit" + "s" * (count > 1), "to": f"{more} digits",
         "domain": "multimnist", "base_model": "lwgan/lwgan-multimnist-generator", "base_revision": base, "alpha": 1.5,
     }  # fmt: skip
-    AffineEdit(torch.randn(NUM_WS, W_DIM, W_DIM) / W_DIM**0.5, torch.randn(NUM_WS, W_DIM), config).save_pretrained(folder)
+    AffineEdit(
+        torch.randn(NUM_WS, W_DIM, W_DIM) / W_DIM**0.5, torch.randn(NUM_WS, W_DIM), config
+    ).save_pretrained(folder)
 
 
 def made_for(folder: Path) -> str:
@@ -91,8 +106,18 @@ def make_faces_registry(folder: Path) -> Path:
     """The faces domain: an encoder of 256-px pictures in colour, a generator (of 64 px, to be quick) and one edit."""
     torch.manual_seed(0)
     made = {
-        "generator": Generator(resolution=64, w_dim=W_DIM, channels=(16, 16, 16, 8, 8), z_dim=16, mapping_layers=2),
-        "encoder": Encoder(resolution=256, img_channels=3, w_dim=W_DIM, num_ws=NUM_WS, widths=(8, 8, 8, 8, 16, 16), pyramid=16, head=8),
+        "generator": Generator(
+            resolution=64, w_dim=W_DIM, channels=(16, 16, 16, 8, 8), z_dim=16, mapping_layers=2
+        ),
+        "encoder": Encoder(
+            resolution=256,
+            img_channels=3,
+            w_dim=W_DIM,
+            num_ws=NUM_WS,
+            widths=(8, 8, 8, 8, 16, 16),
+            pyramid=16,
+            head=8,
+        ),
     }
     for kind, module in made.items():
         config = {"kind": kind, "domain": "faces", "architecture": module.config}
@@ -103,16 +128,18 @@ def make_faces_registry(folder: Path) -> Path:
         "method": "lw", "attribute": "eyeglasses", "from": "no eyeglasses", "to": "eyeglasses", "domain": "faces",
         "base_revision": {kind: made_for(folder / f"lwgan-faces-{kind}") for kind in made}, "alpha": 1.0,
     }  # fmt: skip
-    AffineEdit(torch.randn(NUM_WS, W_DIM, W_DIM) / W_DIM**0.5, torch.randn(NUM_WS, W_DIM), config).save_pretrained(
-        folder / "lwgan-faces-lw-eyeglasses"
-    )
+    AffineEdit(
+        torch.randn(NUM_WS, W_DIM, W_DIM) / W_DIM**0.5, torch.randn(NUM_WS, W_DIM), config
+    ).save_pretrained(folder / "lwgan-faces-lw-eyeglasses")
     return folder
 
 
 def make_synthfaces(folder):
     """A second domain: RGB pictures, judges of named attributes and of identity, a classifier of codes, edits of two attributes by two methods."""
     torch.manual_seed(1)
-    nets = synthfaces_nets(FACE_NAMES) | {"latent-classifier": LatentClassifier(num_ws=NUM_WS, w_dim=W_DIM, outputs=3, hidden=(8, 8))}
+    nets = synthfaces_nets(FACE_NAMES) | {
+        "latent-classifier": LatentClassifier(num_ws=NUM_WS, w_dim=W_DIM, outputs=3, hidden=(8, 8))
+    }
     base = {}
     for kind, module in nets.items():
         named = {"names": FACE_NAMES, "base_revision": dict(base)} if kind == "latent-classifier" else {}

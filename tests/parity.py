@@ -27,7 +27,11 @@ def error(found: Tensor, expected: Tensor) -> float:
 
 def drawn(name: str, shape) -> np.ndarray:
     """Standard normal values that depend on the name alone (numpy never changes RandomState)."""
-    return np.random.RandomState(zlib.crc32(f"0:{name}".encode())).standard_normal(tuple(shape)).astype(np.float32)
+    return (
+        np.random.RandomState(zlib.crc32(f"0:{name}".encode()))
+        .standard_normal(tuple(shape))
+        .astype(np.float32)
+    )
 
 
 def weight(name: str, shape) -> np.ndarray:
@@ -67,7 +71,9 @@ def encoder_weight(name: str, shape, names) -> np.ndarray:
 def picture(n: int, side: int) -> Tensor:
     """The pictures on which the reference encoders were run: [n, 3, side, side] in [-1, 1]."""
     coarse = drawn("image", (n, 3, side // 4, side // 4)).repeat(4, 2).repeat(4, 3)
-    return torch.from_numpy(np.tanh(0.7 * coarse + 0.2 * drawn("image2", (n, 3, side, side))).astype(np.float32))
+    return torch.from_numpy(
+        np.tanh(0.7 * coarse + 0.2 * drawn("image2", (n, 3, side, side))).astype(np.float32)
+    )
 
 
 def noise_maps(n: int, resolution: int) -> list[Tensor]:
@@ -89,7 +95,9 @@ def rosinality_weights(case: str) -> dict[str, Tensor]:
     """A reference generator's state dict as rosinality's class has it."""
     shapes, taps = sizes_of(case)["keys"], torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
     return {
-        name: 4 * torch.outer(taps, taps) if name.endswith(".kernel") else torch.from_numpy(weight(name, shape))
+        name: 4 * torch.outer(taps, taps)
+        if name.endswith(".kernel")
+        else torch.from_numpy(weight(name, shape))
         for name, shape in shapes.items()
     }
 
@@ -97,9 +105,17 @@ def rosinality_weights(case: str) -> dict[str, Tensor]:
 def psp_weights(num_ws: int = 18, shrink: int = 1) -> dict[str, Tensor]:
     """A reference encoder's state dict as pSp's class has it; with all widths divided by `shrink`."""
     shapes = json.loads((FOLDER / "psp_enc_full.json").read_text())
-    kept = {name: shape for name, shape in shapes.items() if not re.match(r"styles\.(\d+)", name) or int(name.split(".")[1]) < num_ws}
-    kept = {name: [side if side in (1, 3) else side // shrink for side in shape] for name, shape in kept.items()}
-    return {name: torch.from_numpy(np.asarray(encoder_weight(name, shape, kept))) for name, shape in kept.items()}
+    kept = {
+        name: shape
+        for name, shape in shapes.items()
+        if not re.match(r"styles\.(\d+)", name) or int(name.split(".")[1]) < num_ws
+    }
+    kept = {
+        name: [side if side in (1, 3) else side // shrink for side in shape] for name, shape in kept.items()
+    }
+    return {
+        name: torch.from_numpy(np.asarray(encoder_weight(name, shape, kept))) for name, shape in kept.items()
+    }
 
 
 def reference(case: str) -> tuple[dict, dict[str, Tensor], dict[str, Tensor]]:
@@ -127,7 +143,11 @@ def renamed(name: str, value: Tensor) -> tuple[str, Tensor]:
     else:
         home = "b4.torgb" if found[3] else f"b{2 ** (int(found[4]) + 3)}.torgb"
     parameter = PARAMETERS[found[5]]
-    shaped = {"weight": lambda v: v[0], "noise_strength": lambda v: v.reshape([]), "bias": lambda v: v.reshape(-1)}
+    shaped = {
+        "weight": lambda v: v[0],
+        "noise_strength": lambda v: v.reshape([]),
+        "bias": lambda v: v.reshape(-1),
+    }
     return f"synthesis.{home}.{parameter}", shaped.get(parameter, lambda v: v)(value)
 
 

@@ -40,7 +40,13 @@ def pipe():
 @pytest.fixture(scope="module")
 def client(space, tmp_path_factory):
     downloads = str(tmp_path_factory.mktemp("client"))
-    return Client(space, verbose=False, download_files=downloads, analytics_enabled=False, httpx_kwargs={"timeout": PATIENCE})
+    return Client(
+        space,
+        verbose=False,
+        download_files=downloads,
+        analytics_enabled=False,
+        httpx_kwargs={"timeout": PATIENCE},
+    )
 
 
 @pytest.fixture
@@ -60,13 +66,21 @@ def near(picture, expected) -> bool:
 
 def test_there_are_three_endpoints_and_no_more(client):
     found = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert set(found) == {"/list_edits", "/edit_image", "/sweep"} and all(len(endpoint["returns"]) == 1 for endpoint in found.values())
+    assert set(found) == {"/list_edits", "/edit_image", "/sweep"} and all(
+        len(endpoint["returns"]) == 1 for endpoint in found.values()
+    )
 
 
 def test_list_edits_tells_of_each_edit(client, pipe):
-    edits = {edit["name"]: edit for edit in client.predict(api_name="/list_edits") if edit["domain"] == "multimnist"}
+    edits = {
+        edit["name"]: edit
+        for edit in client.predict(api_name="/list_edits")
+        if edit["domain"] == "multimnist"
+    }
     assert (
-        set(edits) == set(pipe.edits) and edits[ONE]["method"] == "lw" and (edits[ONE]["from"], edits[ONE]["to"]) == ("1 digit", "2 digits")
+        set(edits) == set(pipe.edits)
+        and edits[ONE]["method"] == "lw"
+        and (edits[ONE]["from"], edits[ONE]["to"]) == ("1 digit", "2 digits")
     )
     assert edits[ONE]["unit"] == pipe.scales[ONE].unit and edits[ONE]["expected_change_at_unit"] == 0.8
 
@@ -74,7 +88,9 @@ def test_list_edits_tells_of_each_edit(client, pipe):
 @pytest.mark.parametrize("edits", [{}, {ONE: 1.5}, {THREE: -0.5, ONE: 2}, f'{{"{TWO}": 1}}'])
 def test_edit_image_gives_the_pipelines_picture(client, pipe, drawing, edits):
     path = client.predict(picture=handle_file(drawing), edits=edits, api_name="/edit_image")
-    expected = pipe.generate(pipe.edit(pipe.encode(Image.open(drawing)), edits if isinstance(edits, dict) else {TWO: 1}))[0]
+    expected = pipe.generate(
+        pipe.edit(pipe.encode(Image.open(drawing)), edits if isinstance(edits, dict) else {TWO: 1})
+    )[0]
     result = Image.open(path)
     assert result.format == "PNG" and result.mode == "L" and near(result, expected)
 
@@ -82,7 +98,9 @@ def test_edit_image_gives_the_pipelines_picture(client, pipe, drawing, edits):
 def test_a_result_holds_its_recipe_which_gives_the_same_bytes(client, drawing):
     path = client.predict(picture=handle_file(drawing), edits={TWO: 0.7}, api_name="/edit_image")
     made = recipe.of_png(path)
-    assert [(edit["name"], edit["alpha"]) for edit in made["edits"]] == [(TWO, 0.7)] and made["lwgan"] == recipe.VERSION
+    assert [(edit["name"], edit["alpha"]) for edit in made["edits"]] == [(TWO, 0.7)] and made[
+        "lwgan"
+    ] == recipe.VERSION
     again = client.predict(recipe=made, api_name="/edit_image")
     with open(path, "rb") as one, open(again, "rb") as other:
         assert one.read() == other.read()
@@ -91,9 +109,15 @@ def test_a_result_holds_its_recipe_which_gives_the_same_bytes(client, drawing):
 def test_sweep_gives_a_strip(client, pipe):
     strip = Image.open(client.predict(edit=ONE, alphas=[0, 0.5, 1], seed=6, api_name="/sweep"))
     w = pipe.encode(pipe.sample(6))
-    parts = [strip.crop((130 * i, 0, 130 * i + 128, 128)).resize((64, 64), Image.Resampling.NEAREST) for i in range(3)]
+    parts = [
+        strip.crop((130 * i, 0, 130 * i + 128, 128)).resize((64, 64), Image.Resampling.NEAREST)
+        for i in range(3)
+    ]
     assert strip.size == (3 * 130 - 2, 128)
-    assert all(near(part, pipe.generate(pipe.edit(w, {ONE: alpha}))[0]) for part, alpha in zip(parts, (0, 0.5, 1), strict=True))
+    assert all(
+        near(part, pipe.generate(pipe.edit(w, {ONE: alpha}))[0])
+        for part, alpha in zip(parts, (0, 0.5, 1), strict=True)
+    )
     path = client.predict(edit=ONE, seed=6, api_name="/sweep")
     assert Image.open(path).width == 11 * 130 - 2 and recipe.of_png(path)["source"]["seed"] == 6
 
@@ -111,9 +135,13 @@ def test_every_kind_of_picture_is_taken_as_it_looks(client, tmp_path, kind):
     """The rows of the table of uploads that are pictures: what the encoder is given is what the plain drawing gives."""
     picture = draw([("7", 30, 20, 100), ("0", 170, 150, 100)], 12)
     (tmp_path / "upload").write_bytes(KINDS[kind](picture))
-    made = recipe.of_png(client.predict(picture=handle_file(tmp_path / "upload"), edits={}, api_name="/edit_image"))
+    made = recipe.of_png(
+        client.predict(picture=handle_file(tmp_path / "upload"), edits={}, api_name="/edit_image")
+    )
     framed = np.asarray(Image.open(io.BytesIO(base64.b64decode(made["source"]["png"]))), float)
-    assert np.abs(framed - np.asarray(frame_digits(picture), float)).mean() <= (1.0 if "JPEG" in kind else 0.0)
+    assert np.abs(framed - np.asarray(frame_digits(picture), float)).mean() <= (
+        1.0 if "JPEG" in kind else 0.0
+    )
 
 
 @pytest.mark.parametrize("name", BAD_PICTURES)
@@ -175,17 +203,24 @@ def test_a_visitor_whose_picture_was_forgotten_is_told():
     first = next(block.value for block in demo.blocks.values() if isinstance(block, gr.State))
     named = {block.elem_id: block._id for block in demo.blocks.values() if getattr(block, "elem_id", None)}
     event = lambda *target: next(fn.fn for fn in demo.fns.values() if target in fn.targets)
-    moved, load = event(named["sliders"], "input"), next(fn.fn for fn in demo.fns.values() if getattr(fn.fn, "__name__", "") == "load")
+    moved, load = (
+        event(named["sliders"], "input"),
+        next(fn.fn for fn in demo.fns.values() if getattr(fn.fn, "__name__", "") == "load"),
+    )
     rows = {"rows": [{"name": ONE, "strength": 0.5}], "current": 0, "domain": "multimnist"}
-    lines = lambda views: " ".join(view["line"] for view in views if isinstance(view, dict) and "line" in view)
+    lines = lambda views: " ".join(
+        view["line"] for view in views if isinstance(view, dict) and "line" in view
+    )
 
     used, fresh, early = (copy.deepcopy(first) for _ in range(3))
     opened = load(False, used, {}, "Edit", SimpleNamespace(query_params={}))[0]
     assert opened and app.FORGOTTEN not in lines(moved(opened, used, rows, "Edit"))
-    assert app.FORGOTTEN not in lines(moved(False, early, rows, "Edit")), "whoever is quicker than the page's own first call"
-    assert app.FORGOTTEN in lines(moved(opened, fresh, rows, "Edit")) and app.FORGOTTEN not in lines(moved(opened, fresh, rows, "Edit")), (
-        "once"
+    assert app.FORGOTTEN not in lines(moved(False, early, rows, "Edit")), (
+        "whoever is quicker than the page's own first call"
     )
+    assert app.FORGOTTEN in lines(moved(opened, fresh, rows, "Edit")) and app.FORGOTTEN not in lines(
+        moved(opened, fresh, rows, "Edit")
+    ), "once"
     assert fresh.session["source"] == first.session["source"] and not first.used
 
 
@@ -206,7 +241,9 @@ def block(text: str, language: str) -> str:
 
 def test_readmes_python_client(readme, pipe, drawing, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    patient = functools.partial(Client, verbose=False, download_files=str(tmp_path), httpx_kwargs={"timeout": PATIENCE})
+    patient = functools.partial(
+        Client, verbose=False, download_files=str(tmp_path), httpx_kwargs={"timeout": PATIENCE}
+    )
     monkeypatch.setattr("gradio_client.Client", patient)  # others may keep the machine busy
     drawing.rename("digits.png")
     names = {}
@@ -219,7 +256,13 @@ def test_readmes_python_client(readme, pipe, drawing, tmp_path, monkeypatch):
 def test_readmes_curl(readme, pipe):
     commands = "\n".join(line[4:] for line in readme.splitlines() if line.startswith("    "))
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
-    said = subprocess.run(["bash", "-c", commands], env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=PATIENCE)
+    said = subprocess.run(
+        ["bash", "-c", commands],
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
     assert "event: complete" in said.stdout, said.stderr
     (file,) = json.loads(next(line for line in said.stdout.splitlines() if line.startswith("data: "))[6:])
     picture = Image.open(io.BytesIO(urllib.request.urlopen(file["url"], timeout=PATIENCE).read()))
@@ -240,7 +283,9 @@ def test_readmes_mcp_server(readme, pipe):
             return tools, edited, await session.call_tool("list_edits", {})
 
     tools, edited, listed = asyncio.run(asyncio.wait_for(talk(), PATIENCE))
-    assert {tool.name for tool in tools} == {"list_edits", "edit_image", "sweep"} and all(tool.description for tool in tools)
+    assert {tool.name for tool in tools} == {"list_edits", "edit_image", "sweep"} and all(
+        tool.description for tool in tools
+    )
     picture = next(part for part in edited.content if part.type == "image")
     found = Image.open(io.BytesIO(base64.b64decode(picture.data)))
     assert near(found.convert("L"), pipe.generate(pipe.edit(pipe.encode(pipe.sample(6)), {ONE: 0.82}))[0])
@@ -252,7 +297,14 @@ def test_readmes_mcp_server(readme, pipe):
 
 def test_a_registry_that_is_not_there_ends_the_app_with_words(tmp_path):
     environment = {**os.environ, "LWGAN_REGISTRY": str(tmp_path)}
-    ended = subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=4 * PATIENCE)
+    ended = subprocess.run(
+        [sys.executable, "app.py"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=4 * PATIENCE,
+    )
     assert ended.returncode == 1 and "no generator" in ended.stderr and "Traceback" not in ended.stderr
 
 
@@ -272,6 +324,18 @@ def test_on_zero_gpu_the_app_is_built_with_the_nets_lent_to_the_gpu():
         "pipe = next(o for o in gc.get_objects() if isinstance(o, p.EditingPipeline));"
         "assert app.ZERO_GPU and pipe.device.type == 'cuda' and hasattr(pipe._encode, 'zerogpu'); print('built')"
     )
-    environment = {**os.environ, "SPACES_ZERO_GPU": "true", "SPACES_ZERO_DEVICE_API_URL": "http://x", "LWGAN_REGISTRY": "bundled"}
-    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=4 * PATIENCE)
+    environment = {
+        **os.environ,
+        "SPACES_ZERO_GPU": "true",
+        "SPACES_ZERO_DEVICE_API_URL": "http://x",
+        "LWGAN_REGISTRY": "bundled",
+    }
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=4 * PATIENCE,
+    )
     assert "built" in ended.stdout, ended.stderr[-2000:]

@@ -4,8 +4,9 @@ import pytest
 import torch
 from artifacts import BROKEN, REPO, files, make
 
-from lwgan import folders, hub_push
+from lwgan import files as folders
 from lwgan.edit import AffineEdit
+from lwgan.hub import pushing as hub_push
 
 
 def test_there_are_enough_of_them():
@@ -49,7 +50,13 @@ def test_a_broken_folder_is_not_pushed(hub, tmp_path, case):
 
 
 def test_what_no_rule_forbids_is_kept(tmp_path):
-    config = {"from": "été <b>", "to": "x" * 200, "alpha": -3, "base_model": "o-r.g/n_1", "base_revision": {"generator": "a" * 40}}
+    config = {
+        "from": "été <b>",
+        "to": "x" * 200,
+        "alpha": -3,
+        "base_model": "o-r.g/n_1",
+        "base_revision": {"generator": "a" * 40},
+    }
     folder = make(tmp_path / "edit", **config, unknown={"deep": [None, True]})
     kept = AffineEdit.from_pretrained(folder).config
     assert config.items() <= kept.items() and kept["unknown"] == {"deep": [None, True]}
@@ -57,9 +64,17 @@ def test_what_no_rule_forbids_is_kept(tmp_path):
 
 
 def test_a_wrong_base_is_named_with_the_right_one():
-    edit = {"kind": "affine", "base_model": "lab/g", "base_encoder": "lab/e", "base_revision": {"generator": "a" * 64, "encoder": "b" * 64}}
+    edit = {
+        "kind": "affine",
+        "base_model": "lab/g",
+        "base_encoder": "lab/e",
+        "base_revision": {"generator": "a" * 64, "encoder": "b" * 64},
+    }
     for kind, named, made_for in (("generator", "lab/g", "a"), ("encoder", "lab/e", "b")):
         right, wrong = ({"kind": kind, "weights": {"sha256": letter * 64}} for letter in (made_for, "c"))
         folders.check_base(edit, "lab/edit", right, "lab/x")
-        with pytest.raises(ValueError, match=f"lab/edit was made for the {kind} {named} with .*{made_for * 64}, lab/x has {'c' * 64}"):
+        with pytest.raises(
+            ValueError,
+            match=f"lab/edit was made for the {kind} {named} with .*{made_for * 64}, lab/x has {'c' * 64}",
+        ):
             folders.check_base(edit, "lab/edit", wrong, "lab/x")

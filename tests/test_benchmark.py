@@ -21,7 +21,13 @@ def measured(tmp_path_factory):
     """The smallest run: the report, what was printed, and what the child processes found."""
     found, child = [], benchmark.child
     options = Options(
-        sizes=(64,), batches=(1,), threads=(1,), turns=1, allocator="keep", device="cpu", report=tmp_path_factory.mktemp("b") / "speed.md"
+        sizes=(64,),
+        batches=(1,),
+        threads=(1,),
+        turns=1,
+        allocator="keep",
+        device="cpu",
+        report=tmp_path_factory.mktemp("b") / "speed.md",
     )
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as printed:
         patch.setattr(benchmark, "child", lambda *case: found.append(child(*case)) or found[-1])
@@ -32,7 +38,10 @@ def measured(tmp_path_factory):
 def test_every_implementation_has_a_row_and_the_report_its_command(measured):
     text, printed, _ = measured
     assert text == printed.rstrip("\n") + "\n"
-    assert "`python -m trainers benchmark generator --sizes 64 --batches 1 --threads 1 --turns 1 --allocator keep --device cpu`" in text
+    assert (
+        "`python -m trainers benchmark generator --sizes 64 --batches 1 --threads 1 --turns 1 --allocator keep --device cpu`"
+        in text
+    )
     rows = [line.split(" | ") for line in text.splitlines() if re.match(r"\| \d", line)]
     assert [row[3] for row in rows] == ["lwgan", "lwgan bf16"] and float(rows[0][6]) == 1
     half = rows[1]
@@ -50,7 +59,9 @@ def test_the_work_is_what_it_is_known_to_be(measured):
 
 def test_another_function_is_no_row():
     picture = torch.ones(4)
-    assert benchmark.errors_of({"lwgan": picture, "lwgan bf16": 1.01 * picture}, "generator")["lwgan bf16"] == pytest.approx(0.01, rel=1e-3)
+    assert benchmark.errors_of({"lwgan": picture, "lwgan bf16": 1.01 * picture}, "generator")[
+        "lwgan bf16"
+    ] == pytest.approx(0.01, rel=1e-3)
     with pytest.raises(ValueError, match="lwgan is another function than NVIDIA: relative error 1.0e-02"):
         benchmark.errors_of({"lwgan": 1.01 * picture, "NVIDIA": picture}, "generator")
 
@@ -59,10 +70,16 @@ def test_what_was_measured_outlasts_a_case_that_fails(tmp_path, monkeypatch):
     def child(case, allocator):
         if case.size == 9:
             raise RuntimeError("no such size")
-        return {"peak": 1.0} if case.only else {"rows": [{"name": "lwgan", "cpu": 1, "wall": 1, "error": 0, "gflops": 1, "sgemm": 1}]}
+        return (
+            {"peak": 1.0}
+            if case.only
+            else {"rows": [{"name": "lwgan", "cpu": 1, "wall": 1, "error": 0, "gflops": 1, "sgemm": 1}]}
+        )
 
     monkeypatch.setattr(benchmark, "child", child)
-    options = Options(sizes=(8, 9), batches=(1,), threads=(1,), turns=1, device="cpu", report=tmp_path / "speed.md")
+    options = Options(
+        sizes=(8, 9), batches=(1,), threads=(1,), turns=1, device="cpu", report=tmp_path / "speed.md"
+    )
     with pytest.raises(RuntimeError, match="no such size"):
         benchmark.main(options)
     assert "| 8 | 1 | 1 | lwgan | 1.000 |" in options.report.read_text()
@@ -71,7 +88,9 @@ def test_what_was_measured_outlasts_a_case_that_fails(tmp_path, monkeypatch):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux lets a process forget its peak")
 def test_the_peak_is_counted_from_its_reset():
     cpu = torch.device("cpu")
-    held = [torch.ones(25_000) for _ in range(4000)]  # 0.4 GB, small enough for glibc to keep it below what comes last
+    held = [
+        torch.ones(25_000) for _ in range(4000)
+    ]  # 0.4 GB, small enough for glibc to keep it below what comes last
     before, last = benchmark.peak_memory(cpu), held.pop()
     del held
     benchmark.reset_peak(cpu)
@@ -103,7 +122,10 @@ class Generator(nn.Module):
 class Ours(torch.nn.Module):
     def __init__(self):
         super().__init__()
-        self.weight, self.bias = torch.nn.Parameter(torch.randn(1, 2, 3)), torch.nn.Parameter(torch.randn(2, 1))
+        self.weight, self.bias = (
+            torch.nn.Parameter(torch.randn(1, 2, 3)),
+            torch.nn.Parameter(torch.randn(2, 1)),
+        )
         self.register_buffer("w_avg", torch.zeros(5))
 
 
@@ -115,7 +137,9 @@ def test_a_peers_network_comes_from_its_checkout_and_takes_our_weights(tmp_path,
     monkeypatch.setitem(sys.modules, "helper", ModuleType("helper"))
     monkeypatch.setattr(cpp_extension, "CUDA_HOME", None)
     find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "requests" else find(name, *rest))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "requests" else find(name, *rest)
+    )
     monkeypatch.delitem(sys.modules, "requests", raising=False)  # it may be here, but a user need not have it
     path, load = list(sys.path), cpp_extension.load
     with peers._importable(tmp_path, "model", "helper"):
@@ -125,17 +149,26 @@ def test_a_peers_network_comes_from_its_checkout_and_takes_our_weights(tmp_path,
     names = {"ours": "w_avg", "theirs": "kernel", "folder": tmp_path}
     net = peers._filled(Generator(), ours, "conv.{}".format, **names)
     assert torch.equal(net(x), torch.nn.functional.linear(x, ours.weight[0], ours.bias[:, 0]))
-    assert torch.equal(net.blur_kernel, torch.ones(4)) and not net.training and not any(p.requires_grad for p in net.parameters())
+    assert (
+        torch.equal(net.blur_kernel, torch.ones(4))
+        and not net.training
+        and not any(p.requires_grad for p in net.parameters())
+    )
     with pytest.raises(ValueError, match="its network has 'more.bias', which ours has not"):
         peers._filled(Generator(extra=True), ours, "conv.{}".format, **names)
 
 
-@pytest.mark.skipif("LWGAN_PEERS" not in os.environ, reason="LWGAN_PEERS names no folder with the peers' checkouts")
-@pytest.mark.parametrize(("network", "names"), [("generator", ["rosinality", "NVIDIA"]), ("encoder", ["pSp"])])
+@pytest.mark.skipif(
+    "LWGAN_PEERS" not in os.environ, reason="LWGAN_PEERS names no folder with the peers' checkouts"
+)
+@pytest.mark.parametrize(
+    ("network", "names"), [("generator", ["rosinality", "NVIDIA"]), ("encoder", ["pSp"])]
+)
 def test_the_peers_compute_the_same(network, names):
-    rows = benchmark.child(Case(network, 64 if network == "generator" else 256, 1, 1, 1, os.environ["LWGAN_PEERS"], "cpu"), "default")[
-        "rows"
-    ]
+    rows = benchmark.child(
+        Case(network, 64 if network == "generator" else 256, 1, 1, 1, os.environ["LWGAN_PEERS"], "cpu"),
+        "default",
+    )["rows"]
     assert [row["name"] for row in rows] == ["lwgan", "lwgan bf16", *names] and rows[0]["error"] < 1e-5
 
 

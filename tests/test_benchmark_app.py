@@ -9,11 +9,17 @@ from trainers.benchmark_app import ASKED
 
 
 def test_every_figure_that_is_asked_for_is_measured(tmp_path, capsys):
-    options = benchmark.Options(network="app", moves=4, seconds=1, long_seconds=1, report=tmp_path / "speed.md")
+    options = benchmark.Options(
+        network="app", moves=4, seconds=1, long_seconds=1, report=tmp_path / "speed.md"
+    )
     benchmark.main(options)
     text = options.report.read_text()
     assert text in capsys.readouterr().out and "--moves 4 --seconds 1 --long-seconds 1" in text
-    rows = {cells[1]: cells[2] for line in text.splitlines() if len(cells := [cell.strip() for cell in line.split("|")]) == 5}
+    rows = {
+        cells[1]: cells[2]
+        for line in text.splitlines()
+        if len(cells := [cell.strip() for cell in line.split("|")]) == 5
+    }
     assert set(ASKED) <= set(rows) and rows["16 clients, errors"] == rows["64 clients, errors"] == "0"
     assert float(rows["16 clients, events/s"]) > 0 and float(rows["start to first 200, s"]) > 0
 

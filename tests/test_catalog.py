@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from lwgan import EditingPipeline
-from lwgan.catalog import Catalog
-from lwgan.ui import views
-from lwgan.ui.editor import Editor
+from lwgan.hub.catalog import Catalog
+from lwgan.page import views
+from lwgan.page.editor import Editor
 from tests.hub_server import MiniHub
 from tests.live import pixels
 from tests.nets import EDITS, SHIFT, files_of, make_domains, put
@@ -26,9 +26,11 @@ def folder(tmp_path_factory, mnist):
 def late(folder, monkeypatch, tmp_path):
     """A Hub, and what the app has bundled: the digits without THREE."""
     kept = shutil.copytree(
-        folder, tmp_path / "bundled", ignore=lambda _, names: [name for name in names if "synthfaces" in name or name == THREE]
+        folder,
+        tmp_path / "bundled",
+        ignore=lambda _, names: [name for name in names if "synthfaces" in name or name == THREE],
     )
-    monkeypatch.setattr("lwgan.registry.bundled", lambda: kept)
+    monkeypatch.setattr("lwgan.hub.registry.bundled", lambda: kept)
     with MiniHub() as hub:
         hub.serve(monkeypatch, tmp_path / "home")
         yield hub
@@ -41,7 +43,9 @@ def test_a_judge_that_does_not_fit_is_refused_and_the_rest_serves(folder, tmp_pa
     (copy / name / "config.json").write_text(json.dumps(config))
     catalog = Catalog(copy, device="cpu")
     assert list(catalog.pipes) == ["multimnist", "synthfaces"] and not catalog.pending
-    assert "does not fit AttributeJudge" in catalog.refused[name] and catalog.pipes["synthfaces"].judge is None
+    assert (
+        "does not fit AttributeJudge" in catalog.refused[name] and catalog.pipes["synthfaces"].judge is None
+    )
     session, sliders = Editor(catalog).start("synthfaces")
     shown = Editor(catalog).show(session, sliders, "Edit")
     rows = {row[0]: row[1:] for row in shown["readings"]["rows"]}
@@ -62,24 +66,38 @@ def test_what_comes_from_the_hub_joins_the_bundled_models(folder, late):
     assert list(catalog.pipes["multimnist"].edits) == sorted([SHIFT, ONE, TWO])  # at once
     catalog._thread.join(60)
     assert not catalog.pending and THREE in catalog.pipes["multimnist"].edits
-    assert "someone-" + ONE not in catalog.pipes["multimnist"].edits and "no JSON" in catalog.refused["lwgan-broken"]
+    assert (
+        "someone-" + ONE not in catalog.pipes["multimnist"].edits
+        and "no JSON" in catalog.refused["lwgan-broken"]
+    )
     editor = Editor(catalog)
     session, _ = editor.start()
     about = views.about(editor.pipe_of(session), THREE)
     assert about["card"] == f"https://huggingface.co/someone/{THREE}"
     moved = {"rows": [{"name": ONE, "strength": 0.3}], "current": 0, "made": 5}
     arrived = editor.arrivals(session, moved)
-    assert arrived["rows"] == moved["rows"] and (arrived["made"], arrived["keep"], arrived["pending"]) == (5, True, False)
+    assert arrived["rows"] == moved["rows"] and (arrived["made"], arrived["keep"], arrived["pending"]) == (
+        5,
+        True,
+        False,
+    )
 
 
 def test_a_collection_joins_the_bundled_models(folder, late):
     put(late, f"lab/{THREE}", files_of(folder / THREE))
-    late.collections["org/edits-0123456789abcdef01234567"] = {"title": "edits", "items": [f"lab/{THREE}", "lab/gone"]}
+    late.collections["org/edits-0123456789abcdef01234567"] = {
+        "title": "edits",
+        "items": [f"lab/{THREE}", "lab/gone"],
+    }
     catalog = Catalog("org/edits-0123456789abcdef01234567", device="cpu")
     assert THREE not in catalog.pipes["multimnist"].edits and "multimnist" in catalog.pipes
     catalog._thread.join(60)
     pipe = catalog.pipes["multimnist"]
-    assert THREE in pipe.edits and pipe.sources[THREE].source == f"lab/{THREE}" and list(catalog.refused) == ["gone"]
+    assert (
+        THREE in pipe.edits
+        and pipe.sources[THREE].source == f"lab/{THREE}"
+        and list(catalog.refused) == ["gone"]
+    )
 
 
 def test_what_a_domain_of_the_hub_does_without_is_listed(folder, late):
@@ -109,13 +127,13 @@ def test_where_nothing_is_bundled_the_hub_is_waited_for(folder, late, monkeypatc
     for path in folder.iterdir():
         if "multimnist" in path.name and "samples" not in path.name:
             put(late, f"someone/{path.name}", files_of(path))
-    monkeypatch.setattr("lwgan.registry.bundled", lambda: tmp_path / "nothing")
+    monkeypatch.setattr("lwgan.hub.registry.bundled", lambda: tmp_path / "nothing")
     catalog = Catalog("someone", device="cpu")
     assert not catalog.pending and list(catalog.pipes) == ["multimnist"] and not catalog.refused
     session, sliders = Editor(catalog).start()
-    assert [row["name"] for row in sliders["rows"]] == [ONE, TWO, THREE] and Editor(catalog).show(session, sliders, "Edit")["edit"][
-        "edited"
-    ]
+    assert [row["name"] for row in sliders["rows"]] == [ONE, TWO, THREE] and Editor(catalog).show(
+        session, sliders, "Edit"
+    )["edit"]["edited"]
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(OSError, match="the Hub is away"):
         Catalog("nobody", device="cpu")
@@ -152,4 +170,6 @@ def test_where_a_gpu_is_lent_its_functions_take_and_give_arrays(folder):
     shown = Editor(catalog).show(session, sliders, "Edit")["edit"]
     assert set(seen) == {"_encode_here", "_synthesize_here", "_map_here"}
     plain = EditingPipeline.from_pretrained(folder, domain="multimnist")
-    assert np.array_equal(pixels(shown["reconstruction"]), np.asarray(plain.generate(plain.encode(session["framed"]))[0]))
+    assert np.array_equal(
+        pixels(shown["reconstruction"]), np.asarray(plain.generate(plain.encode(session["framed"]))[0])
+    )

@@ -25,8 +25,13 @@ COUNT = 60
 def write_list(path, labels, names=NAMES, files=None, says=None, yes="1", no="-1"):
     """CelebA's form of a list."""
     files = files or [f"{i:06d}.png" for i in range(len(labels))]
-    rows = [f"{file} {' '.join(f'{yes if value else no:>2}' for value in row)}" for file, row in zip(files, labels, strict=True)]
-    path.write_text("\n".join([str(len(labels) if says is None else says), " ".join(names) + " ", *rows]) + "\n")
+    rows = [
+        f"{file} {' '.join(f'{yes if value else no:>2}' for value in row)}"
+        for file, row in zip(files, labels, strict=True)
+    ]
+    path.write_text(
+        "\n".join([str(len(labels) if says is None else says), " ".join(names) + " ", *rows]) + "\n"
+    )
     return path
 
 
@@ -40,13 +45,21 @@ def labels() -> np.ndarray:
 
 def test_the_names_are_celebas_forty_in_alphabetical_order():
     assert len(CELEBA) == len(set(CELEBA)) == 40
-    assert list(CELEBA) == sorted(CELEBA) and index_of("Smiling") == 31  # CelebA's own order: ASCII, digits first
+    assert (
+        list(CELEBA) == sorted(CELEBA) and index_of("Smiling") == 31
+    )  # CelebA's own order: ASCII, digits first
     assert all(index_of(name.removeprefix("not-")) >= 0 for name in PAPER.values()) and len(PAPER) == 8
 
 
 @pytest.mark.parametrize(
     ("name", "nearest"),
-    [("Smilling", "Smiling"), ("smiling", "Smiling"), ("Glasses", "Eyeglasses"), ("pale skin", "Pale_Skin"), ("Gender", "Male")],
+    [
+        ("Smilling", "Smiling"),
+        ("smiling", "Smiling"),
+        ("Glasses", "Eyeglasses"),
+        ("pale skin", "Pale_Skin"),
+        ("Gender", "Male"),
+    ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(name, nearest):
     with pytest.raises(ValueError, match=f"attribute '{name}' is unknown: did you mean '{nearest}'"):
@@ -60,7 +73,9 @@ def test_an_unknown_name_is_answered_with_the_nearest(name, nearest):
 def test_celebas_list_and_csvs_are_read_alike(tmp_path, labels, no):
     celeba = celebahq.read_table(write_list(tmp_path / "list_attr_celeba.txt", labels, no=no))
     text = "image_id," + ", ".join(NAMES) + "\r\n"
-    text += "".join(f"{i:06d}.png,{','.join('1' if value else no for value in row)}\r\n" for i, row in enumerate(labels))
+    text += "".join(
+        f"{i:06d}.png,{','.join('1' if value else no for value in row)}\r\n" for i, row in enumerate(labels)
+    )
     (tmp_path / "labels.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
     for table in (celeba, celebahq.read_table(tmp_path / "labels.csv")):
         assert table.names == NAMES and table.files[17] == "000017.png"
@@ -70,7 +85,10 @@ def test_celebas_list_and_csvs_are_read_alike(tmp_path, labels, no):
 BAD_LISTS = {
     "empty": ("", "holds 0 lines"),
     "no list": ("hello\nworld\n", "starts with 'hello'"),
-    "rows missing": ("3\nA B\n1.jpg 1 1\n2.jpg 1 1\n", "says on its first line that it has 3 rows, but it has 2"),
+    "rows missing": (
+        "3\nA B\n1.jpg 1 1\n2.jpg 1 1\n",
+        "says on its first line that it has 3 rows, but it has 2",
+    ),
     "a value missing": ("2\nA B\n1.jpg 1 1\n2.jpg 1\n", r"line 4 \(2.jpg\): 1 values, but 2 attributes"),
     "a value too many": ("file,A\n1.jpg,1,0\n", r"line 2 \(1.jpg\): 2 values, but 1 attributes"),
     "a word": ("1\nA B\n1.jpg 1 yes\n", r"line 3 \(1.jpg\): B is 'yes', expected -1 or 1"),
@@ -105,8 +123,14 @@ def test_the_split_of_a_picture_hangs_on_its_name_alone():
     rows = {split: celebahq.rows_of(files, split) for split in celebahq.SPLITS}
     assert sorted(np.concatenate(list(rows.values()))) == list(range(3000))
     assert abs(len(rows["train"]) - 2400) < 80 and abs(len(rows["test"]) - 300) < 60
-    assert [celebahq.split_of(f"{i:05d}.png") for i in range(3000)] == [celebahq.split_of(str(i)) for i in range(3000)]
-    assert [celebahq.split_of(name) for name in ("0.jpg", "1.jpg", "anna.png")] == ["validation", "train", "train"], "as in every run"
+    assert [celebahq.split_of(f"{i:05d}.png") for i in range(3000)] == [
+        celebahq.split_of(str(i)) for i in range(3000)
+    ]
+    assert [celebahq.split_of(name) for name in ("0.jpg", "1.jpg", "anna.png")] == [
+        "validation",
+        "train",
+        "train",
+    ], "as in every run"
     assert np.array_equal(celebahq.rows_of(files, "test", 7), rows["test"][:7])
     with pytest.raises(ValueError, match="none of the 1 pictures falls into the test split"):
         celebahq.rows_of(("0.jpg",), "test")
@@ -122,10 +146,14 @@ def arrays(folder, w=None, labels=None):
     return paths
 
 
-@pytest.mark.parametrize("coding", [lambda x: x, lambda x: 2 * x - 1, lambda x: x.astype(bool), lambda x: x.astype(float)])
+@pytest.mark.parametrize(
+    "coding", [lambda x: x, lambda x: 2 * x - 1, lambda x: x.astype(bool), lambda x: x.astype(float)]
+)
 def test_arrays_of_codes_and_labels_are_taken_as_they_are(tmp_path, coding):
     wanted = np.random.default_rng(0).normal(size=(6, NUM_WS, W_DIM)).astype(np.float32)
-    w, table = celebahq.read_arrays(*arrays(tmp_path, wanted, coding(np.eye(6, 40, dtype=np.int8))), NUM_WS, W_DIM)
+    w, table = celebahq.read_arrays(
+        *arrays(tmp_path, wanted, coding(np.eye(6, 40, dtype=np.int8))), NUM_WS, W_DIM
+    )
     assert np.array_equal(w, wanted) and np.array_equal(table.labels, np.eye(6, 40) == 1)
     assert table.names == CELEBA and table.files == ("0", "1", "2", "3", "4", "5")
 
@@ -149,13 +177,25 @@ BAD_ARRAYS = {
         None,
         rf"shape \[6, {W_DIM}\], {SHAPE}\. .*codes of W.* np\.repeat\(codes\[:, None\], {NUM_WS}, 1\)",
     ),
-    "flat": (np.zeros((6, NUM_WS * W_DIM), np.float32), None, rf"{SHAPE}: save codes.reshape\(-1, {NUM_WS}, {W_DIM}\)"),
+    "flat": (
+        np.zeros((6, NUM_WS * W_DIM), np.float32),
+        None,
+        rf"{SHAPE}: save codes.reshape\(-1, {NUM_WS}, {W_DIM}\)",
+    ),
     "one too deep": (np.zeros((6, 1, NUM_WS, W_DIM), np.float32), None, r"save codes\[:, 0\]"),
-    "of a larger generator": (np.zeros((6, 18, W_DIM), np.float32), None, f"has 18 layers, the encoder's has {NUM_WS}"),
+    "of a larger generator": (
+        np.zeros((6, 18, W_DIM), np.float32),
+        None,
+        f"has 18 layers, the encoder's has {NUM_WS}",
+    ),
     "whole numbers": (np.zeros((6, NUM_WS, W_DIM), np.int64), None, f"int64 of shape .*{SHAPE}"),
     "none": (np.zeros((0, NUM_WS, W_DIM), np.float32), None, SHAPE),
     "NaN": (nan_at(5), None, "code 5 holds NaN"),
-    "beyond half precision": (np.full((6, NUM_WS, W_DIM), 1e6), None, "code 0 holds NaN, infinity or a number beyond 65504"),
+    "beyond half precision": (
+        np.full((6, NUM_WS, W_DIM), 1e6),
+        None,
+        "code 0 holds NaN, infinity or a number beyond 65504",
+    ),
     "objects": (np.array([{}], object), None, "no array of numbers"),
     "a label too few": (None, np.zeros((5, 40)), r"labels of shape \[5, 40\], expected \[6, 40\]"),
     "other attributes": (None, np.zeros((6, 8)), r"shape \[6, 8\], expected \[6, 40\].*give a CSV"),
@@ -208,7 +248,9 @@ def pictures(tmp_path_factory, labels):
     folder = tmp_path_factory.mktemp("pictures")
     rng = np.random.default_rng(1)
     for i, row in enumerate(labels):
-        Image.fromarray((rng.integers(0, 100, (20, 20, 3)) + 150 * row[1]).astype(np.uint8)).save(folder / f"{i:06d}.png")
+        Image.fromarray((rng.integers(0, 100, (20, 20, 3)) + 150 * row[1]).astype(np.uint8)).save(
+            folder / f"{i:06d}.png"
+        )
     return folder
 
 
@@ -230,15 +272,25 @@ def test_codes_are_the_encoders_and_carry_the_labels(made, encoder, pictures, la
         codes, base = load_codes(made / "run", split)
         rows = [i for i in range(COUNT) if celebahq.split_of(str(i)) == split]
         assert codes.names == NAMES and codes.domain == "faces"
-        assert base == {kind: made_for(faces_registry / f"lwgan-faces-{kind}") for kind in ("encoder", "generator")}
-        assert np.array_equal(codes.numbers.bool().numpy(), labels[rows]) and torch.equal(codes.has("Smiling"), codes.numbers[:, 2] == 1)
-        large = [Image.open(pictures / f"{i:06d}.png").resize((256, 256), Image.Resampling.LANCZOS) for i in rows]
-        torch.testing.assert_close(codes.w, net(to_tensor(large)), atol=2e-3, rtol=2e-3)  # kept in half precision
+        assert base == {
+            kind: made_for(faces_registry / f"lwgan-faces-{kind}") for kind in ("encoder", "generator")
+        }
+        assert np.array_equal(codes.numbers.bool().numpy(), labels[rows]) and torch.equal(
+            codes.has("Smiling"), codes.numbers[:, 2] == 1
+        )
+        large = [
+            Image.open(pictures / f"{i:06d}.png").resize((256, 256), Image.Resampling.LANCZOS) for i in rows
+        ]
+        torch.testing.assert_close(
+            codes.w, net(to_tensor(large)), atol=2e-3, rtol=2e-3
+        )  # kept in half precision
         seen += rows
     assert sorted(seen) == list(range(COUNT))
 
 
-def test_a_stopped_run_goes_on_and_other_pictures_are_never_taken_for_these(made, encoder, pictures, monkeypatch, tmp_path):
+def test_a_stopped_run_goes_on_and_other_pictures_are_never_taken_for_these(
+    made, encoder, pictures, monkeypatch, tmp_path
+):
     def fails(*_):
         raise AssertionError("it was encoded once already")
 
@@ -258,21 +310,32 @@ def test_a_stopped_run_goes_on_and_other_pictures_are_never_taken_for_these(made
             run_codes(**options, align=True)
         others = tmp_path / "others"
         shutil.copytree(pictures, others)
-        Image.new("RGB", (20, 20)).save(others / next(path.name for path in pictures.iterdir() if celebahq.split_of(path.name) == "train"))
+        Image.new("RGB", (20, 20)).save(
+            others / next(path.name for path in pictures.iterdir() if celebahq.split_of(path.name) == "train")
+        )
         with pytest.raises(AssertionError, match="encoded once"):
             run_codes(**options | {"data": others})
     part.write_bytes(whole[:100])
     run_codes(**options)
-    assert np.array_equal(load_codes(made / "run", "train")[0].w, stage._kept(part, stage.safe_open(part, "pt").metadata(), fails))
+    assert np.array_equal(
+        load_codes(made / "run", "train")[0].w,
+        stage._kept(part, stage.safe_open(part, "pt").metadata(), fails),
+    )
 
 
 def test_codes_of_arrays_are_the_arrays(tmp_path, encoder):
-    w = np.random.default_rng(0).normal(size=(COUNT, NUM_WS, W_DIM)).astype(">f8")  # as another machine may have written them
+    w = (
+        np.random.default_rng(0).normal(size=(COUNT, NUM_WS, W_DIM)).astype(">f8")
+    )  # as another machine may have written them
     codes, labels = arrays(tmp_path, w, np.random.default_rng(0).integers(0, 2, (COUNT, 40)))
     run_codes(data=codes, labels=labels, encoder=encoder, run=tmp_path / "run")
     held, _ = load_codes(tmp_path / "run", "test")
     rows = [i for i in range(COUNT) if celebahq.split_of(str(i)) == "test"]
-    assert held.names == CELEBA and np.allclose(held.w, w[rows], atol=4e-3) and np.array_equal(held.numbers, np.load(labels)[rows])
+    assert (
+        held.names == CELEBA
+        and np.allclose(held.w, w[rows], atol=4e-3)
+        and np.array_equal(held.numbers, np.load(labels)[rows])
+    )
 
 
 def refused(tmp_path, capsys, *words) -> str:
@@ -295,17 +358,23 @@ def test_missing_and_damaged_and_oblong_pictures_are_named(tmp_path, capsys, enc
     (folder / "000007.png").rename(folder / "000007.jpg")
     (folder / "000009.png").unlink()
     said = refused(tmp_path, capsys, *words)
-    assert "lacks 2 of the list's 60 pictures, the first is 000007.png; there is 000007.jpg: name it so" in said
+    assert (
+        "lacks 2 of the list's 60 pictures, the first is 000007.png; there is 000007.jpg: name it so" in said
+    )
     assert not (tmp_path / "run").exists()
     train = next(i for i in range(20, COUNT) if celebahq.split_of(str(i)) == "train")
     for i in (7, 9):
         Image.new("RGB", (20, 20)).save(folder / f"{i:06d}.png")
     Image.new("RGB", (30, 20)).save(folder / f"{train:06d}.png")
-    assert f"{train:06d}.png: it is 30 x 20 px, but in FFHQ's frame all are square: give --align" in refused(tmp_path, capsys, *words)
+    assert f"{train:06d}.png: it is 30 x 20 px, but in FFHQ's frame all are square: give --align" in refused(
+        tmp_path, capsys, *words
+    )
     (folder / f"{train:06d}.png").write_bytes(b"nothing")
     assert f"{train:06d}.png: that file does not open as a picture" in refused(tmp_path, capsys, *words)
     assert "there is no such list" in refused(tmp_path, capsys, *words[:-1], tmp_path / "no.txt")
-    assert "there is no such folder of pictures" in refused(tmp_path, capsys, "--data", tmp_path / "no", *words[2:])
+    assert "there is no such folder of pictures" in refused(
+        tmp_path, capsys, "--data", tmp_path / "no", *words[2:]
+    )
 
 
 def test_an_encoder_that_names_no_generator_is_refused(tmp_path, encoder):
@@ -314,7 +383,9 @@ def test_an_encoder_that_names_no_generator_is_refused(tmp_path, encoder):
     (tmp_path / "encoder" / "config.json").write_text(json.dumps(config | {"base_revision": None}))
     (tmp_path / "encoder" / "model.safetensors").write_bytes((encoder / "model.safetensors").read_bytes())
     with pytest.raises(ValueError, match="does not say for which generator"):
-        run_codes(data=tmp_path, labels=tmp_path / "list.txt", encoder=tmp_path / "encoder", run=tmp_path / "run")
+        run_codes(
+            data=tmp_path, labels=tmp_path / "list.txt", encoder=tmp_path / "encoder", run=tmp_path / "run"
+        )
 
 
 def test_align_without_labels_is_refused(tmp_path, encoder):

@@ -10,13 +10,24 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from foreign import EasyDict, Network, Persistent, dump, nvidia, nvidia_file, nvidia_named, psp_file, tensorflow, tensorflow_file
+from foreign import (
+    EasyDict,
+    Network,
+    Persistent,
+    dump,
+    nvidia,
+    nvidia_file,
+    nvidia_named,
+    psp_file,
+    tensorflow,
+    tensorflow_file,
+)
 from parity import FOLDER, arrays_of, drawn, error, psp_weights, rosinality_weights
 
-from lwgan import registry
 from lwgan.encoder import Encoder
 from lwgan.generator import Generator
-from lwgan.registry import load_model, models
+from lwgan.hub import registry
+from lwgan.hub.registry import load_model, models
 from trainers.__main__ import main, parse
 from trainers.convert import Options, convert
 
@@ -54,7 +65,11 @@ def test_rosinalitys_converted_file(tmp_path, held):
     """Written by rosinality's own code."""
     computes_the_reference(converted(FOLDER / "g16s-rosinality.pt", tmp_path / "g"), held)
     config, _ = load_model(tmp_path / "g")
-    assert (config["kind"], config["domain"], config["origin"]["file"]) == ("generator", "faces", "g16s-rosinality.pt")
+    assert (config["kind"], config["domain"], config["origin"]["file"]) == (
+        "generator",
+        "faces",
+        "g16s-rosinality.pt",
+    )
 
 
 def test_rosinalitys_training_file_gets_an_estimated_mean_code(tmp_path, held):
@@ -68,7 +83,9 @@ def test_rosinalitys_training_file_gets_an_estimated_mean_code(tmp_path, held):
 
 @pytest.mark.parametrize("protocol", [2, 3, 4])
 def test_nvidias_file(tmp_path, weights, held, protocol):
-    source = nvidia_file(tmp_path / "n.pkl", nvidia(weights, held["latent_avg"], channel_base=32768, num_fp16_res=4), protocol)
+    source = nvidia_file(
+        tmp_path / "n.pkl", nvidia(weights, held["latent_avg"], channel_base=32768, num_fp16_res=4), protocol
+    )
     generator = converted(source, tmp_path / "g")
     computes_the_reference(generator, held)
     assert generator.config["conv_clamp"] is None
@@ -76,20 +93,35 @@ def test_nvidias_file(tmp_path, weights, held, protocol):
 
 @pytest.mark.parametrize("place", ["nested", "flat", "attribute"])
 def test_nvidias_clamp_is_found_where_each_repo_keeps_it(tmp_path, weights, held, place):
-    options = {"attributes": {"conv_clamp": 1}} if place == "attribute" else {"conv_clamp": 1, "flat": place == "flat"}
-    generator = converted(nvidia_file(tmp_path / "n.pkl", nvidia(weights, held["latent_avg"], **options)), tmp_path / "g")
+    options = (
+        {"attributes": {"conv_clamp": 1}}
+        if place == "attribute"
+        else {"conv_clamp": 1, "flat": place == "flat"}
+    )
+    generator = converted(
+        nvidia_file(tmp_path / "n.pkl", nvidia(weights, held["latent_avg"], **options)), tmp_path / "g"
+    )
     assert error(generator.synthesis(held["wplus"]), held["nv_img_wplus_clamp1"]) < 1e-5
 
 
 def test_stylegan3s_repo_clamps_by_default(tmp_path, weights, held):
-    source = nvidia_file(tmp_path / "n.pkl", nvidia(weights, held["latent_avg"], flat=True, channel_base=32768))
+    source = nvidia_file(
+        tmp_path / "n.pkl", nvidia(weights, held["latent_avg"], flat=True, channel_base=32768)
+    )
     assert converted(source, tmp_path / "g").config["conv_clamp"] == 256
 
 
 @pytest.mark.parametrize("use_noise", [True, False])
 def test_sizes_are_read_from_the_weights(tmp_path, use_noise):
     generator = Generator(
-        resolution=32, img_channels=1, channels=(8, 6, 5, 4), z_dim=7, w_dim=9, mapping_layers=3, use_noise=use_noise, conv_clamp=2.5
+        resolution=32,
+        img_channels=1,
+        channels=(8, 6, 5, 4),
+        z_dim=7,
+        w_dim=9,
+        mapping_layers=3,
+        use_noise=use_noise,
+        conv_clamp=2.5,
     )
     generator.mapping.w_avg.normal_()
     source = nvidia_file(tmp_path / "n.pkl", nvidia_named(generator.state_dict(), conv_clamp=2.5))
@@ -103,7 +135,11 @@ def test_sizes_are_read_from_the_weights(tmp_path, use_noise):
 def test_tensorflows_variables_without_dimensions_are_numbers():
     """As in its real files: the file of the next test is to have them."""
     gs = tensorflow(rosinality_weights("g16s"), torch.zeros(32))
-    scalars = {name for name, value in gs.state["components"]["synthesis"].state["variables"] if not isinstance(value, np.ndarray)}
+    scalars = {
+        name
+        for name, value in gs.state["components"]["synthesis"].state["variables"]
+        if not isinstance(value, np.ndarray)
+    }
     assert scalars == {
         "lod",
         *(f"{r}x{r}/{part}/noise_strength" for r in (8, 16) for part in ("Conv0_up", "Conv1")),
@@ -112,25 +148,36 @@ def test_tensorflows_variables_without_dimensions_are_numbers():
 
 
 def test_tensorflows_file(tmp_path, weights, held):
-    gs = tensorflow(weights, held["latent_avg"], resolution=16, num_channels=3, label_size=0, randomize_noise=False)
+    gs = tensorflow(
+        weights, held["latent_avg"], resolution=16, num_channels=3, label_size=0, randomize_noise=False
+    )
     computes_the_reference(converted(tensorflow_file(tmp_path / "t.pkl", gs), tmp_path / "g"), held)
 
 
 @pytest.mark.parametrize("shape", ["one", "for-each-style"])
-@pytest.mark.parametrize(("case", "encoder_type"), [("psp", "GradualStyleEncoder"), ("e4e", "Encoder4Editing")])
+@pytest.mark.parametrize(
+    ("case", "encoder_type"), [("psp", "GradualStyleEncoder"), ("e4e", "Encoder4Editing")]
+)
 def test_psp_and_e4e_files(tmp_path, case, encoder_type, shape):
     """Codes and pictures of the whole pSp and the whole e4e, with a quarter of the widths; old options (no output_size)."""
     held, latent_avg = arrays_of(f"{case}_small_encode"), torch.from_numpy(0.3 * drawn("latent_avg", (128,)))
     stored = latent_avg if shape == "one" else latent_avg.repeat(10, 1)
     opts = {"encoder_type": encoder_type, "start_from_latent_avg": True}
-    source = psp_file(tmp_path / "p.pt", psp_weights(10, shrink=4), rosinality_weights("g64s"), stored, **opts)
+    source = psp_file(
+        tmp_path / "p.pt", psp_weights(10, shrink=4), rosinality_weights("g64s"), stored, **opts
+    )
     folders = convert(Options(source=source, target=tmp_path / "out"))
     assert [folder.name for folder in folders] == ["lwgan-faces-generator", "lwgan-faces-encoder"]
-    assert [(entry.kind, entry.refused) for entry in models(tmp_path / "out")] == [("encoder", None), ("generator", None)]
+    assert [(entry.kind, entry.refused) for entry in models(tmp_path / "out")] == [
+        ("encoder", None),
+        ("generator", None),
+    ]
     config, tensors = load_model(folders[1], "encoder")
     assert config["architecture"]["resolution"] == 256
     assert config["base_revision"]["generator"] == load_model(folders[0])[0]["weights"]["sha256"]
-    encoder = Encoder(**config["architecture"] | {"resolution": 64})  # the references were made on small pictures
+    encoder = Encoder(
+        **config["architecture"] | {"resolution": 64}
+    )  # the references were made on small pictures
     encoder.load_state_dict(tensors)
     generator = Generator.from_pretrained(folders[0])
     with torch.no_grad():
@@ -144,9 +191,13 @@ def test_codes_that_do_not_start_from_the_mean_have_none(tmp_path):
     mean = torch.ones(128)
     for start in (True, False):
         opts = {"encoder_type": "GradualStyleEncoder", "start_from_latent_avg": start}
-        source = psp_file(tmp_path / "p.pt", psp_weights(10, shrink=4), rosinality_weights("g64s"), mean, **opts)
+        source = psp_file(
+            tmp_path / "p.pt", psp_weights(10, shrink=4), rosinality_weights("g64s"), mean, **opts
+        )
         generator, encoder = convert(Options(source=source, target=tmp_path / str(start)))
-        assert torch.equal(load_model(encoder)[1]["w_avg"], mean * start) and torch.equal(load_model(generator)[1]["mapping.w_avg"], mean)
+        assert torch.equal(load_model(encoder)[1]["w_avg"], mean * start) and torch.equal(
+            load_model(generator)[1]["mapping.w_avg"], mean
+        )
 
 
 def test_half_precision_is_an_option(tmp_path, held):
@@ -167,7 +218,9 @@ def test_the_command_line_says_what_it_wrote_and_why_it_refuses(tmp_path, monkey
 
 
 def test_the_command_line_knows_the_stage():
-    options = parse(["convert", "--source", "a.pt", "--target", "b", "--dtype", "float16", "--domain", "cars"])
+    options = parse(
+        ["convert", "--source", "a.pt", "--target", "b", "--dtype", "float16", "--domain", "cars"]
+    )
     assert (options.source.name, options.dtype, options.domain) == ("a.pt", "float16", "cars")
 
 
@@ -180,7 +233,10 @@ def mutants():
             weights[name] = weights[name].flip(3, 4)
 
     def swapped_noise(weights):
-        weights["noises.noise_1"], weights["noises.noise_2"] = weights["noises.noise_2"], weights["noises.noise_1"]
+        weights["noises.noise_1"], weights["noises.noise_2"] = (
+            weights["noises.noise_2"],
+            weights["noises.noise_1"],
+        )
 
     def no_noise(weights):
         weights["convs.1.noise.weight"] = torch.zeros(1)
@@ -255,13 +311,21 @@ def test_a_bomb_within_a_storage_runs_nothing(tmp_path, weights, held):
 
     trace, g_ema = tmp_path / "trace", nvidia(weights, held["latent_avg"])
     g_ema.state["_buffers"]["extra"] = Storage()
-    refused(nvidia_file(tmp_path / "n.pkl", g_ema), tmp_path / "out", "it asks for the global '(posix|nt).system'")
+    refused(
+        nvidia_file(tmp_path / "n.pkl", g_ema), tmp_path / "out", "it asks for the global '(posix|nt).system'"
+    )
     assert not trace.exists()
 
 
 def test_unknown_globals_are_refused_by_their_name(tmp_path):
-    for thing, name in ((argparse.Namespace(a=1), "argparse.Namespace"), (np.random.RandomState(0), "numpy"), (print, "builtins.print")):
-        refused(dump(tmp_path / "n.pkl", {"G_ema": thing}), tmp_path / "out", f"it asks for the global '{name}")
+    for thing, name in (
+        (argparse.Namespace(a=1), "argparse.Namespace"),
+        (np.random.RandomState(0), "numpy"),
+        (print, "builtins.print"),
+    ):
+        refused(
+            dump(tmp_path / "n.pkl", {"G_ema": thing}), tmp_path / "out", f"it asks for the global '{name}"
+        )
     torch.save({"g_ema": {}, "args": np.float64(1)}, tmp_path / "r.pt")
     refused(tmp_path / "r.pt", tmp_path / "out", "it asks for the global 'numpy")
 
@@ -284,10 +348,17 @@ def test_files_cut_short_are_refused(tmp_path, weights, held, write, cut):
 def test_a_file_that_unpacks_to_more_than_itself_is_refused_before_it_does(tmp_path, weights, held):
     """Four megabytes of zeros in four kilobytes; the same as a storage within a pickle."""
     rosinality_file(tmp_path / "r.pt", weights, held["latent_avg"])
-    with zipfile.ZipFile(tmp_path / "r.pt") as whole, zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as bomb:
+    with (
+        zipfile.ZipFile(tmp_path / "r.pt") as whole,
+        zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as bomb,
+    ):
         for part in whole.infolist():
-            bomb.writestr(part.filename, bytes(2**22) if part.filename.endswith("/data/3") else whole.read(part))
-    refused(tmp_path / "bomb.pt", tmp_path / "out", r"its parts have 4\d{6} bytes when unpacked, the file \d{6} ")
+            bomb.writestr(
+                part.filename, bytes(2**22) if part.filename.endswith("/data/3") else whole.read(part)
+            )
+    refused(
+        tmp_path / "bomb.pt", tmp_path / "out", r"its parts have 4\d{6} bytes when unpacked, the file \d{6} "
+    )
 
     class Storage:
         def __reduce__(self):
@@ -295,13 +366,19 @@ def test_a_file_that_unpacks_to_more_than_itself_is_refused_before_it_does(tmp_p
 
     g_ema = nvidia(weights, held["latent_avg"])
     g_ema.state["_buffers"]["extra"] = Storage()
-    refused(nvidia_file(tmp_path / "n.pkl", g_ema), tmp_path / "out", r"its parts have 4\d{6} bytes when unpacked")
+    refused(
+        nvidia_file(tmp_path / "n.pkl", g_ema), tmp_path / "out", r"its parts have 4\d{6} bytes when unpacked"
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("style.1.weight", lambda w: torch.ones(1).expand(32, 10**12), r"is of shape \(32, 1000000000000\), and holds 4 bytes for it"),
+        (
+            "style.1.weight",
+            lambda w: torch.ones(1).expand(32, 10**12),
+            r"is of shape \(32, 1000000000000\), and holds 4 bytes for it",
+        ),
         ("style.1.weight", lambda w: torch.ones(0, 32), r"is of shape \(0, 32\), and holds 0 bytes for it"),
         ("style.1.weight", lambda w: w.to_sparse(), r"\(32, 32\) \(sparse_coo\), expected an array by name"),
         ("style.1.weight", lambda w: w.to(torch.int64), "holds int64, which gives no float32"),
@@ -325,8 +402,16 @@ def test_what_fails_in_a_way_nobody_thought_of_is_refused_by_the_files_name(tmp_
 @pytest.mark.parametrize("clamp", ["256", -1, 0, float("nan")])
 def test_a_clamp_that_is_no_number_above_0_is_refused(tmp_path, weights, held, clamp):
     message = f"conv_clamp is {clamp!r}, expected None or a number above 0"
-    refused(nvidia_file(tmp_path / "n.pkl", nvidia(weights, held["latent_avg"], conv_clamp=clamp)), tmp_path / "out", message)
-    refused(tensorflow_file(tmp_path / "t.pkl", tensorflow(weights, held["latent_avg"], conv_clamp=clamp)), tmp_path / "out", message)
+    refused(
+        nvidia_file(tmp_path / "n.pkl", nvidia(weights, held["latent_avg"], conv_clamp=clamp)),
+        tmp_path / "out",
+        message,
+    )
+    refused(
+        tensorflow_file(tmp_path / "t.pkl", tensorflow(weights, held["latent_avg"], conv_clamp=clamp)),
+        tmp_path / "out",
+        message,
+    )
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path):
@@ -351,13 +436,18 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
 )
 def test_keys_and_shapes_must_fit(tmp_path, weights, held, change, message, write):
     g_ema, gs = nvidia(weights, held["latent_avg"]), tensorflow(weights, held["latent_avg"])
-    layer, ours = g_ema.state["_modules"]["synthesis"].state["_modules"]["b8"].state["_modules"]["conv0"].state, dict(weights)
+    layer, ours = (
+        g_ema.state["_modules"]["synthesis"].state["_modules"]["b8"].state["_modules"]["conv0"].state,
+        dict(weights),
+    )
     variables = gs.state["components"]["synthesis"].state["variables"]
     theirs = dict(variables)
     spoil = {
         "missing": lambda held, bias, _: held.pop(bias),
         "unexpected": lambda held, bias, _: held.update(extra=held[bias]),
-        "shape": lambda held, _, weight: held.update({weight: held[weight][..., :2] if write != "tensorflow" else held[weight][:2]}),
+        "shape": lambda held, _, weight: held.update(
+            {weight: held[weight][..., :2] if write != "tensorflow" else held[weight][:2]}
+        ),
         "nan": lambda held, bias, _: held.update({bias: held[bias] * np.nan}),
     }[change]
     if write == "rosinality":
@@ -380,20 +470,32 @@ def test_other_networks_of_nvidias_classes_are_refused(tmp_path, weights, held):
         return nvidia_file(tmp_path / "n.pkl", nvidia(weights, held["latent_avg"], **options))
 
     for architecture in ("resnet", "orig"):
-        refused(file(architecture=architecture), tmp_path / "out", f"architecture is '{architecture}', only 'skip' is known")
-        refused(file(flat=True, architecture=architecture), tmp_path / "out", f"architecture is '{architecture}'")
+        refused(
+            file(architecture=architecture),
+            tmp_path / "out",
+            f"architecture is '{architecture}', only 'skip' is known",
+        )
+        refused(
+            file(flat=True, architecture=architecture), tmp_path / "out", f"architecture is '{architecture}'"
+        )
     refused(file(activation="relu"), tmp_path / "out", "activation is 'relu', only 'lrelu' is known")
     refused(file(flat=True, resample_filter=[1]), tmp_path / "out", "resample_filter is")
     conditional = nvidia(weights, held["latent_avg"])
     conditional.state["_init_kwargs"]["c_dim"] = 10
     refused(nvidia_file(tmp_path / "n.pkl", conditional), tmp_path / "out", "conditional generator")
     embedded = nvidia(weights, held["latent_avg"])
-    embed = Persistent("FullyConnectedLayer", _parameters={"weight": torch.ones(2, 2)}, _buffers={}, _modules={})
+    embed = Persistent(
+        "FullyConnectedLayer", _parameters={"weight": torch.ones(2, 2)}, _buffers={}, _modules={}
+    )
     embedded.state["_modules"]["mapping"].state["_modules"]["embed"] = embed
     refused(nvidia_file(tmp_path / "n.pkl", embedded), tmp_path / "out", "conditional generator")
     larger = nvidia(weights, held["latent_avg"])
     larger.state["_init_kwargs"]["img_resolution"] = 32
-    refused(nvidia_file(tmp_path / "n.pkl", larger), tmp_path / "out", "weights have resolution 16, its options say 32")
+    refused(
+        nvidia_file(tmp_path / "n.pkl", larger),
+        tmp_path / "out",
+        "weights have resolution 16, its options say 32",
+    )
 
 
 def test_blocks_of_another_architecture_are_refused_by_their_weights(tmp_path, weights, held):
@@ -408,10 +510,18 @@ def test_other_networks_of_tensorflow_are_refused(tmp_path, weights, held):
         ({"nonlinearity": "relu"}, "nonlinearity is 'relu'"), ({"resolution": 32}, "weights have resolution 16, its options say 32"),
         ({"resample_kernel": [1, 1]}, r"resample_kernel is \[1, 1\]"), ({"normalize_latents": False}, "normalize_latents is False"),
     ):  # fmt: skip
-        refused(tensorflow_file(tmp_path / "t.pkl", tensorflow(weights, held["latent_avg"], **options)), tmp_path / "out", message)
+        refused(
+            tensorflow_file(tmp_path / "t.pkl", tensorflow(weights, held["latent_avg"], **options)),
+            tmp_path / "out",
+            message,
+        )
     named = tensorflow(weights, held["latent_avg"])
     named.state["variables"].append(("mean", "none"))
-    refused(tensorflow_file(tmp_path / "t.pkl", named), tmp_path / "out", "mean is a str, expected an array or a number")
+    refused(
+        tensorflow_file(tmp_path / "t.pkl", named),
+        tmp_path / "out",
+        "mean is a str, expected an array or a number",
+    )
     old = tensorflow(weights, held["latent_avg"])
     old.state["version"] = 3
     refused(tensorflow_file(tmp_path / "t.pkl", old), tmp_path / "out", "version 3, expected 4")
@@ -419,7 +529,11 @@ def test_other_networks_of_tensorflow_are_refused(tmp_path, weights, held):
 
 def test_another_blur_filter_is_refused(tmp_path, weights, held):
     other = weights | {"convs.0.conv.blur.kernel": torch.full((4, 4), 0.25)}
-    refused(rosinality_file(tmp_path / "r.pt", other, held["latent_avg"]), tmp_path / "out", r"another filter than \[1, 3, 3, 1\]")
+    refused(
+        rosinality_file(tmp_path / "r.pt", other, held["latent_avg"]),
+        tmp_path / "out",
+        r"another filter than \[1, 3, 3, 1\]",
+    )
 
 
 def test_psp_files_that_do_not_fit_are_refused_whole(tmp_path):
@@ -430,31 +544,47 @@ def test_psp_files_that_do_not_fit_are_refused_whole(tmp_path):
         return psp_file(tmp_path / "p.pt", encoder, decoder, mean, **usual | opts)
 
     for source, message in (
-        (lambda: file(encoder_type="BackboneEncoderUsingLastLayerIntoW"), "encoder_type is 'BackboneEncoderUsingLastLayerIntoW'"),
+        (
+            lambda: file(encoder_type="BackboneEncoderUsingLastLayerIntoW"),
+            "encoder_type is 'BackboneEncoderUsingLastLayerIntoW'",
+        ),
         (lambda: file(encoder_type=None), "say so with --encoder-type"),
         (lambda: file(learn_in_w=True), "learn_in_w is True"),
         (lambda: file(output_size=1024), "weights have resolution 64, its options say 1024"),
         (lambda: file(n_styles=18), "weights have 10 styles, the file's options say n_styles 18"),
-        (lambda: file(encoder=psp_weights(9, shrink=4)), "encoder has 9 styles of 128, its decoder takes 10 of 128"),
+        (
+            lambda: file(encoder=psp_weights(9, shrink=4)),
+            "encoder has 9 styles of 128, its decoder takes 10 of 128",
+        ),
         (lambda: file(mean=None), "which it does not hold"),
         (lambda: file(mean=torch.zeros(64)), r"latent_avg is of shape \(64,\), expected \[128\]"),
         (lambda: file(mean=torch.randn(10, 128)), "latent_avg differs between styles"),
         (lambda: file(mean=torch.zeros(18, 128)), "latent_avg has 18 rows, expected 1 or 10"),
         (lambda: file(mean=torch.zeros(0, 128)), "latent_avg has 0 rows, expected 1 or 10"),
-        (lambda: file(encoder={n: v for n, v in encoder.items() if n != "styles.4.convs.8.bias"}), "has no 'styles.4.convs.8.bias'"),
-        (lambda: file(encoder=encoder | {"output_layer.0.weight": mean}), "unexpected key 'output_layer.0.weight'"),
+        (
+            lambda: file(encoder={n: v for n, v in encoder.items() if n != "styles.4.convs.8.bias"}),
+            "has no 'styles.4.convs.8.bias'",
+        ),
+        (
+            lambda: file(encoder=encoder | {"output_layer.0.weight": mean}),
+            "unexpected key 'output_layer.0.weight'",
+        ),
         (lambda: file(encoder=encoder | {"latlayer1.bias": mean * torch.nan}), "NaN or infinity"),
     ):
         with pytest.raises(ValueError, match=message):
             convert(Options(source=source(), target=tmp_path / "out"))
         assert not (tmp_path / "out").exists()
-    folders = convert(Options(source=file(encoder_type=None), target=tmp_path / "out", encoder_type="Encoder4Editing"))
+    folders = convert(
+        Options(source=file(encoder_type=None), target=tmp_path / "out", encoder_type="Encoder4Editing")
+    )
     assert json.loads((folders[1] / "config.json").read_text())["architecture"]["space"] == "W+ deltas"
 
 
 def test_when_the_disk_is_full_at_the_second_model_the_first_goes_too(tmp_path, monkeypatch):
     opts = {"encoder_type": "GradualStyleEncoder"}
-    source = psp_file(tmp_path / "p.pt", psp_weights(10, shrink=4), rosinality_weights("g64s"), torch.zeros(128), **opts)
+    source = psp_file(
+        tmp_path / "p.pt", psp_weights(10, shrink=4), rosinality_weights("g64s"), torch.zeros(128), **opts
+    )
     save, target = registry.save_folder, tmp_path / "out"
     target.mkdir()
     (target / "notes.txt").write_text("mine")
@@ -471,13 +601,22 @@ def test_when_the_disk_is_full_at_the_second_model_the_first_goes_too(tmp_path, 
 
 
 def test_weights_too_large_for_half_precision_are_refused(tmp_path, weights):
-    source = rosinality_file(tmp_path / "r.pt", weights | {"conv1.activate.bias": torch.full((32,), 1e5)}, torch.zeros(32))
-    refused(source, tmp_path / "out", "b4.conv1.bias of its generator holds NaN or infinity, or what is that in float16", dtype="float16")
+    source = rosinality_file(
+        tmp_path / "r.pt", weights | {"conv1.activate.bias": torch.full((32,), 1e5)}, torch.zeros(32)
+    )
+    refused(
+        source,
+        tmp_path / "out",
+        "b4.conv1.bias of its generator holds NaN or infinity, or what is that in float16",
+        dtype="float16",
+    )
     assert converted(source, tmp_path / "out").synthesis.b4.conv1.bias[0] == 1e5
 
 
 def test_absurd_numbers_of_layers_are_refused_at_once(tmp_path, weights):
-    source = rosinality_file(tmp_path / "r.pt", weights | {"to_rgbs.99999999999.bias": torch.zeros(1)}, torch.zeros(32))
+    source = rosinality_file(
+        tmp_path / "r.pt", weights | {"to_rgbs.99999999999.bias": torch.zeros(1)}, torch.zeros(32)
+    )
     refused(source, tmp_path / "out", "names 100000000000 layers of one kind")
 
 
@@ -487,7 +626,9 @@ def test_a_target_that_was_there_keeps_what_it_held(tmp_path, weights):
     with pytest.raises(ValueError, match="config.json is a file, expected a folder"):
         convert(Options(source=FOLDER / "g16s-rosinality.pt", target=target / "config.json"))
     before = {path.name: path.read_bytes() for path in target.iterdir()}
-    rosinality_file(tmp_path / "r.pt", weights | {"conv1.activate.bias": torch.full((32,), torch.nan)}, torch.zeros(32))
+    rosinality_file(
+        tmp_path / "r.pt", weights | {"conv1.activate.bias": torch.full((32,), torch.nan)}, torch.zeros(32)
+    )
     with pytest.raises(ValueError, match="NaN or infinity"):
         convert(Options(source=tmp_path / "r.pt", target=target))
     assert {path.name: path.read_bytes() for path in target.iterdir()} == before

@@ -15,7 +15,12 @@ from trainers.datasets import mnist as reader
 from trainers.datasets.mnist import Digits, load_digits, read_idx
 from trainers.datasets.multimnist import compose
 
-FILES = ("train-images.idx3-ubyte.gz", "train-labels.idx1-ubyte.gz", "t10k-images.idx3-ubyte.gz", "t10k-labels.idx1-ubyte.gz")
+FILES = (
+    "train-images.idx3-ubyte.gz",
+    "train-labels.idx1-ubyte.gz",
+    "t10k-images.idx3-ubyte.gz",
+    "t10k-labels.idx1-ubyte.gz",
+)
 
 
 @pytest.fixture
@@ -70,8 +75,14 @@ def test_digits_are_the_files_bytes(mnist):
 
 
 def test_no_digit_serves_two_splits(mnist):
-    splits = {split: fingerprints(load_digits(split, mnist).images) for split in ("train", "validation", "test")}
-    assert {split: len(prints) for split, prints in splits.items()} == {"train": 2750, "validation": 250, "test": 500}
+    splits = {
+        split: fingerprints(load_digits(split, mnist).images) for split in ("train", "validation", "test")
+    }
+    assert {split: len(prints) for split, prints in splits.items()} == {
+        "train": 2750,
+        "validation": 250,
+        "test": 500,
+    }
     assert not splits["train"] & splits["validation"]
     assert not (splits["train"] | splits["validation"]) & splits["test"]
 
@@ -134,7 +145,9 @@ def test_unequal_numbers_of_pictures_and_labels_are_refused(copied):
 
 
 def test_pictures_of_another_size_are_refused(copied):
-    (copied / FILES[2]).write_bytes(gzip.compress(b"\0\0\x08\x03" + struct.pack(">3I", 500, 32, 32) + bytes(500 * 1024)))
+    (copied / FILES[2]).write_bytes(
+        gzip.compress(b"\0\0\x08\x03" + struct.pack(">3I", 500, 32, 32) + bytes(500 * 1024))
+    )
     with pytest.raises(ValueError, match=r"pictures of \(32, 32\), expected \(28, 28\)"):
         load_digits("test", copied)
 
@@ -179,7 +192,9 @@ def test_the_same_seed_gives_the_same_pictures(digits):
     assert not np.array_equal(first.images, other.images)
 
 
-@pytest.mark.parametrize(("layout", "resolution"), [("cells", 64), ("free", 64), ("cells", 128), ("slots", 128)])
+@pytest.mark.parametrize(
+    ("layout", "resolution"), [("cells", 64), ("free", 64), ("cells", 128), ("slots", 128)]
+)
 def test_counts_are_equally_frequent(digits, layout, resolution):
     pictures = compose(digits, 42, seed=0, layout=layout, resolution=resolution)
     assert pictures.images.shape == (42, resolution, resolution) and pictures.images.dtype == np.uint8
@@ -190,14 +205,22 @@ def test_counts_are_equally_frequent(digits, layout, resolution):
 @pytest.mark.parametrize("resolution", [64, 128])
 def test_cells_hold_what_the_labels_say(digits, resolution):
     """Every digit is one patch of ink in a cell of its own, its box centred to within the jitter; its brightness is its label's."""
-    pictures, cell, scale = compose(digits, 100, seed=1, resolution=resolution), resolution // 2, resolution // 64
+    pictures, cell, scale = (
+        compose(digits, 100, seed=1, resolution=resolution),
+        resolution // 2,
+        resolution // 64,
+    )
     jitters, places = [], set()
     for picture, numbers in zip(pictures.images, pictures.numbers, strict=True):
         found = boxes(picture)
         assert len(found) == numbers.sum()
         taken = set()
         for top, left, bottom, right in found:
-            assert FRAME_SIZES[0] * scale * 20 / 28 - 3 <= max(bottom - top, right - left) <= FRAME_SIZES[1] * scale * 20 / 28 + 3
+            assert (
+                FRAME_SIZES[0] * scale * 20 / 28 - 3
+                <= max(bottom - top, right - left)
+                <= FRAME_SIZES[1] * scale * 20 / 28 + 3
+            )
             row, column = divmod((top + bottom) / 2, cell), divmod((left + right) / 2, cell)
             taken.add((row[0], column[0]))
             jitters += [row[1] - cell / 2, column[1] - cell / 2]
@@ -236,7 +259,9 @@ def test_free_boxes_are_apart_and_inside(digits, monkeypatch):
 
     placed, placer = [], multimnist._free
     monkeypatch.setitem(
-        multimnist.PLACERS, "free", lambda rng, shapes, side: placed.append((shapes, placer(rng, shapes, side))) or placed[-1][1]
+        multimnist.PLACERS,
+        "free",
+        lambda rng, shapes, side: placed.append((shapes, placer(rng, shapes, side))) or placed[-1][1],
     )
     compose(digits, 200, seed=4, layout="free")
     for shapes, corners in placed:
@@ -251,7 +276,9 @@ def test_slots_are_those_of_the_cited_repository(mnist):
     """28 px frames, unscaled, one in each of `count` equal slots, left to right: every slot holds a whole digit of MNIST."""
     real = load_digits("test", mnist)
     pictures = compose(real, 40, seed=5, layout="slots", resolution=128)
-    known = {image[ink_box(image)].tobytes(): label for image, label in zip(real.images, real.labels, strict=True)}
+    known = {
+        image[ink_box(image)].tobytes(): label for image, label in zip(real.images, real.labels, strict=True)
+    }
     for picture, numbers in zip(pictures.images, pictures.numbers, strict=True):
         slot, found = 128 // numbers.sum(), np.zeros(10, int)
         for i in range(numbers.sum()):
@@ -263,14 +290,18 @@ def test_slots_are_those_of_the_cited_repository(mnist):
 def test_pictures_hold_real_digits_of_their_split_only(mnist):
     """At 128 px `slots` shows digits unscaled, so each can be looked up: test pictures are made of test digits alone."""
     prints = {
-        split: {image[ink_box(image)].tobytes() for image in load_digits(split, mnist).images} for split in ("train", "validation", "test")
+        split: {image[ink_box(image)].tobytes() for image in load_digits(split, mnist).images}
+        for split in ("train", "validation", "test")
     }
     assert not prints["test"] & (prints["train"] | prints["validation"])
     for split, own in prints.items():
         pictures = compose(load_digits(split, mnist), 20, seed=0, layout="slots", resolution=128)
         for picture, count in zip(pictures.images, pictures.count, strict=True):
             slot = 128 // count
-            assert all(part[ink_box(part)].tobytes() in own for part in (picture[:, i * slot : (i + 1) * slot] for i in range(count)))
+            assert all(
+                part[ink_box(part)].tobytes() in own
+                for part in (picture[:, i * slot : (i + 1) * slot] for i in range(count))
+            )
 
 
 def test_real_digits_keep_their_looks(mnist):

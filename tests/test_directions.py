@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from lwgan import registry
 from lwgan.edit import AffineEdit
+from lwgan.hub import registry
 from lwgan.pipeline import EditingPipeline
 from trainers import __main__, cards, convert, directions, publish
 
@@ -57,7 +57,9 @@ def options(faces_registry, **changes):
 def test_an_imported_direction_moves_codes_as_its_own_code_does(tmp_path, faces_registry, case):
     write, index, layers, method, direction = KNOWN[case]
     source, target = write(tmp_path / "theirs"), tmp_path / "lwgan-faces-age"
-    convert.convert(convert.Options(source, target, edit=options(faces_registry, index=index, layers=layers, scale=-2.0)))
+    convert.convert(
+        convert.Options(source, target, edit=options(faces_registry, index=index, layers=layers, scale=-2.0))
+    )
     w = torch.randn(3, NUM_WS, W_DIM)
     expected = w.numpy().copy()
     first, end = layers or (0, NUM_WS)
@@ -65,21 +67,49 @@ def test_an_imported_direction_moves_codes_as_its_own_code_does(tmp_path, faces_
         expected[:, layer] += 0.7 * -2.0 * direction[layer if len(direction) > 1 else 0].numpy()
     edit = AffineEdit.from_pretrained(target)
     assert np.allclose(edit(w, 0.7).numpy(), expected, atol=1e-6)
-    assert (edit.config["kind"], edit.config["method"], edit.config["attribute"]) == ("translation", method, "age")
+    assert (edit.config["kind"], edit.config["method"], edit.config["attribute"]) == (
+        "translation",
+        method,
+        "age",
+    )
     pipe = EditingPipeline.from_pretrained(faces_registry, domain="faces")
     pipe.add_edit("lwgan-faces-age", edit)  # made for just these nets
     assert pipe.generate(pipe.edit(w[:1], {"lwgan-faces-age": 0.7}))
 
 
-def test_an_imported_direction_is_published_with_a_card_that_says_whose_it_is(tmp_path, faces_registry, monkeypatch, capsys):
-    source, target = npy(tmp_path / "stylegan_ffhq_age_w_boundary", VECTOR.numpy()), tmp_path / "lwgan-faces-interfacegan-age"
-    nets = [word for kind in ("generator", "encoder") for word in (f"--{kind}", str(faces_registry / f"lwgan-faces-{kind}"))]
-    words = ["convert", "--source", str(source), "--target", str(target), "direction", "--attribute", "age", "--scale", "3", *nets]
+def test_an_imported_direction_is_published_with_a_card_that_says_whose_it_is(
+    tmp_path, faces_registry, monkeypatch, capsys
+):
+    source, target = (
+        npy(tmp_path / "stylegan_ffhq_age_w_boundary", VECTOR.numpy()),
+        tmp_path / "lwgan-faces-interfacegan-age",
+    )
+    nets = [
+        word
+        for kind in ("generator", "encoder")
+        for word in (f"--{kind}", str(faces_registry / f"lwgan-faces-{kind}"))
+    ]
+    words = [
+        "convert",
+        "--source",
+        str(source),
+        "--target",
+        str(target),
+        "direction",
+        "--attribute",
+        "age",
+        "--scale",
+        "3",
+        *nets,
+    ]
     monkeypatch.setattr(sys, "argv", ["trainers", *words])
     __main__.main()
     assert f"{target}  " in capsys.readouterr().out
     text = (publish.stage(target, tmp_path / "hub" / target.name, "lab") / "README.md").read_text()
-    assert "by others, by the method `interfacegan`, and converted from their file `stylegan_ffhq_age_w_boundary.npy`" in text
+    assert (
+        "by others, by the method `interfacegan`, and converted from their file `stylegan_ffhq_age_w_boundary.npy`"
+        in text
+    )
     assert "Not measured" in text and "adapted" not in text and "model-index" not in text
     assert cards.command(registry.load_model(target)[0]) is None
 
@@ -117,5 +147,7 @@ def test_what_is_no_direction_is_refused_by_the_files_name_and_leaves_nothing(tm
 
 def test_an_array_without_words_is_asked_for_them(tmp_path):
     source = npy(tmp_path / "boundary", VECTOR.numpy())
-    with pytest.raises(ValueError, match="is an array: if it is a direction, say `direction --attribute NAME"):
+    with pytest.raises(
+        ValueError, match="is an array: if it is a direction, say `direction --attribute NAME"
+    ):
         convert.convert(convert.Options(source, tmp_path / "edit"))

@@ -64,7 +64,9 @@ def test_gradients_reach_codes_and_parameters():
     edit, w = random_edit(), torch.randn(2, NUM_WS, W_DIM, requires_grad=True)
     edit.weight.requires_grad_(True)
     edit(w, 2.0).sum().backward()
-    expected = (torch.eye(W_DIM) + 2 * edit.weight.detach()).sum(1).expand(2, -1, -1)  # d sum_o / d w_i = sum_o (1 + 2 A)_oi
+    expected = (
+        (torch.eye(W_DIM) + 2 * edit.weight.detach()).sum(1).expand(2, -1, -1)
+    )  # d sum_o / d w_i = sum_o (1 + 2 A)_oi
     torch.testing.assert_close(w.grad, expected)
     torch.testing.assert_close(edit.weight.grad, (2 * w.detach().sum(0))[:, None].expand(-1, W_DIM, -1))
 
@@ -131,14 +133,26 @@ def stored(folder) -> dict[str, tuple]:
 
 @pytest.mark.parametrize("layers", [NUM_WS, 1])
 def test_a_map_of_low_rank_is_stored_as_its_factors(tmp_path, layers):
-    out, into, bias, w = (torch.randn(*shape) for shape in ((layers, W_DIM, 2), (layers, 2, W_DIM), (NUM_WS, W_DIM), (3, NUM_WS, W_DIM)))
-    edit, dense = AffineEdit.low_rank(out, into, bias, CONFIG), AffineEdit((out @ into).repeat(NUM_WS // layers, 1, 1), bias, CONFIG)
+    out, into, bias, w = (
+        torch.randn(*shape)
+        for shape in ((layers, W_DIM, 2), (layers, 2, W_DIM), (NUM_WS, W_DIM), (3, NUM_WS, W_DIM))
+    )
+    edit, dense = (
+        AffineEdit.low_rank(out, into, bias, CONFIG),
+        AffineEdit((out @ into).repeat(NUM_WS // layers, 1, 1), bias, CONFIG),
+    )
     edit.save_pretrained(tmp_path)
-    assert stored(tmp_path) == {"out": (layers, W_DIM, 2), "into": (layers, 2, W_DIM), "bias": (NUM_WS, W_DIM)}
+    assert stored(tmp_path) == {
+        "out": (layers, W_DIM, 2),
+        "into": (layers, 2, W_DIM),
+        "bias": (NUM_WS, W_DIM),
+    }
     again = AffineEdit.from_pretrained(tmp_path)
     torch.testing.assert_close(again(w, 1.5), dense(w, 1.5))
     again.save_pretrained(tmp_path / "again")
-    assert (tmp_path / "again" / "model.safetensors").read_bytes() == (tmp_path / "model.safetensors").read_bytes()
+    assert (tmp_path / "again" / "model.safetensors").read_bytes() == (
+        tmp_path / "model.safetensors"
+    ).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -152,7 +166,9 @@ def test_factors_that_do_not_fit_are_refused(out, into, words):
 
 
 def test_factors_of_a_map_that_was_replaced_are_not_stored(tmp_path):
-    edit = AffineEdit.low_rank(torch.randn(NUM_WS, W_DIM, 2), torch.randn(NUM_WS, 2, W_DIM), torch.randn(NUM_WS, W_DIM), CONFIG)
+    edit = AffineEdit.low_rank(
+        torch.randn(NUM_WS, W_DIM, 2), torch.randn(NUM_WS, 2, W_DIM), torch.randn(NUM_WS, W_DIM), CONFIG
+    )
     edit.weight = torch.randn(NUM_WS, W_DIM, W_DIM)
     edit.save_pretrained(tmp_path)
     assert torch.equal(AffineEdit.from_pretrained(tmp_path).weight, edit.weight)
@@ -178,4 +194,6 @@ def test_half_precision_storage_rounds_once(tmp_path):
     once = AffineEdit.from_pretrained(tmp_path)
     assert torch.equal(once.weight, edit.weight.half().float())
     once.save_pretrained(tmp_path / "again")
-    assert (tmp_path / "again" / "model.safetensors").read_bytes() == (tmp_path / "model.safetensors").read_bytes()
+    assert (tmp_path / "again" / "model.safetensors").read_bytes() == (
+        tmp_path / "model.safetensors"
+    ).read_bytes()

@@ -15,11 +15,11 @@ from PIL import Image, PngImagePlugin
 
 import app
 from lwgan import recipe
-from lwgan.catalog import Catalog
+from lwgan.hub.catalog import Catalog
 from lwgan.images import frame_digits, to_tensor
+from lwgan.page import axis, panel, views
+from lwgan.page.editor import VIEWS, Editor
 from lwgan.strength import MAX_ALPHA, scale_of
-from lwgan.ui import axis, panel, views
-from lwgan.ui.editor import VIEWS, Editor
 from tests.live import pixels
 from tests.nets import EDITS, SHIFT, make_domains
 from tests.test_images import BAD, KINDS, draw, saved
@@ -52,9 +52,16 @@ def upload_of(path, data: bytes) -> dict:
 
 def test_the_first_picture_has_an_edit(editor, digits):
     session, sliders = digits
-    assert sliders["rows"] == [{"name": ONE, "strength": 1.0}, {"name": TWO, "strength": 0.0}, {"name": THREE, "strength": 0.0}]
+    assert sliders["rows"] == [
+        {"name": ONE, "strength": 1.0},
+        {"name": TWO, "strength": 0.0},
+        {"name": THREE, "strength": 0.0},
+    ]
     shown = editor.show(session, sliders, "Edit")
-    assert shown["edit"]["edited"] != shown["edit"]["reconstruction"] and "judge reads" in shown["status"]["line"]
+    assert (
+        shown["edit"]["edited"] != shown["edit"]["reconstruction"]
+        and "judge reads" in shown["status"]["line"]
+    )
     assert "dB PSNR" in shown["readings"]["quality"]
 
 
@@ -67,9 +74,15 @@ def test_the_reconstruction_is_scored_as_defined(editor, digits):
 
 def test_a_png_made_here_comes_back_with_its_edits_to_the_byte(editor, digits, tmp_path):
     session, sliders = digits
-    sliders = {**sliders, "rows": [{"name": ONE, "strength": 0.35}, {"name": THREE, "strength": -0.6}], "current": 1}
+    sliders = {
+        **sliders,
+        "rows": [{"name": ONE, "strength": 0.35}, {"name": THREE, "strength": -0.6}],
+        "current": 1,
+    }
     made = editor.show(session, sliders, "Edit")["edit"]
-    again, back = editor.upload(upload_of(tmp_path / "a.png", base64.b64decode(made["edited"].partition(",")[2])), {}, {})
+    again, back = editor.upload(
+        upload_of(tmp_path / "a.png", base64.b64decode(made["edited"].partition(",")[2])), {}, {}
+    )
     assert editor.alphas(again, back) == {
         ONE: editor.alphas(session, sliders)[ONE],
         THREE: editor.alphas(session, sliders)[THREE],
@@ -84,7 +97,9 @@ def test_a_png_made_here_comes_back_with_its_edits_to_the_byte(editor, digits, t
 
 def test_a_drawing_lives_on_in_its_recipe(editor, tmp_path):
     drawing = saved(draw([("7", 30, 20, 100)], 12), "PNG")
-    session = editor.draw("data:image/png;base64," + base64.b64encode(drawing).decode(), {"domain": "multimnist"})
+    session = editor.draw(
+        "data:image/png;base64," + base64.b64encode(drawing).decode(), {"domain": "multimnist"}
+    )
     assert "problem" not in session and "png" in session["source"]
     made = editor.show(session, {"rows": [{"name": TWO, "strength": 1}]}, "Edit")["edit"]
     again, rows = editor.open_link(made["link"], {}, {})
@@ -97,7 +112,9 @@ def test_a_recipe_names_its_weights_and_others_are_refused(editor, digits):
     made = json.loads(editor.show(session, sliders, "Edit")["edit"]["recipe"])
     pipe = editor.pipe("multimnist")
     assert made["base"] == {role: pipe.revisions[role] for role in ("generator", "encoder")}
-    assert made["edits"] == [{"name": ONE, "alpha": 1.5, "sha256": pipe.edits[ONE].config["weights"]["sha256"]}]
+    assert made["edits"] == [
+        {"name": ONE, "alpha": 1.5, "sha256": pipe.edits[ONE].config["weights"]["sha256"]}
+    ]
     for change, words in (
         ({"base": {**made["base"], "encoder": "0" * 64}}, "another encoder"),
         ({"edits": [{**made["edits"][0], "sha256": "0" * 64}]}, f"another edit {ONE}"),
@@ -135,7 +152,11 @@ def test_a_picture_of_the_api_comes_back_to_the_byte(editor, digits, tmp_path):
 def test_callers_need_not_name_the_domain_of_the_edits_they_name(editor):
     name = next(iter(editor.pipe("synthfaces").edits))
     faces = editor.edit_image(None, {name: 1.0}, 1, "synthfaces", None)
-    assert editor.edit_image(None, {name: 1.0}, 1, None, None) == faces != editor.edit_image(None, {}, 1, None, None)
+    assert (
+        editor.edit_image(None, {name: 1.0}, 1, None, None)
+        == faces
+        != editor.edit_image(None, {}, 1, None, None)
+    )
     assert editor.sweep(name, [0], None, 1, None) == editor.sweep(name, [0], None, 1, "synthfaces")
     with pytest.raises(ValueError, match="unknown"):
         editor.edit_image(None, {name: 1.0}, 1, "multimnist", None)
@@ -144,7 +165,9 @@ def test_callers_need_not_name_the_domain_of_the_edits_they_name(editor):
 def test_a_huge_png_is_refused_before_its_text_is_sought(tmp_path, monkeypatch):
     """Its text comes after its pixels: 169 million of them, in 0.7 MB."""
     Image.new("1", (13_000, 13_000)).save(tmp_path / "huge.png")
-    monkeypatch.setattr(PngImagePlugin.PngImageFile, "text", property(lambda picture: pytest.fail("its pixels were decoded")))
+    monkeypatch.setattr(
+        PngImagePlugin.PngImageFile, "text", property(lambda picture: pytest.fail("its pixels were decoded"))
+    )
     assert recipe.of_png(tmp_path / "huge.png") is None
 
 
@@ -168,7 +191,9 @@ def test_a_png_whose_recipe_is_of_other_nets_is_taken_as_a_picture(editor, digit
     assert "problem" not in session and "cannot be replayed" in session["note"]
 
 
-@pytest.mark.parametrize("drawing", [None, "", "data:image/png;base64,AAAA", "data:text/html,<b>", "data:image/png;base64,%%%"])
+@pytest.mark.parametrize(
+    "drawing", [None, "", "data:image/png;base64,AAAA", "data:text/html,<b>", "data:image/png;base64,%%%"]
+)
 def test_what_the_pad_never_sends_is_a_problem_and_the_picture_stays(editor, digits, drawing):
     after = editor.draw(drawing, digits[0])
     shown = editor.show(after, digits[1], "Edit")
@@ -198,9 +223,15 @@ def test_a_bad_upload_gets_words_and_the_session_goes_on(editor, digits, tmp_pat
     data, words = BAD[name]
     session, sliders = editor.upload(upload_of(tmp_path / "secret.png", data), *digits)
     line = editor.show(session, sliders, "Edit")["status"]["line"]
-    assert words in line and line[0].isupper() and not any(leak in line for leak in ("secret", "/", "Error", "Traceback"))
+    assert (
+        words in line
+        and line[0].isupper()
+        and not any(leak in line for leak in ("secret", "/", "Error", "Traceback"))
+    )
     assert session["framed"] is digits[0]["framed"]
-    after, _ = editor.upload(upload_of(tmp_path / "good.png", saved(draw([("7", 30, 20, 100)], 12), "PNG")), session, sliders)
+    after, _ = editor.upload(
+        upload_of(tmp_path / "good.png", saved(draw([("7", 30, 20, 100)], 12), "PNG")), session, sliders
+    )
     assert not editor.show(after, sliders, "Edit")["status"]["problem"]
 
 
@@ -229,8 +260,14 @@ def test_a_huge_number_is_the_end_of_what_edits_take(editor, digits):
 def test_each_method_of_a_change_is_one_choice_of_its_slider(editor):
     described = {edit["name"]: edit for edit in panel.edits_of(editor.pipe("multimnist"))}
     assert [described[name]["method"] for name in (ONE, SHIFT)] == ["LW", "mean shift"]
-    assert described[ONE]["label"] == described[SHIFT]["label"] == "1 digit → 2 digits" and list(described)[:2] == [ONE, SHIFT]
-    assert described[ONE]["unit"] == 1.5 and "never measured" in described[ONE]["note"] and described[ONE]["high"] * 1.5 <= 5
+    assert described[ONE]["label"] == described[SHIFT]["label"] == "1 digit → 2 digits" and list(described)[
+        :2
+    ] == [ONE, SHIFT]
+    assert (
+        described[ONE]["unit"] == 1.5
+        and "never measured" in described[ONE]["note"]
+        and described[ONE]["high"] * 1.5 <= 5
+    )
 
 
 # Views
@@ -241,7 +278,9 @@ def test_each_method_of_a_change_is_one_choice_of_its_slider(editor):
 def test_every_view_of_every_domain_can_be_sent(editor, domain, view):
     session, sliders = editor.start(domain)
     shown = editor.show(session, sliders, view)
-    assert set(shown) == {"status", "readings", view.lower()} and json.loads(json.dumps(shown, allow_nan=False))
+    assert set(shown) == {"status", "readings", view.lower()} and json.loads(
+        json.dumps(shown, allow_nan=False)
+    )
 
 
 @pytest.mark.parametrize("stale", [False, True])
@@ -258,8 +297,12 @@ def test_scrubbing_shows_what_sliding_would(editor, digits):
     session, sliders = digits
     shown = editor.show(session, sliders, "Scrub")["scrub"]
     assert len(shown["frames"]) == 21 and shown["strengths"][shown["at"]] == 1.0
-    slid = editor.show(session, {"rows": [{"name": ONE, "strength": shown["strengths"][0]}]}, "Edit")["edit"]["edited"]
-    assert np.abs(pixels(shown["frames"][0]).astype(int) - pixels(slid)).max() <= 1  # 21 at once may round otherwise
+    slid = editor.show(session, {"rows": [{"name": ONE, "strength": shown["strengths"][0]}]}, "Edit")["edit"][
+        "edited"
+    ]
+    assert (
+        np.abs(pixels(shown["frames"][0]).astype(int) - pixels(slid)).max() <= 1
+    )  # 21 at once may round otherwise
 
 
 def test_a_sweep_can_be_kept(editor, digits):
@@ -276,17 +319,29 @@ def test_methods_are_compared_where_the_same_is_expected_of_them(editor):
     for row in shown["rows"]:
         assert row["alpha"] == pytest.approx(1.2) and (row["target"], row["kept"]) == ("60%", "86%")
         assert [cell["alpha"] for cell in row["cells"]] == pytest.approx([0.4, 0.8, 1.2, 1.6])
-    one = editor.show(session, sliders, "Compare", {"methods": ["lwgan-synthfaces-interfacegan-eyeglasses"]})["compare"]
+    one = editor.show(session, sliders, "Compare", {"methods": ["lwgan-synthfaces-interfacegan-eyeglasses"]})[
+        "compare"
+    ]
     assert [row["label"] for row in one["rows"]] == ["InterFaceGAN"]
     none = editor.show(session, sliders, "Compare", {"methods": [], "effect": 0.4})["compare"]
-    assert none["rows"] == [] and [method["on"] for method in none["methods"]] == [False, False] and none["effect"] == 0.4
+    assert (
+        none["rows"] == []
+        and [method["on"] for method in none["methods"]] == [False, False]
+        and none["effect"] == 0.4
+    )
     other = editor.show(session, sliders, "Compare", {"methods": ["of-another-change"]})["compare"]
     assert [row["label"] for row in other["rows"]] == ["LW", "InterFaceGAN"]
 
 
-@pytest.mark.parametrize(("most", "effect"), [((0.9, 0.85, 0.1), 0.8), ((0.9, 0.5, 0.3), 0.4), ((0.9, 0.1), 0.8), ((0.3, 0.3), 0.2)])
+@pytest.mark.parametrize(
+    ("most", "effect"),
+    [((0.9, 0.85, 0.1), 0.8), ((0.9, 0.5, 0.3), 0.4), ((0.9, 0.1), 0.8), ((0.3, 0.3), 0.2)],
+)
 def test_methods_are_first_compared_where_two_of_them_have_something_to_show(most, effect):
-    curves = {str(i): [{"alpha": 0.0, "target_change": 0.0}, {"alpha": 1.0, "target_change": share}] for i, share in enumerate(most)}
+    curves = {
+        str(i): [{"alpha": 0.0, "target_change": 0.0}, {"alpha": 1.0, "target_change": share}]
+        for i, share in enumerate(most)
+    }
     pipe = SimpleNamespace(scales={name: scale_of({"alpha": 1.0}, curve) for name, curve in curves.items()})
     assert axis._comparable(pipe, list(curves)) == effect
 
@@ -297,7 +352,8 @@ def test_faces_are_read_by_their_attributes(editor):
     rows = {row[0]: row[1:] for row in editor.show(session, sliders, "Edit")["readings"]["rows"]}
     pipe = editor.pipe("synthfaces")
     before, after = (
-        to_tensor(sight.picture) for sight in (session["before"], editor.render(pipe, session, editor.alphas(session, sliders)))
+        to_tensor(sight.picture)
+        for sight in (session["before"], editor.render(pipe, session, editor.alphas(session, sliders)))
     )
     was, now = pipe.judge(before)[0].sigmoid(), pipe.judge(after)[0].sigmoid()
     assert rows["Picture judge"] == tuple(f"Eyeglasses {100 * p[0].item():.0f}%" for p in (was, now))
@@ -322,7 +378,9 @@ def test_no_edit_changes_nothing_and_a_far_one_is_warned_of(editor, digits):
     session, _ = digits
     same = editor.show(session, {"rows": [{"name": ONE, "strength": 0}]}, "Edit")
     rows = {row[0]: row[1:] for row in same["readings"]["rows"]}
-    distance = rows[f"Distance from training codes (99% are within {editor.pipe('multimnist').cloud.limit:.2f})"]
+    distance = rows[
+        f"Distance from training codes (99% are within {editor.pipe('multimnist').cloud.limit:.2f})"
+    ]
     assert rows["Identity kept, cosine"][1] == "1.000" and distance[0] == distance[1]
     assert same["readings"]["warnings"] == [] and same["edit"]["edited"] != same["edit"]["original"]
     assert np.array_equal(pixels(same["edit"]["edited"]), pixels(same["edit"]["reconstruction"]))
@@ -346,7 +404,9 @@ def test_an_edit_without_a_method_or_labels_has_its_place(folder, tmp_path):
 
 def test_a_forgotten_visitor_of_the_second_domain_stays_there_and_cannot_draw_a_face(editor):
     demo = app.page_over(editor)
-    lost = copy.deepcopy(next(block.value for block in demo.blocks.values() if isinstance(block, app.gr.State)))
+    lost = copy.deepcopy(
+        next(block.value for block in demo.blocks.values() if isinstance(block, app.gr.State))
+    )
     named = {block.elem_id: block._id for block in demo.blocks.values() if getattr(block, "elem_id", None)}
     event = lambda *target: next(fn.fn for fn in demo.fns.values() if target in fn.targets)
     shown = lambda answer: next(value for value in answer if isinstance(value, dict) and "line" in value)
@@ -359,7 +419,9 @@ def test_a_forgotten_visitor_of_the_second_domain_stays_there_and_cannot_draw_a_
     }
     assert app.FORGOTTEN in shown(event(named["sliders"], "input")(True, lost, moved, "Edit"))["line"]
     assert lost.session["domain"] == "synthfaces" and lost.sliders == moved
-    drawing = "data:image/png;base64," + base64.b64encode(saved(draw([("7", 30, 20, 100)], 12), "PNG")).decode()
+    drawing = (
+        "data:image/png;base64," + base64.b64encode(saved(draw([("7", 30, 20, 100)], 12), "PNG")).decode()
+    )
     answer = shown(event(named["pad"], "input")(drawing, True, lost, moved, "Edit"))
     assert answer["problem"] and "Only digits" in answer["line"] and "png" not in lost.session["source"]
 

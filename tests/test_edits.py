@@ -14,7 +14,17 @@ from lwgan.edit import AffineEdit
 from trainers import __main__ as command_line
 from trainers.codes import Codes, save_codes
 from trainers.edit import EXACT, check_layers, factored, first_layers
-from trainers.edits import Side, Splits, attribute_named, centroids, evened, latent_wasserstein, masses_told, related, sides
+from trainers.edits import (
+    Side,
+    Splits,
+    attribute_named,
+    centroids,
+    evened,
+    latent_wasserstein,
+    masses_told,
+    related,
+    sides,
+)
 
 ROOT = Path(__file__).parents[1]
 NUM_WS, W_DIM = 3, 8
@@ -34,7 +44,9 @@ def codes(n: int, seed: int, move) -> Codes:
 
 @pytest.fixture
 def shifted() -> Splits:
-    return Splits(*(codes(n, seed, lambda w: w + torch.linspace(1, 3, W_DIM)) for seed, n in enumerate((600, 300))))
+    return Splits(
+        *(codes(n, seed, lambda w: w + torch.linspace(1, 3, W_DIM)) for seed, n in enumerate((600, 300)))
+    )
 
 
 def test_centroids_find_a_translation(shifted):
@@ -50,17 +62,23 @@ def test_lw_finds_an_affine_map_that_no_shift_can_be():
 
     held = Splits(*(flat(codes(n, seed, lambda w: 2 * w + 1)) for seed, n in enumerate((800, 400))))
     attribute = attribute_named("1to2")
-    options = latent_wasserstein.Options(steps=60, learning_rate=0.05, batch=200, blur=0.1, validation_codes=150, patience=150)
+    options = latent_wasserstein.Options(
+        steps=60, learning_rate=0.05, batch=200, blur=0.1, validation_codes=150, patience=150
+    )
     edit = latent_wasserstein.fit(held, attribute, options)
     source, target = attribute.source(held.validation).w, attribute.target(held.validation).w
     edited = edit(source)
     assert source.var(0).mean() < 1.2
-    assert edited.var(0).mean() > 0.8 * target.var(0).mean(), "the cloud has to grow from variance 1 towards 4"
+    assert edited.var(0).mean() > 0.8 * target.var(0).mean(), (
+        "the cloud has to grow from variance 1 towards 4"
+    )
     assert (edited.mean(0) - target.mean(0)).abs().max() < 0.4
 
 
 def test_lw_keeps_the_best_map_and_stops_early(shifted, tmp_path):
-    options = latent_wasserstein.Options(steps=60, learning_rate=0.3, batch=20, patience=10, validation_codes=60)
+    options = latent_wasserstein.Options(
+        steps=60, learning_rate=0.3, batch=20, patience=10, validation_codes=60
+    )
     latent_wasserstein.fit(shifted, attribute_named("1to2"), options, tmp_path)
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert log[-1]["step"] < 60, "20 codes of 24 numbers are soon learned by heart: training has to stop"
@@ -82,14 +100,20 @@ def test_maps_are_stored_in_factors_where_codes_do_not_tell_the_difference():
     plane = torch.linalg.qr(torch.randn(w_dim, 10)).Q
     flat = anywhere @ plane @ plane.T
     stored = factored(full, flat)
-    assert stored.factors["out"].shape == (3, w_dim, 16), "the next after the 10 directions in which codes vary"
-    assert (stored(flat) - full(flat)).norm() < EXACT * flat.norm() < (stored(anywhere) - full(anywhere)).norm()
+    assert stored.factors["out"].shape == (3, w_dim, 16), (
+        "the next after the 10 directions in which codes vary"
+    )
+    assert (
+        (stored(flat) - full(flat)).norm() < EXACT * flat.norm() < (stored(anywhere) - full(anywhere)).norm()
+    )
     alike = AffineEdit(full.weight[:1].expand(3, -1, -1), full.bias)
     assert factored(alike, flat) is alike, "one map is less still"
 
 
 def test_layers_that_are_put_back_stay_as_they_were(shifted):
-    whole = latent_wasserstein.fit(shifted, attribute_named("1to2"), latent_wasserstein.Options(steps=5, batch=50, validation_codes=50))
+    whole = latent_wasserstein.fit(
+        shifted, attribute_named("1to2"), latent_wasserstein.Options(steps=5, batch=50, validation_codes=50)
+    )
     w = shifted.validation.w
     cut, layers = first_layers(whole, 1)(w, 0.7), slice(1, None)
     assert torch.equal(cut[:, layers], w[:, layers])
@@ -113,7 +137,22 @@ def write_codes(folder, move=lambda w: 2 * w + 1):
 
 
 def words(folder, run, *more) -> list[str]:
-    return [str(part) for part in ("edit", "--codes", folder, "--attribute", "1to2", "--run", run, "lw", "--batch", "60", *more)]
+    return [
+        str(part)
+        for part in (
+            "edit",
+            "--codes",
+            folder,
+            "--attribute",
+            "1to2",
+            "--run",
+            run,
+            "lw",
+            "--batch",
+            "60",
+            *more,
+        )
+    ]
 
 
 @pytest.fixture
@@ -128,14 +167,21 @@ def stage(monkeypatch):
 
 
 def test_a_killed_edit_resumes_to_the_same_edit(tmp_path, stage):
-    held, options = write_codes(tmp_path / "codes"), ("--steps", "25", "--validation-codes", "60", "--patience", "1000")
+    held, options = (
+        write_codes(tmp_path / "codes"),
+        ("--steps", "25", "--validation-codes", "60", "--patience", "1000"),
+    )
     stage(held, tmp_path / "whole", *options)
     log, killed = tmp_path / "killed" / "log.jsonl", words(held, tmp_path / "killed", *options)
-    running = subprocess.Popen([sys.executable, "-m", "trainers", *killed], cwd=ROOT, stderr=subprocess.DEVNULL)
+    running = subprocess.Popen(
+        [sys.executable, "-m", "trainers", *killed], cwd=ROOT, stderr=subprocess.DEVNULL
+    )
     try:
         deadline = time.monotonic() + 400
         while not (log.exists() and len(log.read_text().splitlines()) >= 3):
-            assert running.poll() is None and time.monotonic() < deadline, "no third validation before the run ended"
+            assert running.poll() is None and time.monotonic() < deadline, (
+                "no third validation before the run ended"
+            )
             time.sleep(0.01)
     finally:
         running.send_signal(signal.SIGKILL)
@@ -151,9 +197,20 @@ def test_a_killed_edit_resumes_to_the_same_edit(tmp_path, stage):
     ("damage", "message"),
     [
         (lambda folder: (folder / "train.safetensors").unlink(), "train.safetensors is missing"),
-        (lambda folder: (folder / "train.safetensors").write_bytes(b"nonsense"), "train.safetensors is damaged"),
-        (lambda folder: save_codes(folder / "validation.safetensors", codes(300, 1, abs), BASE | {"encoder": "f" * 64}), "come from nets"),
-        (lambda folder: save_codes(folder / "train.safetensors", codes(12, 1, abs), BASE), "holds? 6 source pictures"),
+        (
+            lambda folder: (folder / "train.safetensors").write_bytes(b"nonsense"),
+            "train.safetensors is damaged",
+        ),
+        (
+            lambda folder: save_codes(
+                folder / "validation.safetensors", codes(300, 1, abs), BASE | {"encoder": "f" * 64}
+            ),
+            "come from nets",
+        ),
+        (
+            lambda folder: save_codes(folder / "train.safetensors", codes(12, 1, abs), BASE),
+            "holds? 6 source pictures",
+        ),
     ],
 )
 def test_bad_codes_are_refused_and_leave_no_run(tmp_path, stage, damage, message):
@@ -185,8 +242,12 @@ def test_an_attribute_that_would_leave_a_handful_is_not_evened_out():
     assert evened(people(150, 50, 30), male, "match", PEOPLE) == ["Beard", "Young"]
     assert evened(people(150, 50, 1), male, "match", PEOPLE) == ["Young"]
     assert evened(people(150, 149, 0), attribute_named("not-Male", PEOPLE), "match", PEOPLE) == ["Young"]
-    assert evened(people(150, 149, 0), male, "match", ["Young", "Beard"]) == ["Young"], "beards would leave 1 of 150 men"
-    with pytest.raises(ValueError, match="with any of --balance Beard a side of Male counts as less than 10% of its codes"):
+    assert evened(people(150, 149, 0), male, "match", ["Young", "Beard"]) == ["Young"], (
+        "beards would leave 1 of 150 men"
+    )
+    with pytest.raises(
+        ValueError, match="with any of --balance Beard a side of Male counts as less than 10% of its codes"
+    ):
         evened(people(150, 149, 0), male, "match", ["Beard"])
     assert evened(people(150, 50, 1), male, "uniform", []) == []
 
@@ -200,7 +261,9 @@ def test_without_names_masses_even_out_what_is_most_correlated():
     shares = torch.linspace(0, 0.9, 10)  # of label i of so many the same as the first, else a coin
     first = torch.randint(2, (5000, 1))
     numbers = torch.where(torch.rand(5000, 10) < shares, first, torch.randint(2, (5000, 10)))
-    many = Codes(torch.zeros(5000, 1, 1), torch.cat([first, numbers], 1), names=("Male", *map(str, range(10))))
+    many = Codes(
+        torch.zeros(5000, 1, 1), torch.cat([first, numbers], 1), names=("Male", *map(str, range(10)))
+    )
     assert related(many, male) == ["9", "8", "7", "6", "5", "4"]
     numbers[:, 9] = first[:, 0]  # no woman has it
     never = many._replace(numbers=torch.cat([first, numbers], 1))
@@ -209,24 +272,34 @@ def test_without_names_masses_even_out_what_is_most_correlated():
 
 def test_what_masses_leave_is_told():
     told = masses_told(people(150, 50, 0), attribute_named("Male", PEOPLE), "match", ["Beard"])["masses"]
-    assert told["evened"] == ["Beard"] and told["target"] == {"codes": 150, "count_as": 100, "weigh_nothing": 50}
+    assert told["evened"] == ["Beard"] and told["target"] == {
+        "codes": 150,
+        "count_as": 100,
+        "weigh_nothing": 50,
+    }
     assert told["source"] == {"codes": 150, "count_as": 150, "weigh_nothing": 0}
     assert masses_told(people(150, 50, 0), attribute_named("Male", PEOPLE), "uniform", []) == {}
 
 
 def test_a_batch_with_masses_keeps_their_shares():
     """All 800 of a batch are drawn by the masses: binomial, with a standard deviation of .015 for a share of .75."""
-    side = Side(torch.arange(4.0)[:, None, None], torch.tensor([0.75, 0.0, 0.125, 0.125], dtype=torch.float64))
+    side = Side(
+        torch.arange(4.0)[:, None, None], torch.tensor([0.75, 0.0, 0.125, 0.125], dtype=torch.float64)
+    )
     drawn = side.batch(800)
     shares = torch.bincount(drawn.w.flatten().long(), minlength=4) / 800
     assert drawn.mass is None and shares[1] == 0 and shares[0].item() == pytest.approx(0.75, abs=0.06)
     assert drawn.w.mean().item() == pytest.approx(side.mean().item(), abs=0.15)
     plain = Side(torch.arange(10.0)[:, None, None])
-    assert plain.batch(10).w.flatten().sort().values.tolist() == list(range(10)) and plain.first(3).w.flatten().tolist() == [0, 1, 2]
+    assert plain.batch(10).w.flatten().sort().values.tolist() == list(range(10)) and plain.first(
+        3
+    ).w.flatten().tolist() == [0, 1, 2]
 
 
 def test_matched_sides_have_the_same_share_of_each_attribute():
     codes = people(150, 50, 30)
     source, target = sides(codes, attribute_named("Male", PEOPLE), "match", ["Beard", "Young"])
-    bearded = [float((side.mass * codes.has("Beard")[side.w.flatten().long()]).sum()) for side in (source, target)]
+    bearded = [
+        float((side.mass * codes.has("Beard")[side.w.flatten().long()]).sum()) for side in (source, target)
+    ]
     assert bearded == pytest.approx([1 / 3, 1 / 3])

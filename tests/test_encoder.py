@@ -8,7 +8,7 @@ import torch
 from parity import FOLDER, arrays_of, drawn, encoder_weight, error, picture, psp_weights
 
 from lwgan.encoder import Encoder, hold_half
-from lwgan.registry import bundled
+from lwgan.hub.registry import bundled
 from trainers.layouts.psp import name_of
 
 NARROW = {
@@ -21,7 +21,15 @@ NARROW = {
     "pyramid": 128,
     "head": 128,
 }
-SMALL = {"resolution": 64, "img_channels": 1, "num_ws": 10, "w_dim": 16, "widths": (8, 8, 16, 16), "pyramid": 16, "head": 8}
+SMALL = {
+    "resolution": 64,
+    "img_channels": 1,
+    "num_ws": 10,
+    "w_dim": 16,
+    "widths": (8, 8, 16, 16),
+    "pyramid": 16,
+    "head": 8,
+}
 
 
 def with_weights(weights: dict, w_avg=None, **sizes) -> Encoder:
@@ -30,7 +38,9 @@ def with_weights(weights: dict, w_avg=None, **sizes) -> Encoder:
         encoder = Encoder(**sizes).requires_grad_(False)
     state = {ours: weights[name_of(ours)] for ours in encoder.state_dict() if ours != "w_avg"}
     assert len(state) == len(weights)
-    encoder.load_state_dict(state | {"w_avg": torch.zeros(sizes["w_dim"]) if w_avg is None else w_avg}, assign=True)
+    encoder.load_state_dict(
+        state | {"w_avg": torch.zeros(sizes["w_dim"]) if w_avg is None else w_avg}, assign=True
+    )
     return encoder.eval()
 
 
@@ -39,7 +49,9 @@ def narrow(space: str = "W+", spoil=None) -> tuple[Encoder, dict]:
     if spoil:
         spoil(weights)
     mean = torch.from_numpy(0.3 * drawn("latent_avg", (128,)))
-    return with_weights(weights, mean, **NARROW, space=space), arrays_of(f"{'psp' if space == 'W+' else 'e4e'}_small_encode")
+    return with_weights(weights, mean, **NARROW, space=space), arrays_of(
+        f"{'psp' if space == 'W+' else 'e4e'}_small_encode"
+    )
 
 
 @pytest.mark.parametrize("space", ["W+", "W+ deltas"])
@@ -83,7 +95,9 @@ def test_names_and_shapes_are_psps():
     shapes = json.loads((FOLDER / "psp_enc_full.json").read_text())
     with torch.device("meta"):
         encoder = Encoder(resolution=256, img_channels=3, num_ws=18, w_dim=512, backbone="ir_se50")
-    assert {name_of(ours): list(value.shape) for ours, value in encoder.state_dict().items() if ours != "w_avg"} == shapes
+    assert {
+        name_of(ours): list(value.shape) for ours, value in encoder.state_dict().items() if ours != "w_avg"
+    } == shapes
 
 
 @pytest.mark.parametrize("num_ws", [12, 14, 16, 18])
@@ -124,15 +138,24 @@ def test_the_small_encoder_is_what_it_was(space, kept):
         name: drawn(name, value.shape) / (np.prod(value.shape[1:]) ** 0.5 / 1.5 if value.ndim > 1 else 1)
         for name, value in encoder.state_dict().items()
     }
-    encoder.load_state_dict({name: torch.from_numpy(value.astype(np.float32)) for name, value in scaled.items()})
+    encoder.load_state_dict(
+        {name: torch.from_numpy(value.astype(np.float32)) for name, value in scaled.items()}
+    )
     with torch.no_grad():
-        assert error(encoder(torch.from_numpy(drawn("image", (2, 1, 64, 64)))), arrays_of("small_encoder")[kept]) < 1e-5
+        assert (
+            error(encoder(torch.from_numpy(drawn("image", (2, 1, 64, 64)))), arrays_of("small_encoder")[kept])
+            < 1e-5
+        )
 
 
 def test_the_bundled_encoder_loads_without_naming_a_backbone():
     encoder = Encoder.from_pretrained(bundled() / "lwgan-multimnist-encoder")
     assert encoder.config["backbone"] == "small"
-    assert encoder(torch.zeros(1, *encoder.shape)).shape == (1, encoder.config["num_ws"], encoder.config["w_dim"])
+    assert encoder(torch.zeros(1, *encoder.shape)).shape == (
+        1,
+        encoder.config["num_ws"],
+        encoder.config["w_dim"],
+    )
 
 
 def test_a_config_makes_the_same_encoder_again():

@@ -9,8 +9,8 @@ import pytest
 import torch
 from nets import make_registry
 
-from lwgan.classifiers import Reading
 from lwgan.edit import AffineEdit
+from lwgan.judges import Reading
 from trainers import evaluate, measure, records, results
 from trainers.__main__ import parse
 from trainers.data import save_pictures
@@ -55,7 +55,11 @@ def figures(edit, values, alpha=1.0):
 
 def test_an_edit_that_adds_one_changes_every_picture():
     got = figures(AffineEdit(None, torch.ones(1, 1)), [1.0, 1.0, 1.2])
-    assert got["target_change"]["value"] == 1 and got["true_change"]["value"] == 1 and got["overshoot"]["value"] == 0
+    assert (
+        got["target_change"]["value"] == 1
+        and got["true_change"]["value"] == 1
+        and got["overshoot"]["value"] == 0
+    )
     assert got["confident"]["value"] == pytest.approx(2 / 3), "2.2 is read as two digits, with .8 confidence"
     assert got["norm"] == pytest.approx(1)
 
@@ -65,7 +69,11 @@ def test_overshoot_and_wrong_reconstructions_are_no_success():
     assert figures(AffineEdit(None, torch.full((1, 1), 2.0)), [1.0, 1.0])["overshoot"]["value"] == 1
     assert figures(AffineEdit(None, torch.full((1, 1), 2.0)), [1.0, 1.0])["at_least"]["value"] == 1
     still = figures(AffineEdit(None, torch.zeros(1, 1)), [2.0, 2.0, 1.0])
-    assert still["target_change"]["value"] == 0 and still["no_edit"]["value"] == pytest.approx(2 / 3) and still["digits_kept"] is None
+    assert (
+        still["target_change"]["value"] == 0
+        and still["no_edit"]["value"] == pytest.approx(2 / 3)
+        and still["digits_kept"] is None
+    )
 
 
 def test_added_ink_is_one_for_a_digit_as_bright_as_the_others():
@@ -119,7 +127,11 @@ def test_the_oracle_has_one_digit_more_and_the_old_ones_untouched(mnist):
     pictures = compose(load_digits("test", mnist), 80, seed=3)
     for asked in (2, 3, 4):
         before, after = measure.pasted(pictures, asked, 100)
-        assert 10 < len(before.images) <= 20 and (before.count == asked - 1).all() and (after.count == asked).all()
+        assert (
+            10 < len(before.images) <= 20
+            and (before.count == asked - 1).all()
+            and (after.count == asked).all()
+        )
         new = before.images != after.images
         assert (before.images[new] == 0).all() and new.any((1, 2)).all()
         assert ((after.numbers - before.numbers).sum(1) == 1).all()
@@ -134,18 +146,37 @@ def measured(tmp_path_factory, request):
     folder = tmp_path_factory.mktemp("evaluate")
     (folder / "data").mkdir()
     for split in ("validation", "test"):
-        save_pictures(folder / "data" / f"{split}.safetensors", compose(load_digits(split, request.getfixturevalue("mnist")), 64, seed=0))
+        save_pictures(
+            folder / "data" / f"{split}.safetensors",
+            compose(load_digits(split, request.getfixturevalue("mnist")), 64, seed=0),
+        )
     registry = make_registry(folder / "registry", calibrator=True)
     for path in registry.glob("*/config.json"):
         config = json.loads(path.read_text())
         if config["kind"] == "affine":
             config["to_count"] = int(config["to"][0])
         if config["kind"] == "judge":
-            config |= {"metrics": {"test_count_accuracy": 0.5, "test_digits_accuracy": 0.25}, "training": {"split": "train"}}
+            config |= {
+                "metrics": {"test_count_accuracy": 0.5, "test_digits_accuracy": 0.25},
+                "training": {"split": "train"},
+            }
         if config["kind"] == "latent-classifier":
             config |= {"metrics": {"accuracy": 0.5, "commoner_answer": 0.5}, "training": {"split": "train"}}
         path.write_text(json.dumps(config))
-    words = ["--data", "data", "--registry", "registry", "--docs", "docs", "--samples", "40", "--heldout", "20", "--edit-pictures", "8"]
+    words = [
+        "--data",
+        "data",
+        "--registry",
+        "registry",
+        "--docs",
+        "docs",
+        "--samples",
+        "40",
+        "--heldout",
+        "20",
+        "--edit-pictures",
+        "8",
+    ]
     words = [str(folder / word) if word in ("data", "registry", "docs") else word for word in words]
     options = parse(["evaluate", "--domain", "multimnist", *words, "--device", "cpu"])
     evaluate.main(options)
@@ -155,13 +186,20 @@ def measured(tmp_path_factory, request):
 def test_figures_stand_with_the_models_and_these_still_load(measured):
     held = json.loads((measured.docs / "results.json").read_text())
     for name in ("generator", "encoder"):
-        assert json.loads((measured.registry / f"lwgan-multimnist-{name}" / "config.json").read_text())["metrics"] == held["nets"][name]
+        assert (
+            json.loads((measured.registry / f"lwgan-multimnist-{name}" / "config.json").read_text())[
+                "metrics"
+            ]
+            == held["nets"][name]
+        )
     edit = AffineEdit.from_pretrained(measured.registry / "lwgan-multimnist-lw-1to2")
     metrics = json.loads((measured.registry / "lwgan-multimnist-lw-1to2" / "metrics.json").read_text())
     assert metrics["chosen"]["target_change"]["n"] == 8 and metrics["chosen"]["alpha"] == 1.5
     assert edit.config["metrics"] == metrics["chosen"], "no number in the card that is not in metrics.json"
     assert held["edits"]["lwgan-multimnist-lw-1to2"] == {"name": "lwgan-multimnist-lw-1to2"} | metrics
-    assert [point["alpha"] for point in metrics["curve"]] == [1.5 * multiple for multiple in evaluate.MULTIPLES]
+    assert [point["alpha"] for point in metrics["curve"]] == [
+        1.5 * multiple for multiple in evaluate.MULTIPLES
+    ]
     assert metrics["curve"][0]["norm"] == metrics["curve"][0]["target_change"] == 0
     assert {"command", "versions", "judge", "calibrator"} <= set(metrics)
     assert sum(held["nets"]["generator"]["count_shares"]) <= 1.0001
@@ -203,9 +241,14 @@ def test_what_was_measured_is_kept_and_what_is_not_at_hand_stays(measured, monke
     held["edits"]["old name"] = first | {"name": "old name"}
     (measured.docs / "results.json").write_text(json.dumps(held))
     evaluate.main(measured)
-    assert set(json.loads((measured.docs / "results.json").read_text())["edits"]) == set(held["edits"]) - {"old name"}
+    assert set(json.loads((measured.docs / "results.json").read_text())["edits"]) == set(held["edits"]) - {
+        "old name"
+    }
     path = measured.registry / "lwgan-multimnist-lw-1to2" / "metrics.json"
-    for other in (json.dumps(json.loads(path.read_text()) | {"of": {}}), path.read_text()[:100]):  # of other weights; cut off
+    for other in (
+        json.dumps(json.loads(path.read_text()) | {"of": {}}),
+        path.read_text()[:100],
+    ):  # of other weights; cut off
         path.write_text(other)
         with pytest.raises(TypeError, match="not callable"):
             evaluate.main(measured)
@@ -229,17 +272,25 @@ def test_a_judge_trained_on_test_pictures_may_not_measure(tmp_path, kind):
     folder = make_registry(tmp_path / "registry", calibrator=True)
     for path in folder.glob("*/config.json"):
         config = json.loads(path.read_text())
-        path.write_text(json.dumps(config | {"training": {"split": "test" if config["kind"] == kind else "train"}}))
+        path.write_text(
+            json.dumps(config | {"training": {"split": "test" if config["kind"] == kind else "train"}})
+        )
     with pytest.raises(ValueError, match=f"the {kind} was trained on the split 'test', expected 'train'"):
         evaluate.main(evaluate.Options(registry=folder, docs=tmp_path / "docs", device="cpu"))
 
 
-@pytest.mark.parametrize(("key", "words"), [("judge_revision", "was guided by"), ("selector_revision", "has its alpha from")])
+@pytest.mark.parametrize(
+    ("key", "words"), [("judge_revision", "was guided by"), ("selector_revision", "has its alpha from")]
+)
 def test_a_judge_that_had_a_part_in_an_edit_may_not_measure_it(tmp_path, key, words):
     folder = make_registry(tmp_path / "registry", calibrator=True)
     judge = json.loads((folder / "lwgan-multimnist-judge" / "config.json").read_text())["weights"]["sha256"]
     for path in folder.glob("*/config.json"):
-        mine = {key: judge, "to_count": 2} if path.parent.name.endswith("1to2") else {"training": {"split": "train"}}
+        mine = (
+            {key: judge, "to_count": 2}
+            if path.parent.name.endswith("1to2")
+            else {"training": {"split": "train"}}
+        )
         path.write_text(json.dumps(json.loads(path.read_text()) | mine))
     with pytest.raises(ValueError, match=rf"1to2 {words} the judge that is to measure it, {judge}"):
         evaluate.main(evaluate.Options(registry=folder, docs=tmp_path / "docs", device="cpu"))

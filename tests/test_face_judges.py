@@ -10,12 +10,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
-from lwgan.classifiers import AttributeJudge, IdentityNetwork
 from lwgan.encoder import Encoder
-from lwgan.registry import save_folder
-from trainers import attribute_judge, codes, data, encoder, identity, oracles
+from lwgan.hub.registry import save_folder
+from lwgan.judges import AttributeJudge, IdentityNetwork
+from trainers import attribute_judge, codes, data, identity, oracles
 from trainers.__main__ import parse
 from trainers.datasets.synthfaces import NAMES, files, render, sample
+from trainers.nets import encoder
 
 CORNERS = ("upper-left", "upper-right", "lower-left", "lower-right")
 
@@ -30,12 +31,30 @@ def write_corners(folder, n: int = 200):
         for k, (row, column) in enumerate(((8, 8), (8, 48), (48, 8), (48, 48))):
             images[:, row : row + 8, column : column + 8] += 150 * labels[:, k, None, None, None]
         said = {"domain": "synthfaces", "names": json.dumps(CORNERS)}
-        save_file({"images": torch.from_numpy(images), "labels": torch.from_numpy(labels)}, folder / f"{split}.safetensors", metadata=said)
+        save_file(
+            {"images": torch.from_numpy(images), "labels": torch.from_numpy(labels)},
+            folder / f"{split}.safetensors",
+            metadata=said,
+        )
     return folder
 
 
 def options(folder, run, *more: str):
-    words = ["attribute-judge", "--data", str(folder), "--run", str(run), "--widths", "8", "8", "8", "--features", "16", "--batch", "32"]
+    words = [
+        "attribute-judge",
+        "--data",
+        str(folder),
+        "--run",
+        str(run),
+        "--widths",
+        "8",
+        "8",
+        "8",
+        "--features",
+        "16",
+        "--batch",
+        "32",
+    ]
     return parse([*words, "--steps", "40", "--device", "cpu", "--shift", "1", "--contrast", "0.1", *more])
 
 
@@ -45,13 +64,24 @@ def test_a_judge_of_attributes_learns_resumes_and_says_how_good_it_is(tmp_path):
     whole = options(folder, tmp_path / "whole", "--also", str(folder))
     attribute_judge.main(whole)
     config = json.loads((whole.run / "config.json").read_text())
-    assert config["kind"] == "attribute-judge" and config["training"]["split"] == "train" and config["dtype"] == "float16"
-    assert set(config["metrics"]) == {f"{where}{split}_auc" for where in ("", "also_") for split in ("validation", "test")}
-    assert list(config["metrics"]["test_auc"]) == list(CORNERS) and min(config["metrics"]["test_auc"].values()) > 0.65
+    assert (
+        config["kind"] == "attribute-judge"
+        and config["training"]["split"] == "train"
+        and config["dtype"] == "float16"
+    )
+    assert set(config["metrics"]) == {
+        f"{where}{split}_auc" for where in ("", "also_") for split in ("validation", "test")
+    }
+    assert (
+        list(config["metrics"]["test_auc"]) == list(CORNERS)
+        and min(config["metrics"]["test_auc"].values()) > 0.65
+    )
     assert config["metrics"]["also_test_auc"] == config["metrics"]["test_auc"]
     judge = AttributeJudge.from_pretrained(whole.run)
     assert judge.names == CORNERS and judge.features(torch.zeros(2, 3, 64, 64)).shape == (2, 16)
-    assert attribute_judge.auc_on(judge, folder, "test") == config["metrics"]["test_auc"], "measured as it is saved"
+    assert attribute_judge.auc_on(judge, folder, "test") == config["metrics"]["test_auc"], (
+        "measured as it is saved"
+    )
 
     stopped = replace(whole, run=tmp_path / "stopped", max_minutes=0.0)
     for _ in range(3):
@@ -63,9 +93,17 @@ def test_a_judge_of_attributes_learns_resumes_and_says_how_good_it_is(tmp_path):
 
 
 def test_a_picture_is_like_itself_in_a_perceptors_eyes_and_unlike_others():
-    perceptor, x = AttributeJudge(names=("A",), widths=(8, 12, 16), features=4).eval().requires_grad_(False), torch.rand(3, 3, 64, 64)
+    perceptor, x = (
+        AttributeJudge(names=("A",), widths=(8, 12, 16), features=4).eval().requires_grad_(False),
+        torch.rand(3, 3, 64, 64),
+    )
     levels = perceptor.features.levels(x)
-    assert [tuple(level.shape) for level in levels] == [(3, 8, 32, 32), (3, 12, 16, 16), (3, 16, 8, 8), (3, 4)]
+    assert [tuple(level.shape) for level in levels] == [
+        (3, 8, 32, 32),
+        (3, 12, 16, 16),
+        (3, 16, 8, 8),
+        (3, 4),
+    ]
     assert torch.equal(perceptor(x), perceptor.head(levels[-1])) and encoder.likeness(perceptor, x, x) == 0
     changed = x.clone()
     changed[:, :, 30:34, 20:44] *= 0.5
@@ -73,13 +111,22 @@ def test_a_picture_is_like_itself_in_a_perceptors_eyes_and_unlike_others():
     encoder.likeness(perceptor, changed, x).backward()
     moved = (changed - 1e-2 * changed.grad / changed.grad.norm()).detach()
     assert 0 < encoder.likeness(perceptor, moved, x) < encoder.likeness(perceptor, changed, x)
-    share = [((a - b) ** 2).mean() / (b**2).mean() for a, b in zip(perceptor.features.levels(changed), levels, strict=True)]
-    assert encoder.likeness(perceptor, changed, x).item() == pytest.approx(torch.stack(share).mean().item(), rel=1e-5)
+    share = [
+        ((a - b) ** 2).mean() / (b**2).mean()
+        for a, b in zip(perceptor.features.levels(changed), levels, strict=True)
+    ]
+    assert encoder.likeness(perceptor, changed, x).item() == pytest.approx(
+        torch.stack(share).mean().item(), rel=1e-5
+    )
 
 
 def test_a_judge_of_other_attributes_is_not_measured(tmp_path):
     with pytest.raises(ValueError, match=r"labelled with \['upper-left'.*, the judge reads \['A', 'B'\]"):
-        attribute_judge.auc_on(AttributeJudge(names=("A", "B"), widths=(8, 8), features=8), write_corners(tmp_path / "data", 4), "test")
+        attribute_judge.auc_on(
+            AttributeJudge(names=("A", "B"), widths=(8, 8), features=8),
+            write_corners(tmp_path / "data", 4),
+            "test",
+        )
     save_file({"images": torch.zeros(2, 64, 64, dtype=torch.uint8)}, tmp_path / "train.safetensors")
     with pytest.raises(ValueError, match="holds no labelled attributes"):
         data.load_labels(tmp_path, "train")
@@ -88,7 +135,10 @@ def test_a_judge_of_other_attributes_is_not_measured(tmp_path):
 def test_judges_as_published_stay_under_2_mb():
     for module in (AttributeJudge(names=NAMES, widths=(48, 64, 128)), IdentityNetwork(widths=(48, 64, 128))):
         assert sum(2 * value.numel() for value in module.state_dict().values()) < 2_000_000
-    assert AttributeJudge(names=NAMES, widths=(8, 8, 8), features=8)(torch.zeros(1, 3, 128, 128)).shape == (1, 41), "128 px too"
+    assert AttributeJudge(names=NAMES, widths=(8, 8, 8), features=8)(torch.zeros(1, 3, 128, 128)).shape == (
+        1,
+        41,
+    ), "128 px too"
     embedded = IdentityNetwork(widths=(8, 8, 8), features=8)(torch.randn(3, 3, 64, 64))
     assert torch.allclose(embedded.norm(dim=1), torch.ones(3))
 
@@ -109,7 +159,9 @@ def test_a_shift_moves_each_picture_by_itself():
     images = torch.zeros(50, 9, 9, 3, dtype=torch.uint8)
     images[:, 4, 4] = 255
     places = attribute_judge.shifted(images, 2)[..., 0].nonzero()
-    assert len(places) == 50 and (places[:, 1:] - 4).abs().max() == 2 and len(places[:, 1:].unique(dim=0)) > 15
+    assert (
+        len(places) == 50 and (places[:, 1:] - 4).abs().max() == 2 and len(places[:, 1:].unique(dim=0)) > 15
+    )
     edge = torch.arange(9, dtype=torch.uint8)[None, :, None, None].expand(1, 9, 9, 3)
     assert attribute_judge.shifted(edge, 0).equal(edge)
     assert set(attribute_judge.shifted(edge, 3)[0, :, 0, 0].diff().tolist()) <= {0, 1}
@@ -117,9 +169,13 @@ def test_a_shift_moves_each_picture_by_itself():
 
 def test_arcface_asks_for_a_margin():
     cosines, people = torch.tensor([[0.5, 0.2, -0.1]]), torch.tensor([0])
-    assert identity.arcface(cosines, people, 4.0, 0.0).item() == pytest.approx(F.cross_entropy(4 * cosines, people).item(), abs=1e-5)
+    assert identity.arcface(cosines, people, 4.0, 0.0).item() == pytest.approx(
+        F.cross_entropy(4 * cosines, people).item(), abs=1e-5
+    )
     asked = torch.tensor([[np.cos(np.arccos(0.5) + 0.3), 0.2, -0.1]])
-    assert identity.arcface(cosines, people, 4.0, 0.3).item() == pytest.approx(F.cross_entropy(4 * asked, people).item(), abs=1e-5)
+    assert identity.arcface(cosines, people, 4.0, 0.3).item() == pytest.approx(
+        F.cross_entropy(4 * asked, people).item(), abs=1e-5
+    )
 
 
 # Identities
@@ -168,14 +224,21 @@ def test_the_network_of_identities_is_trained_and_measured(people, tmp_path):
         "--batch",
         "9",
     ]
-    chosen = parse([*words, "--embedding", "8", "--kept-back", "1", "--steps", "30", "--oracles", "2", "--device", "cpu"])
+    chosen = parse(
+        [*words, "--embedding", "8", "--kept-back", "1", "--steps", "30", "--oracles", "2", "--device", "cpu"]
+    )
     identity.main(replace(chosen, max_minutes=0.0))
     identity.main(chosen)
     config = json.loads((chosen.run / "config.json").read_text())
     metrics = config["metrics"]
-    assert config["training"]["split"] == "train" and (metrics["known"]["identities"], metrics["known"]["n"]) == (3, 3)
+    assert config["training"]["split"] == "train" and (
+        metrics["known"]["identities"],
+        metrics["known"]["n"],
+    ) == (3, 3)
     assert metrics["test"]["identities"] == 2 and 0 <= metrics["test"]["top_1"] <= 1
-    assert metrics["oracle"]["mean"] > metrics["test"]["other"]["mean"], "an oracle leaves more of a face than another person has"
+    assert metrics["oracle"]["mean"] > metrics["test"]["other"]["mean"], (
+        "an oracle leaves more of a face than another person has"
+    )
     assert metrics["oracle"]["by_attribute"]["Smiling"] <= 1.0001 and metrics["oracle"]["n"] > 40
     network = IdentityNetwork.from_pretrained(chosen.run)
     shown = files.load_faces(people, "test")
@@ -183,14 +246,35 @@ def test_the_network_of_identities_is_trained_and_measured(people, tmp_path):
 
 
 def test_faces_of_nobody_twice_are_refused(tmp_path):
-    data.main(parse(["data", "--domain", "synthfaces", "--data", str(tmp_path), "--train", "2", "--heldout", "1", "--processes", "1"]))
+    data.main(
+        parse(
+            [
+                "data",
+                "--domain",
+                "synthfaces",
+                "--data",
+                str(tmp_path),
+                "--train",
+                "2",
+                "--heldout",
+                "1",
+                "--processes",
+                "1",
+            ]
+        )
+    )
     with pytest.raises(ValueError, match="train has 1 pictures of each identity, more than 3"):
         identity.main(identity.Options(data=tmp_path, run=tmp_path / "run", device="cpu"))
     with pytest.raises(ValueError, match="n = 9, each = 4"):
         files.check(files.Source(9, 0, 64, 1, 0, 4))
-    for words, message in (("--identities 3 --each 1", "--each 1"), ("--identities 3 --train 9", "--train 9")):
+    for words, message in (
+        ("--identities 3 --each 1", "--each 1"),
+        ("--identities 3 --train 9", "--train 9"),
+    ):
         with pytest.raises(ValueError, match=message):
-            data.main(parse(["data", "--domain", "synthfaces", "--data", str(tmp_path / "new"), *words.split()]))
+            data.main(
+                parse(["data", "--domain", "synthfaces", "--data", str(tmp_path / "new"), *words.split()])
+            )
     with pytest.raises(ValueError, match="--identities 3 are for faces"):
         data.main(data.Options(data=tmp_path / "new", identities=3))
 
@@ -199,7 +283,8 @@ def test_oracles_are_those_that_change_one_thing():
     shown = sample(300, 2)
     rows, edited = oracles.edited(shown, "Blond_Hair")
     assert len(edited) == len(rows) and all(
-        shown[i].has("Blond_Hair") != flipped.has("Blond_Hair") for i, flipped in zip(rows, edited, strict=True)
+        shown[i].has("Blond_Hair") != flipped.has("Blond_Hair")
+        for i, flipped in zip(rows, edited, strict=True)
     )
     assert {i for i, person in enumerate(shown) if person.has("Bald")}.isdisjoint(rows), "hair would come too"
     assert any(shown[i].has("Brown_Hair") for i in rows), "one colour for another"
@@ -213,10 +298,25 @@ def test_oracles_are_those_that_change_one_thing():
 
 
 def test_codes_of_rendered_faces_bring_their_labels(people, tmp_path):
-    encoder = Encoder(resolution=64, img_channels=3, w_dim=8, num_ws=10, widths=(8, 8, 8, 8), pyramid=8, head=4)
-    made = {"kind": "encoder", "domain": "synthfaces", "architecture": encoder.config, "base_revision": {"generator": "a" * 64}}
+    encoder = Encoder(
+        resolution=64, img_channels=3, w_dim=8, num_ws=10, widths=(8, 8, 8, 8), pyramid=8, head=4
+    )
+    made = {
+        "kind": "encoder",
+        "domain": "synthfaces",
+        "architecture": encoder.config,
+        "base_revision": {"generator": "a" * 64},
+    }
     save_folder(tmp_path / "encoder", made, encoder.state_dict())
-    words = ["codes", "--data", str(people), "--encoder", str(tmp_path / "encoder"), "--run", str(tmp_path / "codes")]
+    words = [
+        "codes",
+        "--data",
+        str(people),
+        "--encoder",
+        str(tmp_path / "encoder"),
+        "--run",
+        str(tmp_path / "codes"),
+    ]
     codes.main(parse([*words, "--train", "10", "--device", "cpu"]))
     found, base = codes.load_codes(tmp_path / "codes", "train")
     shown = files.load_faces(people, "train")

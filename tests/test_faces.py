@@ -13,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lwgan import EditingPipeline, faces, mtcnn
-from lwgan.catalog import Catalog
-from lwgan.faces import MIN_QUAD, align_face, find_landmarks, frame_face, is_framed, quad_of
+from lwgan import EditingPipeline
+from lwgan.frames import face as faces
+from lwgan.frames import mtcnn
+from lwgan.frames.face import MIN_QUAD, align_face, find_landmarks, frame_face, is_framed, quad_of
+from lwgan.hub.catalog import Catalog
 from lwgan.images import to_tensor
-from lwgan.ui.editor import Editor
+from lwgan.page.editor import Editor
 from tests.conftest import DATA
 
 ASTRONAUT = DATA / "faces" / "astronaut.jpg"
@@ -28,7 +30,8 @@ EYES_AND_MOUTH = np.array([(0.375, 0.475), (0.625, 0.475), (0.5, 0.6), (0.4, 0.7
 CORNERS = np.array([(0.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, 0.0)])
 
 needs_mtcnn = pytest.mark.skipif(
-    "CI" not in os.environ and not mtcnn.importlib.util.find_spec("mtcnn"), reason="the wheel `mtcnn` is not installed"
+    "CI" not in os.environ and not mtcnn.importlib.util.find_spec("mtcnn"),
+    reason="the wheel `mtcnn` is not installed",
 )
 
 
@@ -48,7 +51,10 @@ def photograph(side: float, degrees: float, corner: tuple[float, float], size=(3
 def pattern(points: np.ndarray) -> Image.Image:
     """A smooth picture over points [H, W, 2] of the frame, without any symmetry."""
     u, v = np.moveaxis(points, -1, 0)
-    waves = [np.sin(7 * u + 3 * v + phase) + 0.7 * np.cos(5 * v * (1 + 0.3 * u) + 2 * phase) for phase in (0.0, 1.0, 2.0)]
+    waves = [
+        np.sin(7 * u + 3 * v + phase) + 0.7 * np.cos(5 * v * (1 + 0.3 * u) + 2 * phase)
+        for phase in (0.0, 1.0, 2.0)
+    ]
     return Image.fromarray((np.stack(waves, -1) * 70 + 127).clip(0, 255).round().astype(np.uint8))
 
 
@@ -66,7 +72,9 @@ def difference(picture: Image.Image, expected: np.ndarray) -> float:
 
 
 def test_the_frame_of_an_upright_face():
-    landmarks = np.array([(-10, 0), (10, 0), (0, 10), (-8, 20), (8, 20)], float)  # 2 x 20 > 1.8 x 20: the eyes decide
+    landmarks = np.array(
+        [(-10, 0), (10, 0), (0, 10), (-8, 20), (8, 20)], float
+    )  # 2 x 20 > 1.8 x 20: the eyes decide
     assert np.allclose(quad_of(landmarks), [(-40, -38), (-40, 42), (40, 42), (40, -38)])
     landmarks[3:, 1] = 40  # 1.8 x 40 = 72: the mouth decides
     assert np.allclose(quad_of(landmarks), [(-72, -68), (-72, 76), (72, 76), (72, -68)])
@@ -76,7 +84,11 @@ def test_the_frame_of_an_upright_face():
 @given(st.floats(5, 500), st.floats(-180, 180), st.floats(-100, 100), st.floats(-100, 100))
 def test_the_frame_moves_with_the_face(side, degrees, x, y):
     face = EYES_AND_MOUTH + np.random.default_rng(0).normal(0, 0.02, (5, 2))
-    assert np.allclose(quad_of(placed(face, side, degrees, (x, y))), placed(quad_of(face), side, degrees, (x, y)), atol=1e-6 * side)
+    assert np.allclose(
+        quad_of(placed(face, side, degrees, (x, y))),
+        placed(quad_of(face), side, degrees, (x, y)),
+        atol=1e-6 * side,
+    )
 
 
 def test_sixty_eight_points_give_the_frame_of_their_eyes_and_mouth():
@@ -90,10 +102,21 @@ def test_sixty_eight_points_give_the_frame_of_their_eyes_and_mouth():
 @pytest.mark.parametrize("supersample", [1, 4])
 @pytest.mark.parametrize(
     ("side", "degrees", "corner"),
-    [(150, 0, (70, 40)), (120, 25, (120, 50)), (120, -70, (90, 160)), (110, 180, (220, 190)), (60, 10, (99.3, 80.6))],
+    [
+        (150, 0, (70, 40)),
+        (120, 25, (120, 50)),
+        (120, -70, (90, 160)),
+        (110, 180, (220, 190)),
+        (60, 10, (99.3, 80.6)),
+    ],
 )
 def test_a_face_comes_out_upright_wherever_it_was(side, degrees, corner, supersample):
-    found = align_face(photograph(side, degrees, corner), placed(EYES_AND_MOUTH, side, degrees, corner), size=64, supersample=supersample)
+    found = align_face(
+        photograph(side, degrees, corner),
+        placed(EYES_AND_MOUTH, side, degrees, corner),
+        size=64,
+        supersample=supersample,
+    )
     assert found.picture.size == (64, 64) and found.picture.mode == "RGB" and found.note is None
     assert np.allclose(found.quad, placed(CORNERS, side, degrees, corner))
     assert difference(found.picture, upright(64)) < 1.0
@@ -103,7 +126,12 @@ def test_a_large_face_is_reduced_before_it_is_cut():
     size, frame = (1500, 1400), (1200.0, 12.0, (300.0, 60.0))
     rng = np.random.default_rng(0)
     noisy = np.asarray(photograph(*frame, size), float) + rng.normal(0, 40, (size[1], size[0], 1))
-    found = align_face(Image.fromarray(noisy.clip(0, 255).astype(np.uint8)), placed(EYES_AND_MOUTH, *frame), size=64, supersample=1)
+    found = align_face(
+        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)),
+        placed(EYES_AND_MOUTH, *frame),
+        size=64,
+        supersample=1,
+    )
     assert difference(found.picture, upright(64)) < 6, "one pixel in twenty would show the noise of 40 / 255"
 
 
@@ -123,7 +151,9 @@ def test_the_blur_is_scipys(sigma):
     from scipy import ndimage
 
     pixels = np.random.default_rng(0).uniform(0, 255, (50, 70, 3)).astype(np.float32)
-    assert np.allclose(faces._blurred(pixels, sigma), ndimage.gaussian_filter(pixels, (sigma, sigma, 0)), atol=1e-2)
+    assert np.allclose(
+        faces._blurred(pixels, sigma), ndimage.gaussian_filter(pixels, (sigma, sigma, 0)), atol=1e-2
+    )
 
 
 # Kinds of pictures
@@ -153,14 +183,24 @@ def with_alpha(picture: Image.Image) -> bytes:
 
 @pytest.mark.parametrize(
     ("kind", "colour"),
-    [(turned_by_exif, True), (with_alpha, True), (as_sixteen_bits, False), (lambda picture: saved(picture.convert("L"), "PNG"), False)],
+    [
+        (turned_by_exif, True),
+        (with_alpha, True),
+        (as_sixteen_bits, False),
+        (lambda picture: saved(picture.convert("L"), "PNG"), False),
+    ],
 )
 def test_every_kind_of_picture_gives_the_same_face(kind, colour):
     frame = (120.0, 25.0, (120.0, 50.0))
     found = align_face(kind(photograph(*frame)), placed(EYES_AND_MOUTH, *frame), size=64)
     expected = Image.fromarray(upright(64).astype(np.uint8))
     assert found.picture.mode == "RGB"
-    assert difference(found.picture, np.asarray(expected if colour else expected.convert("L").convert("RGB"), float)) < 1.5
+    assert (
+        difference(
+            found.picture, np.asarray(expected if colour else expected.convert("L").convert("RGB"), float)
+        )
+        < 1.5
+    )
 
 
 @needs_mtcnn
@@ -177,7 +217,9 @@ def test_where_a_photograph_was_taken_stays_behind():
 def test_what_is_transparent_around_a_face_is_white():
     frame = (120.0, 0.0, (90.0, 60.0))
     picture = photograph(*frame).convert("RGBA")
-    picture.putalpha(Image.fromarray(np.where(np.arange(300) < 150, 0, 255).astype(np.uint8)[None].repeat(240, 0)))
+    picture.putalpha(
+        Image.fromarray(np.where(np.arange(300) < 150, 0, 255).astype(np.uint8)[None].repeat(240, 0))
+    )
     pixels = np.asarray(align_face(picture, placed(EYES_AND_MOUTH, *frame), size=60).picture)
     assert pixels[:, :28].min() > 250 and np.abs(pixels[:, 33:] - upright(60)[:, 33:]).mean() < 1.5
 
@@ -195,13 +237,19 @@ BAD = {
     "one face too many": (face_at()[None], r"shape \[1, 5, 2\]"),
     "words": ([["a", "b"]] * 5, "no table of numbers"),
     "ragged": ([[1, 2], [3]], "no table of numbers"),
-    "NaN": (np.where(np.arange(5)[:, None] == 3, np.nan, face_at()), r"landmark 3 is \[nan, nan\]: expected two finite"),
+    "NaN": (
+        np.where(np.arange(5)[:, None] == 3, np.nan, face_at()),
+        r"landmark 3 is \[nan, nan\]: expected two finite",
+    ),
     "infinite": (np.where(np.arange(5)[:, None] == 0, np.inf, face_at()), "landmark 0 is"),
     "eyes coincide": (face_at()[[0, 0, 2, 3, 4]], r"both eyes lie at \(125, 117\)"),
     "all coincide": (np.full((5, 2), 50.0), r"both eyes lie at \(50, 50\)"),
     "mouth between the eyes": (face_at()[[0, 1, 2, 0, 1]], "share one middle"),
     "left and right exchanged": (face_at()[[1, 0, 2, 4, 3]], "left eye at .* lies right of the right eye"),
-    "of another size": (face_at() * 10, r"landmark 0 at \(1250, 1170\) lies far outside the picture of 300 x 240 px"),
+    "of another size": (
+        face_at() * 10,
+        r"landmark 0 at \(1250, 1170\) lies far outside the picture of 300 x 240 px",
+    ),
     "tiny": (placed(EYES_AND_MOUTH, MIN_QUAD - 1, 0, (50, 50)), "frame is 15.0 px wide: at least 16"),
     "beside the picture": (face_at(corner=(-200, 60)), "frame lies outside the picture"),
 }
@@ -239,7 +287,9 @@ def test_the_parts_of_a_real_face_are_found(size):
     picture = Image.open(ASTRONAUT).resize((size, size), Image.Resampling.LANCZOS)
     landmarks, note = find_landmarks(picture)
     assert note is None
-    assert np.abs((landmarks + 0.5) * 512 / size - 0.5 - PARTS).max() < 3.5  # px of 512; the eyes are 43 px apart
+    assert (
+        np.abs((landmarks + 0.5) * 512 / size - 0.5 - PARTS).max() < 3.5
+    )  # px of 512; the eyes are 43 px apart
 
 
 @needs_mtcnn
@@ -261,7 +311,9 @@ def test_a_photograph_lying_on_its_side_is_found_by_its_exif():
 @needs_mtcnn
 @pytest.mark.parametrize("large_first", [True, False])
 def test_of_several_faces_the_largest_is_taken_and_said(large_first):
-    small, large = (Image.open(ASTRONAUT).resize((size, size), Image.Resampling.LANCZOS) for size in (260, 400))
+    small, large = (
+        Image.open(ASTRONAUT).resize((size, size), Image.Resampling.LANCZOS) for size in (260, 400)
+    )
     both = Image.new("RGB", (700, 400), "grey")
     both.paste(large, (0 if large_first else 300, 0))
     both.paste(small, (420 if large_first else 10, 70))
@@ -269,7 +321,9 @@ def test_of_several_faces_the_largest_is_taken_and_said(large_first):
     assert found.note == "2 faces were found: the largest was taken"
     framed = frame_face(both)
     assert framed.info["note"] == found.note and np.allclose(framed.info["quad"], found.quad)
-    assert np.abs(found.landmarks - ((PARTS + 0.5) * 400 / 512 - 0.5) - (0 if large_first else 300, 0)).max() < 4
+    assert (
+        np.abs(found.landmarks - ((PARTS + 0.5) * 400 / 512 - 0.5) - (0 if large_first else 300, 0)).max() < 4
+    )
 
 
 @needs_mtcnn
@@ -283,10 +337,17 @@ def test_a_face_cut_by_the_border_is_found_and_padded():
 @needs_mtcnn
 @pytest.mark.parametrize(
     "picture",
-    [Image.effect_noise((200, 150), 60), Image.new("RGB", (300, 300), "white"), Image.new("L", (1, 1)), Image.new("RGB", (2000, 5))],
+    [
+        Image.effect_noise((200, 150), 60),
+        Image.new("RGB", (300, 300), "white"),
+        Image.new("L", (1, 1)),
+        Image.new("RGB", (2000, 5)),
+    ],
 )
 def test_a_picture_without_a_face_is_refused(picture):
-    with pytest.raises(ValueError, match=rf"no face was found in the picture of {picture.width} x {picture.height} px"):
+    with pytest.raises(
+        ValueError, match=rf"no face was found in the picture of {picture.width} x {picture.height} px"
+    ):
         align_face(picture)
 
 
@@ -306,13 +367,18 @@ def test_only_the_frame_of_nearly_the_whole_picture_is_the_picture_itself():
     assert is_framed((100, 100), whole) and not is_framed((100, 101), whole)
     for shift, there in ((9, True), (11, False)):
         assert is_framed((100, 100), whole + np.array([shift, 0])) == there
-        assert is_framed((100, 100), (whole - 49.5) * (1 + shift / 50 / 2**0.5) + 49.5) == there  # each corner moves by so many px
+        assert (
+            is_framed((100, 100), (whole - 49.5) * (1 + shift / 50 / 2**0.5) + 49.5) == there
+        )  # each corner moves by so many px
 
 
 def test_without_the_weights_the_command_that_brings_them_is_named(monkeypatch):
     mtcnn.networks.cache_clear()
     monkeypatch.setattr(mtcnn.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match="without mtcnn and lz4: pip install -r requirements-faces.txt, or give the landmarks"):
+    with pytest.raises(
+        ValueError,
+        match="without mtcnn and lz4: pip install -r requirements-faces.txt, or give the landmarks",
+    ):
         align_face(ASTRONAUT)
 
 
@@ -356,19 +422,28 @@ def pipe(faces_registry):
 
 @needs_mtcnn
 def test_a_photograph_is_aligned_encoded_edited_and_drawn(pipe):
-    assert pipe.config["domain"] == "faces" and list(pipe.edits) == ["lwgan-faces-lw-eyeglasses"] and pipe.refused == {}
+    assert (
+        pipe.config["domain"] == "faces"
+        and list(pipe.edits) == ["lwgan-faces-lw-eyeglasses"]
+        and pipe.refused == {}
+    )
     face = align_face(ASTRONAUT, size=256, supersample=1).picture
     w = pipe.encode([Image.open(ASTRONAUT)])
     torch.testing.assert_close(w, pipe.encoder(to_tensor(face)))
     (picture,) = pipe.generate(pipe.edit(w, {"lwgan-faces-lw-eyeglasses": 1.0}))
     assert picture.mode == "RGB" and picture.size == (64, 64)
-    torch.testing.assert_close(pipe.encode(pipe.frame(ASTRONAUT)), w)  # as the page does it: framed once, not twice
+    torch.testing.assert_close(
+        pipe.encode(pipe.frame(ASTRONAUT)), w
+    )  # as the page does it: framed once, not twice
 
 
 def test_a_sample_of_the_generator_needs_no_face_to_be_found(pipe, monkeypatch):
     monkeypatch.setattr(faces, "find_landmarks", None)
     sample = pipe.sample(3)
-    assert sample.mode == "RGB" and pipe.encode(pipe.frame(sample)).shape == pipe.encode([sample, sample])[:1].shape
+    assert (
+        sample.mode == "RGB"
+        and pipe.encode(pipe.frame(sample)).shape == pipe.encode([sample, sample])[:1].shape
+    )
 
 
 @needs_mtcnn
@@ -390,7 +465,10 @@ def test_the_page_takes_the_domain_as_it_takes_the_digits(editor, pipe, tmp_path
     for name, size in (("original", 256), ("reconstruction", 64), ("edited", 64)):
         assert picture_of(shown[name]).size == (size, size)
     w = pipe.encode(frame_face(ASTRONAUT))
-    assert picture_of(shown["edited"]).tobytes() == pipe.generate(pipe.edit(w, dict.fromkeys(pipe.edits, 1.0)))[0].tobytes()
+    assert (
+        picture_of(shown["edited"]).tobytes()
+        == pipe.generate(pipe.edit(w, dict.fromkeys(pipe.edits, 1.0)))[0].tobytes()
+    )
     blank = tmp_path / "blank.png"
     Image.new("RGB", (100, 100)).save(blank)
     refused, _ = editor.upload({"path": str(blank)}, session, sliders)
@@ -407,11 +485,22 @@ def test_the_page_speaks_of_faces_and_has_nothing_to_draw_on(faces_registry):
     page = app.build_demo(faces_registry)
     said = {block.elem_id: block for block in page.blocks.values() if block.elem_id}
     text = " ".join(
-        [said["head"].value, said["small"].value, said["upload"].label, json.dumps([said["readings"].value, said["sliders"].value])]
+        [
+            said["head"].value,
+            said["small"].value,
+            said["upload"].label,
+            json.dumps([said["readings"].value, said["sliders"].value]),
+        ]
     )
-    assert "Edited faces" in text and "people who agree" in text and app.PAGES["faces"].picture in text and "digit" not in text
     assert (
-        said["head"].elem_classes == ["undrawn"] and "#head.undrawn) :is(#draw-button, #pad) { display: none; }" in app.PAGE_CSS.read_text()
+        "Edited faces" in text
+        and "people who agree" in text
+        and app.PAGES["faces"].picture in text
+        and "digit" not in text
+    )
+    assert (
+        said["head"].elem_classes == ["undrawn"]
+        and "#head.undrawn) :is(#draw-button, #pad) { display: none; }" in app.PAGE_CSS.read_text()
     )
 
 
@@ -422,7 +511,10 @@ def test_the_page_says_that_of_several_faces_the_largest_was_taken(editor, tmp_p
     both.paste(Image.open(ASTRONAUT).resize((260, 260)), (10, 70))
     both.save(tmp_path / "both.png")
     session, sliders = editor.upload({"path": str(tmp_path / "both.png")}, *editor.start())
-    assert editor.show(session, sliders, "Edit")["status"]["line"] == "2 faces were found: the largest was taken."
+    assert (
+        editor.show(session, sliders, "Edit")["status"]["line"]
+        == "2 faces were found: the largest was taken."
+    )
     assert editor.show(editor.sample(0, session), sliders, "Edit")["status"]["line"] == ""
 
 

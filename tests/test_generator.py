@@ -9,10 +9,17 @@ from parity import error, noise_maps, reference
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lwgan.generator import Generator, blur, blur_kernel, upsample
-from trainers import generator as stage
-from trainers.discriminator import Discriminator, minibatch_stddev, r1_penalty
+from trainers.nets import generator as stage
+from trainers.nets.discriminator import Discriminator, minibatch_stddev, r1_penalty
 
-SMALL = {"resolution": 16, "img_channels": 1, "channels": (8, 8, 8), "z_dim": 6, "w_dim": 5, "mapping_layers": 2}
+SMALL = {
+    "resolution": 16,
+    "img_channels": 1,
+    "channels": (8, 8, 8),
+    "z_dim": 6,
+    "w_dim": 5,
+    "mapping_layers": 2,
+}
 
 
 def load_peer(case: str) -> tuple[Generator, dict]:
@@ -44,7 +51,10 @@ def mixed(w, at: int):
 def compare(picture, held: dict, name: str) -> None:
     """With what is kept of a large reference picture: every k-th pixel and the middle."""
     sampled = next(key for key in held if key.startswith(f"{name}_sub"))
-    step, start = int(sampled.rpartition("_sub")[2]), picture.shape[-1] * 15 // 32 if picture.shape[-1] > 128 else 48
+    step, start = (
+        int(sampled.rpartition("_sub")[2]),
+        picture.shape[-1] * 15 // 32 if picture.shape[-1] > 128 else 48,
+    )
     crop = held[f"{name}_crop"]
     end = start + crop.shape[-1]
     assert error(picture[..., ::step, ::step], held[sampled]) < 1e-5
@@ -99,10 +109,18 @@ def test_given_noise_is_the_communitys(peer):
     generator, held = peer
     maps = noise_maps(2, generator.resolution)
     assert error(generator.synthesis(held["wplus"], noise=maps), held["img_noise_list"]) < 1e-5
-    assert error(generator.synthesis(held["wplus"], noise=maps[:1] + maps[2:3] + maps[1:2] + maps[3:]), held["img_noise_list"]) > 1e-3
+    assert (
+        error(
+            generator.synthesis(held["wplus"], noise=maps[:1] + maps[2:3] + maps[1:2] + maps[3:]),
+            held["img_noise_list"],
+        )
+        > 1e-3
+    )
     for i in range(2):  # one map for all pictures, with and without sides of 1
         for shared in ([m[i, 0] for m in maps], [m[i : i + 1] for m in maps]):
-            assert error(generator.synthesis(held["wplus"], noise=shared)[i], held["img_noise_list"][i]) < 1e-5
+            assert (
+                error(generator.synthesis(held["wplus"], noise=shared)[i], held["img_noise_list"][i]) < 1e-5
+            )
 
 
 def test_every_level_adds_the_communitys_share():
@@ -165,7 +183,9 @@ def test_a_batch_is_what_its_pictures_are_one_by_one():
     generator = Generator(**SMALL)
     w = torch.randn(3, generator.num_ws, generator.w_dim)
     with torch.no_grad():
-        assert torch.allclose(generator.synthesis(w), torch.cat([generator.synthesis(one[None]) for one in w]), atol=1e-5)
+        assert torch.allclose(
+            generator.synthesis(w), torch.cat([generator.synthesis(one[None]) for one in w]), atol=1e-5
+        )
 
 
 @pytest.mark.parametrize("side", [32, 128])
@@ -257,7 +277,10 @@ def test_half_precision_is_near():
 def test_truncation_to_nothing_is_the_mean_code():
     generator = Generator(**SMALL)
     generator.mapping.w_avg.copy_(torch.randn(5))
-    assert torch.allclose(generator.mapping(torch.randn(4, 6), truncation_psi=0.0), generator.mapping.w_avg.expand(4, generator.num_ws, 5))
+    assert torch.allclose(
+        generator.mapping(torch.randn(4, 6), truncation_psi=0.0),
+        generator.mapping.w_avg.expand(4, generator.num_ws, 5),
+    )
 
 
 def test_tanh_output_stays_in_range():
@@ -303,17 +326,23 @@ def test_wrong_shapes_are_refused():
 
 def test_noise_maps_that_do_not_fit_are_refused_by_their_layer():
     generator, w, maps = Generator(**SMALL), torch.randn(2, 6, 5), noise_maps(2, 16)
-    with pytest.raises(ValueError, match=r"noise gives 4 maps, expected 5: from b4.conv1 \[4, 4\] to b16.conv1 \[16, 16\]"):
+    with pytest.raises(
+        ValueError, match=r"noise gives 4 maps, expected 5: from b4.conv1 \[4, 4\] to b16.conv1 \[16, 16\]"
+    ):
         generator.synthesis(w, noise=maps[:4])
     for i, name, bad in (
         (1, "b8.conv0", torch.zeros(4, 4)),
         (2, "b8.conv1", torch.zeros(3, 1, 8, 8)),
         (4, "b16.conv1", torch.zeros(2, 16, 16)),
     ):
-        shapes = re.escape(f"noise map of {name} has shape {tuple(bad.shape)}, expected ({bad.shape[-1] if i != 1 else 8}, ")
+        shapes = re.escape(
+            f"noise map of {name} has shape {tuple(bad.shape)}, expected ({bad.shape[-1] if i != 1 else 8}, "
+        )
         with pytest.raises(ValueError, match=shapes):
             generator.synthesis(w, noise=[*maps[:i], bad, *maps[i + 1 :]])
-    with pytest.raises(ValueError, match="noise is Tensor, expected one of const, random, none or a list of maps"):
+    with pytest.raises(
+        ValueError, match="noise is Tensor, expected one of const, random, none or a list of maps"
+    ):
         generator.synthesis(w, noise=torch.zeros(5))
     with pytest.raises(ValueError, match="a generator without noise"):
         Generator(**SMALL, use_noise=False).synthesis(w, noise=maps)
@@ -335,7 +364,13 @@ def test_r1_penalty_is_the_squared_gradient():
             for x in range(16):
                 shift = torch.zeros_like(real)
                 shift[..., y, x] = step
-                total = total + ((discriminator(real + shift).double() - discriminator(real - shift).double()) / (2 * step)).square()
+                total = (
+                    total
+                    + (
+                        (discriminator(real + shift).double() - discriminator(real - shift).double())
+                        / (2 * step)
+                    ).square()
+                )
     assert r1_penalty(discriminator, real).item() == pytest.approx(total.mean().item(), rel=0.01)
 
 
@@ -366,7 +401,11 @@ def test_the_average_of_the_weights_has_the_half_life_it_names(tmp_path):
     for _ in range(10):  # 10 steps of 100 pictures are 1,000 pictures: half the way
         stage.update_ema(ema, generator, seen=10**6, options=options)
     for name, value in ema.state_dict().items():
-        assert torch.allclose(value, (start[name] + goal[name]) / 2, atol=1e-4 * float(1 + (start[name] - goal[name]).abs().max())), name
+        assert torch.allclose(
+            value,
+            (start[name] + goal[name]) / 2,
+            atol=1e-4 * float(1 + (start[name] - goal[name]).abs().max()),
+        ), name
 
 
 def test_early_the_average_forgets_faster(tmp_path):

@@ -8,15 +8,32 @@ from artifacts import files, make
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.utils import httpx
 
-from lwgan import hub_push, registry
+from lwgan.hub import pushing as hub_push
+from lwgan.hub import registry
 
 SOON, LONG = 30, 45  # seconds: that an answer may take; that a slow Hub takes for each of its own
 NO = [{"status": status} for status in (401, 403, 404, 409, 412)]
-TOLD = [{"status": 403, "headers": {"X-Error-Code": "GatedRepo"}}, {"status": 404, "headers": {"X-Error-Code": "RepoNotFound"}}]
-AWAY = [{"status": 429, "headers": {"Retry-After": "60"}}, {"status": 500}, {"status": 503}, {"drop": True}, {"delay": LONG}]
+TOLD = [
+    {"status": 403, "headers": {"X-Error-Code": "GatedRepo"}},
+    {"status": 404, "headers": {"X-Error-Code": "RepoNotFound"}},
+]
+AWAY = [
+    {"status": 429, "headers": {"Retry-After": "60"}},
+    {"status": 500},
+    {"status": 503},
+    {"drop": True},
+    {"delay": LONG},
+]
 PULLED = ("info", "heads", "bytes", "all")  # routes: a model's info, the files' heads, their bytes, all three
 LOOK, UPLOAD = "/revision/|/api/models/[^/]+/[^/]+$", "/objects/batch|/xet-write-token"
-PUSHED = {LOOK: 1, "/preupload/": 1, UPLOAD: 1, "/commit/": 1, "/refs": 2, "/tag/": 2}  # routes -> commits that there are afterwards
+PUSHED = {
+    LOOK: 1,
+    "/preupload/": 1,
+    UPLOAD: 1,
+    "/commit/": 1,
+    "/refs": 2,
+    "/tag/": 2,
+}  # routes -> commits that there are afterwards
 
 
 @pytest.fixture
@@ -38,7 +55,8 @@ def at_once(acts: dict) -> dict:
     """name -> what `told` says of each action, all of them begun together."""
     found = {}
     threads = [
-        threading.Thread(target=lambda name=name, act=act: found.update({name: told(act)}), daemon=True) for name, act in acts.items()
+        threading.Thread(target=lambda name=name, act=act: found.update({name: told(act)}), daemon=True)
+        for name, act in acts.items()
     ]
     for thread in threads:
         thread.start()
@@ -50,14 +68,20 @@ def at_once(acts: dict) -> dict:
 
 def break_pulls(hub, repo_id: str, route: str, fault: dict) -> None:
     weights = "|".join(f"/_cdn/{sha}" for sha in hashes(hub, repo_id))
-    patterns = {"info": f"/api/models/{repo_id}$", "heads": f"/{repo_id}/resolve/", "bytes": f"{weights}|{repo_id}/xet-read-token/"}
+    patterns = {
+        "info": f"/api/models/{repo_id}$",
+        "heads": f"/{repo_id}/resolve/",
+        "bytes": f"{weights}|{repo_id}/xet-read-token/",
+    }
     hub.fault("*", patterns.get(route) or "|".join(patterns.values()), times=None, **fault)
 
 
 def hashes(hub, repo_id: str):
     from hub_repos import sha256
 
-    return [sha256(data) for name, data in hub.repos[repo_id].head.files.items() if name.endswith(".safetensors")]
+    return [
+        sha256(data) for name, data in hub.repos[repo_id].head.files.items() if name.endswith(".safetensors")
+    ]
 
 
 def repo_of(hub, tmp_path, known: bool) -> str:
@@ -77,7 +101,9 @@ def test_a_no_on_any_route_is_an_error_at_once_whatever_the_cache_holds(hub, tmp
             repo_id = repo_of(hub, tmp_path, known=True)
             break_pulls(hub, repo_id, route, fault)
             found, seconds = told(lambda repo_id=repo_id: registry.pull(repo_id))
-            assert isinstance(found, HfHubHTTPError) and found.response.status_code == fault["status"], f"{route} {fault}: {found!r}"
+            assert isinstance(found, HfHubHTTPError) and found.response.status_code == fault["status"], (
+                f"{route} {fault}: {found!r}"
+            )
             assert seconds < SOON
     assert isinstance(found, RepositoryNotFoundError)
 
@@ -90,7 +116,9 @@ def test_a_push_that_is_refused_on_any_route_is_an_error_and_no_second_commit(hu
             found, seconds = told(lambda repo_id=repo_id, folder=folder: registry.push(folder, repo_id))
             refused = found if isinstance(found, HfHubHTTPError) else found.__cause__
             status = getattr(getattr(refused, "response", None), "status_code", None)
-            says = isinstance(found, ConnectionError) and str(fault["status"]) in str(found)  # of hf_xet, which asks for itself
+            says = isinstance(found, ConnectionError) and str(fault["status"]) in str(
+                found
+            )  # of hf_xet, which asks for itself
             assert status == fault["status"] or says, f"{route} {fault}: {found!r}"
             assert seconds < SOON and len(hub.repos[repo_id].commits) == commits
 
@@ -108,25 +136,41 @@ def test_whatever_keeps_the_hub_away_ends_within_half_a_minute(hub, tmp_path):
     for route in PULLED:
         for fault in AWAY:
             for known in (True, False) if route in ("bytes", "all") else (True,):
-                repo_id, name = repo_of(hub, tmp_path, known), f"pull, {route} {fault}, {'known' if known else 'new'}"
+                repo_id, name = (
+                    repo_of(hub, tmp_path, known),
+                    f"pull, {route} {fault}, {'known' if known else 'new'}",
+                )
                 break_pulls(hub, repo_id, route, fault)
-                acts[name], wanted[name] = (lambda repo_id=repo_id: registry.pull(repo_id)), "stale" if known else ConnectionError
+                acts[name], wanted[name] = (
+                    (lambda repo_id=repo_id: registry.pull(repo_id)),
+                    "stale" if known else ConnectionError,
+                )
     for route, commits in PUSHED.items():
         for fault in AWAY:
             (repo_id, folder), name = broken_push(hub, tmp_path, route, fault), f"push, {route} {fault}"
-            landed = "drop" in fault and route in ("/commit/", "/tag/")  # it was done all the same, and that is found out
+            landed = "drop" in fault and route in (
+                "/commit/",
+                "/tag/",
+            )  # it was done all the same, and that is found out
             acts[name], wanted[name] = (
                 (lambda folder=folder, repo_id=repo_id: registry.push(folder, repo_id)),
                 (HfHubHTTPError, httpx.HTTPError, OSError),
             )
             wanted[name], left[repo_id] = ("pushed", 2) if landed else (wanted[name], commits)
-    hub.fault("*", "/lwgan-made/preupload/|/api/repos/delete", times=None, delay=LONG)  # a repo made in vain cannot even be taken away
-    acts["push, made"], wanted["push, made"] = lambda: registry.push(make(tmp_path / "made"), "lab/lwgan-made"), TimeoutError
+    hub.fault(
+        "*", "/lwgan-made/preupload/|/api/repos/delete", times=None, delay=LONG
+    )  # a repo made in vain cannot even be taken away
+    acts["push, made"], wanted["push, made"] = (
+        lambda: registry.push(make(tmp_path / "made"), "lab/lwgan-made"),
+        TimeoutError,
+    )
     found = at_once(acts)
     for name, (answer, seconds) in found.items():
         print(f"{seconds:5.1f} s  {name}: {answer!r}"[:200])
     for name, (answer, seconds) in found.items():
         assert seconds < SOON, name
         right = {"stale": getattr(answer, "stale", False), "pushed": getattr(answer, "tag", None) == "v1"}
-        assert right[wanted[name]] if isinstance(wanted[name], str) else isinstance(answer, wanted[name]), f"{name}: {answer!r}"
+        assert right[wanted[name]] if isinstance(wanted[name], str) else isinstance(answer, wanted[name]), (
+            f"{name}: {answer!r}"
+        )
     assert {repo_id: len(hub.repos[repo_id].commits) for repo_id in left} == left

@@ -14,8 +14,8 @@ from artifacts import REPO, files, make
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.utils import httpx
 
-from lwgan import hub as client
-from lwgan import hub_push, registry
+from lwgan.hub import client, registry
+from lwgan.hub import pushing as hub_push
 
 SOON = 30  # seconds that the real deadlines allow
 
@@ -89,7 +89,9 @@ DENIED = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "error"), DENIED, ids=lambda value: str(value) if isinstance(value, dict) else "")
+@pytest.mark.parametrize(
+    ("fault", "error"), DENIED, ids=lambda value: str(value) if isinstance(value, dict) else ""
+)
 def test_a_hub_that_says_no_is_not_answered_from_the_cache(hub, folder, fault, error):
     registry.push(folder, REPO)
     registry.pull(REPO)
@@ -128,7 +130,9 @@ AWAY = [(INFO, {"status": 503}), (HEAD, {"status": 503}), (BYTES, {"status": 500
 
 
 @pytest.mark.parametrize(("route", "fault"), AWAY, ids=str)
-def test_a_hub_in_trouble_is_answered_by_the_last_good_version_marked_as_stale(hub, hurry, folder, tmp_path, route, fault):
+def test_a_hub_in_trouble_is_answered_by_the_last_good_version_marked_as_stale(
+    hub, hurry, folder, tmp_path, route, fault
+):
     hub.put(REPO, files(folder))
     first = registry.pull(REPO)
     hub.put(REPO, files(make(tmp_path / "newer", seed=1)))
@@ -171,7 +175,9 @@ def test_a_slow_hub_is_waited_for_as_long_as_its_bytes_allow(hub, folder):
 def test_the_real_deadlines_end_within_half_a_minute():
     assert client.PATIENCE + 1 < SOON and client.DEADLINE < SOON
     assert client.left(client.deadline()) <= client.DEADLINE
-    assert 3 < client.left(client.deadline(64_000_000)) - client.DEADLINE < 300  # what an edit of 64 MB may take longer
+    assert (
+        3 < client.left(client.deadline(64_000_000)) - client.DEADLINE < 300
+    )  # what an edit of 64 MB may take longer
 
 
 # Pull: damaged on the way
@@ -180,7 +186,11 @@ def test_the_real_deadlines_end_within_half_a_minute():
 FLIP, CUT = lambda data: data[:40] + bytes([data[40] ^ 1]) + data[41:], lambda data: data[:-9]
 
 
-@pytest.mark.parametrize(("how", "cached"), [(FLIP, False), (CUT, False), (FLIP, True)], ids=["corrupted", "cut", "corrupted since"])
+@pytest.mark.parametrize(
+    ("how", "cached"),
+    [(FLIP, False), (CUT, False), (FLIP, True)],
+    ids=["corrupted", "cut", "corrupted since"],
+)
 def test_a_body_that_is_damaged_for_good_is_never_taken_for_a_model(hub, folder, tmp_path, cached, how):
     first = registry.push(folder, REPO)
     if cached:
@@ -285,7 +295,9 @@ def test_a_tag_or_a_collection_that_failed_is_made_by_the_next_push(hub, folder)
 # The token
 
 
-def test_the_token_is_in_no_log_line_exception_or_file(hub, hurry, folder, tmp_path, monkeypatch, caplog, capfd):
+def test_the_token_is_in_no_log_line_exception_or_file(
+    hub, hurry, folder, tmp_path, monkeypatch, caplog, capfd
+):
     from hub_repos import USERS
 
     secret = "hf_" + "Secret" * 5
@@ -303,7 +315,9 @@ def test_the_token_is_in_no_log_line_exception_or_file(hub, hurry, folder, tmp_p
     attempt(registry.push, folder, REPO)
     attempt(registry.push, folder, "other/lwgan-edit")
     hurry()
-    for seed, fault in enumerate([{"status": 401}, {"status": 403}, {"status": 500}, {"drop": True}, {"delay": 2}]):
+    for seed, fault in enumerate(
+        [{"status": 401}, {"status": 403}, {"status": 500}, {"drop": True}, {"delay": 2}]
+    ):
         make(folder, seed=seed + 1)
         hub.fault("*", ".", times=9, **fault)
         attempt(registry.push, folder, REPO)
@@ -323,7 +337,7 @@ def test_the_token_is_in_no_log_line_exception_or_file(hub, hurry, folder, tmp_p
 TALKING = """
     import logging, sys
     logging.basicConfig(level=logging.DEBUG)  # also of httpx2 and httpcore2, to stderr
-    from lwgan import registry
+    from lwgan.hub import registry
     for act in (lambda: registry.push(sys.argv[1], sys.argv[2]), lambda: registry.pull(sys.argv[2]), lambda: registry.models("lab"),
                 lambda: registry.push(sys.argv[1], "other/lwgan-edit"), lambda: registry.pull("lab/lwgan-none")):
         try:
@@ -340,12 +354,26 @@ def test_the_token_is_not_said_by_libraries_that_are_told_to_say_all(hub, folder
     monkeypatch.setitem(USERS, secret, USERS["hf_write"])
     logs = tmp_path / "logs"
     logs.mkdir()
-    env = os.environ | {"HF_TOKEN": secret, "HF_DEBUG": "1", "RUST_LOG": "trace", "HF_XET_LOG_DEST": f"{logs}/"}  # read at import
+    env = os.environ | {
+        "HF_TOKEN": secret,
+        "HF_DEBUG": "1",
+        "RUST_LOG": "trace",
+        "HF_XET_LOG_DEST": f"{logs}/",
+    }  # read at import
     hub.fault("POST", "/commit/", status=503, times=1)
     words = [sys.executable, "-c", textwrap.dedent(TALKING), str(folder), REPO]
     done = subprocess.run(words, env=env, capture_output=True, text=True, check=True, timeout=120)
-    assert "changed=True" in done.stdout and "stale=False" in done.stdout and any(token == secret for _, _, token in hub.log)
-    assert "curl" in done.stderr and "<TOKEN>" in done.stderr and "httpcore2" in done.stderr and done.stderr.count("Traceback") >= 2
+    assert (
+        "changed=True" in done.stdout
+        and "stale=False" in done.stdout
+        and any(token == secret for _, _, token in hub.log)
+    )
+    assert (
+        "curl" in done.stderr
+        and "<TOKEN>" in done.stderr
+        and "httpcore2" in done.stderr
+        and done.stderr.count("Traceback") >= 2
+    )
     assert not hub.speaks_xet or any(path.stat().st_size for path in logs.iterdir())
     written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     assert secret not in done.stdout + done.stderr and not any(secret.encode() in data for data in written)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFilter, PngImagePlugin, features
 
-from lwgan.glyphs import INK_SIDE, find_glyphs, label, normalise, stroke_width
+from lwgan.frames.glyphs import INK_SIDE, find_glyphs, label, normalise, stroke_width
 from lwgan.images import CELL, frame_digits, ink_box, open_picture, to_pil, to_tensor
 from trainers.datasets.mnist import load_digits
 from trainers.datasets.multimnist import compose
@@ -19,12 +19,17 @@ STROKES = {
     "0": [[(0.5 + 0.5 * np.cos(a), 1 + np.sin(a)) for a in np.linspace(0, 6.4, 40)]],
     "1": [[(0.5, 0), (0.4, 2)]],
     "4": [[(0.7, 0), (0, 1.3), (0.75, 1.3)], [(0.85, 0.7), (0.85, 2)]],
-    "5": [[(0.1, 0.2), (0.05, 0.8), (0.6, 0.7), (1, 1.2), (0.8, 1.8), (0.3, 2), (0, 1.8)], [(0.25, 0), (1.05, 0)]],
+    "5": [
+        [(0.1, 0.2), (0.05, 0.8), (0.6, 0.7), (1, 1.2), (0.8, 1.8), (0.3, 2), (0, 1.8)],
+        [(0.25, 0), (1.05, 0)],
+    ],
     "7": [[(0, 0), (1, 0), (0.4, 2)]],
 }
 
 
-def draw(digits: list[tuple[str, float, float, float]], width: float, size=(280, 280), inverted=False) -> Image.Image:
+def draw(
+    digits: list[tuple[str, float, float, float]], width: float, size=(280, 280), inverted=False
+) -> Image.Image:
     """Each (digit, x, y, height) in black on white with a round brush, `size` = (width, height); or inverted."""
     picture = Image.new("L", size, 255)
     pen = ImageDraw.Draw(picture)
@@ -41,7 +46,11 @@ def cells(frame: Image.Image) -> dict[tuple[int, int], np.ndarray]:
     """(row, column) -> the cell's pixels, for the cells that hold ink."""
     pixels = np.asarray(frame)
     assert pixels.shape == (64, 64) and frame.mode == "L"
-    parts = {(row, column): pixels[row * CELL :, column * CELL :][:CELL, :CELL] for row in (0, 1) for column in (0, 1)}
+    parts = {
+        (row, column): pixels[row * CELL :, column * CELL :][:CELL, :CELL]
+        for row in (0, 1)
+        for column in (0, 1)
+    }
     return {place: part for place, part in parts.items() if part.max() > 16}
 
 
@@ -70,7 +79,9 @@ def test_a_photograph_turned_by_its_exif_stands_upright():
     exif[274] = 6  # to be turned by 90 degrees clockwise
     upright = open_picture(saved(picture, "JPEG", exif=exif))
     assert upright.size == (20, 40)
-    assert np.asarray(upright)[:8].mean() < 30 and np.asarray(upright)[-8:].mean() > 225  # the left has become the top
+    assert (
+        np.asarray(upright)[:8].mean() < 30 and np.asarray(upright)[-8:].mean() > 225
+    )  # the left has become the top
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
@@ -95,12 +106,16 @@ def test_sixteen_bits_are_scaled_not_clipped():
 
 
 @pytest.mark.parametrize(
-    ("mode", "format", "expected"), [("CMYK", "JPEG", "RGB"), ("1", "PNG", "L"), ("P", "GIF", "RGB"), ("RGB", "WEBP", "RGB")]
+    ("mode", "format", "expected"),
+    [("CMYK", "JPEG", "RGB"), ("1", "PNG", "L"), ("P", "GIF", "RGB"), ("RGB", "WEBP", "RGB")],
 )
 def test_other_kinds_come_as_grey_or_rgb(mode, format, expected):
     source = Image.new("RGB", (16, 16), (200, 200, 200)).convert(mode)
     opened = open_picture(saved(source, format))
-    assert opened.mode == expected and np.abs(np.asarray(opened.convert("L")).astype(int) - np.asarray(source.convert("L"))).max() < 6
+    assert (
+        opened.mode == expected
+        and np.abs(np.asarray(opened.convert("L")).astype(int) - np.asarray(source.convert("L"))).max() < 6
+    )
 
 
 def test_of_an_animation_the_first_picture():
@@ -136,7 +151,11 @@ KINDS = {
     "palette with a transparent colour": with_clear_paper,
     "palette GIF": lambda picture: saved(picture.convert("RGB").quantize(8), "GIF"),
     "animated WEBP": lambda picture: saved(
-        picture.convert("RGB"), "WEBP", save_all=True, append_images=[Image.new("RGB", picture.size, "white")], lossless=True
+        picture.convert("RGB"),
+        "WEBP",
+        save_all=True,
+        append_images=[Image.new("RGB", picture.size, "white")],
+        lossless=True,
     ),
     "CMYK JPEG": lambda picture: saved(picture.convert("RGB").convert("CMYK"), "JPEG", quality=95),
     "16-bit PNG": lambda picture: saved(Image.fromarray(np.asarray(picture).astype(np.uint16) * 257), "PNG"),
@@ -210,7 +229,9 @@ def test_a_training_picture_passes_unchanged_and_so_does_its_enlargement(digits)
     for image in compose(digits, 200, seed=0).images:
         picture = Image.fromarray(image)
         assert np.array_equal(np.asarray(frame_digits(picture)), image)
-    assert np.array_equal(np.asarray(frame_digits(picture.resize((448, 448), Image.Resampling.NEAREST))), image)
+    assert np.array_equal(
+        np.asarray(frame_digits(picture.resize((448, 448), Image.Resampling.NEAREST))), image
+    )
 
 
 @pytest.mark.parametrize("inverted", [False, True])
@@ -224,7 +245,9 @@ def test_mnist_digits_drawn_large_come_back_as_they_were(digits, size, inverted)
             glyph = digits.images[rng.integers(len(digits.images))]
             glyph = glyph[ink_box(glyph)]
             scale = min(size) / 2 * rng.uniform(0.033, 0.044)
-            large = Image.fromarray(glyph).resize([int(side * scale) for side in glyph.shape[::-1]], Image.Resampling.BICUBIC)
+            large = Image.fromarray(glyph).resize(
+                [int(side * scale) for side in glyph.shape[::-1]], Image.Resampling.BICUBIC
+            )
             (row, column), (height, width) = divmod(int(place), 2), large.size[::-1]
             top = row * size[1] // 2 + rng.integers(2, size[1] // 2 - height)
             left = column * size[0] // 2 + rng.integers(2, size[0] // 2 - width)
@@ -251,7 +274,9 @@ def test_thin_and_thick_and_broken_strokes_make_one_digit(digit, width, inverted
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(60, 200), st.floats(0, 1), st.floats(0, 1), st.sampled_from(sorted(STROKES)), st.booleans())
+@given(
+    st.integers(60, 200), st.floats(0, 1), st.floats(0, 1), st.sampled_from(sorted(STROKES)), st.booleans()
+)
 def test_where_and_how_large_a_digit_is_drawn_does_not_matter(height, x, y, digit, inverted):
     margin = 0.1 * height
     left, top = margin + x * (280 - height / 2 - 2 * margin - 6), margin + y * (280 - height - 2 * margin)
@@ -265,7 +290,10 @@ def test_where_and_how_large_a_digit_is_drawn_does_not_matter(height, x, y, digi
 
 def test_the_arrangement_is_kept():
     corners = [("0", 20, 20, 90), ("7", 190, 30, 90), ("1", 30, 160, 100), ("5", 170, 170, 90)]
-    in_place = {cell: one(frame_digits(draw([corner], 10))) for cell, corner in zip([(0, 0), (0, 1), (1, 0), (1, 1)], corners, strict=True)}
+    in_place = {
+        cell: one(frame_digits(draw([corner], 10)))
+        for cell, corner in zip([(0, 0), (0, 1), (1, 0), (1, 1)], corners, strict=True)
+    }
     together = cells(frame_digits(draw(corners, 10)))
     assert all(np.array_equal(together[place], cell) for place, cell in in_place.items())
     without = cells(frame_digits(draw([corners[0], corners[3]], 10)))
@@ -277,7 +305,10 @@ def test_digits_on_a_line_are_read_on():
     together = cells(frame_digits(draw(row, 12, size=(500, 250))))
     for place, single in zip([(0, 0), (0, 1), (1, 0), (1, 1)], row, strict=True):
         assert np.array_equal(together[place], one(frame_digits(draw([single], 12, size=(500, 250)))))
-    assert set(cells(frame_digits(draw(row[:2], 12, size=(500, 250))))) in ({(0, 0), (0, 1)}, {(1, 0), (1, 1)})
+    assert set(cells(frame_digits(draw(row[:2], 12, size=(500, 250))))) in (
+        {(0, 0), (0, 1)},
+        {(1, 0), (1, 1)},
+    )
 
 
 def one(frame: Image.Image) -> np.ndarray:
@@ -289,7 +320,9 @@ def test_a_photograph_of_paper_lit_from_one_side():
     rng = np.random.default_rng(0)
     ink = 255.0 - np.asarray(draw([("7", 250, 200, 400), ("4", 750, 250, 420)], 34, size=(1200, 900)))
     paper = 205 + np.linspace(-50, 40, 1200)[None] + 6 * rng.standard_normal((900, 1200))
-    photo = Image.fromarray((paper - 0.55 * ink).clip(0, 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(2))
+    photo = Image.fromarray((paper - 0.55 * ink).clip(0, 255).astype(np.uint8)).filter(
+        ImageFilter.GaussianBlur(2)
+    )
     found = cells(frame_digits(photo.convert("RGB")))
     assert len(found) == 2
     for cell in found.values():
@@ -371,13 +404,22 @@ def test_pictures_to_tensor_and_back():
     for shape in ((64, 64), (32, 32, 3)):
         pictures = [Image.fromarray(rng.integers(0, 256, shape).astype(np.uint8)) for _ in range(3)]
         x = to_tensor(pictures)
-        assert x.shape == (3, shape[2] if len(shape) == 3 else 1, *shape[:2]) and x.min() >= -1 and x.max() <= 1
-        assert all(np.array_equal(np.asarray(a), np.asarray(b)) for a, b in zip(pictures, to_pil(x), strict=True))
-    assert to_tensor(Image.new("L", (2, 2), 255)).eq(1).all() and to_tensor(Image.new("L", (2, 2), 0)).eq(-1).all()
+        assert (
+            x.shape == (3, shape[2] if len(shape) == 3 else 1, *shape[:2]) and x.min() >= -1 and x.max() <= 1
+        )
+        assert all(
+            np.array_equal(np.asarray(a), np.asarray(b)) for a, b in zip(pictures, to_pil(x), strict=True)
+        )
+    assert (
+        to_tensor(Image.new("L", (2, 2), 255)).eq(1).all()
+        and to_tensor(Image.new("L", (2, 2), 0)).eq(-1).all()
+    )
     assert np.asarray(to_pil(torch.full((1, 1, 2, 2), 7.0))[0]).min() == 255  # beyond the range is clipped
 
 
-@pytest.mark.parametrize("pictures", [[], [Image.new("L", (2, 2)), Image.new("L", (3, 3))], [Image.new("CMYK", (2, 2))]])
+@pytest.mark.parametrize(
+    "pictures", [[], [Image.new("L", (2, 2)), Image.new("L", (3, 3))], [Image.new("CMYK", (2, 2))]]
+)
 def test_pictures_that_make_no_batch_are_refused(pictures):
     with pytest.raises(ValueError, match="picture"):
         to_tensor(pictures)

@@ -6,7 +6,7 @@ from nets import NUM_WS, W_DIM
 
 from lwgan.encoder import Encoder
 from lwgan.generator import Generator
-from trainers import join
+from trainers.nets import join
 
 
 @pytest.fixture
@@ -14,7 +14,9 @@ def nets():
     """Random nets, and pictures so few that their codes span no more than w_dim directions of W+."""
     torch.manual_seed(0)
     sizes = {"resolution": 64, "img_channels": 1, "w_dim": W_DIM}
-    generator = Generator(**sizes, channels=(16, 16, 16, 8, 8), z_dim=16, mapping_layers=2).requires_grad_(False)
+    generator = Generator(**sizes, channels=(16, 16, 16, 8, 8), z_dim=16, mapping_layers=2).requires_grad_(
+        False
+    )
     encoder = Encoder(**sizes, num_ws=NUM_WS, widths=(8, 8, 16, 16), pyramid=16, head=8).requires_grad_(False)
     encoder.w_avg.normal_()
     return generator, encoder, torch.randn(W_DIM, 1, 64, 64)

@@ -17,7 +17,12 @@ from lwgan.measures import MASSES, cells, effective_size, normalised
 def clouds(n=40, m=60, dim=3, dtype=torch.float64):
     """Two clouds whose laws differ, with uneven masses."""
     x, y = torch.randn(n, dim, dtype=dtype), 0.7 * torch.randn(m, dim, dtype=dtype) + 0.5
-    return x, y, normalised(torch.rand(n, dtype=torch.float64)), normalised(torch.rand(m, dtype=torch.float64))
+    return (
+        x,
+        y,
+        normalised(torch.rand(n, dtype=torch.float64)),
+        normalised(torch.rand(m, dtype=torch.float64)),
+    )
 
 
 def exact(x, y, a, b) -> float:
@@ -31,26 +36,36 @@ def exact(x, y, a, b) -> float:
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_small_blur_gives_exact_transport(dtype):
     x, y, a, b = clouds(dtype=dtype)
-    assert wasserstein(x, y, a, b, blur=1e-3, scaling=0.99).item() == pytest.approx(exact(x, y, a, b), rel=3e-3)
-    assert wasserstein(x, y, a, b, blur=1e-3).item() == pytest.approx(exact(x, y, a, b), rel=3e-2)  # fewer iterations by default
+    assert wasserstein(x, y, a, b, blur=1e-3, scaling=0.99).item() == pytest.approx(
+        exact(x, y, a, b), rel=3e-3
+    )
+    assert wasserstein(x, y, a, b, blur=1e-3).item() == pytest.approx(
+        exact(x, y, a, b), rel=3e-2
+    )  # fewer iterations by default
 
 
 def test_equal_masses_are_the_default():
     x, y, _, _ = clouds()
     a, b = torch.full((40,), 1 / 40), torch.full((60,), 1 / 60)
-    assert wasserstein(x, y, blur=0.1).item() == pytest.approx(wasserstein(x, y, a, b, blur=0.1).item(), rel=1e-6)
+    assert wasserstein(x, y, blur=0.1).item() == pytest.approx(
+        wasserstein(x, y, a, b, blur=0.1).item(), rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("blur", [1e-3, 0.5, 20.0])
 def test_translated_cloud_costs_half_the_squared_shift(blur):
     x, shift = torch.randn(50, 8, dtype=torch.float64), torch.randn(8, dtype=torch.float64)
-    assert wasserstein(x, x + shift, blur=blur).item() == pytest.approx(shift.square().sum().item() / 2, rel=1e-3)
+    assert wasserstein(x, x + shift, blur=blur).item() == pytest.approx(
+        shift.square().sum().item() / 2, rel=1e-3
+    )
 
 
 def test_huge_blur_compares_the_means():
     x, y, a, b = clouds()
     gap = (a[:, None] * x).sum(0) - (b[:, None] * y).sum(0)
-    assert wasserstein(x, y, a, b, blur=100.0).item() == pytest.approx(gap.square().sum().item() / 2, rel=1e-3)
+    assert wasserstein(x, y, a, b, blur=100.0).item() == pytest.approx(
+        gap.square().sum().item() / 2, rel=1e-3
+    )
 
 
 def test_cloud_is_at_distance_zero_from_itself():
@@ -65,7 +80,9 @@ def test_symmetric_and_invariant_under_common_translation(seed, shift, blur):
     x, y, a, b = clouds(12, 15)
     value = wasserstein(x, y, a, b, blur=blur).item()
     assert wasserstein(y, x, b, a, blur=blur).item() == pytest.approx(value, rel=1e-6, abs=1e-9)
-    assert wasserstein(x + shift, y + shift, a, b, blur=blur).item() == pytest.approx(value, rel=1e-6, abs=1e-9)
+    assert wasserstein(x + shift, y + shift, a, b, blur=blur).item() == pytest.approx(
+        value, rel=1e-6, abs=1e-9
+    )
 
 
 def test_single_precision_keeps_its_digits_far_from_the_origin():
@@ -102,12 +119,17 @@ def test_gradient_agrees_with_finite_differences(blur):
     for _ in range(3):
         step = 1e-4 * torch.nn.functional.normalize(torch.randn_like(x).flatten(), dim=0).view_as(x)
         with torch.no_grad():
-            rise = wasserstein(x + step, y, a, b, blur=blur, scaling=0.98) - wasserstein(x - step, y, a, b, blur=blur, scaling=0.98)
+            rise = wasserstein(x + step, y, a, b, blur=blur, scaling=0.98) - wasserstein(
+                x - step, y, a, b, blur=blur, scaling=0.98
+            )
         assert (gradient * step).sum().item() == pytest.approx(rise.item() / 2, rel=2e-2, abs=1e-7)
 
 
 def test_gradient_of_a_translated_cloud_is_its_share_of_the_shift():
-    x, shift = torch.randn(30, 4, dtype=torch.float64), torch.tensor([1.0, -2.0, 0.5, 0.0], dtype=torch.float64)
+    x, shift = (
+        torch.randn(30, 4, dtype=torch.float64),
+        torch.tensor([1.0, -2.0, 0.5, 0.0], dtype=torch.float64),
+    )
     moved = (x + shift).requires_grad_()
     (gradient,) = torch.autograd.grad(wasserstein(moved, x, blur=1e-3, scaling=0.95), moved)
     assert torch.allclose(gradient, (shift / 30).expand_as(gradient), atol=1e-4)
@@ -148,7 +170,9 @@ def test_bad_masses_are_refused_by_name_and_value(mass, message):
 
 def test_masses_off_by_rounding_are_put_right():
     x, y, a, b = clouds()
-    assert wasserstein(x, y, a * (1 + 5e-5), b, blur=0.1).item() == pytest.approx(wasserstein(x, y, a, b, blur=0.1).item(), rel=1e-9)
+    assert wasserstein(x, y, a * (1 + 5e-5), b, blur=0.1).item() == pytest.approx(
+        wasserstein(x, y, a, b, blur=0.1).item(), rel=1e-9
+    )
 
 
 @pytest.mark.parametrize(
@@ -215,7 +239,10 @@ def test_cells_of_one_side_only_weigh_nothing(name):
 
 
 @settings(max_examples=30, deadline=None)
-@given(source=st.lists(st.integers(0, 3), min_size=1, max_size=30), target=st.lists(st.integers(0, 3), min_size=1, max_size=30))
+@given(
+    source=st.lists(st.integers(0, 3), min_size=1, max_size=30),
+    target=st.lists(st.integers(0, 3), min_size=1, max_size=30),
+)
 def test_all_but_uniform_and_printed_give_every_cell_the_same_mass_on_both_sides(source, target):
     source, target = torch.tensor(source), torch.tensor(target)
     for name in ("match", "overlap", "balanced"):
@@ -257,7 +284,9 @@ def test_effective_size_counts_equal_masses():
     assert effective_size(torch.tensor([1.0, 0.0, 0.0])) == 1
 
 
-@pytest.mark.parametrize("bad", [torch.zeros(0, dtype=torch.long), torch.zeros(3, 2, dtype=torch.long), torch.zeros(3)])
+@pytest.mark.parametrize(
+    "bad", [torch.zeros(0, dtype=torch.long), torch.zeros(3, 2, dtype=torch.long), torch.zeros(3)]
+)
 def test_bad_cells_are_refused(bad):
     with pytest.raises(ValueError, match="target_cells"):
         MASSES["match"](torch.zeros(3, dtype=torch.long), bad)
@@ -270,9 +299,18 @@ def test_edit_loss_is_transport_between_whole_codes():
     edited, target = torch.randn(12, 3, 4, dtype=torch.float64), torch.randn(9, 3, 4, dtype=torch.float64)
     a, b = normalised(torch.rand(12, dtype=torch.float64)), normalised(torch.rand(9, dtype=torch.float64))
     cost = np.array(
-        [[0.5 * sum((x - y) ** 2 for x, y in zip(w.flatten().tolist(), v.flatten().tolist(), strict=True)) for v in target] for w in edited]
+        [
+            [
+                0.5
+                * sum((x - y) ** 2 for x, y in zip(w.flatten().tolist(), v.flatten().tolist(), strict=True))
+                for v in target
+            ]
+            for w in edited
+        ]
     )
-    assert edit_loss(edited, target, a, b, blur=1e-3).item() == pytest.approx(ot.emd2(a.numpy(), b.numpy(), cost), rel=3e-2)
+    assert edit_loss(edited, target, a, b, blur=1e-3).item() == pytest.approx(
+        ot.emd2(a.numpy(), b.numpy(), cost), rel=3e-2
+    )
     assert latent_space(edited).shape == (12, 12)
 
 
@@ -281,13 +319,19 @@ def test_preservation_cost_is_the_sum_of_equation_5():
     F_x, F_y, gamma, k = torch.randn(6).double(), torch.randn(6).double(), torch.rand(6).double(), 2
     gamma[k] = 1.0
     written_out = 0.5 * sum((1 - gamma[l].item()) * (F_x[l] - F_y[l]).item() ** 2 for l in range(6) if l != k)
-    assert preservation_loss(F_x[None], F_y[None], gamma, blur=0.1).item() == pytest.approx(written_out, rel=1e-6)
+    assert preservation_loss(F_x[None], F_y[None], gamma, blur=0.1).item() == pytest.approx(
+        written_out, rel=1e-6
+    )
     x, y = attribute_space(F_x[None], gamma), attribute_space(F_y[None], gamma)
     assert ((x - y).square().sum() / 2).item() == pytest.approx(written_out, rel=1e-9)
 
 
 def test_preservation_uses_the_same_masses_on_both_sides():
-    edited, source, gamma = torch.randn(15, 4).double(), torch.randn(15, 4).double(), torch.tensor([1.0, 0.3, 0.0, 0.6])
+    edited, source, gamma = (
+        torch.randn(15, 4).double(),
+        torch.randn(15, 4).double(),
+        torch.tensor([1.0, 0.3, 0.0, 0.6]),
+    )
     a = normalised(torch.rand(15, dtype=torch.float64))
     cost = sum((1 - gamma[l].item()) * (edited[:, None, l] - source[None, :, l]) ** 2 for l in range(4)) / 2
     assert preservation_loss(edited, source, gamma, a, blur=1e-3).item() == pytest.approx(
@@ -297,11 +341,28 @@ def test_preservation_uses_the_same_masses_on_both_sides():
 
 
 def test_objective_adds_the_weighted_terms():
-    source, target, classifier = torch.randn(10, 2, 3), torch.randn(8, 2, 3), torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(6, 4))
+    source, target, classifier = (
+        torch.randn(10, 2, 3),
+        torch.randn(8, 2, 3),
+        torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(6, 4)),
+    )
     edited, gamma = source + 0.3, torch.tensor([1.0, 0.2, 0.4, 0.0])
-    found = objective(edited, source, target, blur=0.5, classifier=classifier, gamma=gamma, preservation_weight=15.0, logit_blur=0.2)
+    found = objective(
+        edited,
+        source,
+        target,
+        blur=0.5,
+        classifier=classifier,
+        gamma=gamma,
+        preservation_weight=15.0,
+        logit_blur=0.2,
+    )
     assert found.edit.item() == edit_loss(edited, target, blur=0.5).item()
-    assert found.preservation.item() == preservation_loss(classifier(edited), classifier(source), gamma, blur=0.2).item() > 0
+    assert (
+        found.preservation.item()
+        == preservation_loss(classifier(edited), classifier(source), gamma, blur=0.2).item()
+        > 0
+    )
     assert found.total.item() == pytest.approx(found.edit.item() + 15 * found.preservation.item())
     alone = objective(edited, source, target, blur=0.5)
     assert alone.total.item() == alone.edit.item() and alone.preservation.item() == 0
@@ -328,6 +389,8 @@ def test_attribute_space_refuses_what_is_no_correlation():
 
 def test_median_distance():
     x, y = torch.tensor([[0.0], [1.0]]) + 1000, torch.tensor([[1.0], [3.0], [8.0]]) + 1000
-    assert median_distance(x, y) == pytest.approx(2)  # of 0 1 2 3 7 8, torch takes the lower of the two in the middle
+    assert median_distance(x, y) == pytest.approx(
+        2
+    )  # of 0 1 2 3 7 8, torch takes the lower of the two in the middle
     many = torch.randn(5000, 20)
     assert median_distance(many, many) == pytest.approx(torch.cdist(many, many).median().item(), rel=1e-2)

@@ -5,16 +5,19 @@ import torch
 from nets import W_DIM
 
 from lwgan.generator import Generator
-from trainers import join, match
+from trainers.nets import join, match
 
 
 def test_the_map_is_pots():
     generator = torch.Generator().manual_seed(0)
     source, target = (
-        torch.randn(500, 6, generator=generator, dtype=torch.float64) @ torch.randn(6, 6, generator=generator, dtype=torch.float64)
+        torch.randn(500, 6, generator=generator, dtype=torch.float64)
+        @ torch.randn(6, 6, generator=generator, dtype=torch.float64)
         for _ in range(2)
     )
-    wanted, _ = ot.gaussian.bures_wasserstein_mapping(source.mean(0), target.mean(0), torch.cov(source.T), torch.cov(target.T))
+    wanted, _ = ot.gaussian.bures_wasserstein_mapping(
+        source.mean(0), target.mean(0), torch.cov(source.T), torch.cov(target.T)
+    )
     found = match.transport(source, target)
     assert torch.allclose(found, wanted, atol=1e-8)
     assert torch.allclose(torch.cov((source @ found).T), torch.cov(target.T), atol=1e-8)

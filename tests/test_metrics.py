@@ -66,7 +66,10 @@ def test_frechet_distance_of_known_gaussians():
 
 def test_frechet_distance_agrees_with_the_matrix_square_root():
     rng = np.random.default_rng(1)
-    x, y = rng.standard_normal((300, 6)) @ rng.standard_normal((6, 6)), rng.standard_normal((200, 6)) @ rng.standard_normal((6, 6)) + 1
+    x, y = (
+        rng.standard_normal((300, 6)) @ rng.standard_normal((6, 6)),
+        rng.standard_normal((200, 6)) @ rng.standard_normal((6, 6)) + 1,
+    )
     cx, cy = np.cov(x.T), np.cov(y.T)
     want = np.square(x.mean(0) - y.mean(0)).sum() + np.trace(cx + cy - 2 * scipy.linalg.sqrtm(cx @ cy).real)
     assert frechet_distance(torch.tensor(x), torch.tensor(y)) == pytest.approx(want, rel=1e-8)
@@ -82,7 +85,11 @@ def test_bootstrap_interval_of_a_mean_is_the_textbooks():
     )
     hits = torch.arange(1000) % 4 == 0
     some, wilson = bootstrap(hits), rate(hits)
-    assert some.value == 0.25 and some.low == pytest.approx(wilson.low, abs=0.004) and some.high == pytest.approx(wilson.high, abs=0.004)
+    assert (
+        some.value == 0.25
+        and some.low == pytest.approx(wilson.low, abs=0.004)
+        and some.high == pytest.approx(wilson.high, abs=0.004)
+    )
 
 
 def test_bootstrap_draws_whole_rows_and_the_same_ones_again():
@@ -113,7 +120,12 @@ def test_attribute_preservation_leaves_the_edited_one_out():
     [
         (torch.ones(2, 3).bool(), torch.ones(2, 4).bool(), 0, r"\(2, 3\) and after \(2, 4\)"),
         (torch.ones(2, 3), torch.ones(2, 3), 0, "float32 of shape"),
-        (torch.ones(2, 3).bool(), torch.ones(2, 3).bool(), 3, "edited is 3, the readings hold attributes 0 to 2"),
+        (
+            torch.ones(2, 3).bool(),
+            torch.ones(2, 3).bool(),
+            3,
+            "edited is 3, the readings hold attributes 0 to 2",
+        ),
     ],
 )
 def test_readings_that_do_not_fit_are_refused(before, after, edited, message):
@@ -141,7 +153,10 @@ def test_calibration_finds_the_alpha_that_the_hardest_code_needs(need):
     w = torch.linspace(1 - need, 1, 20, dtype=torch.float64)
     found = calibrate(lambda alpha: (w + alpha >= 1).double().mean().item(), tolerance=0.001)
     assert found == pytest.approx(need, abs=0.0011) and found >= need
-    assert calibrate(lambda alpha: (w + alpha >= 1).double().mean().item(), wanted=0.5, tolerance=0.001) < 0.6 * need + 0.001
+    assert (
+        calibrate(lambda alpha: (w + alpha >= 1).double().mean().item(), wanted=0.5, tolerance=0.001)
+        < 0.6 * need + 0.001
+    )
 
 
 def test_calibration_says_when_no_strength_will_do():
@@ -158,7 +173,9 @@ def test_methods_are_compared_where_their_curves_reach_the_same_change():
     assert matched(alphas, change, kept, 0.6) == pytest.approx(0.7)
     assert alpha_at(alphas, change, 0.8) == pytest.approx(2) and alpha_at(alphas, change, 0.0) == 0
     assert alpha_at(alphas, change, 0.81) is None and matched(alphas, change, kept, 0.81) is None
-    assert [value_at(alphas, kept, alpha) for alpha in (0.0, 0.5, 3.0, 4.0)] == pytest.approx([1, 0.95, 0.3, 0.1])
+    assert [value_at(alphas, kept, alpha) for alpha in (0.0, 0.5, 3.0, 4.0)] == pytest.approx(
+        [1, 0.95, 0.3, 0.1]
+    )
 
 
 @pytest.mark.parametrize(
@@ -180,7 +197,9 @@ def test_a_curve_reaches_its_own_last_point(dtype):
     generator = torch.Generator().manual_seed(0)
     for _ in range(500):
         alphas, change = (torch.rand(5, generator=generator, dtype=dtype).cumsum(0) for _ in range(2))
-        assert matched(alphas, change, change, float(change[-1])) == pytest.approx(float(change[-1]), rel=1e-6)
+        assert matched(alphas, change, change, float(change[-1])) == pytest.approx(
+            float(change[-1]), rel=1e-6
+        )
 
 
 def test_a_calibration_on_nonsense_is_refused():

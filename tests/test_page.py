@@ -14,7 +14,8 @@ from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
-from lwgan import EditingPipeline, recipe, registry
+from lwgan import EditingPipeline, recipe
+from lwgan.hub import registry
 from lwgan.images import frame_digits, ink_box
 from tests.browser import DESKTOP, PHONE, browser, requests
 from tests.hub_server import MiniHub
@@ -53,7 +54,9 @@ def page(chrome, space):
 def filmed(path: Path, picture: Image.Image) -> Path:
     """A second of a grey picture, its sides even, as a video that Chromium's fake webcam plays."""
     frame = b"FRAME\n" + picture.tobytes() + bytes([128]) * (picture.width * picture.height // 2)
-    path.write_bytes(f"YUV4MPEG2 W{picture.width} H{picture.height} F10:1 Ip A1:1 C420jpeg\n".encode() + 10 * frame)
+    path.write_bytes(
+        f"YUV4MPEG2 W{picture.width} H{picture.height} F10:1 Ip A1:1 C420jpeg\n".encode() + 10 * frame
+    )
     return path
 
 
@@ -79,7 +82,9 @@ def test_sources_each_give_another_picture(page, tmp_path):
     page.until(lambda: page.has("#pad canvas"), "the pad")
     framed = pixels(page.changes("original", lambda: page.draw(SEVEN), "drawing a 7"))
     rows, columns = ink_box(framed)
-    assert rows.stop <= 32 and columns.stop <= 32 and rows.stop - rows.start == 20  # in the upper left cell, at MNIST's size
+    assert (
+        rows.stop <= 32 and columns.stop <= 32 and rows.stop - rows.start == 20
+    )  # in the upper left cell, at MNIST's size
     two = pixels(page.changes("original", lambda: page.draw([(230, 60), (230, 150)]), "drawing a 1"))
     assert two[:32, 32:].max() == 255
     assert np.array_equal(pixels(page.changes("original", lambda: page.press("#pad .undo"), "undo")), framed)
@@ -91,8 +96,17 @@ def test_sources_each_give_another_picture(page, tmp_path):
     assert page.picture("original") == start and "/" not in page.line()
     drawing = tmp_path / "drawing.png"
     draw([("7", 30, 20, 100), ("0", 170, 150, 100)], 12).save(drawing)
-    framed = pixels(page.changes("original", lambda: give(page, tmp_path, "drawing.png", drawing.read_bytes()), "uploading"))
-    assert [bool(framed[top:, left:][:32, :32].any()) for top in (0, 32) for left in (0, 32)] == [True, False, False, True]
+    framed = pixels(
+        page.changes(
+            "original", lambda: give(page, tmp_path, "drawing.png", drawing.read_bytes()), "uploading"
+        )
+    )
+    assert [bool(framed[top:, left:][:32, :32].any()) for top in (0, 32) for left in (0, 32)] == [
+        True,
+        False,
+        False,
+        True,
+    ]
     assert not page.has("#status .problem")
 
 
@@ -115,7 +129,11 @@ def test_a_bad_upload_is_answered_in_words_and_the_session_goes_on(page, tmp_pat
     expected = (words, "Only image/* allowed", "SVG files are not supported")
     said = lambda: page.line() + " ".join(page.attributes(".toast-body"))
     page.until(lambda: any(part in said() for part in expected), f"words on {name}")
-    assert page.picture("original") == start and not any(leak in said() for leak in ("tmp", "Traceback")) and "secret" not in page.line()
+    assert (
+        page.picture("original") == start
+        and not any(leak in said() for leak in ("tmp", "Traceback"))
+        and "secret" not in page.line()
+    )
     page.changes("edited", lambda: page.type(page.number(TWO), "0.6"), "typing, afterwards")
 
 
@@ -125,8 +143,13 @@ def test_the_webcams_picture_is_a_source(page):
         page.press("#upload button", said)
         assert not page.has("#status .problem")
     video = "#upload video"
-    page.until(lambda: page.attribute(video, "videoWidth") == 640 and page.attribute(video, "currentTime") > 0, "the camera's picture")
-    framed = pixels(page.changes("original", lambda: page.press("#upload button", "capture photo"), "a photo"))
+    page.until(
+        lambda: page.attribute(video, "videoWidth") == 640 and page.attribute(video, "currentTime") > 0,
+        "the camera's picture",
+    )
+    framed = pixels(
+        page.changes("original", lambda: page.press("#upload button", "capture photo"), "a photo")
+    )
     mirrored = frame_digits(FILMED.transpose(Image.Transpose.FLIP_LEFT_RIGHT))
     assert np.abs(framed.astype(float) - np.asarray(mirrored, float)).mean() < 3
 
@@ -145,9 +168,17 @@ def test_before_switches_between_original_and_reconstruction_by_mouse_and_keys(p
 def test_every_slider_is_moved_by_mouse_arrows_typing_and_reset(page):
     for name in EDITS:
         row = page.row(name)
-        page.changes("edited", partial(page.keys, f"{row} input[type=range]", *[Keys.ARROW_RIGHT] * 4), f"arrow keys on {name}")
+        page.changes(
+            "edited",
+            partial(page.keys, f"{row} input[type=range]", *[Keys.ARROW_RIGHT] * 4),
+            f"arrow keys on {name}",
+        )
         slider = page.find(f"{row} input[type=range]")
-        mouse = ActionChains(page.chrome).move_to_element_with_offset(slider, -slider.size["width"] // 4, 0).click()
+        mouse = (
+            ActionChains(page.chrome)
+            .move_to_element_with_offset(slider, -slider.size["width"] // 4, 0)
+            .click()
+        )
         page.changes("edited", mouse.perform, f"a click on {name}")
         drag = ActionChains(page.chrome).click_and_hold().move_by_offset(slider.size["width"] // 3, 0)
         page.changes("edited", drag.perform, f"dragging {name}, before its release")
@@ -159,7 +190,8 @@ def test_every_slider_is_moved_by_mouse_arrows_typing_and_reset(page):
         page.changes("edited", partial(page.type, page.number(name), "0.6"), f"typing into {name} again")
     page.press("#sliders .off")
     page.until(
-        lambda: np.array_equal(pixels(page.picture("edited")), pixels(page.picture("reconstruction"))), "no edit: the reconstruction"
+        lambda: np.array_equal(pixels(page.picture("edited")), pixels(page.picture("reconstruction"))),
+        "no edit: the reconstruction",
     )
 
 
@@ -212,7 +244,11 @@ def test_scrubbing_asks_the_server_nothing(page, chrome):
         page.keys("#view-scrub input", Keys.ARROW_LEFT)
         seen.add(page.attribute("#view-scrub img", "src"))
     assert len(seen) >= 5 and "strength 0" in page.attribute("#view-scrub output", "textContent")
-    assert [address for address in requests(chrome) if not address.startswith("data:") and "heartbeat" not in address] == []
+    assert [
+        address
+        for address in requests(chrome)
+        if not address.startswith("data:") and "heartbeat" not in address
+    ] == []
     page.press("#view-scrub .use")
     page.until(lambda: page.strength(ONE) == "0", "the chosen strength at the slider")
 
@@ -221,7 +257,10 @@ def test_a_picture_of_the_strip_sets_the_slider_and_the_strip_can_be_kept(page):
     page.view("Sweep", ".cells button")
     page.press("#view-sweep .cells button[data-strength='1.5']")
     page.until(lambda: page.strength(ONE) == "1.5", "the slider at the picture's strength")
-    page.until(lambda: page.has("#view-sweep .cells button[aria-pressed=true][data-strength='1.5']"), "the chosen picture marked")
+    page.until(
+        lambda: page.has("#view-sweep .cells button[aria-pressed=true][data-strength='1.5']"),
+        "the chosen picture marked",
+    )
     assert pixels(page.attribute("#view-sweep .png", "href")).shape == (128, 11 * 130 - 2)
     assert page.attribute("#view-sweep .webp", "href").startswith("data:image/webp")
 
@@ -247,7 +286,9 @@ def test_methods_are_compared_at_the_same_expected_effect(page):
     for left in range(4, -1, -1):
         page.press("#view-compare .methods input:checked")
         page.until(lambda left=left: len(rows()) == left, f"{left} methods")
-    page.until(lambda: "choose a method" in page.attribute("#view-compare .label", "textContent"), "words on none")
+    page.until(
+        lambda: "choose a method" in page.attribute("#view-compare .label", "textContent"), "words on none"
+    )
     assert not page.shown("#view-compare table")
 
 
@@ -256,7 +297,9 @@ def test_readings_say_what_judges_see_what_else_changed_and_where_an_alpha_goes_
     rows = lambda: {row[0]: row[1:] for row in page.chrome.execute_script(script)}
     warned = lambda: page.attribute("#readings .warnings", "textContent")
     page.until(lambda: rows().get("Picture judge"), "the readings")
-    distance = f"Distance from training codes (99% are within {EditingPipeline.from_pretrained().cloud.limit:.2f})"
+    distance = (
+        f"Distance from training codes (99% are within {EditingPipeline.from_pretrained().cloud.limit:.2f})"
+    )
     assert set(rows()) == {
         "Picture judge",
         "Code classifier",
@@ -264,7 +307,11 @@ def test_readings_say_what_judges_see_what_else_changed_and_where_an_alpha_goes_
         "Identity kept, cosine",
         distance,
     }
-    assert rows()["Picture judge"][0].startswith("1 digit (4)") and rows()["Old digits still there"][1] == "1 of 1" and warned() == ""
+    assert (
+        rows()["Picture judge"][0].startswith("1 digit (4)")
+        and rows()["Old digits still there"][1] == "1 of 1"
+        and warned() == ""
+    )
     before = rows()[distance]
     page.changes("edited", lambda: page.type(page.number(ONE), "-3"), "an alpha far below 0")
     page.until(lambda: "extrapolates" in warned(), "a plain warning")
@@ -281,9 +328,13 @@ def test_what_takes_over_a_second_shows_that_something_goes_on(page):
     page.hold()
     page.press("#another")
     page.until(lambda: page.shown(bar), "the bar")
-    assert page.picture("original") == start and page.box("#show")["height"] == height  # before the answer, and nothing jumps
+    assert (
+        page.picture("original") == start and page.box("#show")["height"] == height
+    )  # before the answer, and nothing jumps
     page.let_go()
-    page.until(lambda: page.picture("original") != start and not page.shown(bar), "the answer, and the bar's end")
+    page.until(
+        lambda: page.picture("original") != start and not page.shown(bar), "the answer, and the bar's end"
+    )
 
 
 def test_about_tells_what_the_config_says(page):
@@ -319,9 +370,14 @@ def test_it_can_be_used_by_keyboard_alone(page, chrome):
     page.changes("original", lambda: hand(Keys.ENTER), "an example, by keys")
     go("#view-edit [type=radio]")
     hand(Keys.ARROW_RIGHT)
-    page.until(lambda: page.attribute("#view-edit img.main", "src") == page.picture("reconstruction"), "before, by keys")
+    page.until(
+        lambda: page.attribute("#view-edit img.main", "src") == page.picture("reconstruction"),
+        "before, by keys",
+    )
     hand(Keys.ARROW_LEFT)
-    page.until(lambda: page.attribute("#view-edit img.main", "src") == page.picture("edited"), "after, by keys")
+    page.until(
+        lambda: page.attribute("#view-edit img.main", "src") == page.picture("edited"), "after, by keys"
+    )
     go(f"#slide-{ONE}")
     page.changes("edited", lambda: hand(Keys.ARROW_LEFT, Keys.ARROW_LEFT), "arrow keys")
     hand(Keys.TAB)
@@ -332,8 +388,12 @@ def test_it_can_be_used_by_keyboard_alone(page, chrome):
     go("#view-sweep .cells button", "0.5")
     hand(Keys.ENTER)
     page.until(lambda: page.strength(ONE) == "0.5", "the strength of the strip's picture")
-    page.until(lambda: page.has("#view-sweep .cells button[data-strength='0.5'][aria-pressed=true]"), "it marked")
-    assert chrome.execute_script(focused, "#view-sweep .cells button", "0.5"), "who goes along the strip stays where he is"
+    page.until(
+        lambda: page.has("#view-sweep .cells button[data-strength='0.5'][aria-pressed=true]"), "it marked"
+    )
+    assert chrome.execute_script(focused, "#view-sweep .cells button", "0.5"), (
+        "who goes along the strip stays where he is"
+    )
     view("Scrub", "input")
     page.until(lambda: page.attribute("#view-scrub img", "src").startswith("data:"), "the first frame")
     go("#view-scrub [type=range]")
@@ -364,7 +424,12 @@ def test_on_a_phone_the_picture_and_the_sliders_are_in_view_together(chrome, spa
     for name in EDITS:
         for selector in (f"{page.row(name)} input[type=range]", "#view-edit img.main"):
             box = page.box(selector)
-            assert box["left"] >= 0 and box["top"] >= 0 and box["right"] <= PHONE[0] and box["bottom"] <= PHONE[1]
+            assert (
+                box["left"] >= 0
+                and box["top"] >= 0
+                and box["right"] <= PHONE[0]
+                and box["bottom"] <= PHONE[1]
+            )
     before = page.box("#sliders")
     page.changes("edited", lambda: page.type(page.number(TWO), "1"), "typing")
     assert page.box("#sliders")["top"] == before["top"]  # nothing jumps
@@ -379,10 +444,14 @@ def test_rendered_faces_are_one_choice_away(page, chrome, space):
     assert not page.shown("#sliders .refused")
     page.press("#source #draw-button")
     page.press("#domain input")
-    page.changes("original", lambda: page.press("[role=option][aria-label='Rendered faces']"), "choosing faces")
+    page.changes(
+        "original", lambda: page.press("[role=option][aria-label='Rendered faces']"), "choosing faces"
+    )
     check_dressed_for_faces(page)
     assert pixels(page.picture("original")).shape == (64, 64, 3)
-    assert len(page.attributes("#sliders .row")) == len(set(page.attributes("#sliders h3"))) >= 4, "an attribute each"
+    assert len(page.attributes("#sliders .row")) == len(set(page.attributes("#sliders h3"))) >= 4, (
+        "an attribute each"
+    )
     for name in rows_of(page):
         page.changes("edited", partial(page.type, page.number(name), "0.6"), f"typing into {name}")
     for name, holds in HOLDS.items():
@@ -403,7 +472,9 @@ def test_rendered_faces_are_one_choice_away(page, chrome, space):
 
 def rows_of(page) -> list[str]:
     """The edits that have a slider."""
-    return page.chrome.execute_script("return [...document.querySelectorAll('#sliders .row')].map((row) => row.dataset.edit)")
+    return page.chrome.execute_script(
+        "return [...document.querySelectorAll('#sliders .row')].map((row) => row.dataset.edit)"
+    )
 
 
 def check_dressed_for_faces(page) -> None:
@@ -428,8 +499,13 @@ def test_what_a_slow_and_partly_broken_hub_has_arrives_later_or_is_refused_with_
         with serving(tmp_path, LWGAN_REGISTRY="someone", **at_hub(hub, tmp_path)) as address:
             page = Page(chrome, address)
             page.changes("edited", lambda: page.type(page.number(ONE), "2"), "typing, before they arrive")
-            page.until(lambda: page.attribute("#sliders .refused summary", "textContent") == "1 refused", "the broken one, refused")
-            assert chrome.execute_script("return document.activeElement === document.querySelector(arguments[0])", page.number(ONE))
+            page.until(
+                lambda: page.attribute("#sliders .refused summary", "textContent") == "1 refused",
+                "the broken one, refused",
+            )
+            assert chrome.execute_script(
+                "return document.activeElement === document.querySelector(arguments[0])", page.number(ONE)
+            )
             edited = page.picture("edited")
             page.press("#sliders .refused summary")
             page.until(lambda: page.shown("#sliders .refused li"), "the reason")
@@ -449,11 +525,18 @@ def test_what_a_slow_and_partly_broken_hub_has_arrives_later_or_is_refused_with_
 
 
 def test_a_hub_that_is_silent_keeps_nobody_waiting(chrome, tmp_path):
-    with MiniHub() as hub, hub.lock, serving(tmp_path, LWGAN_REGISTRY="someone", **at_hub(hub, tmp_path)) as address:
+    with (
+        MiniHub() as hub,
+        hub.lock,
+        serving(tmp_path, LWGAN_REGISTRY="someone", **at_hub(hub, tmp_path)) as address,
+    ):
         page = Page(chrome, address)  # the Hub takes every question and answers none
         for name in EDITS:
             page.changes("edited", partial(page.type, page.number(name), "0.5"), f"typing into {name}")
-        page.until(lambda: page.attribute("#sliders .refused summary", "textContent") == "1 refused", "words on the Hub")
+        page.until(
+            lambda: page.attribute("#sliders .refused summary", "textContent") == "1 refused",
+            "words on the Hub",
+        )
         said = page.attribute("#sliders .refused li", "textContent")
         assert said.startswith("someone: ") and "the Hub is away" in said and hub.calls("/api/")
 
@@ -461,9 +544,14 @@ def test_a_hub_that_is_silent_keeps_nobody_waiting(chrome, tmp_path):
 def test_where_each_step_is_a_call_of_the_gpu_a_slider_is_sent_at_the_end_of_its_move(chrome, tmp_path):
     with serving(tmp_path, "import app; app.LIVE = False; app.main()", LWGAN_REGISTRY="bundled") as address:
         page = Page(chrome, address)
-        slider, joined = f"{page.row(ONE)} input[type=range]", lambda: [url for url in requests(chrome) if "queue/join" in url]
+        slider, joined = (
+            f"{page.row(ONE)} input[type=range]",
+            lambda: [url for url in requests(chrome) if "queue/join" in url],
+        )
         joined()
-        ActionChains(chrome).move_to_element(page.find(slider)).click_and_hold().move_by_offset(20, 0).move_by_offset(9, 0).perform()
+        ActionChains(chrome).move_to_element(page.find(slider)).click_and_hold().move_by_offset(
+            20, 0
+        ).move_by_offset(9, 0).perform()
         time.sleep(0.5)
         assert page.strength(ONE) != "1" and joined() == []
         page.changes("edited", ActionChains(chrome).release().perform, "the release")
@@ -495,7 +583,11 @@ def check_requests_and_console(chrome) -> None:
     """Every request was local, and the console tells of no error."""
     asked = requests(chrome)
     assert any(address.startswith("http://127.0.0.1") for address in asked)
-    assert [address for address in asked if not address.startswith(("http://127.0.0.1:", "data:", "blob:", "chrome:"))] == []
+    assert [
+        address
+        for address in asked
+        if not address.startswith(("http://127.0.0.1:", "data:", "blob:", "chrome:"))
+    ] == []
     said = [entry["message"] for entry in chrome.get_log("browser") if entry["level"] == "SEVERE"]
     # What a page says, sometimes, whose stream of events ends because it is left for another: Gradio takes it for a broken connection.
     left = ("AbortError", "ERR_INCOMPLETE_CHUNKED_ENCODING", "Connection errored out")

@@ -11,13 +11,15 @@ import pytest
 import torch
 from PIL import Image
 
-from lwgan import AffineEdit, EditingPipeline, folders, registry
-from lwgan.catalog import Catalog
+from lwgan import AffineEdit, EditingPipeline
+from lwgan import files as folders
 from lwgan.devices import device_of, share_cores
 from lwgan.encoder import hold_half
+from lwgan.hub import registry
+from lwgan.hub.catalog import Catalog
+from lwgan.hub.registry import bundled
 from lwgan.images import to_tensor
 from lwgan.pipeline import count_label, frame_square
-from lwgan.registry import bundled
 from tests.nets import EDITS, W_DIM, made_for, make_registry, save_edit
 from trainers.datasets.mnist import load_digits
 from trainers.datasets.multimnist import compose
@@ -32,7 +34,9 @@ def pictures(request):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, pictures):
-    return make_registry(tmp_path_factory.mktemp("registry"), samples=pictures.images, numbers=pictures.numbers)
+    return make_registry(
+        tmp_path_factory.mktemp("registry"), samples=pictures.images, numbers=pictures.numbers
+    )
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +57,10 @@ def test_the_registry_of_the_environment_is_the_default(folder, monkeypatch):
 
 def test_it_loads_all_of_its_domain(pipe, folder):
     assert list(pipe.edits) == [ONE, TWO, THREE] and pipe.refused == {}
-    assert pipe.config["domain"] == "multimnist" and pipe.config["generator"] == {"name": "lwgan-multimnist-generator", "revision": None}
+    assert pipe.config["domain"] == "multimnist" and pipe.config["generator"] == {
+        "name": "lwgan-multimnist-generator",
+        "revision": None,
+    }
     assert pipe.describe_edits()[0] == {
         "name": ONE, "attribute": "one-more-digit", "from": "1 digit", "to": "2 digits", "method": "lw", "domain": "multimnist", "alpha": 1.5,
     }  # fmt: skip
@@ -66,9 +73,14 @@ def test_half_precision_is_near_and_other_precisions_are_refused(pipe, folder, p
     assert w.dtype == torch.float32 and 0 < (w - exact).norm() / exact.norm() < 0.02
     found, wanted = (np.stack(one.generate(exact)).astype(float) for one in (half, pipe))
     assert 0 < np.abs(found - wanted).mean() < 2
-    with pytest.raises(ValueError, match="dtype 'float8' is unknown: choose one of float32, bfloat16, float16"):
+    with pytest.raises(
+        ValueError, match="dtype 'float8' is unknown: choose one of float32, bfloat16, float16"
+    ):
         EditingPipeline.from_pretrained(folder, dtype="float8")
-    with pytest.raises(ValueError, match="'float16' is for CUDA: on the device 'cpu' it is slower than float32, choose bfloat16"):
+    with pytest.raises(
+        ValueError,
+        match="'float16' is for CUDA: on the device 'cpu' it is slower than float32, choose bfloat16",
+    ):
         EditingPipeline.from_pretrained(folder, dtype="float16")
 
 
@@ -90,9 +102,13 @@ def test_cuda_where_there_is_none_is_refused(folder):
     assert EditingPipeline.from_pretrained(folder, device="auto").device.type == "cpu"
 
 
-@pytest.mark.parametrize("name", ["gpu", "", "CUDA", "cuda:", "cuda:one", "cuda:00", "cpu:0", "cuda:-1", "cuda:0\n", "mps"])
+@pytest.mark.parametrize(
+    "name", ["gpu", "", "CUDA", "cuda:", "cuda:one", "cuda:00", "cpu:0", "cuda:-1", "cuda:0\n", "mps"]
+)
 def test_a_device_of_another_name_is_refused_with_the_names_there_are(name):
-    with pytest.raises(ValueError, match=re.escape(f"device {name!r} is unknown: choose auto, cpu, cuda or cuda:N")):
+    with pytest.raises(
+        ValueError, match=re.escape(f"device {name!r} is unknown: choose auto, cpu, cuda or cuda:N")
+    ):
         device_of(name)
 
 
@@ -129,7 +145,9 @@ def test_edits_are_applied_one_after_another_by_name(pipe):
     expected = w
     for name, alpha in ((ONE, 0.5), (THREE, -1.0)):
         weight, bias = pipe.edits[name].weight, pipe.edits[name].bias
-        expected = expected + alpha * torch.stack([expected[:, layer] @ weight[layer].T + bias[layer] for layer in range(10)], 1)
+        expected = expected + alpha * torch.stack(
+            [expected[:, layer] @ weight[layer].T + bias[layer] for layer in range(10)], 1
+        )
     torch.testing.assert_close(pipe.edit(w, {THREE: -1.0, ONE: 0.5}), expected)
     assert torch.equal(pipe.edit(w, {}), w) and torch.equal(pipe.edit(w, {TWO: 0}), w)
 
@@ -144,9 +162,14 @@ def test_generate_is_the_synthesis_in_bytes(pipe):
 def test_the_judge_reads_digits_in_order(pipe, pictures):
     originals = [Image.fromarray(image) for image in pictures.images[:4]]
     reading = pipe.judge.read(to_tensor(originals))
-    for seen, count, row in zip(pipe.read(originals), reading.count.tolist(), reading.numbers.tolist(), strict=True):
+    for seen, count, row in zip(
+        pipe.read(originals), reading.count.tolist(), reading.numbers.tolist(), strict=True
+    ):
         assert seen.count == count
-        assert list(seen.digits) == sorted(seen.digits) and [seen.digits.count(digit) for digit in range(10)] == row
+        assert (
+            list(seen.digits) == sorted(seen.digits)
+            and [seen.digits.count(digit) for digit in range(10)] == row
+        )
 
 
 def test_samples_are_the_registrys_pictures_by_seed(pipe, pictures):
@@ -170,12 +193,16 @@ def test_a_square_of_the_right_size_passes_unchanged_and_of_others_the_middle_is
     assert np.array_equal(np.asarray(frame_square(square, 64)), np.asarray(square))
     wide = Image.new("RGB", (300, 100), "red")
     wide.paste("blue", (100, 0, 200, 100))
-    assert np.asarray(frame_square(wide, 64))[..., 2].min() > 220  # blue; at the edge resampling sees a little of the rest
+    assert (
+        np.asarray(frame_square(wide, 64))[..., 2].min() > 220
+    )  # blue; at the edge resampling sees a little of the rest
 
 
 def test_it_names_the_weights_it_uses(pipe, folder):
     kinds = {"generator": "generator", "encoder": "encoder", "judge": "judge", "pictures": "samples"}
-    assert pipe.revisions == {kind: made_for(folder / f"lwgan-multimnist-{name}") for kind, name in kinds.items()}
+    assert pipe.revisions == {
+        kind: made_for(folder / f"lwgan-multimnist-{name}") for kind, name in kinds.items()
+    }
 
 
 def test_a_classifier_of_codes_of_other_nets_is_refused(tmp_path):
@@ -192,7 +219,8 @@ def test_a_classifier_of_codes_of_other_nets_is_refused(tmp_path):
 def test_a_folder_is_read_once(folder, monkeypatch):
     read = []
     monkeypatch.setattr(
-        "lwgan.folders._weights", lambda folder, *rest, weights=folders._weights: read.append(folder.name) or weights(folder, *rest)
+        "lwgan.files._weights",
+        lambda folder, *rest, weights=folders._weights: read.append(folder.name) or weights(folder, *rest),
     )
     EditingPipeline.from_pretrained(folder)
     assert sorted(read) == sorted(path.name for path in folder.iterdir())
@@ -201,7 +229,9 @@ def test_a_folder_is_read_once(folder, monkeypatch):
 # What is refused
 
 
-@pytest.mark.parametrize(("sides", "set_to"), [((64,), [1]), ((64, 128), [1]), ((64, 256), []), ((1024,), [])])
+@pytest.mark.parametrize(
+    ("sides", "set_to"), [((64,), [1]), ((64, 128), [1]), ((64, 256), []), ((1024,), [])]
+)
 def test_only_small_networks_share_the_cores(monkeypatch, sides, set_to):
     asked = []
     monkeypatch.setattr(torch, "set_num_threads", asked.append)
@@ -218,7 +248,9 @@ def test_an_alpha_that_will_not_do_is_named(pipe, alpha):
 def test_an_unknown_edit_is_answered_with_the_nearest(pipe):
     with pytest.raises(ValueError, match=f"'lwgan-multimnist-1to2' is unknown: did you mean '{ONE}'"):
         pipe.edit(torch.zeros(1, 10, W_DIM), {"lwgan-multimnist-1to2": 1})
-    with pytest.raises(ValueError, match=rf"'no-such' is unknown: there are {len(pipe.edits)}, such as {ONE}"):
+    with pytest.raises(
+        ValueError, match=rf"'no-such' is unknown: there are {len(pipe.edits)}, such as {ONE}"
+    ):
         pipe.edit(torch.zeros(1, 10, W_DIM), {"no-such": 1})
 
 
@@ -235,7 +267,9 @@ def test_an_edit_made_for_another_base_is_refused_with_both_hashes(copy, role, r
     save_edit(copy / TWO, {**right, role: recorded}, 2, 3)
     pipe = EditingPipeline.from_pretrained(copy)
     assert list(pipe.edits) == [ONE, THREE]
-    assert str(recorded) in pipe.refused[TWO] and right[role] in pipe.refused[TWO] and role in pipe.refused[TWO]
+    assert (
+        str(recorded) in pipe.refused[TWO] and right[role] in pipe.refused[TWO] and role in pipe.refused[TWO]
+    )
     with pytest.raises(ValueError, match=f"'{TWO}' cannot be used: .*{right[role]}"):
         pipe.edit(torch.zeros(1, 10, W_DIM), {TWO: 1.0})
     with pytest.raises(ValueError, match=right[role]):
@@ -256,7 +290,11 @@ def test_visitors_are_told_names_and_no_paths(copy, name):
     weights.write_bytes(weights.read_bytes()[:-1])
     catalog = Catalog(copy)
     wanted = f"{name}: model.safetensors has {size - 1} bytes, config.json says {size}"
-    assert catalog.refused == {name: wanted} == {entry.name: entry.refused for entry in registry.models(copy) if entry.refused}
+    assert (
+        catalog.refused
+        == {name: wanted}
+        == {entry.name: entry.refused for entry in registry.models(copy) if entry.refused}
+    )
     with pytest.raises(ValueError, match="cannot be used|unknown") as caught:
         catalog.pipes["multimnist"].edit(torch.zeros(1, 10, W_DIM), {name: 1.0})
     assert wanted in str(caught.value) and str(copy) not in str(caught.value)
@@ -272,7 +310,10 @@ def test_visitors_are_told_names_of_nets_too(copy, faces_registry):
 
 def test_an_error_of_the_system_does_not_tell_paths_either(copy):
     entry = next(entry for entry in registry.models(copy) if entry.name == TWO)
-    here, there = (PermissionError(13, "Permission denied", f"{place}/config.json") for place in (copy / TWO, "/some/cache"))
+    here, there = (
+        PermissionError(13, "Permission denied", f"{place}/config.json")
+        for place in (copy / TWO, "/some/cache")
+    )
     assert registry.told(here, [entry]) == f"[Errno 13] Permission denied: '{TWO}/config.json'"
     assert registry.told(there, [entry]) == "[Errno 13] Permission denied: 'config.json'"
 
@@ -304,7 +345,9 @@ def test_pictures_that_are_none_are_left_out_and_the_rest_serves(copy, tensors, 
 
 def test_pictures_in_colours_are_taken(copy):
     images = torch.zeros(2, 3, 64, 64, dtype=torch.uint8)
-    registry.save_folder(copy / "lwgan-multimnist-samples", {"kind": "pictures", "domain": "multimnist"}, {"images": images})
+    registry.save_folder(
+        copy / "lwgan-multimnist-samples", {"kind": "pictures", "domain": "multimnist"}, {"images": images}
+    )
     assert EditingPipeline.from_pretrained(copy).sample(1).size == (64, 64)
 
 
@@ -312,23 +355,35 @@ def test_what_the_cache_serves_as_the_hub_is_away_says_so(hub, folder, monkeypat
     for path in folder.iterdir():
         card = b"---\ntags:\n- lwgan\n---\n"
         hub.put(
-            f"lab/{path.name}", {"README.md": card} | {name: (path / name).read_bytes() for name in ("config.json", "model.safetensors")}
+            f"lab/{path.name}",
+            {"README.md": card}
+            | {name: (path / name).read_bytes() for name in ("config.json", "model.safetensors")},
         )
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         fresh = EditingPipeline.from_pretrained("lab")
-    assert not any("stale" in held for held in fresh.config.values()) and not any(entry.stale for entry in fresh.sources.values())
+    assert not any("stale" in held for held in fresh.config.values()) and not any(
+        entry.stale for entry in fresh.sources.values()
+    )
     entries = registry.models("lab")  # as the Hub answers; away only afterwards
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.warns(UserWarning, match="the Hub does not answer, commit [0-9a-f]{40} from the cache serves") as said:
+    with pytest.warns(
+        UserWarning, match="the Hub does not answer, commit [0-9a-f]{40} from the cache serves"
+    ) as said:
         pipes = [EditingPipeline.from_entries(entries, "multimnist") for _ in range(2)]
     ours = [
         str(one.message).split(":")[0] for one in said if one.category is UserWarning
     ]  # the collector may report other tests' leftovers
     assert sorted(ours) == sorted(entry.source for entry in entries), "once for each"
     for pipe in pipes:
-        assert pipe.config["generator"]["stale"] and pipe.config["encoder"]["stale"] and pipe.config["judge"]["stale"]
-        assert [entry.stale for entry in pipe.sources.values()] == [True] * 3 and "stale" not in pipe.edits[ONE].config
+        assert (
+            pipe.config["generator"]["stale"]
+            and pipe.config["encoder"]["stale"]
+            and pipe.config["judge"]["stale"]
+        )
+        assert [entry.stale for entry in pipe.sources.values()] == [True] * 3 and "stale" not in pipe.edits[
+            ONE
+        ].config
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
     assert "stale" not in EditingPipeline.from_entries(entries, "multimnist").config["generator"]
 
@@ -338,7 +393,11 @@ def test_without_a_judge_that_fits_the_rest_still_serves(copy):
     config = copy / name / "config.json"
     config.write_text(config.read_text().replace('"features": 16', '"features": 17'))
     pipe = EditingPipeline.from_pretrained(copy)
-    assert pipe.judge is None and "does not fit DigitJudge" in pipe.refused[name] and list(pipe.edits) == list(EDITS)
+    assert (
+        pipe.judge is None
+        and "does not fit DigitJudge" in pipe.refused[name]
+        and list(pipe.edits) == list(EDITS)
+    )
 
 
 @pytest.mark.parametrize("kind", ["generator", "encoder"])
@@ -364,7 +423,9 @@ def test_an_edit_for_codes_of_another_shape_is_refused(pipe):
 # The embedded default
 
 
-@pytest.mark.skipif(not (bundled() / "lwgan-multimnist-generator").exists(), reason="the embedded nets are not trained yet")
+@pytest.mark.skipif(
+    not (bundled() / "lwgan-multimnist-generator").exists(), reason="the embedded nets are not trained yet"
+)
 def test_the_embedded_edits_add_a_digit_to_real_pictures():
     """On the bundled pictures of test digits, at the strength each edit recommends, as the bundled judge counts."""
     pipe = EditingPipeline.from_pretrained("bundled")
@@ -376,12 +437,20 @@ def test_the_embedded_edits_add_a_digit_to_real_pictures():
         w = pipe.encode(originals)
         before = [seen.count for seen in pipe.read(pipe.generate(w))]
         after = [seen.count for seen in pipe.read(pipe.generate(pipe.edit(w, {name: edit.config["alpha"]})))]
-        assert len(originals) >= 20 and np.mean(np.array(before) == n) > 0.85 and np.mean(np.array(after) == n + 1) > 0.75
+        assert (
+            len(originals) >= 20
+            and np.mean(np.array(before) == n) > 0.85
+            and np.mean(np.array(after) == n + 1) > 0.75
+        )
 
 
 def test_without_pictures_to_try_the_judge_finds_samples_of_the_generator_that_edits_start_from():
     pipe = EditingPipeline.from_pretrained("bundled", "multimnist")
     pipe.images = pipe.numbers = None
     seeds = {count: pipe.seed_of(count_label(count)) for count in (1, 2, 3)}
-    assert {count: pipe.read([pipe.sample(seed)])[0].count for count, seed in seeds.items()} == {1: 1, 2: 2, 3: 3}
+    assert {count: pipe.read([pipe.sample(seed)])[0].count for count, seed in seeds.items()} == {
+        1: 1,
+        2: 2,
+        3: 3,
+    }
     assert pipe.seed_of("9 digits") == 0

@@ -15,8 +15,8 @@ import yaml
 from nets import make_registry
 from PIL import Image
 
-from lwgan import registry
 from lwgan.edit import AffineEdit
+from lwgan.hub import registry
 from trainers import __main__, cards, publish
 from trainers import run as run_folder
 
@@ -63,7 +63,11 @@ def head(text):
 
 def test_the_card_of_an_edit_has_valid_metadata(shelf, hub):
     meta = head(run(shelf / EDIT))
-    assert meta["license"] == "apache-2.0" and meta["library_name"] == "lwgan" and meta["pipeline_tag"] == "image-to-image"
+    assert (
+        meta["license"] == "apache-2.0"
+        and meta["library_name"] == "lwgan"
+        and meta["pipeline_tag"] == "image-to-image"
+    )
     assert meta["base_model"] == "lab/lwgan-multimnist-generator" and meta["base_model_relation"] == "adapter"
     assert meta["datasets"] == ["ylecun/mnist"]
     assert {"lwgan", "attribute:one-more-digit", "method:lw", "domain:multimnist"} <= set(meta["tags"])
@@ -144,7 +148,9 @@ def test_the_snippet_without_lwgan_computes_the_same_edit(shelf, tmp_path, monke
     monkeypatch.chdir(shelf / EDIT)
     names = {}
     exec(code, names)
-    assert torch.allclose(names["edited"], AffineEdit.from_pretrained(shelf / EDIT)(names["w"], 1.5), atol=1e-5)
+    assert torch.allclose(
+        names["edited"], AffineEdit.from_pretrained(shelf / EDIT)(names["w"], 1.5), atol=1e-5
+    )
 
 
 def test_the_snippets_with_lwgan_run_on_what_was_published(shelf, hub, tmp_path, monkeypatch):
@@ -159,7 +165,12 @@ def test_the_snippets_with_lwgan_run_on_what_was_published(shelf, hub, tmp_path,
         assert len(code.strip().splitlines()) <= 5
         exec(code, {})
         assert head(text)["tags"][0] == "lwgan", name
-    assert {path.name for path in tmp_path.glob("*.png")} == {"digits.png", "edited.png", "sample.png", "reconstruction.png"}
+    assert {path.name for path in tmp_path.glob("*.png")} == {
+        "digits.png",
+        "edited.png",
+        "sample.png",
+        "reconstruction.png",
+    }
     assert np.asarray(Image.open("edited.png")).shape == (64, 64)
 
 
@@ -168,7 +179,10 @@ def test_the_config_names_its_bases_where_they_were_published(shelf):
     run(shelf / EDIT, dry_run=True)
     assert (shelf / EDIT / "config.json").read_bytes() == before and not (shelf / EDIT / "README.md").exists()
     config, _ = registry.load_model(shelf.parent / "hub" / "lab" / EDIT)
-    assert config["base_model"] == "lab/lwgan-multimnist-generator" and config["base_encoder"] == "lab/lwgan-multimnist-encoder"
+    assert (
+        config["base_model"] == "lab/lwgan-multimnist-generator"
+        and config["base_encoder"] == "lab/lwgan-multimnist-encoder"
+    )
 
 
 @pytest.mark.parametrize(
@@ -181,7 +195,14 @@ def test_the_config_names_its_bases_where_they_were_published(shelf):
     ],
 )
 def test_the_repo_gets_a_telling_name(tmp_path, folder, kind, name):
-    config = {"kind": kind, "domain": "multimnist", "method": "lw", "attribute": "one-more-digit", "from": "1 digit", "to": "2 digits"}
+    config = {
+        "kind": kind,
+        "domain": "multimnist",
+        "method": "lw",
+        "attribute": "one-more-digit",
+        "from": "1 digit",
+        "to": "2 digits",
+    }
     if kind == "translation":
         config["to"] = "smiling"
     assert publish.name_of(tmp_path / folder, config) == name
@@ -190,9 +211,17 @@ def test_the_repo_gets_a_telling_name(tmp_path, folder, kind, name):
 @pytest.mark.parametrize(
     ("kind", "training", "more"),
     [
-        ("generator", {"data": "data", "run": "g", "channels": [16, 8], "kimg": 5, "max_minutes": None, "r1": 0.75}, {"seen_kimg": 4.5}),
+        (
+            "generator",
+            {"data": "data", "run": "g", "channels": [16, 8], "kimg": 5, "max_minutes": None, "r1": 0.75},
+            {"seen_kimg": 4.5},
+        ),
         ("judge", {"data": "data", "run": "judge", "widths": [8, 8, 8], "learning_rate": 0.002}, {}),
-        ("attribute-judge", {"data": "judges", "run": "judge", "widths": [8, 8, 8], "also": "faces"}, {"split": "train"}),
+        (
+            "attribute-judge",
+            {"data": "judges", "run": "judge", "widths": [8, 8, 8], "also": "faces"},
+            {"split": "train"},
+        ),
         ("identity", {"data": "people", "run": "identity", "kept_back": 2, "oracles": 5}, {"split": "train"}),
         ("encoder", {"data": "data", "run": "e", "generator": "generator", "tune": True}, {}),
         ("affine", {"codes": "codes", "attribute": "1to2", "run": "lw-1to2", "method": {"seed": 3}}, {}),
@@ -217,7 +246,10 @@ def test_the_command_of_a_card_is_one_that_its_stage_understands(kind, training,
         ({"alpha": "strong"}, "alpha is 'strong'"),
         ({"domain": "elsewhere"}, "no card for domain 'elsewhere'"),
         ({"method": None}, "has no method"),
-        ({"kind": "pictures"}, "nothing to publish: cards exist for .*; 'pictures': they are pictures to try, no model"),
+        (
+            {"kind": "pictures"},
+            "nothing to publish: cards exist for .*; 'pictures': they are pictures to try, no model",
+        ),
         ({"kind": "poem"}, "nothing to publish: .*; 'poem': there is no card for it"),
     ],
 )
@@ -258,14 +290,23 @@ def trainers(monkeypatch, capsys, *words) -> tuple[str, str | None]:
 def test_a_process_of_its_own_pushes_once_and_then_holds_still(shelf, hub, monkeypatch, capsys):
     words = ["publish", str(shelf / EDIT), "--namespace", "lab"]
     env = os.environ | {"HF_HUB_DISABLE_XET": "1"}
-    done = subprocess.run([sys.executable, "-m", "trainers", *words], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "trainers", *words],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0 and "pushed as" in done.stdout, done.stderr
     said, error = trainers(monkeypatch, capsys, *words[1:])
     assert error is None and "holds this already" in said
     repo = hub.repos[f"lab/{EDIT}"]
     assert len(repo.commits) == 2 and len(hub.calls("/commit/", "POST")) == 1
     assert {"README.md", "images/before-after.png"} <= set(repo.head.files)
-    assert torch.equal(AffineEdit.from_pretrained(f"lab/{EDIT}").weight, AffineEdit.from_pretrained(shelf / EDIT).weight)
+    assert torch.equal(
+        AffineEdit.from_pretrained(f"lab/{EDIT}").weight, AffineEdit.from_pretrained(shelf / EDIT).weight
+    )
     assert [entry.name for entry in registry.list_edits("lab")] == [EDIT]
 
 
@@ -280,7 +321,9 @@ def test_a_process_of_its_own_pushes_once_and_then_holds_still(shelf, hub, monke
         (EDIT, "other", "hf_write", "the token of 'lab' may write to lab, team, not to 'other'"),
     ],
 )
-def test_the_command_says_what_is_wrong_and_uploads_nothing(shelf, hub, monkeypatch, capsys, folder, namespace, token, message):
+def test_the_command_says_what_is_wrong_and_uploads_nothing(
+    shelf, hub, monkeypatch, capsys, folder, namespace, token, message
+):
     monkeypatch.setenv("HF_TOKEN", token) if token else monkeypatch.delenv("HF_TOKEN")
     _, error = trainers(monkeypatch, capsys, shelf / folder, "--namespace", namespace)
     assert error.startswith("error: ") and message in error
@@ -295,7 +338,16 @@ def test_a_hub_that_is_away_is_said_so(shelf, monkeypatch, capsys):
 
 
 def test_a_dry_run_asks_nobody(shelf, hub, monkeypatch, capsys):
-    said, error = trainers(monkeypatch, capsys, shelf / EDIT, "--namespace", "lab", "--dry-run", "--target", shelf.parent / "look")
+    said, error = trainers(
+        monkeypatch,
+        capsys,
+        shelf / EDIT,
+        "--namespace",
+        "lab",
+        "--dry-run",
+        "--target",
+        shelf.parent / "look",
+    )
     assert error is None and "nothing was pushed to lab/" in said
     assert not hub.log
     looked_at = registry.files_of(shelf.parent / "look" / "lab" / EDIT)
@@ -305,7 +357,11 @@ def test_a_dry_run_asks_nobody(shelf, hub, monkeypatch, capsys):
 
 
 def held(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 @pytest.mark.parametrize("inside", [".", "run"])
@@ -316,8 +372,13 @@ def test_a_dry_run_does_not_delete_its_own_source(shelf, monkeypatch, capsys, in
     if inside == "run":
         shutil.copytree(shelf / EDIT, source)
     before = held(hub)
-    _, error = trainers(monkeypatch, capsys, source, "--namespace", "lab", "--dry-run", "--target", hub, "--name", EDIT)
-    assert f"{source} would be replaced by what is made of it in {hub / 'lab' / EDIT}: choose another --target" in error
+    _, error = trainers(
+        monkeypatch, capsys, source, "--namespace", "lab", "--dry-run", "--target", hub, "--name", EDIT
+    )
+    assert (
+        f"{source} would be replaced by what is made of it in {hub / 'lab' / EDIT}: choose another --target"
+        in error
+    )
     assert held(hub) == before
 
 
@@ -334,10 +395,16 @@ def test_a_dry_run_that_fails_leaves_what_an_earlier_one_wrote(shelf, monkeypatc
         monkeypatch.setattr(cards, "card", fail)
     else:
         rename = Path.rename
-        monkeypatch.setattr(Path, "rename", lambda path, to: fail() if path.name == "new" else rename(path, to))
+        monkeypatch.setattr(
+            Path, "rename", lambda path, to: fail() if path.name == "new" else rename(path, to)
+        )
     with pytest.raises(OSError, match="the disk is full"):
         run(shelf / EDIT, dry_run=True)
-    assert before and held(shelf.parent / "hub") == before and len(list((shelf.parent / "hub" / "lab").iterdir())) == 1
+    assert (
+        before
+        and held(shelf.parent / "hub") == before
+        and len(list((shelf.parent / "hub" / "lab").iterdir())) == 1
+    )
     monkeypatch.undo()
     run(shelf / EDIT, dry_run=True)
     assert json.loads(held(shelf.parent / "hub")[f"lab/{EDIT}/config.json"])["alpha"] == 2.5

@@ -16,7 +16,9 @@ MADE = {
 
 def test_a_link_holds_the_whole_recipe():
     assert recipe.from_link(recipe.to_link(MADE)) == recipe.from_json(json.dumps(MADE))
-    assert recipe.from_link(f"http://127.0.0.1:7860/?a=1&edit={recipe.to_link(MADE)}#view") == recipe.from_json(MADE)
+    assert recipe.from_link(
+        f"http://127.0.0.1:7860/?a=1&edit={recipe.to_link(MADE)}#view"
+    ) == recipe.from_json(MADE)
 
 
 @pytest.mark.parametrize("kept", [0, 1, 7, 40, -40, -20])
@@ -25,7 +27,9 @@ def test_a_link_that_was_cut_off_is_answered_so(kept):
         recipe.from_link(recipe.to_link(MADE)[:kept])
 
 
-@pytest.mark.parametrize(("held", "kind"), [([MADE], "list"), ("text", "str"), (1.5, "float"), (None, "NoneType")])
+@pytest.mark.parametrize(
+    ("held", "kind"), [([MADE], "list"), ("text", "str"), (1.5, "float"), (None, "NoneType")]
+)
 def test_a_link_that_holds_something_else_is_answered_so(held, kind):
     with pytest.raises(ValueError, match=f"the recipe is a {kind}, expected an object"):
         recipe.from_link(recipe.to_link(held))

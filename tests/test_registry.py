@@ -12,11 +12,16 @@ import pytest
 import safetensors.torch
 import torch
 from artifacts import BIAS, CARD, CONFIG, REPO, WEIGHT, files, make, rewrite
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
-from lwgan import registry
 from lwgan.edit import AffineEdit
 from lwgan.generator import Generator
+from lwgan.hub import registry
 
 
 @pytest.fixture
@@ -37,7 +42,9 @@ def test_a_folder_comes_back_as_it_was_saved_with_keys_that_we_do_not_know(folde
     assert torch.equal(tensors["weight"], torch.randn(3, 4, 4, generator=random))
     assert CONFIG.items() <= config.items()
     assert config["format_version"] == 1
-    assert config["weights"]["sha256"] == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    assert (
+        config["weights"]["sha256"] == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    )
 
 
 def test_saving_the_same_again_gives_the_same_bytes(folder, tmp_path):
@@ -47,16 +54,20 @@ def test_saving_the_same_again_gives_the_same_bytes(folder, tmp_path):
 def test_numbers_that_half_precision_cannot_hold_are_refused_before_the_folder_changes(folder):
     before = files(folder)
     with pytest.raises(ValueError, match="'weight' holds NaN or infinity"):
-        registry.save_folder(folder, CONFIG, {"weight": torch.full((3, 4, 4), 1e6), "bias": torch.zeros(3, 4)}, "float16")
+        registry.save_folder(
+            folder, CONFIG, {"weight": torch.full((3, 4, 4), 1e6), "bias": torch.zeros(3, 4)}, "float16"
+        )
     with pytest.raises(ValueError, match="JSON"):
-        registry.save_folder(folder, CONFIG | {"metrics": {"loss": float("nan")}}, registry.load_model(folder)[1])
+        registry.save_folder(
+            folder, CONFIG | {"metrics": {"loss": float("nan")}}, registry.load_model(folder)[1]
+        )
     assert files(folder) == before
     assert not list(folder.glob("*.new"))
 
 
 KILLED = """
     import os, sys, torch
-    from lwgan import hub_push, registry
+    from lwgan.hub import pushing as hub_push, registry
     replace, step = os.replace, int(sys.argv[2])
     def dying(source, target):
         global step
@@ -80,7 +91,9 @@ def test_a_save_that_is_killed_leaves_the_old_model_or_the_new_one(tmp_path, ren
     assert config["note"] == survivor
     assert torch.equal(tensors["bias"], torch.ones(3, 4)) == (survivor == "new")
     assert registry.files_of(folder)["model.safetensors"] == safetensors_of(tensors)
-    registry.save_folder(folder, CONFIG | {"note": "newer"}, {"weight": torch.zeros(3, 4, 4), "bias": torch.zeros(3, 4)})
+    registry.save_folder(
+        folder, CONFIG | {"note": "newer"}, {"weight": torch.zeros(3, 4, 4), "bias": torch.zeros(3, 4)}
+    )
     assert registry.load_model(folder)[0]["note"] == "newer"
 
 
@@ -98,11 +111,20 @@ def test_a_source_that_is_not_there_is_said_so(tmp_path):
 def test_what_is_bundled_is_small():
     held = [path.stat() for path in registry.bundled().rglob("*")]
     assert max(each.st_size for each in held) < 10 * 2**20, "each file"
-    assert sum(512 * each.st_blocks for each in held) < 40 * 2**20, "every clone brings it along, as its disk counts it"
+    assert sum(512 * each.st_blocks for each in held) < 40 * 2**20, (
+        "every clone brings it along, as its disk counts it"
+    )
 
 
 def test_a_module_is_built_strictly_and_frozen(tmp_path):
-    shape = {"resolution": 8, "img_channels": 1, "channels": (4, 4), "z_dim": 4, "w_dim": 4, "mapping_layers": 1}
+    shape = {
+        "resolution": 8,
+        "img_channels": 1,
+        "channels": (4, 4),
+        "z_dim": 4,
+        "w_dim": 4,
+        "mapping_layers": 1,
+    }
     generator = Generator(**shape)
     config = {"kind": "generator", "domain": "multimnist", "architecture": generator.config}
     registry.save_folder(tmp_path, config, generator.state_dict())
@@ -120,7 +142,9 @@ def test_a_module_is_built_strictly_and_frozen(tmp_path):
         with pytest.raises(ValueError, match=message):
             Generator.from_pretrained(tmp_path)
     rewrite(
-        tmp_path, architecture=generator.config, tensors={k: v.contiguous() for k, v in generator.state_dict().items() if "bias" not in k}
+        tmp_path,
+        architecture=generator.config,
+        tensors={k: v.contiguous() for k, v in generator.state_dict().items() if "bias" not in k},
     )
     with pytest.raises(ValueError, match="Missing key"):
         Generator.from_pretrained(tmp_path)
@@ -147,7 +171,11 @@ def test_what_is_pushed_is_pulled_bit_for_bit_in_one_commit(hub, folder):
     assert files(pulled.folder) == files(folder)
     assert sorted(path.name for path in pulled.folder.iterdir()) == ["config.json", "model.safetensors"]
     ours, theirs = AffineEdit.from_pretrained(folder), AffineEdit.from_pretrained(REPO)
-    assert torch.equal(ours.weight, theirs.weight) and torch.equal(ours.bias, theirs.bias) and ours.config == theirs.config
+    assert (
+        torch.equal(ours.weight, theirs.weight)
+        and torch.equal(ours.bias, theirs.bias)
+        and ours.config == theirs.config
+    )
 
 
 def test_the_token_does_not_follow_to_the_storage(hub, folder):
@@ -181,7 +209,9 @@ def test_a_new_version_replaces_the_old_one_and_its_pictures(hub, folder, tmp_pa
     assert second.commit != first.commit
 
 
-@pytest.mark.parametrize("fault", [{"status": 503}, {"status": 409}, {"status": 412}, {"status": 429}, {"drop": True}], ids=str)
+@pytest.mark.parametrize(
+    "fault", [{"status": 503}, {"status": 409}, {"status": 412}, {"status": 429}, {"drop": True}], ids=str
+)
 def test_a_push_goes_round_again_and_lands_once(hub, folder, fault):
     registry.push(folder, REPO)
     make(folder, seed=1)
@@ -285,7 +315,9 @@ def test_private_means_private(hub, folder, monkeypatch):
         registry.push(folder, "lab/open", private=True, token="hf_write")
     with pytest.raises(ValueError, match="lab/open is public already"):
         registry.push(folder, "lab/open", private=True, create_pr=True, token="hf_write")
-    assert len(hub.repos["lab/open"].commits) == 1 and not hub.calls("/commit/.*lab/open|lab/open/commit/", "POST")
+    assert len(hub.repos["lab/open"].commits) == 1 and not hub.calls(
+        "/commit/.*lab/open|lab/open/commit/", "POST"
+    )
 
 
 def test_wrong_sizes_and_hashes_of_the_hub_are_refused(hub, folder):
@@ -384,7 +416,9 @@ def test_a_gated_model_is_refused(hub, folder):
         registry.pull(REPO, token="hf_other")
 
 
-@pytest.mark.parametrize(("repo_id", "revision"), [("../..", None), ("a/b/c", None), (REPO, "../../x"), (REPO, "a b")])
+@pytest.mark.parametrize(
+    ("repo_id", "revision"), [("../..", None), ("a/b/c", None), (REPO, "../../x"), (REPO, "a b")]
+)
 def test_ids_and_revisions_that_are_none_are_not_asked_for(hub, repo_id, revision):
     with pytest.raises(ValueError, match="is no"):
         registry.pull(repo_id, revision)
@@ -406,7 +440,12 @@ def test_a_folder_of_models_is_listed_with_the_broken_ones(tmp_path, monkeypatch
     assert list(found) == ["Bad name", "lwgan-a", "lwgan-b", "net"]
     assert "format_version is 7" in found["lwgan-a"].refused and "the name" in found["Bad name"].refused
     good = found["lwgan-b"]
-    assert (good.kind, good.domain, good.refused, good.source) == ("affine", "multimnist", None, str(shelf / "lwgan-b"))
+    assert (good.kind, good.domain, good.refused, good.source) == (
+        "affine",
+        "multimnist",
+        None,
+        str(shelf / "lwgan-b"),
+    )
     assert good.config["new_key"] == {"kept": [1.5]}
     assert [entry.name for entry in registry.list_edits(shelf)] == ["Bad name", "lwgan-a", "lwgan-b"]
 
@@ -421,7 +460,9 @@ def test_a_namespace_lists_what_is_tagged_and_downloads_no_weights(hub, folder):
     assert "holds no model.safetensors" in entries[0].refused
     assert (entries[1].source, entries[1].revision, entries[1].config["w_dim"]) == (REPO, pushed.commit, 4)
     assert not hub.calls("/_cdn/")
-    assert torch.equal(AffineEdit.from_pretrained(entries[1].source).bias, AffineEdit.from_pretrained(folder).bias)
+    assert torch.equal(
+        AffineEdit.from_pretrained(entries[1].source).bias, AffineEdit.from_pretrained(folder).bias
+    )
 
 
 def test_a_namespace_that_is_away_is_listed_from_the_cache(hub, folder, monkeypatch):

@@ -15,10 +15,11 @@ from hub_server import MiniHub
 from nets import make_registry
 from safetensors.torch import load_file
 
-from lwgan import hub_push, registry
 from lwgan.edit import AffineEdit
-from lwgan.folders import EDIT_KINDS
+from lwgan.files import EDIT_KINDS
 from lwgan.generator import Generator
+from lwgan.hub import pushing as hub_push
+from lwgan.hub import registry
 from lwgan.pipeline import EditingPipeline
 from trainers import publish
 
@@ -54,12 +55,16 @@ def run(folder, namespace="lab", **options):
 def hf(*words) -> str:
     """What the Hub's own command prints, in a process of its own."""
     command = Path(sys.executable).with_name("hf")
-    done = subprocess.run([command, *words], capture_output=True, text=True, check=False, env=os.environ | {"NO_COLOR": "1"})
+    done = subprocess.run(
+        [command, *words], capture_output=True, text=True, check=False, env=os.environ | {"NO_COLOR": "1"}
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-def test_all_bundled_models_are_published_and_pulled_bit_for_bit_by_a_fresh_cache(hub, staged, tmp_path, monkeypatch, capsys):
+def test_all_bundled_models_are_published_and_pulled_bit_for_bit_by_a_fresh_cache(
+    hub, staged, tmp_path, monkeypatch, capsys
+):
     options = publish.Options(registry.bundled(), "lab", collection="Digits")
     publish.push(staged, options)
     commits = {name: [commit.sha for commit in repo.commits] for name, repo in hub.repos.items()}
@@ -67,7 +72,9 @@ def test_all_bundled_models_are_published_and_pulled_bit_for_bit_by_a_fresh_cach
     monkeypatch.setenv("HF_HOME", str(tmp_path / "another"))
     local = {entry.name: entry for entry in registry.models() if entry.kind != "pictures"}
     there = {entry.name: entry for entry in registry.models("lab")}
-    assert sorted(there) == sorted(local) and not any(entry.refused or entry.stale for entry in there.values())
+    assert sorted(there) == sorted(local) and not any(
+        entry.refused or entry.stale for entry in there.values()
+    )
     for name, entry in local.items():
         pulled = registry.pull(f"lab/{name}")
         assert files(pulled.folder)["model.safetensors"] == files(Path(entry.source))["model.safetensors"]
@@ -91,8 +98,19 @@ def test_the_hubs_own_commands_work_on_what_was_published(hub, shelf, tmp_path):
     assert files(tmp_path / "here") == files(registry.pull(repo).folder)
     loaded = AffineEdit.from_pretrained(tmp_path / "here")
     assert torch.equal(loaded.weight, AffineEdit.from_pretrained(shelf / EDIT).weight)
-    listed = hf("models", "ls", "--filter", "lwgan", "--filter", f"base_model:adapter:lab/{GENERATOR}", "--format", "json")
-    assert sorted(model["id"] for model in json.loads(listed)) == sorted(f"lab/{entry.name}" for entry in registry.list_edits(shelf))
+    listed = hf(
+        "models",
+        "ls",
+        "--filter",
+        "lwgan",
+        "--filter",
+        f"base_model:adapter:lab/{GENERATOR}",
+        "--format",
+        "json",
+    )
+    assert sorted(model["id"] for model in json.loads(listed)) == sorted(
+        f"lab/{entry.name}" for entry in registry.list_edits(shelf)
+    )
     hf("cache", "verify", repo)  # what `registry.pull` put into the cache
     weights = tmp_path / "here" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
@@ -102,7 +120,15 @@ def test_the_hubs_own_commands_work_on_what_was_published(hub, shelf, tmp_path):
 
 def test_what_others_downloaded_serves_when_the_hub_is_away(hub, shelf, monkeypatch):
     run(shelf)
-    hf("download", f"lab/{EDIT}", "config.json", "model.safetensors", "--quiet", "--revision", hub.repos[f"lab/{EDIT}"].head.sha)
+    hf(
+        "download",
+        f"lab/{EDIT}",
+        "config.json",
+        "model.safetensors",
+        "--quiet",
+        "--revision",
+        hub.repos[f"lab/{EDIT}"].head.sha,
+    )
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     assert registry.pull(f"lab/{EDIT}").stale
     assert [(entry.name, entry.stale) for entry in registry.models("lab")] == [(EDIT, True)]
@@ -114,10 +140,16 @@ def test_a_space_pins_what_was_published_and_holds_the_page(hub, shelf, tmp_path
     head = yaml.safe_load(space.head.files["README.md"].decode().split("---\n")[1])
     commits = {name: repo.head.sha for name, repo in hub.repos.items() if not name.startswith("spaces/")}
     assert sorted(head["models"]) == sorted(commits)
-    assert sorted(head["preload_from_hub"]) == sorted(f"{name} config.json,model.safetensors {sha}" for name, sha in commits.items())
+    assert sorted(head["preload_from_hub"]) == sorted(
+        f"{name} config.json,model.safetensors {sha}" for name, sha in commits.items()
+    )
     assert (head["sdk"], head["app_file"], head["license"]) == ("gradio", "app.py", "apache-2.0")
-    assert {"app.py", "requirements.txt", "lwgan/edit.py", "lwgan/ui/pad.css"} <= set(space.head.files)
-    assert not [name for name in space.head.files if "bundled" in name or "__pycache__" in name or name.startswith("trainers")]
+    assert {"app.py", "requirements.txt", "lwgan/edit.py", "lwgan/page/pad.css"} <= set(space.head.files)
+    assert not [
+        name
+        for name in space.head.files
+        if "bundled" in name or "__pycache__" in name or name.startswith("trainers")
+    ]
     [slug] = hub.collections
     assert space.variables == {"LWGAN_REGISTRY": slug}
     run(shelf, space="digits", collection="Digits")
@@ -127,9 +159,16 @@ def test_a_space_pins_what_was_published_and_holds_the_page(hub, shelf, tmp_path
     for name, data in space.head.files.items():
         (tmp_path / "space" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "space" / name).write_bytes(data)
-    code = "from lwgan.catalog import Catalog; c = Catalog(); print(sorted(c.pipes['multimnist'].edits), c.refused, c.pending)"
+    code = "from lwgan.hub.catalog import Catalog; c = Catalog(); print(sorted(c.pipes['multimnist'].edits), c.refused, c.pending)"
     env = os.environ | {"LWGAN_REGISTRY": slug, "HF_HOME": str(tmp_path / "space-home")}
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path / "space", env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path / "space",
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == f"{sorted(entry.name for entry in registry.list_edits(shelf))} {{}} False"
 
@@ -144,7 +183,10 @@ def test_a_registry_on_the_hub_edits_as_the_folder_does(hub, shelf):
 
 def test_a_publication_that_broke_off_is_finished_by_the_same_command(hub, shelf):
     hub.fault("POST", f"/api/models/lab/{EDIT}/commit/", status=403, times=None)
-    with pytest.raises(ValueError, match=rf"was not pushed to lab/{EDIT} \(4 of 7 are there; the same command goes on\): .*403"):
+    with pytest.raises(
+        ValueError,
+        match=rf"was not pushed to lab/{EDIT} \(4 of 7 are there; the same command goes on\): .*403",
+    ):
         run(shelf)
     assert f"lab/{EDIT}" not in hub.repos and len(hub.repos) == 4
     hub.faults.clear()
@@ -172,13 +214,19 @@ def test_a_proposal_changes_nothing_until_it_is_merged(hub, shelf, monkeypatch, 
 def test_an_edit_of_another_generator_is_not_published_beside_this_one(hub, shelf, tmp_path):
     run(shelf / GENERATOR)
     other = make_other(tmp_path / "other")
-    right, wrong = (json.loads((folder / GENERATOR / "config.json").read_text())["weights"]["sha256"] for folder in (other, shelf))
+    right, wrong = (
+        json.loads((folder / GENERATOR / "config.json").read_text())["weights"]["sha256"]
+        for folder in (other, shelf)
+    )
     with pytest.raises(
-        ValueError, match=f"lab/{EDIT} was made for the generator lab/{GENERATOR} with .*{right}, lab/{GENERATOR} has {wrong}"
+        ValueError,
+        match=f"lab/{EDIT} was made for the generator lab/{GENERATOR} with .*{right}, lab/{GENERATOR} has {wrong}",
     ):
         run(other / EDIT)
     (other / GENERATOR / "config.json").write_bytes((shelf / GENERATOR / "config.json").read_bytes())
-    (other / GENERATOR / "model.safetensors").write_bytes((shelf / GENERATOR / "model.safetensors").read_bytes())
+    (other / GENERATOR / "model.safetensors").write_bytes(
+        (shelf / GENERATOR / "model.safetensors").read_bytes()
+    )
     with pytest.raises(ValueError, match=f"{right}, lab/{GENERATOR} has {wrong}"):
         run(other, dry_run=True, target=tmp_path / "look")
     assert list(hub.repos) == [f"lab/{GENERATOR}"]
@@ -190,12 +238,18 @@ def make_other(folder):
     generator = Generator.from_pretrained(folder / GENERATOR)
     config = generator.card_config
     generator.mapping.w_avg += 1
-    registry.save_folder(folder / GENERATOR, {key: config[key] for key in ("kind", "domain", "architecture")}, generator.state_dict())
+    registry.save_folder(
+        folder / GENERATOR,
+        {key: config[key] for key in ("kind", "domain", "architecture")},
+        generator.state_dict(),
+    )
     sha256 = json.loads((folder / GENERATOR / "config.json").read_text())["weights"]["sha256"]
     for entry in registry.list_edits(folder):
         edit = AffineEdit.from_pretrained(entry.source)
         based = {**edit.config["base_revision"], "generator": sha256}
-        AffineEdit(edit.weight, edit.bias, edit.config | {"base_revision": based}).save_pretrained(entry.source)
+        AffineEdit(edit.weight, edit.bias, edit.config | {"base_revision": based}).save_pretrained(
+            entry.source
+        )
     return folder
 
 
@@ -244,16 +298,30 @@ def check_card(folder, name):
     config, metrics = (json.loads((folder / file).read_text()) for file in ("config.json", "metrics.json"))
     _, head, body = (folder / "README.md").read_text().split("---\n", 2)
     body = re.sub(r"5.o.Clock", "", body)  # an attribute's name
-    figures = body.split("## Figures")[1].split("## Limits")[0] + "".join(re.findall("## What it does.*?## How", body, re.DOTALL))
+    figures = body.split("## Figures")[1].split("## Limits")[0] + "".join(
+        re.findall("## What it does.*?## How", body, re.DOTALL)
+    )
     figures = figures.replace("95% interval", "").replace("1 = the same", "")
     assert numbers(figures) <= said(metrics), numbers(figures) - said(metrics)
-    written = re.sub(r"```.*?```|`[^`]*`|https?://\S+|\([^)]*, \d{4}[^)]*\)", "", body.split("## Limits")[0], flags=re.DOTALL)
+    written = re.sub(
+        r"```.*?```|`[^`]*`|https?://\S+|\([^)]*, \d{4}[^)]*\)",
+        "",
+        body.split("## Limits")[0],
+        flags=re.DOTALL,
+    )
     written = written.replace("95% interval", "").replace("1 = the same", "").replace(name, "")
-    assert numbers(written) <= said(metrics) | said(config) | {"2"}, numbers(written) - said(metrics) - said(config)
+    assert numbers(written) <= said(metrics) | said(config) | {"2"}, (
+        numbers(written) - said(metrics) - said(config)
+    )
     meta = yaml.safe_load(head)
-    measured = {metric["value"] for result in meta["model-index"][0]["results"] for metric in result["metrics"]}
+    measured = {
+        metric["value"] for result in meta["model-index"][0]["results"] for metric in result["metrics"]
+    }
     assert measured and {f"{value:.4g}" for value in measured} <= said(metrics)
     if config["kind"] in EDIT_KINDS:
-        assert (meta["base_model"], meta["base_model_relation"]) == (f"lab/lwgan-{config['domain']}-generator", "adapter")
+        assert (meta["base_model"], meta["base_model_relation"]) == (
+            f"lab/lwgan-{config['domain']}-generator",
+            "adapter",
+        )
         assert "images/strip.png" in body and "images/curve.png" in body
         assert load_file(folder / "model.safetensors")["bias"].shape == (config["num_ws"], config["w_dim"])

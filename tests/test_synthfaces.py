@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from lwgan import registry
 from lwgan.attributes import CELEBA
-from lwgan.classifiers import IdentityNetwork
+from lwgan.hub import registry
+from lwgan.judges import IdentityNetwork
 from trainers import data
 from trainers.datasets import synthfaces
 from trainers.datasets.synthfaces import NAMES, files, labels_of, oracle, render, sample
@@ -19,26 +19,38 @@ from trainers.datasets.synthfaces.bake import used_shapes
 from trainers.datasets.synthfaces.head import template
 from trainers.datasets.synthfaces.looks import look
 from trainers.datasets.synthfaces.sampler import BEARDS, TABLE
-from trainers.generator import to_pictures
+from trainers.nets.generator import to_pictures
 from trainers.oracles import edited
 
 BASES = {rule.name: rule.base for rule in TABLE if not rule.without}
 EXCLUSIVE = {frozenset((rule.name, other)) for rule in TABLE for other in rule.without}
 HAIR = ("Gray_Hair", "Blond_Hair", "Black_Hair", "Brown_Hair")
-ON_HEADS_WITH_HAIR = (*HAIR, "Bangs", "Long_Hair", "Receding_Hairline", "Sideburns", "Straight_Hair", "Wavy_Hair")
+ON_HEADS_WITH_HAIR = (
+    *HAIR,
+    "Bangs",
+    "Long_Hair",
+    "Receding_Hairline",
+    "Sideburns",
+    "Straight_Hair",
+    "Wavy_Hair",
+)
 
 
 @pytest.fixture(scope="module")
 def people():
     """Seven sharp people of mixed attributes, hats and bald heads aside: there much of the hair's attributes is covered."""
     mixed = sample(40, 5, bias=0, flat=0.5)
-    return [each for each in mixed if not (each.has("Blurry") or each.has("Wearing_Hat") or each.has("Bald"))][:7]
+    return [
+        each for each in mixed if not (each.has("Blurry") or each.has("Wearing_Hat") or each.has("Bald"))
+    ][:7]
 
 
 @pytest.fixture(scope="module")
 def drawn():
     """Labels [4000, 41] at three settings of the knobs, (bias, flat)."""
-    return {knobs: labels_of(sample(4000, 9, bias=knobs[0], flat=knobs[1])) for knobs in ((1, 0), (0, 0), (0, 1))}
+    return {
+        knobs: labels_of(sample(4000, 9, bias=knobs[0], flat=knobs[1])) for knobs in ((1, 0), (0, 0), (0, 1))
+    }
 
 
 @functools.cache
@@ -86,7 +98,9 @@ def test_labels_are_as_frequent_as_the_table_says(drawn):
         "Wearing_Necktie": 0.42 * (0.65 * 0.12 + 0.35 * 0.27),
     }
     for name, expected in by_hand.items():
-        assert found[column(name)] == pytest.approx(expected, abs=4 * (expected * (1 - expected) / 4000) ** 0.5 + 0.001), name
+        assert found[column(name)] == pytest.approx(
+            expected, abs=4 * (expected * (1 - expected) / 4000) ** 0.5 + 0.001
+        ), name
     for name, expected in BASES.items():
         assert drawn[0, 0].mean(0)[column(name)] == pytest.approx(expected, abs=0.032), name
 
@@ -120,7 +134,11 @@ def test_flat_makes_rare_attributes_frequent(drawn):
 def test_bias_brings_correlations_and_its_absence_none(drawn):
     """Values of bias 1 measured on the prototype, over 20,000 draws; three standard errors of r are below .05."""
     r = np.corrcoef(drawn[1, 0].T)
-    known = {("Male", "Wearing_Lipstick"): -0.79, ("Heavy_Makeup", "Wearing_Lipstick"): 0.76, ("Smiling", "High_Cheekbones"): 0.64}
+    known = {
+        ("Male", "Wearing_Lipstick"): -0.79,
+        ("Heavy_Makeup", "Wearing_Lipstick"): 0.76,
+        ("Smiling", "High_Cheekbones"): 0.64,
+    }
     known |= {
         ("Male", "Long_Hair"): -0.68,
         ("Young", "Gray_Hair"): -0.41,
@@ -142,7 +160,9 @@ def test_what_excludes_each_other_is_never_drawn_together(drawn):
             assert not (labels[:, column(one)] & labels[:, column(other)]).any(), (one, other)
         bearded = labels[:, [column(name) for name in BEARDS]].any(1)
         assert (labels[:, column("No_Beard")] == ~bearded).all()
-        assert not labels[labels[:, column("Bald")] == 1][:, [column(name) for name in ON_HEADS_WITH_HAIR]].any()
+        assert not labels[labels[:, column("Bald")] == 1][
+            :, [column(name) for name in ON_HEADS_WITH_HAIR]
+        ].any()
 
 
 # Oracles
@@ -157,9 +177,13 @@ def test_an_oracle_changes_its_attribute_and_what_cannot_be_kept():
         if name == "No_Beard":
             assert lost <= {*BEARDS, "5_o_Clock_Shadow"} and won <= {"Full_Beard"}
         else:
-            assert all(edited.has(name) and frozenset((name, n)) in EXCLUSIVE or n == "No_Beard" for n in lost)
+            assert all(
+                edited.has(name) and frozenset((name, n)) in EXCLUSIVE or n == "No_Beard" for n in lost
+            )
             assert won <= {"No_Beard"}
-        assert dataclasses.replace(edited, labels=person.labels) == person  # identity, strengths and nuisance are kept
+        assert (
+            dataclasses.replace(edited, labels=person.labels) == person
+        )  # identity, strengths and nuisance are kept
         if not lost - {"No_Beard"} and name != "No_Beard":
             assert oracle(edited, name) == person
 
@@ -225,10 +249,16 @@ def test_a_network_that_knows_people_knows_an_oracle():
     """By the bundled network, which saw other people: a picture and its oracle are alike where two people are not. Skin is half of who one is."""
     people = sample(12, 77)
     network = IdentityNetwork.from_pretrained(registry.bundled() / "lwgan-synthfaces-identity")
-    pictures = lambda shown: to_pictures(torch.from_numpy(synthfaces.render_all(shown, 64)), torch.device("cpu"))
+    pictures = lambda shown: to_pictures(
+        torch.from_numpy(synthfaces.render_all(shown, 64)), torch.device("cpu")
+    )
     with torch.inference_mode():
         base = network(pictures(people))
-        alike = {name: (base[rows] * network(pictures(shown))).sum(1).mean() for name in NAMES for rows, shown in [edited(people, name)]}
+        alike = {
+            name: (base[rows] * network(pictures(shown))).sum(1).mean()
+            for name in NAMES
+            for rows, shown in [edited(people, name)]
+        }
     assert (base @ base.T).fill_diagonal_(0).sum() / 132 < 0.1
     assert alike.pop("Pale_Skin") > 0.4
     assert all(value > 0.7 for value in alike.values()), alike
@@ -264,7 +294,9 @@ def test_both_sizes_show_the_same(people):
 
 def test_beards_stand_out_from_any_skin():
     """Blond beards of the prototype did not: over the chin the picture gets darker or lighter by 12 levels at least."""
-    blond = [each for each in sample(60, 12, bias=0, flat=0.5) if each.has("Blond_Hair") and not each.has("Blurry")][:6]
+    blond = [
+        each for each in sample(60, 12, bias=0, flat=0.5) if each.has("Blond_Hair") and not each.has("Blurry")
+    ][:6]
     for person in blond:
         shaved = person if person.has("No_Beard") else oracle(person, "No_Beard")
         difference = render(oracle(shaved, "Full_Beard")).mean(2) - render(shaved).mean(2)
@@ -292,7 +324,9 @@ def test_bad_requests_are_refused_with_their_values():
 
 
 def options(folder, **change) -> data.Options:
-    return data.Options(**{"data": folder, "domain": "synthfaces", "train": 5, "heldout": 3, "processes": 1} | change)
+    return data.Options(
+        **{"data": folder, "domain": "synthfaces", "train": 5, "heldout": 3, "processes": 1} | change
+    )
 
 
 def test_the_stage_writes_three_splits_of_different_people(tmp_path):
@@ -301,7 +335,9 @@ def test_the_stage_writes_three_splits_of_different_people(tmp_path):
     for split, seed in (("train", 6), ("validation", 7), ("test", 8)):
         faces = files.load_faces(tmp_path, split)
         people = sample(5 if split == "train" else 3, seed, bias=0.5)
-        assert (faces.images == synthfaces.render_all(people)).all() and (faces.labels == labels_of(people)).all()
+        assert (faces.images == synthfaces.render_all(people)).all() and (
+            faces.labels == labels_of(people)
+        ).all()
         assert faces.source.people() == people and faces.names == NAMES  # so that oracles can be made
         written[split] = {image.tobytes() for image in faces.images}
     assert len(set.union(*written.values())) == 11
@@ -330,7 +366,10 @@ def test_a_stopped_run_goes_on(tmp_path, monkeypatch):
         data.main(options(tmp_path))
     assert not (tmp_path / "train.safetensors").exists()
     data.main(options(tmp_path))
-    assert rendered[:5] == [(0, i) for i in range(5)] and rendered[5] == (0, 4)  # only the part that was missing
+    assert rendered[:5] == [(0, i) for i in range(5)] and rendered[5] == (
+        0,
+        4,
+    )  # only the part that was missing
     assert (files.load_faces(tmp_path, "train").images == really(sample(5, 0), 64)).all()
     del rendered[:]
     data.main(options(tmp_path))
@@ -343,7 +382,9 @@ def test_processes_share_the_work(tmp_path):
     source = files.Source(files.PART + 1, 3, 64, 1, 0)
     files.write_split(tmp_path / "train.safetensors", source, processes=2)
     images = files.load_faces(tmp_path, "train").images
-    assert (images[0] == render(source.people(0, 1)[0])).all() and (images[-1] == render(source.people(files.PART)[0])).all()
+    assert (images[0] == render(source.people(0, 1)[0])).all() and (
+        images[-1] == render(source.people(files.PART)[0])
+    ).all()
     with safe_open(tmp_path / "train.safetensors", "pt") as held:
         assert held.metadata()["seed"] == "3" and held.metadata()["version"] == str(synthfaces.VERSION)
 

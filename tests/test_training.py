@@ -14,15 +14,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lwgan import Encoder, Generator, registry
-from lwgan.classifiers import AttributeJudge
-from lwgan.registry import save_folder
+from lwgan import Encoder, Generator
+from lwgan.hub import registry
+from lwgan.hub.registry import save_folder
+from lwgan.judges import AttributeJudge
 from trainers import __main__ as command_line
-from trainers import classifiers, join
+from trainers import classifiers
 from trainers.cards import command
 from trainers.codes import load_codes
 from trainers.data import load_images, load_labels, load_pictures
-from trainers.generator import to_pictures
+from trainers.nets import join
+from trainers.nets.generator import to_pictures
 
 ROOT = Path(__file__).parent.parent
 
@@ -67,7 +69,9 @@ def trainers(monkeypatch):
 def start(stage: str, **options) -> subprocess.Popen:
     """The same as a process of its own, to be killed; on one thread too, for the same rounding."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen([sys.executable, "-m", "trainers", *arguments(stage, **options)], cwd=ROOT, env=environment)
+    return subprocess.Popen(
+        [sys.executable, "-m", "trainers", *arguments(stage, **options)], cwd=ROOT, env=environment
+    )
 
 
 def run_once(stage: str, **options) -> None:
@@ -133,14 +137,21 @@ def test_colour_pictures_go_through_all_stages_of_the_nets(trainers, tmp_path):
     assert json.loads((tmp_path / "tuned" / "log.jsonl").read_text())["likeness"] > 0
     trainers("join", data=faces, start=tmp_path / "tuned", run=tmp_path / "joined")
     trainers("match", data=faces, start=tmp_path / "joined", run=tmp_path / "matched")
-    generator, encoder = Generator.from_pretrained(tmp_path / "matched" / "generator"), Encoder.from_pretrained(tmp_path / "matched")
+    generator, encoder = (
+        Generator.from_pretrained(tmp_path / "matched" / "generator"),
+        Encoder.from_pretrained(tmp_path / "matched"),
+    )
     assert (generator.card_config["domain"], encoder.card_config["domain"]) == ("synthfaces", "synthfaces")
     images, domain = load_images(faces, "test")
     x = to_pictures(images, torch.device("cpu"))
     labels, names = load_labels(faces, "test")
     sharp = images[labels[:, names.index("Blurry")] == 0]
-    assert torch.equal(registry.load_pictures(faces / "samples", None, 64)[1]["images"], sharp.permute(0, 3, 1, 2))
-    assert domain == "synthfaces" and torch.equal(x[:, 2, 5, 7], images[:, 5, 7, 2].float() / 127.5 - 1)  # N H W C becomes N C H W
+    assert torch.equal(
+        registry.load_pictures(faces / "samples", None, 64)[1]["images"], sharp.permute(0, 3, 1, 2)
+    )
+    assert domain == "synthfaces" and torch.equal(
+        x[:, 2, 5, 7], images[:, 5, 7, 2].float() / 127.5 - 1
+    )  # N H W C becomes N C H W
     assert generator.synthesis(encoder(x)).shape == x.shape == (16, 3, 64, 64)
 
 
@@ -152,9 +163,16 @@ def test_data_are_written_for_all_splits(data):
     assert {split: held.images.shape for split, held in pictures.items()} == {
         "train": (64, 64, 64), "validation": (16, 64, 64), "test": (16, 64, 64)
     }  # fmt: skip
-    assert sorted(path.name for path in data.iterdir()) == ["samples", "test.safetensors", "train.safetensors", "validation.safetensors"]
+    assert sorted(path.name for path in data.iterdir()) == [
+        "samples",
+        "test.safetensors",
+        "train.safetensors",
+        "validation.safetensors",
+    ]
     config, samples = registry.load_pictures(data / "samples", None, 64)
-    assert config["domain"] == "multimnist" and torch.equal(samples["images"], torch.from_numpy(pictures["test"].images))
+    assert config["domain"] == "multimnist" and torch.equal(
+        samples["images"], torch.from_numpy(pictures["test"].images)
+    )
     assert torch.equal(samples["numbers"], torch.from_numpy(pictures["test"].numbers))
     assert all((held.count >= 1).all() and (held.count <= 4).all() for held in pictures.values())
 
@@ -163,7 +181,9 @@ def test_data_repeat_with_their_seed(data, mnist, tmp_path, trainers):
     trainers("data", data=tmp_path / "again", mnist=mnist)
     trainers("data", data=tmp_path / "other", mnist=mnist, seed=1)
     for split in ("train", "test"):
-        first, again, other = (load_pictures(folder, split).images for folder in (data, tmp_path / "again", tmp_path / "other"))
+        first, again, other = (
+            load_pictures(folder, split).images for folder in (data, tmp_path / "again", tmp_path / "other")
+        )
         assert (first == again).all() and (first != other).any()
 
 
@@ -210,7 +230,11 @@ def test_training_moves_the_generator(data, tmp_path, trainers):
     trainers("generator", data=data, run=tmp_path / "run", kimg=4 * BATCH_KIMG)
     later = weights(tmp_path / "run")
     for part in ("generator", "ema", "discriminator"):
-        moved = [name for name in first if name.startswith(f"checkpoint/{part}/") and not torch.equal(first[name], later[name])]
+        moved = [
+            name
+            for name in first
+            if name.startswith(f"checkpoint/{part}/") and not torch.equal(first[name], later[name])
+        ]
         assert len(moved) > 10, part
 
 
@@ -227,7 +251,9 @@ def test_a_killed_generator_goes_on_where_it_was(data, tmp_path, trainers):
     try:
         deadline = time.monotonic() + 400
         while not (killed / "checkpoint.pt").exists():
-            assert process.poll() is None and time.monotonic() < deadline, "no checkpoint before the run ended"
+            assert process.poll() is None and time.monotonic() < deadline, (
+                "no checkpoint before the run ended"
+            )
             time.sleep(0.01)
     finally:
         process.send_signal(signal.SIGKILL)
@@ -272,7 +298,16 @@ def tuned(data, generator, tmp_path_factory) -> Path:
 
 def test_joined_nets_are_trained_on_in_one_space(data, generator, tuned, tmp_path, trainers):
     trainers("join", data=data, start=tuned, run=tmp_path / "joined")
-    trainers("encoder", data=data, generator=generator, start=tmp_path / "joined", run=tmp_path / "run", steps=2, tune=True, mixed=0.5)
+    trainers(
+        "encoder",
+        data=data,
+        generator=generator,
+        start=tmp_path / "joined",
+        run=tmp_path / "run",
+        steps=2,
+        tune=True,
+        mixed=0.5,
+    )
     joined, trained = Encoder.from_pretrained(tmp_path / "joined"), Encoder.from_pretrained(tmp_path / "run")
     pictures = torch.from_numpy(load_pictures(data, "test").images).float()[:, None] / 127.5 - 1
     for w in (joined(pictures), trained(pictures)):
@@ -293,8 +328,19 @@ def test_matching_moves_samples_and_no_reconstruction(data, generator, tuned, tm
     assert not torch.allclose(*(net.mapping(z) for _, net in (before, after)))
     for folder in (tmp_path / "matched", tmp_path / "matched" / "generator"):
         words = command(json.loads((folder / "config.json").read_text())).split()
-        assert words[3:] == f"match --data {data.name} --start joined --run matched --pictures 64 --directions 4 --rounds 2".split()
-    trainers("encoder", data=data, generator=generator, start=tmp_path / "matched", run=tmp_path / "run", steps=1, tune=True)
+        assert (
+            words[3:]
+            == f"match --data {data.name} --start joined --run matched --pictures 64 --directions 4 --rounds 2".split()
+        )
+    trainers(
+        "encoder",
+        data=data,
+        generator=generator,
+        start=tmp_path / "matched",
+        run=tmp_path / "run",
+        steps=1,
+        tune=True,
+    )
     with pytest.raises(SystemExit, match=r"expected W: join it first"):
         trainers("match", data=data, start=tuned, run=tmp_path / "again")
     with pytest.raises(SystemExit, match=r"--directions is 0, expected 1 to 8, the dimensions of W"):
@@ -304,7 +350,9 @@ def test_matching_moves_samples_and_no_reconstruction(data, generator, tuned, tm
 
 def test_joining_what_is_joined_or_was_never_trained_is_refused(data, tuned, tmp_path, trainers):
     trainers("join", data=data, start=tuned, run=tmp_path / "joined")
-    with pytest.raises(SystemExit, match=r"^error: .*joined holds an encoder into W, expected W\+: it is joined already"):
+    with pytest.raises(
+        SystemExit, match=r"^error: .*joined holds an encoder into W, expected W\+: it is joined already"
+    ):
         trainers("join", data=data, start=tmp_path / "joined", run=tmp_path / "again")
     with pytest.raises(SystemExit, match=r"^error: .*nowhere holds no checkpoint\.pt"):
         trainers("join", data=data, start=tmp_path / "nowhere", run=tmp_path / "again")
@@ -349,7 +397,9 @@ def test_ghosts_lie_in_blank_quarters_and_are_faint(data):
     options = classifiers.Options(data=data, run=data, contrast=0, noise=0)
     plain, ghosted = (classifiers.augmented(images, replace(options, ghosts=ghosts)) for ghosts in (0, 0.35))
     assert torch.equal(plain[:, 0], images.float() / 127.5 - 1)
-    quarters = lambda x: x.unflatten(2, (2, 32)).unflatten(4, (2, 32)).amax((1, 3, 5))  # [N, 2, 2], the brightest pixel of each
+    quarters = lambda x: (
+        x.unflatten(2, (2, 32)).unflatten(4, (2, 32)).amax((1, 3, 5))
+    )  # [N, 2, 2], the brightest pixel of each
     full, seen = quarters(plain) > -1, quarters(ghosted)
     assert torch.equal(seen[full], quarters(plain)[full])
     added = (seen[~full] + 1) / 2
@@ -366,9 +416,14 @@ def test_codes_are_the_encoders_of_the_labelled_pictures(data, generator, tmp_pa
         pictures = load_pictures(data, split)
         with torch.no_grad():
             w = encoder(torch.from_numpy(pictures.images[:n]).float()[:, None] / 127.5 - 1)
-        assert torch.allclose(codes.w, w, atol=2e-3 * w.abs().max().item())  # they are stored in half precision
+        assert torch.allclose(
+            codes.w, w, atol=2e-3 * w.abs().max().item()
+        )  # they are stored in half precision
         assert codes.numbers.tolist() == pictures.numbers[:n].tolist()
-        assert base["encoder"] == json.loads((tmp_path / "encoder" / "config.json").read_text())["weights"]["sha256"]
+        assert (
+            base["encoder"]
+            == json.loads((tmp_path / "encoder" / "config.json").read_text())["weights"]["sha256"]
+        )
 
 
 def test_a_run_folder_says_what_was_done(data, tmp_path, trainers):
@@ -378,7 +433,9 @@ def test_a_run_folder_says_what_was_done(data, tmp_path, trainers):
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["kind"] == "generator" and config["architecture"]["channels"] == [8] * 5
     assert list((tmp_path / "run").glob("samples-*.png"))
-    assert str(tmp_path) not in (tmp_path / "run" / "config.json").read_text()  # no path of this machine is published
+    assert (
+        str(tmp_path) not in (tmp_path / "run" / "config.json").read_text()
+    )  # no path of this machine is published
 
 
 # Refusals
@@ -387,13 +444,17 @@ def test_a_run_folder_says_what_was_done(data, tmp_path, trainers):
 def test_other_options_in_the_same_folder_are_refused(data, tmp_path, trainers):
     trainers("generator", data=data, run=tmp_path / "run", kimg=BATCH_KIMG)
     before = weights(tmp_path / "run")
-    with pytest.raises(SystemExit, match=r"holds a run with learning_rate = 0\.0025, not 0\.01: choose another --run"):
+    with pytest.raises(
+        SystemExit, match=r"holds a run with learning_rate = 0\.0025, not 0\.01: choose another --run"
+    ):
         trainers("generator", data=data, run=tmp_path / "run", kimg=2 * BATCH_KIMG, learning_rate=0.01)
     assert all(torch.equal(before[name], value) for name, value in weights(tmp_path / "run").items())
 
 
 def test_missing_and_damaged_data_are_refused(data, tmp_path, trainers):
-    with pytest.raises(SystemExit, match=r"^error: .*train\.safetensors is missing: make it with `python -m trainers data"):
+    with pytest.raises(
+        SystemExit, match=r"^error: .*train\.safetensors is missing: make it with `python -m trainers data"
+    ):
         trainers("generator", data=tmp_path / "nowhere", run=tmp_path / "run", kimg=BATCH_KIMG)
     copied = shutil.copytree(data, tmp_path / "data")
     path = copied / "train.safetensors"
@@ -422,13 +483,28 @@ def test_a_batch_that_cannot_be_shared_is_refused(data, tmp_path, trainers):
 
 
 def test_a_perceptor_of_grey_pictures_is_refused(data, tmp_path, trainers):
-    with pytest.raises(SystemExit, match=r"^error: --perceptor .* sees pictures of 3 channels, those of --data .* have 1"):
-        trainers("encoder", data=data, generator=tmp_path / "nowhere", run=tmp_path / "run", steps=1, perceptor=tmp_path / "nowhere")
+    with pytest.raises(
+        SystemExit, match=r"^error: --perceptor .* sees pictures of 3 channels, those of --data .* have 1"
+    ):
+        trainers(
+            "encoder",
+            data=data,
+            generator=tmp_path / "nowhere",
+            run=tmp_path / "run",
+            steps=1,
+            perceptor=tmp_path / "nowhere",
+        )
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
-    "words", [["nothing"], ["generator", "--kimgs", "3"], ["generator", "--data", "x"], ["data", "--data", "x", "--train", "many"]]
+    "words",
+    [
+        ["nothing"],
+        ["generator", "--kimgs", "3"],
+        ["generator", "--data", "x"],
+        ["data", "--data", "x", "--train", "many"],
+    ],
 )
 def test_the_command_line_names_what_it_does_not_know(words, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["trainers", *words])
@@ -436,5 +512,9 @@ def test_the_command_line_names_what_it_does_not_know(words, monkeypatch, capsys
         command_line.main()
     assert stopped.value.code == 2
     told = capsys.readouterr()
-    culprit = {"nothing": "nothing", "generator": "--kimgs" if "--kimgs" in words else "--run", "data": "many"}[words[0]]
+    culprit = {
+        "nothing": "nothing",
+        "generator": "--kimgs" if "--kimgs" in words else "--run",
+        "data": "many",
+    }[words[0]]
     assert culprit in told.out + told.err

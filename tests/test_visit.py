@@ -6,7 +6,7 @@ import time
 import pytest
 
 from lwgan import EditingPipeline
-from lwgan.ui.visit import Visit
+from lwgan.page.visit import Visit
 from tests.browser import browser
 from tests.live import ALL, Page
 from tests.nets import EDITS
@@ -43,7 +43,9 @@ def in_turn(page, *acts: tuple[int, str]) -> None:
         "const click = (selector) => document.querySelector(selector).click();"
         "const slide = (to) => { const e = document.querySelector('#sliders input[type=range]'); e.value = to; e.dispatchEvent(new Event('input')); };"
     )
-    page.chrome.execute_script(names + "".join(f"setTimeout(() => {{ {act} }}, {after});" for after, act in acts))
+    page.chrome.execute_script(
+        names + "".join(f"setTimeout(() => {{ {act} }}, {after});" for after, act in acts)
+    )
 
 
 # Which of two events comes first
@@ -66,7 +68,10 @@ def test_a_source_and_a_slider_that_change_at_once_are_both_there_in_the_end(pag
         in_turn(page, *zip((0, between), acts if first == "source" else acts[::-1], strict=True))
         page.until(lambda seed=seed: page.attribute("#seed input", "value") == seed, "the next sample")
         both = (round(strength * unit, 4), int(seed))
-        page.until(lambda both=both: (alpha(page), page.recipe()["source"]["seed"]) == both, f"both changes, {between} ms apart")
+        page.until(
+            lambda both=both: (alpha(page), page.recipe()["source"]["seed"]) == both,
+            f"both changes, {between} ms apart",
+        )
         time.sleep(0.5)
         assert (alpha(page), page.recipe()["source"]["seed"]) == both
 
@@ -74,7 +79,15 @@ def test_a_source_and_a_slider_that_change_at_once_are_both_there_in_the_end(pag
 def test_older_sliders_never_take_the_place_of_newer_ones():
     visit = Visit({"source": {}})
     first, later, other = ({"made": made, "moves": moves} for made, moves in ((1.5, 0), (1.5, 3), (2.5, 0)))
-    for given, newest in ((first, first), (later, later), (first, later), (other, other), (later, other), (None, other), ("junk", other)):
+    for given, newest in (
+        (first, first),
+        (later, later),
+        (first, later),
+        (other, other),
+        (later, other),
+        (None, other),
+        ("junk", other),
+    ):
         visit.hear(given)
         assert visit.sliders is newest
     assert copy.deepcopy(visit).session is visit.session and copy.deepcopy(visit).turn is not visit.turn
@@ -88,7 +101,9 @@ def test_nothing_goes_on_after_an_answer_or_a_refusal(page, tmp_path):
     page.keys("#another", "")  # leaves the field, which the browser takes for a change
     page.tab("#source", "Upload")
     give(page, tmp_path, "notes.pdf", b"%PDF-1.4")
-    page.until(lambda: "Only image/* allowed" in page.attribute("body", "textContent"), "the browser's refusal")
+    page.until(
+        lambda: "Only image/* allowed" in page.attribute("body", "textContent"), "the browser's refusal"
+    )
     time.sleep(1)  # by which the bar comes, if it does
     page.until(lambda: not page.shown("#status .busy"), "the bar's end")
 
@@ -110,11 +125,17 @@ def test_a_problem_is_said_once_and_an_empty_field_is_none(page):
     page.until(lambda: "whole number" in page.line() and page.has("#status .problem"), "words on -3")
     assert page.attribute(field, "value") == "-3" and not page.has(".toast-body")
     page.changes("edited", lambda: page.type(page.number(ONE), "0.4"), "typing a strength")
-    page.until(lambda: not page.has("#status .problem") and "judge reads" in page.line(), "words on the picture")
+    page.until(
+        lambda: not page.has("#status .problem") and "judge reads" in page.line(), "words on the picture"
+    )
     start, said = page.picture("original"), []
     page.changes("original", lambda: page.type(field, "1"), "a seed")
     page.keys(field, "\b")
     end = time.monotonic() + 1.5
     while time.monotonic() < end:
         said.append(page.line())
-    assert not any("None" in line for line in said) and page.picture("original") != start and page.attribute(field, "value") == ""
+    assert (
+        not any("None" in line for line in said)
+        and page.picture("original") != start
+        and page.attribute(field, "value") == ""
+    )

@@ -55,7 +55,9 @@ def test_the_transforms_make_products_of_correlations():
 
 def test_a_generator_takes_it_for_one_large_picture_and_not_for_gradients_halves_or_batches(monkeypatch):
     torch.manual_seed(0)
-    generator = Generator(resolution=64, channels=(16, 16, 16, 16, 128), z_dim=8, w_dim=8).requires_grad_(False)
+    generator = Generator(resolution=64, channels=(16, 16, 16, 16, 128), z_dim=8, w_dim=8).requires_grad_(
+        False
+    )
     w = torch.randn(2, generator.num_ws, 8)
     calls, conv2d = [], winograd.conv2d
     monkeypatch.setattr(winograd, "conv2d", lambda *given: calls.append(1) or conv2d(*given))

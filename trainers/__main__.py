@@ -15,16 +15,13 @@ from trainers import (
     convert,
     data,
     edit,
-    encoder,
     evaluate,
     evaluate_labels,
-    generator,
     identity,
-    join,
     latent_classifier,
-    match,
     publish,
 )
+from trainers.nets import encoder, generator, join, match
 
 STAGES = {
     "data": data,
@@ -58,7 +55,9 @@ def main() -> None:
 def parse(words: list[str]):
     """The Options of the stage that the words of a command line name. SystemExit, with help, if they make no sense."""
     stages = {name: stage.Options for name, stage in STAGES.items()}
-    return tyro.extras.subcommand_cli_from_dict(stages, prog="python -m trainers", args=words, config=(tyro.conf.OmitArgPrefixes,))
+    return tyro.extras.subcommand_cli_from_dict(
+        stages, prog="python -m trainers", args=words, config=(tyro.conf.OmitArgPrefixes,)
+    )
 
 
 if __name__ == "__main__":

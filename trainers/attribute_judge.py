@@ -16,12 +16,12 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from lwgan import registry
-from lwgan.classifiers import AttributeJudge
+from lwgan.hub import registry
+from lwgan.judges import AttributeJudge
 from trainers import run
 from trainers.classifiers import SPLIT
 from trainers.data import load_images, load_labels
-from trainers.generator import to_pictures
+from trainers.nets.generator import to_pictures
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,9 @@ def main(options: Options) -> None:
     run.start(options.run, options)
     device = run.device_of(options.device)
     torch.manual_seed(options.seed)
-    judge = AttributeJudge(names=names, widths=options.widths, features=options.features).to(device, memory_format=torch.channels_last)
+    judge = AttributeJudge(names=names, widths=options.widths, features=options.features).to(
+        device, memory_format=torch.channels_last
+    )
     adam = torch.optim.AdamW(judge.parameters(), options.learning_rate, weight_decay=1e-3)
     step = 0
     if state := run.load_checkpoint(options.run):
@@ -67,10 +69,14 @@ def main(options: Options) -> None:
         adam.load_state_dict(state["adam"])
 
     began = time.monotonic()
-    for step in tqdm(range(step + 1, options.steps + 1), "judge", total=options.steps, initial=step, mininterval=5):
+    for step in tqdm(
+        range(step + 1, options.steps + 1), "judge", total=options.steps, initial=step, mininterval=5
+    ):
         torch.manual_seed(hash((options.seed, step)))
         rows = torch.randint(len(images), (options.batch,))
-        adam.param_groups[0]["lr"] = options.learning_rate * min(step / 100, 1.0, (options.steps - step + 1) / (0.7 * options.steps))
+        adam.param_groups[0]["lr"] = options.learning_rate * min(
+            step / 100, 1.0, (options.steps - step + 1) / (0.7 * options.steps)
+        )
         with run.half_precision(device):
             logits = judge(augmented(images[rows].to(device), options))
         loss = F.binary_cross_entropy_with_logits(logits.float(), labels[rows].to(device).float())
@@ -88,7 +94,9 @@ def main(options: Options) -> None:
     judge.eval().half().float()  # measured as it is published
     metrics = {f"{split}_auc": auc_on(judge, options.data, split) for split in ("validation", "test")}
     if options.also:
-        metrics |= {f"also_{split}_auc": auc_on(judge, options.also, split) for split in ("validation", "test")}
+        metrics |= {
+            f"also_{split}_auc": auc_on(judge, options.also, split) for split in ("validation", "test")
+        }
     config = {
         "kind": "attribute-judge", "domain": domain, "resolution": images.shape[1], "architecture": judge.config, "metrics": metrics,
         "training": run.as_json(options) | {"split": SPLIT},
@@ -132,7 +140,9 @@ def logits_of(judge: AttributeJudge, images: Tensor) -> Tensor:
 
 def auc(logits: Tensor, labels: Tensor, names: tuple[str, ...]) -> dict[str, float | None]:
     """The area under each attribute's ROC curve. logits, labels: [N, K]; None for an attribute that all have, or none."""
-    return {name: area(found, truth.bool()) for name, found, truth in zip(names, logits.T, labels.T, strict=True)}
+    return {
+        name: area(found, truth.bool()) for name, found, truth in zip(names, logits.T, labels.T, strict=True)
+    }
 
 
 def area(scores: Tensor, truth: Tensor) -> float | None:

@@ -37,9 +37,16 @@ from lwgan.generator import Generator
 from trainers import benchmark_app, peers, run
 
 # What glibc reads when a process starts: it then keeps the memory it was given instead of giving large tensors back each time.
-KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "20000000000", "MALLOC_TOP_PAD_": "268435456"}
+KEEP_MEMORY = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": "20000000000",
+    "MALLOC_TOP_PAD_": "268435456",
+}
 ENCODER_SIZE = 256  # px, what pSp takes
-PEERS = {"generator": {"rosinality": peers.rosinality_of, "NVIDIA": peers.nvidia_of}, "encoder": {"pSp": peers.psp_of}}
+PEERS = {
+    "generator": {"rosinality": peers.rosinality_of, "NVIDIA": peers.nvidia_of},
+    "encoder": {"pSp": peers.psp_of},
+}
 
 
 @dataclass(frozen=True)
@@ -89,11 +96,18 @@ def main(options: Options) -> None:
         return
     device = str(run.device_of(options.device))
     sizes = options.sizes if options.network == "generator" else (ENCODER_SIZE,)
-    if options.peers and not any((options.peers / peers.FOLDERS[name]).exists() for name in PEERS[options.network]):
+    if options.peers and not any(
+        (options.peers / peers.FOLDERS[name]).exists() for name in PEERS[options.network]
+    ):
         names = " or ".join(peers.FOLDERS[name] for name in PEERS[options.network])
         raise FileNotFoundError(f"--peers {options.peers} holds no {names}")
     folder = str(options.peers.resolve()) if options.peers else None
-    cases = [Case(options.network, s, b, t, options.turns, folder, device) for s in sizes for b in options.batches for t in options.threads]
+    cases = [
+        Case(options.network, s, b, t, options.turns, folder, device)
+        for s in sizes
+        for b in options.batches
+        for t in options.threads
+    ]
     rows, text = [], ""
     for case in tqdm(cases, "benchmark"):
         for row in child(case, options.allocator)["rows"]:
@@ -147,20 +161,27 @@ def measure(case: Case) -> dict:
     times = {name: [] for name in ready}
     names = list(ready)
     for turn in range(case.turns):
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:  # who comes first inherits what the last one left
+        for name in (
+            names[turn % len(names) :] + names[: turn % len(names)]
+        ):  # who comes first inherits what the last one left
             times[name].append(timed(lambda f=ready[name]: f(x), device))
     gflop, clock = work(forward, x), clock_of(case.device)
     rate = matrix_rate(device, clock)
     rows = []
     for name, turns in times.items():
         least = dict(zip(("cpu", "wall"), (min(column) for column in zip(*turns, strict=True)), strict=True))
-        rows.append({"name": name, **least, "error": errors[name], "gflops": gflop / least[clock], "sgemm": rate})
+        rows.append(
+            {"name": name, **least, "error": errors[name], "gflops": gflop / least[clock], "sgemm": rate}
+        )
     return {"rows": rows, "gflop": gflop}
 
 
 def work(forward: Callable, x: Tensor) -> float:
     """GFLOP of the network, two for a multiplication and addition, its convolutions done directly: a faster algorithm does less."""
-    with torch.inference_mode(False), FlopCounterMode(display=False) as counter:  # where there may be gradients, all are direct
+    with (
+        torch.inference_mode(False),
+        FlopCounterMode(display=False) as counter,
+    ):  # where there may be gradients, all are direct
         forward(x)
     return counter.get_total_flops() / 1e9
 
@@ -169,10 +190,15 @@ def errors_of(results: dict[str, Tensor], network: str) -> dict[str, float]:
     """Relative root mean square error of each implementation, against the first peer that takes part, or else ours in float32.
     ValueError if one in float32 is not the same function."""
     reference = reference_of(results, network)
-    errors = {name: ((found - results[reference]).norm() / results[reference].norm()).item() for name, found in results.items()}
+    errors = {
+        name: ((found - results[reference]).norm() / results[reference].norm()).item()
+        for name, found in results.items()
+    }
     for name, error in errors.items():
         if not any(half in name for half in ("bf16", "fp16")) and not error <= 1e-5:
-            raise ValueError(f"{name} is another function than {reference}: relative error {error:.1e}, expected at most 1e-5")
+            raise ValueError(
+                f"{name} is another function than {reference}: relative error {error:.1e}, expected at most 1e-5"
+            )
     return errors
 
 
@@ -209,12 +235,20 @@ def implementations_of(case: Case, net: nn.Module, forward: Callable) -> dict[st
 
     def halved(dtype: torch.dtype) -> Callable:
         """As EditingPipeline has it: an encoder with half the weights. In a process of its own it needs no other."""
-        return partial(half, forward if case.network == "generator" else hold_half(net if case.only else copy.deepcopy(net), dtype), dtype)
+        return partial(
+            half,
+            forward
+            if case.network == "generator"
+            else hold_half(net if case.only else copy.deepcopy(net), dtype),
+            dtype,
+        )
 
     made = {"lwgan": lambda: forward, "lwgan bf16": partial(halved, torch.bfloat16)}
     if case.device.startswith("cuda"):
         made["lwgan fp16"] = partial(halved, torch.float16)
-        made["lwgan bf16 compiled"] = lambda: warm(partial(half, torch.compile(forward, mode="reduce-overhead"), torch.bfloat16))
+        made["lwgan bf16 compiled"] = lambda: warm(
+            partial(half, torch.compile(forward, mode="reduce-overhead"), torch.bfloat16)
+        )
     for name, make in PEERS[case.network].items():
         folder = Path(case.peers or "") / peers.FOLDERS[name]
         if case.peers and folder.exists():
@@ -263,7 +297,9 @@ def reset_peak(device: torch.device) -> None:
     """From here on `peak_memory` counts anew, from what is held now; on CPUs where the system lets it (Linux)."""
     gc.collect()
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
-        trim(0)  # glibc keeps what was freed below what is still held: nearly all of a network that was copied
+        trim(
+            0
+        )  # glibc keeps what was freed below what is still held: nearly all of a network that was copied
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif (marks := Path("/proc/self/clear_refs")).exists():
@@ -277,18 +313,27 @@ def peak_memory(device: torch.device) -> float:
     status = Path("/proc/self/status")
     if status.exists():  # getrusage would count what the parent held when it started this process
         return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) * 1024 / 1e9
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
+    return (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
+    )
 
 
 def report(rows: list[dict], options: Options, device: str) -> str:
     """The table, and above it how it came about."""
     words = [f"--sizes {' '.join(map(str, options.sizes))}"] if options.network == "generator" else []
-    words += [f"--batches {' '.join(map(str, options.batches))}", f"--threads {' '.join(map(str, options.threads))}"]
-    words += [f"--turns {options.turns}", f"--allocator {options.allocator}"] + (["--peers PEERS"] if options.peers else [])
+    words += [
+        f"--batches {' '.join(map(str, options.batches))}",
+        f"--threads {' '.join(map(str, options.threads))}",
+    ]
+    words += [f"--turns {options.turns}", f"--allocator {options.allocator}"] + (
+        ["--peers PEERS"] if options.peers else []
+    )
     words += [f"--device {options.device}"] if options.device != "auto" else []
     machine = torch.cuda.get_device_name() if device.startswith("cuda") else processor()
     clock, names = clock_of(device), dict.fromkeys(row["name"] for row in rows)
-    known = {name: peers.revision(options.peers / peers.FOLDERS[name]) for name in names if name in peers.FOLDERS}
+    known = {
+        name: peers.revision(options.peers / peers.FOLDERS[name]) for name in names if name in peers.FOLDERS
+    }
     lines = [
         f"`python -m trainers benchmark {options.network} {' '.join(words)}`  ",
         f"{machine}, {os.cpu_count()} cores, torch {torch.__version__}"
@@ -312,7 +357,15 @@ def report(rows: list[dict], options: Options, device: str) -> str:
 def processor() -> str:
     """The CPU's name, as Linux tells it."""
     path = Path("/proc/cpuinfo")
-    names = [line.split(":")[1].strip() for line in path.read_text().splitlines() if line.startswith("model name")] if path.exists() else []
+    names = (
+        [
+            line.split(":")[1].strip()
+            for line in path.read_text().splitlines()
+            if line.startswith("model name")
+        ]
+        if path.exists()
+        else []
+    )
     return names[0] if names else platform.processor() or platform.machine()
 
 

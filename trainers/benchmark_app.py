@@ -115,17 +115,23 @@ class served:
         }
         began, address = time.perf_counter(), f"http://127.0.0.1:{port}"
         self.log = (self.folder / "log.txt").open("w")
-        self.process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=self.log, stderr=self.log)
+        self.process = subprocess.Popen(
+            [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=self.log, stderr=self.log
+        )
         try:
             while not answers(address):
                 if self.process.poll() is not None or time.perf_counter() - began > START_LIMIT:
-                    raise RuntimeError(f"the app did not start: {(self.folder / 'log.txt').read_text()[-2000:]}")
+                    raise RuntimeError(
+                        f"the app did not start: {(self.folder / 'log.txt').read_text()[-2000:]}"
+                    )
                 time.sleep(0.05)
             started = time.perf_counter() - began
             # Gradio answers before it has launched, and gives up if it then does not reach itself within 3 s: no load before that.
             while LAUNCHED not in (self.folder / "log.txt").read_text():
                 if self.process.poll() is not None or time.perf_counter() - began > START_LIMIT:
-                    raise RuntimeError(f"the app did not launch: {(self.folder / 'log.txt').read_text()[-2000:]}")
+                    raise RuntimeError(
+                        f"the app did not launch: {(self.folder / 'log.txt').read_text()[-2000:]}"
+                    )
                 time.sleep(0.05)
         except BaseException:
             self.__exit__()
@@ -153,7 +159,10 @@ def asker(address: str) -> Callable[[], None]:
     def ask() -> None:
         if not hasattr(client, "session"):
             client.session = f"benchmark-{next(numbers) % MOST}"  # a later load's clients are the earlier one's, come again
-        body = {"data": [None, {"lwgan-multimnist-lw-1to2": 0.82}, 6, None, None], "session_hash": client.session}
+        body = {
+            "data": [None, {"lwgan-multimnist-lw-1to2": 0.82}, 6, None, None],
+            "session_hash": client.session,
+        }
         asked = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
         event = json.load(urllib.request.urlopen(asked, timeout=60))["event_id"]
         answer = urllib.request.urlopen(f"{url}/{event}", timeout=60).read().decode()
@@ -203,7 +212,13 @@ def browse(address: str, moves: int, folder: Path) -> dict[str, float | None]:
 
     options = Options()
     options.binary_location = shutil.which("chromium")
-    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={folder / 'profile'}"):
+    for flag in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        f"--user-data-dir={folder / 'profile'}",
+    ):
         options.add_argument(flag)
     chrome = webdriver.Chrome(options, Service(shutil.which("chromedriver")))
     try:
@@ -244,6 +259,7 @@ def report(found: dict[str, float | None], size: Size, machine: str) -> str:
         "|---|---|---|",
     ]
     lines += [
-        f"| {name} | {'no browser here' if value is None else f'{value:.4g}'} | {ASKED.get(name, '')} |" for name, value in found.items()
+        f"| {name} | {'no browser here' if value is None else f'{value:.4g}'} | {ASKED.get(name, '')} |"
+        for name, value in found.items()
     ]
     return "\n".join(lines) + "\n"

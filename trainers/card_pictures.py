@@ -5,7 +5,11 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-KEPT = {"digits_kept": "old digits kept, of changed", "attribute_preservation": "other attributes kept", "identity": "identity kept"}
+KEPT = {
+    "digits_kept": "old digits kept, of changed",
+    "attribute_preservation": "other attributes kept",
+    "identity": "identity kept",
+}
 
 
 def save_curve(path: Path, curve: list[dict]) -> None:
@@ -13,7 +17,11 @@ def save_curve(path: Path, curve: list[dict]) -> None:
     The same figures give the same bytes."""
     lines = {}
     for key, words in KEPT.items():
-        points = [(point["target_change"], point[key]) for point in curve if None not in (point.get("target_change"), point.get(key))]
+        points = [
+            (point["target_change"], point[key])
+            for point in curve
+            if None not in (point.get("target_change"), point.get(key))
+        ]
         if len(points) > 1:
             lines[words] = points
     if not lines:
@@ -23,7 +31,9 @@ def save_curve(path: Path, curve: list[dict]) -> None:
     axis = figure.subplots()
     for (words, points), style in zip(lines.items(), ("o-", "s--", "^:"), strict=False):
         axis.plot(*zip(*points, strict=True), style, ms=4, lw=1.2, label=words)
-    axis.set(xlabel="changed as asked", ylabel="kept", xlim=(-0.02, 1.02), ylim=(min(0.5, lowest - 0.02), 1.02))
+    axis.set(
+        xlabel="changed as asked", ylabel="kept", xlim=(-0.02, 1.02), ylim=(min(0.5, lowest - 0.02), 1.02)
+    )
     axis.grid(alpha=0.3)
     axis.legend(fontsize=8)
     FigureCanvasAgg(figure).print_png(path, metadata={"Software": None})

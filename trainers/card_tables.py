@@ -49,7 +49,11 @@ NOTES = {
 # What metadata leave out: settings, numbers of cases, and what was measured on other pictures than those of the test split.
 SETTINGS = ("alpha", "d", "n", "low", "high", "samples", "identities", "test_n", "pictures")
 OTHER_PICTURES = ("validation", "also", "known")
-PEOPLE = {"known": "of the training split, in other pictures", "validation": "of the validation split", "test": "of the test split"}
+PEOPLE = {
+    "known": "of the training split, in other pictures",
+    "validation": "of the validation split",
+    "test": "of the test split",
+}
 
 
 def meanings(found: dict, labelled: bool) -> list[dict]:
@@ -91,8 +95,13 @@ def rows(metrics: dict, before: str = "") -> list[dict]:
     for key, value in metrics.items():
         line = {"key": f"{before}{key}", "name": label(f"{before}{key}"), "interval": "", "cases": ""}
         if isinstance(value, dict) and "value" in value:
-            interval = f"{cell(value['low'])} to {cell(value['high'])}" if {"low", "high"} <= set(value) else ""
-            found.append(line | {"value": cell(value["value"]), "interval": interval, "cases": cell(value.get("n", ""))})
+            interval = (
+                f"{cell(value['low'])} to {cell(value['high'])}" if {"low", "high"} <= set(value) else ""
+            )
+            found.append(
+                line
+                | {"value": cell(value["value"]), "interval": interval, "cases": cell(value.get("n", ""))}
+            )
         elif isinstance(value, dict):
             found += rows(value, f"{before}{key} / ")
         elif not is_table(value) and value != [] and key != "read_by":
@@ -107,12 +116,22 @@ def tables(metrics: dict) -> list[dict]:
         if is_table(lines):
             names = list(lines[0])
             head = [label(name) for name in names]
-            found.append({"name": label(key), "head": head, "lines": [[cell(line[name]) for name in names] for line in lines]})
+            found.append(
+                {
+                    "name": label(key),
+                    "head": head,
+                    "lines": [[cell(line[name]) for name in names] for line in lines],
+                }
+            )
     return found
 
 
 def is_table(value) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(line, dict) and set(line) == set(value[0]) for line in value)
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(line, dict) and set(line) == set(value[0]) for line in value)
+    )
 
 
 def is_number(value) -> bool:
@@ -129,7 +148,9 @@ def cell(value) -> str:
     if value is None or value in ([], ()):
         return "none"
     if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) > 1e-12 else "0"  # a bound of an interval, as far as its float goes
+        return (
+            f"{value:.4g}" if abs(value) > 1e-12 else "0"
+        )  # a bound of an interval, as far as its float goes
     if isinstance(value, (list, tuple)):
         return ", ".join(cell(part) for part in value)
     text = value if isinstance(value, str) else json.dumps(value)
@@ -145,7 +166,13 @@ def areas(metrics: dict) -> list[dict]:
     names = list(dict.fromkeys(name for found in sets.values() for name in found))
     lines = [[label(name), *(cell(found.get(name)) for found in sets.values())] for name in names]
     return (
-        [{"name": "Area under the ROC curve, attribute by attribute", "head": ["attribute", *map(label, sets)], "lines": lines}]
+        [
+            {
+                "name": "Area under the ROC curve, attribute by attribute",
+                "head": ["attribute", *map(label, sets)],
+                "lines": lines,
+            }
+        ]
         if names
         else []
     )
@@ -158,10 +185,20 @@ def likeness(metrics: dict) -> list[dict]:
         [words, *(cell(metrics[key].get(name)) for name in ("identities", "n", "top_1")), *(span(metrics[key].get(name)) for name in ("same", "other"))]
         for key, words in PEOPLE.items() if key in metrics
     ]  # fmt: skip
-    head = ["people", "how many", "pictures asked about", "recognised", "cosine, same person", "cosine, other people"]
+    head = [
+        "people",
+        "how many",
+        "pictures asked about",
+        "recognised",
+        "cosine, same person",
+        "cosine, other people",
+    ]
     found = [{"name": "Recognised, and how alike", "head": head, "lines": lines}] if lines else []
     if oracle := metrics.get("oracle"):
-        flipped = [["all", span(oracle)], *([label(name), cell(value)] for name, value in (oracle.get("by_attribute") or {}).items())]
+        flipped = [
+            ["all", span(oracle)],
+            *([label(name), cell(value)] for name, value in (oracle.get("by_attribute") or {}).items()),
+        ]
         name = "Cosine of a rendered person and the same one with one attribute flipped: the most that an edit of it should leave"
         found.append({"name": name, "head": ["attribute", "cosine"], "lines": flipped})
     return found
@@ -169,7 +206,9 @@ def likeness(metrics: dict) -> list[dict]:
 
 def span(found: dict | None) -> str:
     """A mean of cosines, and between which nine of ten lie."""
-    return "none" if found is None else f"{cell(found['mean'])} ({cell(found['low'])} to {cell(found['high'])})"
+    return (
+        "none" if found is None else f"{cell(found['mean'])} ({cell(found['low'])} to {cell(found['high'])})"
+    )
 
 
 def leaks(metrics: dict, most: int = 8) -> list[dict]:

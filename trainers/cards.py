@@ -13,7 +13,7 @@ from pathlib import Path
 import jinja2
 from huggingface_hub import EvalResult, ModelCardData
 
-from lwgan.folders import CONFIG, EDIT_KINDS
+from lwgan.files import CONFIG, EDIT_KINDS
 from trainers.card_tables import areas, cell, leaks, likeness, meanings, measures, notes, rows, tables
 from trainers.edits import ADAPTED
 
@@ -29,7 +29,11 @@ PIPELINE_TAG = {
     "identity": "image-feature-extraction",
     "latent-classifier": "tabular-classification",
 }  # others: image-to-image
-SUBJECT = {"multimnist": "pictures of handwritten digits", "faces": "photographs of faces", "synthfaces": "rendered faces"}
+SUBJECT = {
+    "multimnist": "pictures of handwritten digits",
+    "faces": "photographs of faces",
+    "synthfaces": "rendered faces",
+}
 DATASETS = {
     "multimnist": ("ylecun/mnist", "MultiMNIST, composed of MNIST's test digits"),
     "synthfaces": (None, "faces of lwgan's own renderer, test split"),
@@ -48,9 +52,16 @@ LICENCES = {"faces": {"license": "other", "license_name": "non-commercial"}}
 FRAMES = {
     "multimnist": ("images", 'images.frame_digits(images.open_picture("digits.png"))'),
     "faces": ("faces, images", 'faces.frame_face("photo.jpg")'),
-    "synthfaces": ("images", 'images.open_picture("face.png").convert("RGB").resize((E.config["resolution"],) * 2)'),
+    "synthfaces": (
+        "images",
+        'images.open_picture("face.png").convert("RGB").resize((E.config["resolution"],) * 2)',
+    ),
 }
-TUNED = ("encoder", "join", "match")  # stages that make generator and encoder both; their config says which it was
+TUNED = (
+    "encoder",
+    "join",
+    "match",
+)  # stages that make generator and encoder both; their config says which it was
 STAGE = {
     "generator": "generator", "encoder": "encoder", "judge": "classifiers", "attribute-judge": "attribute-judge",
     "identity": "identity", "latent-classifier": "latent-classifier", "affine": "edit", "translation": "edit",
@@ -73,20 +84,31 @@ def card(config: dict, metrics: dict, repo_id: str, images: Path, code: str | No
     found = figures(metrics)
     imports, framed = FRAMES.get(config["domain"], FRAMES["synthfaces"])
     values = {key: value for key, value in config.items() if isinstance(value, (str, int, float))}
-    values |= {"repo_id": repo_id, "name": repo_id.split("/")[1], "pictures": pictures(images), "imports": imports, "framed": framed}
+    values |= {
+        "repo_id": repo_id,
+        "name": repo_id.split("/")[1],
+        "pictures": pictures(images),
+        "imports": imports,
+        "framed": framed,
+    }
     values |= {"subject": SUBJECT.get(config["domain"], config["domain"]), "code": code}
     values |= figure_values(config, metrics, found)
     values |= {"command": command(config), "training": told(config.get("training") or {})}
     if config["kind"] in EDIT_KINDS:
         values |= edit_values(config, metrics)
     names = config.get("names") or (config.get("architecture") or {}).get("names") or []
-    values |= {"names": [cell(name) for name in names], "side": config.get("resolution", 64)}  # the first judges of faces did not say it
+    values |= {
+        "names": [cell(name) for name in names],
+        "side": config.get("resolution", 64),
+    }  # the first judges of faces did not say it
     try:
         body = environment.get_template(TEMPLATE[config["kind"]]).render(values)
     except jinja2.UndefinedError as error:
         raise ValueError(f"{repo_id}: {CONFIG} lacks what its card says ({error})") from error
     except jinja2.TemplateNotFound as error:
-        raise ValueError(f"{repo_id}: there is no card for domain {config.get('domain')!r} (hub_cards/{error} is missing)") from error
+        raise ValueError(
+            f"{repo_id}: there is no card for domain {config.get('domain')!r} (hub_cards/{error} is missing)"
+        ) from error
     body = re.sub(r"\n{3,}", "\n\n", body).strip()
     return f"---\n{metadata(config, found, repo_id).to_yaml()}\n---\n\n{body}\n"
 
@@ -106,7 +128,9 @@ def figure_values(config: dict, metrics: dict, found: dict) -> dict:
         "tables": of_judges(found) if of_judges else tables(found),
         "notes": [] if of_judges else notes(found | {"matched": metrics.get("matched") or {}}),
         "does": meanings(found, config["domain"] != "multimnist") if config["kind"] in EDIT_KINDS else [],
-        "measured_on": MEASURED_ON.get(config["kind"], "on the test split, which nothing was trained or chosen on"),
+        "measured_on": MEASURED_ON.get(
+            config["kind"], "on the test split, which nothing was trained or chosen on"
+        ),
         "read_by": cell(found.get("read_by", "")),
         "measured_by": metrics.get("command"),
     }
@@ -115,7 +139,9 @@ def figure_values(config: dict, metrics: dict, found: dict) -> dict:
 def edit_values(config: dict, metrics: dict) -> dict:
     for key in ("from", "to"):
         if not isinstance(config.get(key), str) or not LABEL.fullmatch(config[key]):
-            raise ValueError(f"{key} is {config.get(key)!r}, expected a short label of letters, digits and spaces")
+            raise ValueError(
+                f"{key} is {config.get(key)!r}, expected a short label of letters, digits and spaces"
+            )
     alpha = config.get("alpha", 1.0)
     if not isinstance(alpha, (int, float)) or not math.isfinite(alpha):
         raise ValueError(f"alpha is {alpha!r}, expected a number")
@@ -123,9 +149,13 @@ def edit_values(config: dict, metrics: dict) -> dict:
         "alpha": alpha,
         "strength": f"{alpha} is recommended" if "alpha" in config else "1 is the whole of the map",
         "curve": tables({"curve": metrics.get("validation_curve") or []}),
-        "chosen_by": "codes" if any("norm" in point for point in metrics.get("validation_curve") or []) else "pictures",
+        "chosen_by": "codes"
+        if any("norm" in point for point in metrics.get("validation_curve") or [])
+        else "pictures",
         "calibrated": rows(metrics.get("calibrated") or {}),
-        "matched": rows({key: value for key, value in (metrics.get("matched") or {}).items() if key != "leakage"}),
+        "matched": rows(
+            {key: value for key, value in (metrics.get("matched") or {}).items() if key != "leakage"}
+        ),
         "leaks": leaks(metrics),
         "formula": "A_l w_l + b_l" if config["kind"] == "affine" else "b_l",
         "learned": learned(config),
@@ -140,7 +170,9 @@ def learned(config: dict) -> str:
         return "learned with a Wasserstein loss"
     if method == "random":
         return "drawn at random, to compare others with"
-    return f"learned by the method `{method}`" + (f", adapted from its paper ({ADAPTED[method]})" if method in ADAPTED else "")
+    return f"learned by the method `{method}`" + (
+        f", adapted from its paper ({ADAPTED[method]})" if method in ADAPTED else ""
+    )
 
 
 def metadata(config: dict, found: dict, repo_id: str) -> ModelCardData:
@@ -150,7 +182,11 @@ def metadata(config: dict, found: dict, repo_id: str) -> ModelCardData:
     task = PIPELINE_TAG.get(kind, "image-to-image")
     results = [
         EvalResult(
-            task_type=task, dataset_type=dataset or config["domain"], dataset_name=dataset_name, metric_type=name, metric_value=value
+            task_type=task,
+            dataset_type=dataset or config["domain"],
+            dataset_name=dataset_name,
+            metric_type=name,
+            metric_value=value,
         )
         for name, value in measures(found)
     ]
@@ -166,7 +202,10 @@ def metadata(config: dict, found: dict, repo_id: str) -> ModelCardData:
 
 def pictures(images: Path) -> list[dict]:
     found = sorted(images.glob("*.png"), reverse=True)  # the strip before the curve
-    return [{"file": path.name, "title": CAPTIONS.get(path.stem, path.stem.replace("-", " ").replace("_", " "))} for path in found]
+    return [
+        {"file": path.name, "title": CAPTIONS.get(path.stem, path.stem.replace("-", " ").replace("_", " "))}
+        for path in found
+    ]
 
 
 # How it was trained
@@ -176,7 +215,11 @@ def told(training: dict, before: str = "") -> list[tuple[str, str]]:
     """(name, value) of the training's options, nested names joined by /."""
     found = []
     for key, value in training.items():
-        found += told(value, f"{before}{key} / ") if isinstance(value, dict) else [(cell(f"{before}{key}"), cell(value))]
+        found += (
+            told(value, f"{before}{key} / ")
+            if isinstance(value, dict)
+            else [(cell(f"{before}{key}"), cell(value))]
+        )
     return found
 
 
@@ -188,8 +231,14 @@ def command(config: dict) -> str | None:
     stated = training.get("stage")
     name = stated if stated in TUNED else STAGE[config["kind"]]
     stage = importlib.import_module(f"trainers.{name.replace('-', '_')}")
-    known = {field.name: training[field.name] for field in fields(stage.Options) if training.get(field.name) is not None}
-    words = [word for key, value in known.items() if not isinstance(value, dict) for word in flags(key, value)]
+    known = {
+        field.name: training[field.name]
+        for field in fields(stage.Options)
+        if training.get(field.name) is not None
+    }
+    words = [
+        word for key, value in known.items() if not isinstance(value, dict) for word in flags(key, value)
+    ]
     for value in known.values():
         if isinstance(value, dict):  # a subcommand's own options come last
             held = [word for part, told in value.items() if told is not None for word in flags(part, told)]

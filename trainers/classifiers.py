@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from lwgan import registry
-from lwgan.classifiers import DigitJudge
+from lwgan.hub import registry
+from lwgan.judges import DigitJudge
 from trainers import run
 from trainers.data import load_pictures
 
@@ -54,11 +54,15 @@ class Options:
 def main(options: Options) -> None:
     pictures = load_pictures(options.data, SPLIT)
     images, answers = torch.from_numpy(pictures.images), torch.from_numpy(pictures.numbers).long()
-    answers = torch.cat([answers, answers.sum(1, keepdim=True)], 1)  # the count is the judge's eleventh answer
+    answers = torch.cat(
+        [answers, answers.sum(1, keepdim=True)], 1
+    )  # the count is the judge's eleventh answer
     run.start(options.run, options)
     device = run.device_of(options.device)
     torch.manual_seed(options.seed)
-    judge = DigitJudge(widths=options.widths, features=options.features).to(device, memory_format=torch.channels_last)
+    judge = DigitJudge(widths=options.widths, features=options.features).to(
+        device, memory_format=torch.channels_last
+    )
     adam = torch.optim.AdamW(judge.parameters(), options.learning_rate, weight_decay=1e-3)
     step = 0
     if state := run.load_checkpoint(options.run):
@@ -67,10 +71,14 @@ def main(options: Options) -> None:
         adam.load_state_dict(state["adam"])
 
     began = time.monotonic()
-    for step in tqdm(range(step + 1, options.steps + 1), "judge", total=options.steps, initial=step, mininterval=5):
+    for step in tqdm(
+        range(step + 1, options.steps + 1), "judge", total=options.steps, initial=step, mininterval=5
+    ):
         torch.manual_seed(hash((options.seed, step)))
         rows = torch.randint(len(images), (options.batch,))
-        adam.param_groups[0]["lr"] = options.learning_rate * min(step / 100, 1.0, (options.steps - step + 1) / (0.7 * options.steps))
+        adam.param_groups[0]["lr"] = options.learning_rate * min(
+            step / 100, 1.0, (options.steps - step + 1) / (0.7 * options.steps)
+        )
         with run.half_precision(device):
             logits = judge(augmented(images[rows].to(device), options))
         loss = F.cross_entropy(logits.float().flatten(0, 1), answers[rows].to(device).flatten())
@@ -86,7 +94,11 @@ def main(options: Options) -> None:
             return
 
     judge.eval()
-    metrics = {f"{split}_{name}": value for split in ("validation", "test") for name, value in accuracy(judge, options.data, split).items()}
+    metrics = {
+        f"{split}_{name}": value
+        for split in ("validation", "test")
+        for name, value in accuracy(judge, options.data, split).items()
+    }
     config = {
         "kind": "judge",
         "domain": "multimnist",
@@ -122,7 +134,9 @@ def accuracy(judge: DigitJudge, data: Path, split: str) -> dict[str, float]:
     numbers = torch.from_numpy(pictures.numbers).long()
     device = next(judge.parameters()).device
     readings = [judge.read(part.to(device)) for part in x.split(500)]
-    count, read = (torch.cat([getattr(reading, name) for reading in readings]).cpu() for name in ("count", "numbers"))
+    count, read = (
+        torch.cat([getattr(reading, name) for reading in readings]).cpu() for name in ("count", "numbers")
+    )
     return {
         "count_accuracy": (count == numbers.sum(1)).float().mean().item(),
         "digits_accuracy": (read == numbers).all(1).float().mean().item(),

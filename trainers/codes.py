@@ -26,7 +26,7 @@ from lwgan.images import to_tensor
 from trainers import run
 from trainers.data import bias_of, load_images, load_labels, load_pictures
 from trainers.datasets import celebahq
-from trainers.generator import to_pictures
+from trainers.nets.generator import to_pictures
 
 COUNTS = ("2-or-more", "3-or-more", "4-or-more")  # the attributes of pictures of digits
 DIGITS = tuple("0123456789")
@@ -77,7 +77,11 @@ class Codes(NamedTuple):
     @property
     def labels(self) -> Tensor:
         """int64 [N, K]: 1 for each of `label_names` that the picture has, else 0."""
-        return self.numbers if self.names is not None else (self.count[:, None] >= torch.tensor([2, 3, 4])).long()
+        return (
+            self.numbers
+            if self.names is not None
+            else (self.count[:, None] >= torch.tensor([2, 3, 4])).long()
+        )
 
     def has(self, name: str) -> Tensor:
         """bool [N]: which pictures have the attribute; of digits "0" to "9": which hold that digit. ValueError for an unknown name."""
@@ -108,16 +112,27 @@ def counted(options: Options, encoder: Encoder, base: dict[str, str]) -> None:
             named = {"numbers": torch.from_numpy(load_pictures(options.data, split).numbers)}
         else:
             numbers, names = load_labels(options.data, split)
-            named = {"numbers": numbers, "names": names, "domain": domain, "bias": bias_of(options.data, split)}
+            named = {
+                "numbers": numbers,
+                "names": names,
+                "domain": domain,
+                "bias": bias_of(options.data, split),
+            }
         named["numbers"] = named["numbers"][: len(images)].long()
-        save_codes(options.run / f"{split}.safetensors", Codes(encode(encoder, images, progress=split), **named), base)
+        save_codes(
+            options.run / f"{split}.safetensors",
+            Codes(encode(encoder, images, progress=split), **named),
+            base,
+        )
 
 
 def base_of(encoder: Encoder, folder: Path) -> dict[str, str]:
     """sha256 of the encoder's weights and of its generator's. ValueError if its config does not name the generator."""
     generator = (encoder.card_config.get("base_revision") or {}).get("generator")
     if not isinstance(generator, str):
-        raise ValueError(f"{folder}: its config.json does not say for which generator it is (base_revision, generator: sha256)")
+        raise ValueError(
+            f"{folder}: its config.json does not say for which generator it is (base_revision, generator: sha256)"
+        )
     return {"encoder": encoder.card_config["weights"]["sha256"], "generator": generator}
 
 
@@ -133,7 +148,8 @@ def labelled(options: Options, encoder: Encoder, base: dict[str, str]) -> None:
         table = celebahq.read_table(options.labels)
         paths = celebahq.picture_paths(options.data, table.files)
     splits = {
-        split: celebahq.rows_of(table.files, split, options.train if split == "train" else options.heldout) for split in celebahq.SPLITS
+        split: celebahq.rows_of(table.files, split, options.train if split == "train" else options.heldout)
+        for split in celebahq.SPLITS
     }
     run.start(options.run, options)
     domain = encoder.card_config.get("domain") or "faces"
@@ -141,13 +157,17 @@ def labelled(options: Options, encoder: Encoder, base: dict[str, str]) -> None:
         if options.data.suffix == ".npy":
             codes = torch.from_numpy(np.asarray(w[rows], np.float32))
         else:
-            codes = encode_files(encoder, [paths[row] for row in rows], options.run / f"{split}.parts", base, options.align)
+            codes = encode_files(
+                encoder, [paths[row] for row in rows], options.run / f"{split}.parts", base, options.align
+            )
         numbers = torch.from_numpy(table.labels[rows]).long()
         save_codes(options.run / f"{split}.safetensors", Codes(codes, numbers, table.names, domain), base)
         print(f"{split}: {len(rows)} codes")
 
 
-def encode_files(encoder: Encoder, paths: list[Path], folder: Path, base: dict[str, str], align: bool) -> Tensor:
+def encode_files(
+    encoder: Encoder, paths: list[Path], folder: Path, base: dict[str, str], align: bool
+) -> Tensor:
     """Pictures -> codes [N, num_ws, w_dim], PART at a time; `folder` keeps the parts, and what is there is not made again."""
     folder.mkdir(parents=True, exist_ok=True)
     size, device = encoder.config["resolution"], encoder.w_avg.device
@@ -157,7 +177,13 @@ def encode_files(encoder: Encoder, paths: list[Path], folder: Path, base: dict[s
             [str(align), *(f"{path.name} {path.stat().st_size}" for path in part)]
         )  # sizes tell other folders' pictures apart
         made_of = base | {"pictures": hashlib.sha256(names.encode()).hexdigest()}
-        parts.append(_kept(folder / f"{number:05d}.safetensors", made_of, lambda part=part: _encoded(encoder, part, size, device, align)))
+        parts.append(
+            _kept(
+                folder / f"{number:05d}.safetensors",
+                made_of,
+                lambda part=part: _encoded(encoder, part, size, device, align),
+            )
+        )
     return torch.cat(parts)
 
 
@@ -185,7 +211,12 @@ def _kept(path: Path, made_of: dict[str, str], make: Callable[[], Tensor]) -> Te
 def encode(encoder: Encoder, images: Tensor, progress: str | None = None) -> Tensor:
     """uint8 [N, H, W] or [N, H, W, 3] -> codes [N, num_ws, w_dim]."""
     device = encoder.w_avg.device
-    return torch.cat([encoder(to_pictures(part, device)).cpu() for part in tqdm(images.split(200), progress, disable=progress is None)])
+    return torch.cat(
+        [
+            encoder(to_pictures(part, device)).cpu()
+            for part in tqdm(images.split(200), progress, disable=progress is None)
+        ]
+    )
 
 
 def save_codes(path: Path, codes: Codes, base: dict[str, str]) -> None:
@@ -214,4 +245,6 @@ def load_codes(folder: Path, split: str) -> tuple[Codes, dict[str, str]]:
                 codes = codes._replace(bias=json.loads(said["bias"]))
             return codes, {key: said[key] for key in ("encoder", "generator")}
     except Exception as error:
-        raise ValueError(f"{path} is damaged ({error}): make it again with `python -m trainers codes`") from error
+        raise ValueError(
+            f"{path} is damaged ({error}): make it again with `python -m trainers codes`"
+        ) from error

@@ -44,7 +44,11 @@ def best_seed(rows: list[dict]) -> dict:
 def label(method: str, options: dict) -> str:
     """A method with what of its settings was varied."""
     layers, codes = options.get("layers"), options.get("training_codes", CODES)
-    return setting(method, options) + (f", first {layers} layers" if layers else "") + (f", {codes:,} codes" if codes != CODES else "")
+    return (
+        setting(method, options)
+        + (f", first {layers} layers" if layers else "")
+        + (f", {codes:,} codes" if codes != CODES else "")
+    )
 
 
 def setting(method: str, options: dict) -> str:
@@ -68,15 +72,23 @@ def setting(method: str, options: dict) -> str:
 def best(groups: dict, method: str) -> dict[int, list[dict]]:
     """For each count the seeds of the setting with the highest share of true edits on validation pictures, among the settings that
     were learned with the most seeds (the best of many single runs is lucky), of all layers and of as many codes as the other methods."""
-    candidates = [rows for name, group in groups.items() if name not in APART["centroids"] for rows in group.values()]
+    candidates = [
+        rows for name, group in groups.items() if name not in APART["centroids"] for rows in group.values()
+    ]
     candidates = [rows for rows in candidates if rows[0]["method"] == method and comparable(rows[0])]
     score = lambda rows: (len(rows), mean([row["validation_true_change"] or 0.0 for row in rows]))
-    return {count: max(those, key=score) for count in COUNTS if (those := [rows for rows in candidates if rows[0]["to_count"] == count])}
+    return {
+        count: max(those, key=score)
+        for count in COUNTS
+        if (those := [rows for rows in candidates if rows[0]["to_count"] == count])
+    }
 
 
 def settings_of(groups: dict, method: str) -> set[str]:
     """The method's settings among which `best` chooses."""
-    rows = [rows[0] for name, group in groups.items() if name not in APART["centroids"] for rows in group.values()]
+    rows = [
+        rows[0] for name, group in groups.items() if name not in APART["centroids"] for rows in group.values()
+    ]
     return {setting(method, row["options"]) for row in rows if row["method"] == method and comparable(row)}
 
 
@@ -89,9 +101,13 @@ def listed(groups: dict) -> list[tuple[str, dict[int, list[dict]]]]:
     """The lines of the main tables: (name, count -> seeds). Every method at its best, LT as published and as LT* too; the mean shift of
     balanced samples is a method of its own."""
     found = []
-    for method in dict.fromkeys([*METHODS, *(rows[0]["method"] for group in groups.values() for rows in group.values())]):
+    for method in dict.fromkeys(
+        [*METHODS, *(rows[0]["method"] for group in groups.values() for rows in group.values())]
+    ):
         if by_count := best(groups, method):
-            told = " (adapted)" * (method in ADAPTED) + ", best setting" * (len(settings_of(groups, method)) > 1)
+            told = " (adapted)" * (method in ADAPTED) + ", best setting" * (
+                len(settings_of(groups, method)) > 1
+            )
             found.append((METHODS.get(method, method) + told, by_count))
         found += [(name, groups[name]) for name in APART.get(method, ()) if name in groups]
     return found

@@ -22,7 +22,9 @@ def grouped(found: dict, bias: float = 1.0) -> dict[str, Group]:
             settings.setdefault((label(row), row["attribute"]), []).append(row)
     order = {name: i for i, name in enumerate(("LT*", "LW*", "LT", "LW", *METHODS.values()))}
     groups: dict[str, Group] = {}
-    for name, attribute in sorted(settings, key=lambda key: (order.get(key[0], len(order)), key[0], rank(key[1]))):
+    for name, attribute in sorted(
+        settings, key=lambda key: (order.get(key[0], len(order)), key[0], rank(key[1]))
+    ):
         groups.setdefault(name, {})[attribute] = best_setting(settings[name, attribute])
     return groups
 
@@ -36,7 +38,9 @@ def settings_of(rows: list[dict]) -> list[list[dict]]:
     """The rows, those together that differ in their seed alone."""
     found: dict[str, list[dict]] = {}
     for row in rows:
-        key = json.dumps({name: value for name, value in row["options"].items() if name != "seed"}, sort_keys=True)
+        key = json.dumps(
+            {name: value for name, value in row["options"].items() if name != "seed"}, sort_keys=True
+        )
         found.setdefault(key, []).append(row)
     return list(found.values())
 
@@ -47,13 +51,19 @@ def searched(found: dict) -> dict[str, tuple[int, int]]:
     for name in {label(row) for row in comparable(found)}:
         rows = [row for row in comparable(found) if label(row) == name and bias_of(row) == 1]
         for attribute in {row["attribute"] for row in rows}:
-            counts.setdefault(name, {})[attribute] = len(settings_of([row for row in rows if row["attribute"] == attribute]))
+            counts.setdefault(name, {})[attribute] = len(
+                settings_of([row for row in rows if row["attribute"] == attribute])
+            )
     return {name: (min(of.values()), max(of.values())) for name, of in counts.items()}
 
 
 def counted(found: dict) -> list[dict]:
     """Edits of attributes that count."""
-    return [row for row in found["edits"].values() if row["attribute"].removeprefix(NOT) in found["nets"]["counted"]]
+    return [
+        row
+        for row in found["edits"].values()
+        if row["attribute"].removeprefix(NOT) in found["nets"]["counted"]
+    ]
 
 
 def comparable(found: dict) -> list[dict]:
@@ -113,7 +123,9 @@ def titled(name: str) -> str:
 
 def at_match(rows: list[dict], key: str) -> float | None:
     """The mean of the seeds where they reach the target change at which edits are compared; None unless all do."""
-    return mean([row["matched"][key]["value"] for row in rows]) if all(row["matched"] for row in rows) else None
+    return (
+        mean([row["matched"][key]["value"] for row in rows]) if all(row["matched"] for row in rows) else None
+    )
 
 
 def never(rows: list[dict]) -> str:
@@ -136,7 +148,11 @@ def leaked(rows: list[dict]) -> float | None:
 
 def others(row: dict) -> dict[str, float]:
     """Leakage into attributes other than the edited one."""
-    return {name: value for name, value in row["matched"]["leakage"].items() if name != row["attribute"].removeprefix(NOT)}
+    return {
+        name: value
+        for name, value in row["matched"]["leakage"].items()
+        if name != row["attribute"].removeprefix(NOT)
+    }
 
 
 def pairs(groups: dict[str, Group], ours: str, theirs: str, value) -> list[tuple[float, float]]:

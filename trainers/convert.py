@@ -19,8 +19,8 @@ from typing import Annotated, Literal
 import torch
 import tyro
 
-from lwgan import registry
-from lwgan.folders import STORED
+from lwgan.files import STORED
+from lwgan.hub import registry
 from trainers import directions, layouts, run, unpickle
 
 
@@ -38,7 +38,10 @@ class Options:
     """What the pictures show: models of one domain belong together."""
     encoder_type: str | None = None
     """Of a pSp or e4e file whose options do not say it: GradualStyleEncoder (pSp) or Encoder4Editing (e4e)."""
-    edit: Annotated[directions.Edit, tyro.conf.subcommand("direction")] | Annotated[None, tyro.conf.subcommand("checkpoint")] = None
+    edit: (
+        Annotated[directions.Edit, tyro.conf.subcommand("direction")]
+        | Annotated[None, tyro.conf.subcommand("checkpoint")]
+    ) = None
     """"direction": the file holds a direction (InterFaceGAN, GANSpace, SeFa), and this is what it does not say."""
 
 
@@ -65,14 +68,25 @@ def convert(options: Options) -> list[Path]:
     except ValueError:
         raise
     except Exception as error:  # a file that is built unlike any checkpoint may fail anywhere
-        raise ValueError(f"{options.source} is no known checkpoint ({type(error).__name__}: {error})") from error
+        raise ValueError(
+            f"{options.source} is no known checkpoint ({type(error).__name__}: {error})"
+        ) from error
     _check_numbers(models, options)
     origin = {"file": options.source.name, "sha256": _sha256(options.source)}
-    folders = [options.target if len(models) == 1 else options.target / f"lwgan-{options.domain}-{model.kind}" for model in models]
+    folders = [
+        options.target if len(models) == 1 else options.target / f"lwgan-{options.domain}-{model.kind}"
+        for model in models
+    ]
     new = [folder for folder in (options.target, *folders) if not folder.exists()]
     try:
         for model, folder in zip(models, folders, strict=True):
-            config = {"kind": model.kind, "domain": options.domain, "architecture": model.architecture, "origin": origin, **model.notes}
+            config = {
+                "kind": model.kind,
+                "domain": options.domain,
+                "architecture": model.architecture,
+                "origin": origin,
+                **model.notes,
+            }
             if model.kind == "encoder":  # its codes are that generator's
                 config["base_revision"] = {"generator": run.weights_hash(folders[0])}
             registry.save_folder(folder, config, model.weights, options.dtype)
@@ -88,7 +102,9 @@ def _check_numbers(models: list[layouts.Model], options: Options) -> None:
     for model in models:
         for name, value in model.weights.items():
             if value.is_floating_point() and not torch.isfinite(value.to(STORED[options.dtype])).all():
-                raise ValueError(f"{options.source}: {name} of its {model.kind} holds NaN or infinity, or what is that in {options.dtype}")
+                raise ValueError(
+                    f"{options.source}: {name} of its {model.kind} holds NaN or infinity, or what is that in {options.dtype}"
+                )
 
 
 def _sha256(path: Path) -> str:

@@ -19,7 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lwgan import registry
+from lwgan.hub import registry
 from trainers.datasets.mnist import load_digits
 from trainers.datasets.multimnist import Pictures, compose
 
@@ -83,7 +83,9 @@ def render_faces(options: Options) -> None:
     from trainers.datasets.synthfaces import files  # here: no other domain needs numba, which is slow to load
 
     if options.mnist is not None or options.layout != "cells":
-        raise ValueError(f"--mnist {options.mnist} and --layout {options.layout} are for digits: --domain synthfaces takes neither")
+        raise ValueError(
+            f"--mnist {options.mnist} and --layout {options.layout} are for digits: --domain synthfaces takes neither"
+        )
     if options.processes < 1:
         raise ValueError(f"--processes {options.processes}: at least 1 must render")
     if options.identities and (options.each < 2 or options.train is not None):
@@ -95,7 +97,10 @@ def render_faces(options: Options) -> None:
         "flat": options.flat,
         "each": options.each if options.identities else 0,
     }
-    sources = {split: files.Source(size_of(split, options), 3 * options.seed + offset, **knobs) for split, offset in SEEDS.items()}
+    sources = {
+        split: files.Source(size_of(split, options), 3 * options.seed + offset, **knobs)
+        for split, offset in SEEDS.items()
+    }
     for source in sources.values():
         files.check(source)
     for split, source in sources.items():
@@ -111,9 +116,16 @@ def compose_digits(options: Options) -> None:
     for split, offset in SEEDS.items():
         digits, n = load_digits(split, options.mnist), size_of(split, options)
         splits[split] = compose(
-            digits, n, seed=3 * options.seed + offset, resolution=options.resolution, layout=options.layout, progress=True
+            digits,
+            n,
+            seed=3 * options.seed + offset,
+            resolution=options.resolution,
+            layout=options.layout,
+            progress=True,
         )
-        print(f"{split}: {n} pictures of {len(digits.labels)} digits, counts {np.bincount(splits[split].count)[1:].tolist()}")
+        print(
+            f"{split}: {n} pictures of {len(digits.labels)} digits, counts {np.bincount(splits[split].count)[1:].tolist()}"
+        )
     options.data.mkdir(parents=True, exist_ok=True)  # only now: what is refused leaves nothing behind
     for split, pictures in splits.items():
         save_pictures(options.data / f"{split}.safetensors", pictures)
@@ -128,17 +140,27 @@ def save_samples(options: Options) -> None:
         images = images[labels[:, names.index("Blurry")] == 0]
     last = images[-SAMPLES[domain] :]
     if domain == "multimnist":
-        tensors = {"images": last, "numbers": torch.from_numpy(load_pictures(options.data, "test").numbers[-len(last) :])}
+        tensors = {
+            "images": last,
+            "numbers": torch.from_numpy(load_pictures(options.data, "test").numbers[-len(last) :]),
+        }
         told = {"layout": options.layout}
     else:
-        tensors, told = {"images": last.permute(0, 3, 1, 2).contiguous()}, {"bias": options.bias, "flat": options.flat}
+        tensors, told = (
+            {"images": last.permute(0, 3, 1, 2).contiguous()},
+            {"bias": options.bias, "flat": options.flat},
+        )
     training = {"split": "test", **told, "seed": options.seed}
-    registry.save_folder(options.data / "samples", {"kind": "pictures", "domain": domain, "training": training}, tensors)
+    registry.save_folder(
+        options.data / "samples", {"kind": "pictures", "domain": domain, "training": training}, tensors
+    )
 
 
 def save_pictures(path: Path, pictures: Pictures) -> None:
     partial = path.with_name(path.name + ".partial")
-    save_file({"images": torch.from_numpy(pictures.images), "numbers": torch.from_numpy(pictures.numbers)}, partial)
+    save_file(
+        {"images": torch.from_numpy(pictures.images), "numbers": torch.from_numpy(pictures.numbers)}, partial
+    )
     partial.replace(path)
 
 
@@ -149,7 +171,9 @@ def load_images(folder: Path, split: str) -> tuple[Tensor, str]:
         with safe_open(path, "pt") as held:
             return held.get_tensor("images"), (held.metadata() or {}).get("domain", "multimnist")
     except Exception as error:
-        raise ValueError(f"{path} is damaged ({error}): make it again with `python -m trainers data`") from error
+        raise ValueError(
+            f"{path} is damaged ({error}): make it again with `python -m trainers data`"
+        ) from error
 
 
 def load_labels(folder: Path, split: str) -> tuple[Tensor, tuple[str, ...]]:
@@ -160,9 +184,13 @@ def load_labels(folder: Path, split: str) -> tuple[Tensor, tuple[str, ...]]:
             names = (held.metadata() or {}).get("names")
             labels = held.get_tensor("labels") if names else None
     except Exception as error:
-        raise ValueError(f"{path} is damaged ({error}): make it again with `python -m trainers data`") from error
+        raise ValueError(
+            f"{path} is damaged ({error}): make it again with `python -m trainers data`"
+        ) from error
     if labels is None:
-        raise ValueError(f"{path} holds no labelled attributes: make it with `python -m trainers data --domain synthfaces`")
+        raise ValueError(
+            f"{path} holds no labelled attributes: make it with `python -m trainers data --domain synthfaces`"
+        )
     return labels, tuple(json.loads(names))
 
 
@@ -173,7 +201,9 @@ def bias_of(folder: Path, split: str) -> float | None:
         with safe_open(path, "pt") as held:
             said = (held.metadata() or {}).get("bias")
     except Exception as error:
-        raise ValueError(f"{path} is damaged ({error}): make it again with `python -m trainers data`") from error
+        raise ValueError(
+            f"{path} is damaged ({error}): make it again with `python -m trainers data`"
+        ) from error
     return None if said is None else float(json.loads(said))
 
 
@@ -183,9 +213,13 @@ def load_pictures(folder: Path, split: str) -> Pictures:
     try:
         held = load_file(path)
     except Exception as error:
-        raise ValueError(f"{path} is damaged ({error}): make it again with `python -m trainers data`") from error
+        raise ValueError(
+            f"{path} is damaged ({error}): make it again with `python -m trainers data`"
+        ) from error
     if "numbers" not in held:
-        raise ValueError(f"{path} holds {', '.join(sorted(held))}, not the images and numbers of pictures of digits")
+        raise ValueError(
+            f"{path} holds {', '.join(sorted(held))}, not the images and numbers of pictures of digits"
+        )
     return Pictures(held["images"].numpy(), held["numbers"].numpy())
 
 

@@ -15,14 +15,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lwgan import registry
 from lwgan.edit import AffineEdit
-from lwgan.folders import NAME
+from lwgan.files import NAME
+from lwgan.hub import registry
 from trainers import unpickle
 
 NUMPY = (".npy", ".npz")
 # Of each method the key of its directions, the key of their lengths (or None), and whether a direction is a column.
-COMPONENTS = {"lat_comp": ("ganspace", "lat_stdev", False), "comp": ("ganspace", "std", False), "eigvec": ("sefa", None, True)}
+COMPONENTS = {
+    "lat_comp": ("ganspace", "lat_stdev", False),
+    "comp": ("ganspace", "std", False),
+    "eigvec": ("sefa", None, True),
+}
 
 
 @dataclass(frozen=True)
@@ -51,10 +55,15 @@ def convert(source: Path, target: Path, edit: Edit, dtype: str) -> Path:
     """Writes the edit's folder. ValueError or FileNotFoundError, naming the file and both values, for what is no such direction."""
     if not NAME.fullmatch(edit.attribute):
         raise ValueError(f"attribute {edit.attribute!r} may have 1 to 64 of a-z, 0-9, _ and -")
-    nets = {kind: registry.load_model(folder, kind)[0] for kind, folder in (("generator", edit.generator), ("encoder", edit.encoder))}
+    nets = {
+        kind: registry.load_model(folder, kind)[0]
+        for kind, folder in (("generator", edit.generator), ("encoder", edit.encoder))
+    }
     made_for = (nets["encoder"].get("base_revision") or {}).get("generator")
     if made_for not in (None, nets["generator"]["weights"]["sha256"]):
-        raise ValueError(f"{edit.encoder} encodes for generator {made_for}, {edit.generator} has {nets['generator']['weights']['sha256']}")
+        raise ValueError(
+            f"{edit.encoder} encodes for generator {made_for}, {edit.generator} has {nets['generator']['weights']['sha256']}"
+        )
     num_ws, w_dim = (nets["encoder"]["architecture"][key] for key in ("num_ws", "w_dim"))
     method, direction = read(source, edit.index)
     bias = edit.scale * over_layers(direction, num_ws, w_dim, edit.layers, str(source))
@@ -76,13 +85,17 @@ def read(source: Path, index: int | None) -> tuple[str, Tensor]:
     if isinstance(content, dict):
         key = next((key for key in COMPONENTS if key in content), None)
         if key is None:
-            raise ValueError(f"{source} holds the keys {', '.join(map(str, list(content)[:8]))}: expected one of {', '.join(COMPONENTS)}")
+            raise ValueError(
+                f"{source} holds the keys {', '.join(map(str, list(content)[:8]))}: expected one of {', '.join(COMPONENTS)}"
+            )
         method, lengths, columns = COMPONENTS[key]
         held = _component(source, content[key], content.get(lengths) if lengths else None, columns, index)
     elif index is not None:
         raise ValueError(f"{source} holds one direction: --index {index} has nothing to choose from")
     if not isinstance(held, Tensor) or not held.is_floating_point():
-        raise ValueError(f"{source} holds a {getattr(held, 'dtype', type(held).__name__)}, expected floating-point numbers")
+        raise ValueError(
+            f"{source} holds a {getattr(held, 'dtype', type(held).__name__)}, expected floating-point numbers"
+        )
     if not torch.isfinite(held).all():
         raise ValueError(f"{source} holds NaN or infinity, expected finite numbers")
     return method, held.detach().float()
@@ -98,19 +111,23 @@ def _content(source: Path):
         if isinstance(found, np.ndarray):
             return torch.from_numpy(found)
         with found:
-            return {key: torch.from_numpy(found[key]) for key in found.files if key in ("lat_comp", "lat_stdev")} or dict.fromkeys(
-                found.files
-            )
+            return {
+                key: torch.from_numpy(found[key]) for key in found.files if key in ("lat_comp", "lat_stdev")
+            } or dict.fromkeys(found.files)
     except Exception as error:  # a damaged or hostile file may make its reader fail in any way
         raise ValueError(f"{source} is no array of numbers: {error}") from error
 
 
 def _component(source: Path, held, lengths, columns: bool, index: int | None) -> Tensor:
     if not isinstance(held, Tensor) or held.ndim < 2:
-        raise ValueError(f"{source} holds components of shape {tuple(getattr(held, 'shape', ()))}, expected [number, w_dim]")
+        raise ValueError(
+            f"{source} holds components of shape {tuple(getattr(held, 'shape', ()))}, expected [number, w_dim]"
+        )
     number = held.shape[1 if columns else 0]
     if index is None or not 0 <= index < number:
-        raise ValueError(f"{source} holds {number} components: --index is {index}, expected 0 to {number - 1}")
+        raise ValueError(
+            f"{source} holds {number} components: --index is {index}, expected 0 to {number - 1}"
+        )
     direction = held[:, index] if columns else held[index]
     if lengths is None:
         return direction
@@ -121,7 +138,9 @@ def _component(source: Path, held, lengths, columns: bool, index: int | None) ->
     return direction * lengths.flatten()[index]
 
 
-def over_layers(direction: Tensor, num_ws: int, w_dim: int, layers: tuple[int, int] | None, source: str) -> Tensor:
+def over_layers(
+    direction: Tensor, num_ws: int, w_dim: int, layers: tuple[int, int] | None, source: str
+) -> Tensor:
     """A direction of W at each layer, or one of W+ as it is, 0 outside `layers`: [num_ws, w_dim]."""
     shape = tuple(direction.shape)
     while direction.ndim > 1 and direction.shape[0] == 1:
@@ -129,10 +148,14 @@ def over_layers(direction: Tensor, num_ws: int, w_dim: int, layers: tuple[int, i
     if direction.shape == (w_dim,):
         direction = direction.expand(num_ws, w_dim)
     if direction.shape != (num_ws, w_dim):
-        raise ValueError(f"{source} holds a direction of shape {shape}, the generator's codes ask for [{w_dim}] or [{num_ws}, {w_dim}]")
+        raise ValueError(
+            f"{source} holds a direction of shape {shape}, the generator's codes ask for [{w_dim}] or [{num_ws}, {w_dim}]"
+        )
     first, end = layers or (0, num_ws)
     if not 0 <= first < end <= num_ws:
-        raise ValueError(f"--layers {first} {end}: expected two numbers from 0 to {num_ws}, the second larger")
+        raise ValueError(
+            f"--layers {first} {end}: expected two numbers from 0 to {num_ws}, the second larger"
+        )
     moved = torch.zeros(num_ws, w_dim)
     moved[first:end] = direction[first:end]
     return moved

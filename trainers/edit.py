@@ -19,10 +19,10 @@ from torch import Tensor
 from tqdm import tqdm
 from tyro.conf import subcommand
 
-from lwgan import registry
-from lwgan.classifiers import AttributeJudge, DigitJudge, LatentClassifier
 from lwgan.edit import AffineEdit
 from lwgan.generator import Generator
+from lwgan.hub import registry
+from lwgan.judges import AttributeJudge, DigitJudge, LatentClassifier
 from lwgan.strength import MAX_ALPHA
 from trainers import measure_faces, run
 from trainers.codes import Codes, load_codes
@@ -47,7 +47,15 @@ from trainers.measure import Nets, cases_from, figures
 ALPHAS = [round(0.3 * i, 1) for i in range(1, 11)]
 FURTHER = 1.25  # factor from one alpha to the next beyond these, up to
 REACH = 3  # times the way from the mean source code to the mean target code (a direction's unit may be short), and on as long as that helps
-FINER = (-0.2, -0.15, -0.1, -0.05, 0.05, 0.1, 0.15)  # around the best of these, of an alpha up to the last of ALPHAS
+FINER = (
+    -0.2,
+    -0.15,
+    -0.1,
+    -0.05,
+    0.05,
+    0.1,
+    0.15,
+)  # around the best of these, of an alpha up to the last of ALPHAS
 CHOICE_PICTURES = 300
 LABEL_ALPHAS = [round(0.1 * i, 1) for i in range(1, 21)]
 CHOICE_CODES = 2_000
@@ -58,7 +66,9 @@ METHODS = {
     "steerability": steerability, "guidedstyle": guidedstyle, "centroids": centroids, "random": random_direction,
 }  # fmt: skip
 # `X | Y` cannot be made of a tuple.
-Method = Union[tuple(Annotated[module.Options, subcommand(name, prefix_name=False)] for name, module in METHODS.items())]  # noqa: UP007
+Method = Union[
+    tuple(Annotated[module.Options, subcommand(name, prefix_name=False)] for name, module in METHODS.items())
+]  # noqa: UP007
 
 
 @dataclass(frozen=True)
@@ -85,12 +95,19 @@ class Options:
 
 
 def main(options: Options) -> None:
-    name, method = next((name, module) for name, module in METHODS.items() if type(options.method) is module.Options)
-    (train, base), (validation, other) = load_codes(options.codes, "train"), load_codes(options.codes, "validation")
+    name, method = next(
+        (name, module) for name, module in METHODS.items() if type(options.method) is module.Options
+    )
+    (train, base), (validation, other) = (
+        load_codes(options.codes, "train"),
+        load_codes(options.codes, "validation"),
+    )
     if base != other:
         raise ValueError(f"{options.codes}: train codes come from nets {base}, validation codes from {other}")
     if train.names != validation.names:
-        raise ValueError(f"{options.codes}: train codes are labelled with {train.names}, validation codes with {validation.names}")
+        raise ValueError(
+            f"{options.codes}: train codes are labelled with {train.names}, validation codes with {validation.names}"
+        )
     codes = Splits(train, validation, options.generator)
     attribute = attribute_named(options.attribute, train.names)
     check(codes, attribute)
@@ -98,8 +115,14 @@ def main(options: Options) -> None:
     if hasattr(method, "check"):
         method.check(codes, attribute, options.method)
     facts = facts_of(options, base)
-    if options.selector and "judge_revision" in facts and facts["judge_revision"] == run.weights_hash(options.selector):
-        raise ValueError(f"--selector {options.selector} is the judge that guides (--knowledge): let another one choose the alpha")
+    if (
+        options.selector
+        and "judge_revision" in facts
+        and facts["judge_revision"] == run.weights_hash(options.selector)
+    ):
+        raise ValueError(
+            f"--selector {options.selector} is the judge that guides (--knowledge): let another one choose the alpha"
+        )
     choose = chooser(options, codes.validation, attribute, base, facts.get("classifier_revision"))
     run.start(options.run, options)
     resumes = "folder" in inspect.signature(method.fit).parameters
@@ -123,7 +146,9 @@ def chooser(
     if isinstance(attribute, Label):
         selector = reader(options.selector, validation, base)
         if selector.card_config["weights"]["sha256"] == trained_with:
-            raise ValueError(f"--selector {options.selector} is the --classifier: what an edit was trained with finds it better than it is")
+            raise ValueError(
+                f"--selector {options.selector} is the --classifier: what an edit was trained with finds it better than it is"
+            )
         return lambda edit: choose_alpha_by_codes(edit, validation, attribute, selector)
     if options.generator is None:
         raise ValueError(NO_GENERATOR.format(options.selector))
@@ -139,11 +164,15 @@ def judging(options: Options, validation: Codes) -> measure_faces.Nets:
         raise ValueError(NO_GENERATOR.format(options.selector))
     judge = AttributeJudge.from_pretrained(options.selector)
     if judge.names != validation.names:
-        raise ValueError(f"{options.selector} reads {list(judge.names)}, the codes are labelled with {list(validation.names)}")
+        raise ValueError(
+            f"{options.selector} reads {list(judge.names)}, the codes are labelled with {list(validation.names)}"
+        )
     return measure_faces.Nets(Generator.from_pretrained(options.generator), judge)
 
 
-def choose_alpha_by_faces(edit: AffineEdit, validation: Codes, attribute: Label, nets: measure_faces.Nets) -> dict:
+def choose_alpha_by_faces(
+    edit: AffineEdit, validation: Codes, attribute: Label, nets: measure_faces.Nets
+) -> dict:
     """The strength whose edits change the attribute and keep the others most often in the selector's eyes, on validation pictures (of equal
     ones that nearest to 1), and the curve. Others: those that it reads well on real pictures (`TRUSTED`)."""
     codes = attribute.source(validation)
@@ -156,19 +185,30 @@ def choose_alpha_by_faces(edit: AffineEdit, validation: Codes, attribute: Label,
         found, _ = measure_faces.figures(edit, alpha, cases, asked, nets)
         return {
             "alpha": alpha,
-            **{key: (found[key] or {}).get("value") for key in ("target_change", "attribute_preservation", "true_change")},
+            **{
+                key: (found[key] or {}).get("value")
+                for key in ("target_change", "attribute_preservation", "true_change")
+            },
         }
 
-    return searched(point, alphas_to_try(edit, validation, attribute)) | {"selector_revision": nets.judge.card_config["weights"]["sha256"]}
+    return searched(point, alphas_to_try(edit, validation, attribute)) | {
+        "selector_revision": nets.judge.card_config["weights"]["sha256"]
+    }
 
 
-def choose_alpha_by_codes(edit: AffineEdit, validation: Codes, attribute: Label, selector: LatentClassifier) -> dict:
+def choose_alpha_by_codes(
+    edit: AffineEdit, validation: Codes, attribute: Label, selector: LatentClassifier
+) -> dict:
     """The strength whose edits change the attribute and keep the others most often in the selector's eyes, on validation codes
     (of equal ones that nearest to 1), and the whole curve."""
     w = attribute.source(validation).w[:CHOICE_CODES]
     points = curve(edit, attribute, w, selector, validation.names, LABEL_ALPHAS)
     best = max(points, key=lambda point: (point["true_change"] or 0, -abs(point["alpha"] - 1)))
-    return {"alpha": best["alpha"], "curve": points, "selector_revision": selector.card_config["weights"]["sha256"]}
+    return {
+        "alpha": best["alpha"],
+        "curve": points,
+        "selector_revision": selector.card_config["weights"]["sha256"],
+    }
 
 
 def choose_alpha(edit: AffineEdit, validation: Codes, options: Options, attribute: Attribute) -> dict:
@@ -180,9 +220,17 @@ def choose_alpha(edit: AffineEdit, validation: Codes, options: Options, attribut
 
     def point(alpha: float) -> dict:
         found = figures(edit, alpha, cases, nets, identities=False)
-        return {"alpha": alpha, **{key: (found[key] or {}).get("value") for key in ("target_change", "digits_kept", "true_change")}}
+        return {
+            "alpha": alpha,
+            **{
+                key: (found[key] or {}).get("value")
+                for key in ("target_change", "digits_kept", "true_change")
+            },
+        }
 
-    return searched(point, alphas_to_try(edit, validation, attribute)) | {"selector_revision": nets.judge.card_config["weights"]["sha256"]}
+    return searched(point, alphas_to_try(edit, validation, attribute)) | {
+        "selector_revision": nets.judge.card_config["weights"]["sha256"]
+    }
 
 
 def alphas_to_try(edit: AffineEdit, codes: Codes, attribute: Attribute | Label) -> list[float]:
@@ -199,13 +247,18 @@ def alphas_to_try(edit: AffineEdit, codes: Codes, attribute: Attribute | Label) 
 def searched(point: Callable[[float], dict], alphas: list[float]) -> dict:
     """The alpha with the most true edits, of equal ones that nearest to 1, and the curve: coarse, farther (to MAX_ALPHA) as long as the
     farthest is the best, and finer around the best. point: what was found at an alpha, in which true_change may be None."""
-    best_of = lambda points: max(points, key=lambda point: (point["true_change"] or 0, -abs(point["alpha"] - 1)))
+    best_of = lambda points: max(
+        points, key=lambda point: (point["true_change"] or 0, -abs(point["alpha"] - 1))
+    )
     points = [point(alpha) for alpha in tqdm(alphas, "alpha")]
     while best_of(points) is points[-1] and (farther := round(points[-1]["alpha"] * FURTHER, 2)) <= MAX_ALPHA:
         points.append(point(farther))
     best, known = best_of(points)["alpha"], {point["alpha"] for point in points}
     near = [round(best + step * max(1, best / ALPHAS[-1]), 2) for step in FINER]
-    points += [point(alpha) for alpha in tqdm([alpha for alpha in near if alpha not in known and alpha <= MAX_ALPHA], "finer")]
+    points += [
+        point(alpha)
+        for alpha in tqdm([alpha for alpha in near if alpha not in known and alpha <= MAX_ALPHA], "finer")
+    ]
     best, points = best_of(points), sorted(points, key=lambda point: point["alpha"])
     return {"alpha": best["alpha"], "curve": points}
 
@@ -215,7 +268,9 @@ def check(codes: Splits, attribute: Attribute | Label) -> None:
     for split, held in (("train", codes.train), ("validation", codes.validation)):
         for name, side in (("source", attribute.source(held)), ("target", attribute.target(held))):
             if len(side.w) < 10:
-                raise ValueError(f"{attribute.name}: the {split} codes hold {len(side.w)} {name} pictures, at least 10 are needed")
+                raise ValueError(
+                    f"{attribute.name}: the {split} codes hold {len(side.w)} {name} pictures, at least 10 are needed"
+                )
 
 
 def facts_of(options: Options, base: dict) -> dict:
@@ -225,11 +280,15 @@ def facts_of(options: Options, base: dict) -> dict:
     if (folder := options.generator) is not None:
         config, _ = registry.load_model(folder, "generator")
         if config["weights"]["sha256"] != base["generator"]:
-            raise ValueError(f"{folder} has weights {config['weights']['sha256']}, the codes come from generator {base['generator']}")
+            raise ValueError(
+                f"{folder} has weights {config['weights']['sha256']}, the codes come from generator {base['generator']}"
+            )
     if (folder := getattr(method, "classifier", None)) is not None:
         config, _ = registry.load_model(folder, "latent-classifier")
         if config.get("base_revision") != base:
-            raise ValueError(f"{folder} was trained on codes of nets {config.get('base_revision')}, these come from {base}")
+            raise ValueError(
+                f"{folder} was trained on codes of nets {config.get('base_revision')}, these come from {base}"
+            )
         facts["classifier_revision"] = config["weights"]["sha256"]
     if (folder := getattr(method, "knowledge", None)) is not None:
         facts["judge_revision"] = run.weights_hash(folder)
@@ -237,10 +296,17 @@ def facts_of(options: Options, base: dict) -> dict:
 
 
 def describe(attribute: Attribute | Label, codes: Codes, method: str, base: dict, options: Options) -> dict:
-    """What config.json says of the edit beside its tensors (what else a folder holds: lwgan/folders.py)."""
+    """What config.json says of the edit beside its tensors (what else a folder holds: lwgan/files.py)."""
     training = run.as_json(options) | {"training_codes": len(codes.w)}
     biased = {} if codes.bias is None else {"bias": codes.bias}  # of the pictures that it was learned from
-    facts = {"method": method, "domain": codes.domain, **biased, "alpha": 1.0, "base_revision": base, "training": training}
+    facts = {
+        "method": method,
+        "domain": codes.domain,
+        **biased,
+        "alpha": 1.0,
+        "base_revision": base,
+        "training": training,
+    }
     return attribute.describe() | facts
 
 
@@ -248,11 +314,17 @@ def describe(attribute: Attribute | Label, codes: Codes, method: str, base: dict
 def factored(edit: AffineEdit, w: Tensor) -> AffineEdit:
     """The edit with A in factors where these take less room: of the least rank with which edited codes w [N, num_ws, w_dim] differ by less than
     EXACT of w (root of the mean square, at alpha 1). The factors are the principal directions of A w; where codes do not vary, A does nothing."""
-    if edit.weight is None or edit.factors or torch.equal(edit.weight, edit.weight[:1].expand_as(edit.weight)):
+    if (
+        edit.weight is None
+        or edit.factors
+        or torch.equal(edit.weight, edit.weight[:1].expand_as(edit.weight))
+    ):
         return edit
     moves = lambda weight: torch.einsum("nli,loi->lno", w, weight)
     wanted, allowed = moves(edit.weight), (EXACT * w).square().sum()
-    _, directions = torch.linalg.eigh(wanted.mT @ wanted)  # [num_ws, w_dim, w_dim]: as columns, that of the largest moves last
+    _, directions = torch.linalg.eigh(
+        wanted.mT @ wanted
+    )  # [num_ws, w_dim, w_dim]: as columns, that of the largest moves last
     for rank in range(8, edit.weight.shape[-1] // 2, 8):
         out = directions[:, :, -rank:].contiguous()
         into = out.mT @ edit.weight

@@ -15,19 +15,34 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from lwgan import registry
-from lwgan.classifiers import DigitJudge, LatentClassifier
 from lwgan.edit import AffineEdit
 from lwgan.encoder import Encoder
 from lwgan.generator import Generator
+from lwgan.hub import registry
+from lwgan.judges import DigitJudge, LatentClassifier
 from lwgan.metrics import rate, relative_frechet_distance
 from trainers import evaluate_faces, figures, measure, records, results, run
 from trainers.data import Pictures, load_pictures
-from trainers.generator import sample, to_pictures
 from trainers.measure import CONFIDENT, Cases, Nets, calibrated, cases_of, codes_of, render
-from trainers.records import check_edit, check_split, entries_of, folder_of, kept, put, record, settings, versions
+from trainers.nets.generator import sample, to_pictures
+from trainers.records import (
+    check_edit,
+    check_split,
+    entries_of,
+    folder_of,
+    kept,
+    put,
+    record,
+    settings,
+    versions,
+)
 
-CLASSES = {"generator": Generator, "encoder": Encoder, "judge": DigitJudge, "latent-classifier": LatentClassifier}
+CLASSES = {
+    "generator": Generator,
+    "encoder": Encoder,
+    "judge": DigitJudge,
+    "latent-classifier": LatentClassifier,
+}
 MULTIPLES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # of the recommended alpha: the curve
 HEADLINE = (
     "alpha", "norm", "target_change", "at_least", "digits_kept", "confident", "true_change", "identity", "latent_change", "added_ink",
@@ -75,7 +90,10 @@ def main(options: Options) -> None:
     device = run.device_of(options.device)
     models = {kind: load(options, kind).to(device) for kind in CLASSES}
     generator, encoder, judge, calibrator = models.values()
-    nets, revisions = Nets(generator, judge, calibrator), {kind: net.card_config["weights"]["sha256"] for kind, net in models.items()}
+    nets, revisions = (
+        Nets(generator, judge, calibrator),
+        {kind: net.card_config["weights"]["sha256"] for kind, net in models.items()},
+    )
     for kind in ("judge", "latent-classifier"):
         check_split(kind, models[kind].card_config)
     entries = entries_of([options.registry, options.edits], options.domain)
@@ -83,12 +101,23 @@ def main(options: Options) -> None:
         check(entry, revisions)
     test, validation = load_pictures(options.data, "test"), load_pictures(options.data, "validation")
     held = {asked: cases(encoder, nets, test, asked, options.edit_pictures) for asked in (2, 3, 4)}
-    tuning = {asked: cases(encoder, nets, validation, asked, options.edit_pictures // 2) for asked in (2, 3, 4)}
+    tuning = {
+        asked: cases(encoder, nets, validation, asked, options.edit_pictures // 2) for asked in (2, 3, 4)
+    }
 
-    base = {"scheme": SCHEME, **revisions, "pictures": options.edit_pictures, "samples": options.samples, "heldout": options.heldout}
+    base = {
+        "scheme": SCHEME,
+        **revisions,
+        "pictures": options.edit_pictures,
+        "samples": options.samples,
+        "heldout": options.heldout,
+    }
     found = records.load(path, base)
     if "nets" not in found:
-        found |= {"nets": nets_figures(options, nets, encoder, test), "oracle": oracles(options, encoder, nets, test)}
+        found |= {
+            "nets": nets_figures(options, nets, encoder, test),
+            "oracle": oracles(options, encoder, nets, test),
+        }
         records.save(path, found)
     for kind in ("generator", "encoder"):
         record(folder_of(options.registry, kind, options.domain), found["nets"][kind])
@@ -105,12 +134,19 @@ def main(options: Options) -> None:
         records.save(path, found)
     write(options.docs, found)
     figures.save_methods(options.docs / "images", found, edits, held, generator)
-    ours = [edits[entry.name] for entry in entries if entry.config["method"] == "lw" and Path(entry.source).parent == options.registry]
+    ours = [
+        edits[entry.name]
+        for entry in entries
+        if entry.config["method"] == "lw" and Path(entry.source).parent == options.registry
+    ]
     figures.save_edits(options.docs / "images" / "edits.png", ours, held, generator)
     x = to_pictures(torch.from_numpy(test.images[:36]), device)
     with torch.no_grad():
         figures.save_nets(options.docs / "images", generator, x, generator.synthesis(encoder(x)))
-    figures.give_cards(options.docs / "images", {kind: folder_of(options.registry, kind, options.domain) for kind in figures.OF_NETS})
+    figures.give_cards(
+        options.docs / "images",
+        {kind: folder_of(options.registry, kind, options.domain) for kind in figures.OF_NETS},
+    )
 
 
 def write(docs: Path, found: dict) -> None:
@@ -133,7 +169,14 @@ def check(entry: registry.Entry, revisions: dict[str, str]) -> None:
 
 
 def cases(encoder: Encoder, nets: Nets, pictures: Pictures, asked: int, limit: int) -> Cases:
-    return cases_of(encoder, nets, torch.from_numpy(pictures.images), torch.from_numpy(pictures.numbers).long(), asked, limit)
+    return cases_of(
+        encoder,
+        nets,
+        torch.from_numpy(pictures.images),
+        torch.from_numpy(pictures.numbers).long(),
+        asked,
+        limit,
+    )
 
 
 # An edit
@@ -148,14 +191,19 @@ def measured(edit: AffineEdit, held: Cases, tuning: Cases, nets: Nets) -> dict:
     return {
         "chosen": points[1.0],
         "calibrated": None if strength is None else measure.figures(edit, strength, held, nets),
-        "curve": [{key: value["value"] if isinstance(value, dict) else value for key, value in point.items()} for point in points.values()],
+        "curve": [
+            {key: value["value"] if isinstance(value, dict) else value for key, value in point.items()}
+            for point in points.values()
+        ],
     }
 
 
 def told(edit: AffineEdit, options: Options) -> dict:
     """What a reader must know beside the figures: which edit, how it was learned and chosen, who measured, with what."""
     config = edit.config
-    chosen = [point["true_change"] for point in config.get("curve") or [] if point["alpha"] == config["alpha"]]
+    chosen = [
+        point["true_change"] for point in config.get("curve") or [] if point["alpha"] == config["alpha"]
+    ]
     return {
         "method": config["method"], "to_count": config["to_count"], "options": settings(config),
         "validation_true_change": (chosen[0] or 0.0) if chosen else None,
@@ -201,7 +249,9 @@ def generator_figures(nets: Nets, real: Tensor, samples: int) -> dict:
         "legible_singles": legible_singles(judge, fake),
         "legible_singles_real": legible_singles(judge, real),
         "relative_frechet_distance": relative_frechet_distance(features(fake), features(real)),
-        "relative_frechet_distance_real": relative_frechet_distance(features(real[:half]), features(real[half:])),
+        "relative_frechet_distance_real": relative_frechet_distance(
+            features(real[:half]), features(real[half:])
+        ),
     }
 
 

@@ -20,26 +20,31 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from lwgan import registry
-from lwgan.classifiers import AttributeJudge, IdentityNetwork
 from lwgan.edit import AffineEdit
 from lwgan.encoder import Encoder
 from lwgan.generator import Generator
+from lwgan.hub import registry
+from lwgan.judges import AttributeJudge, IdentityNetwork
 from lwgan.metrics import alpha_at, identity_preservation, relative_frechet_distance, strengths
 from trainers import figures_faces, measure_faces, oracles, records, results_faces, run
 from trainers.attribute_judge import auc
 from trainers.edits import Label, attribute_named
 from trainers.figures import OF_NETS, give_cards, save_strip
-from trainers.generator import sample, to_pictures
 from trainers.measure import codes_of
 from trainers.measure_faces import Asked, Held, Nets, Oracles, cases_of, held_of
+from trainers.nets.generator import sample, to_pictures
 from trainers.tables import mean
 
 if TYPE_CHECKING:
     from trainers.datasets.synthfaces.files import Source
     from trainers.evaluate import Options
 
-CLASSES = {"generator": Generator, "encoder": Encoder, "attribute-judge": AttributeJudge, "identity": IdentityNetwork}
+CLASSES = {
+    "generator": Generator,
+    "encoder": Encoder,
+    "attribute-judge": AttributeJudge,
+    "identity": IdentityNetwork,
+}
 JUDGES = ("attribute-judge", "identity")
 READABLE = 0.9  # AUC on reconstructions below which an attribute is dropped from the tables
 WANTED = 0.5  # target change at d, on validation codes
@@ -73,7 +78,12 @@ def main(options: "Options") -> None:
         write(options.docs, records.published(path))
         return
     device = run.device_of(options.device)
-    models = {kind: CLASSES[kind].from_pretrained(records.folder_of(options.registry, kind, options.domain)).to(device) for kind in CLASSES}
+    models = {
+        kind: CLASSES[kind]
+        .from_pretrained(records.folder_of(options.registry, kind, options.domain))
+        .to(device)
+        for kind in CLASSES
+    }
     revisions = {kind: net.card_config["weights"]["sha256"] for kind, net in models.items()}
     for kind in JUDGES:
         records.check_split(kind, models[kind].card_config)
@@ -100,14 +110,20 @@ def main(options: "Options") -> None:
     truths = Truths(bench, options)
     edits = {entry.name: AffineEdit.from_pretrained(entry.source) for entry in entries}
     for entry in tqdm(entries, "edits"):
-        edit, folder, attribute = edits[entry.name], Path(entry.source), attribute_of(entry.config, bench.names)
+        edit, folder, attribute = (
+            edits[entry.name],
+            Path(entry.source),
+            attribute_of(entry.config, bench.names),
+        )
         of = base | {"edit": entry.config["weights"]["sha256"]}
         metrics = records.kept(folder, of, edit.config["alpha"], lambda edit=edit, attribute=attribute: (
             about(edit, options) | measured(edit, attribute, truths)
         ))  # fmt: skip
         records.put(found, entry.name, metrics)
         records.record(folder, {"d": metrics["d"], **{key: metrics["chosen"][key] for key in HEADLINE}})
-        save_strip(folder / "images" / "strip.png", edit, truths.cases(attribute).w[:STRIP], bench.nets.generator)
+        save_strip(
+            folder / "images" / "strip.png", edit, truths.cases(attribute).w[:STRIP], bench.nets.generator
+        )
         found.setdefault("bounds", {}).setdefault(attribute.name, None)
         if found["bounds"][attribute.name] is None:
             found["bounds"][attribute.name] = truths.bounds(attribute)
@@ -131,7 +147,9 @@ def check(entry: registry.Entry, revisions: dict[str, str], names: tuple[str, ..
         raise ValueError(f"{entry.name} does not say which attribute it changes (training, attribute)")
     attribute_of(entry.config, names)
     if not entry.config.get("curve"):
-        raise ValueError(f"{entry.name}: its config.json has no curve, from which d follows: learn it with `edit --selector`")
+        raise ValueError(
+            f"{entry.name}: its config.json has no curve, from which d follows: learn it with `edit --selector`"
+        )
 
 
 def attribute_of(config: dict, names: tuple[str, ...]) -> Label:
@@ -144,7 +162,9 @@ def bench_of(options: "Options", models: dict, device: torch.device) -> Bench:
 
     faces, judge = files.load_faces(options.data, "test"), models["attribute-judge"]
     if faces.names != judge.names:
-        raise ValueError(f"{options.data} is labelled with {list(faces.names)}, the judge reads {list(judge.names)}")
+        raise ValueError(
+            f"{options.data} is labelled with {list(faces.names)}, the judge reads {list(judge.names)}"
+        )
     nets = Nets(models["generator"], judge, models["identity"])
     real, labels = to_pictures(torch.from_numpy(faces.images), device), torch.from_numpy(faces.labels)
     with torch.no_grad():
@@ -180,18 +200,30 @@ class Truths:
         from trainers.datasets import synthfaces
 
         everybody, numbers = self.bench.source.people(), self.cases(attribute).numbers.tolist()
-        rows, edited = (found[:limit] for found in oracles.edited([everybody[i] for i in numbers], attribute.label))
+        rows, edited = (
+            found[:limit] for found in oracles.edited([everybody[i] for i in numbers], attribute.label)
+        )
         if not rows:
             return None
-        flipped = to_pictures(torch.from_numpy(synthfaces.render_all(edited, self.bench.source.resolution)), self.bench.nets.device)
+        flipped = to_pictures(
+            torch.from_numpy(synthfaces.render_all(edited, self.bench.source.resolution)),
+            self.bench.nets.device,
+        )
         real = self.bench.real[[numbers[row] for row in rows]]
-        return measure_faces.oracles_of(torch.tensor(rows, device=real.device), real, flipped, self.bench.nets)
+        return measure_faces.oracles_of(
+            torch.tensor(rows, device=real.device), real, flipped, self.bench.nets
+        )
 
     def bounds(self, attribute: Label) -> dict | None:
         if (truth := self.oracles(attribute)) is None:
             return None
         return measure_faces.bounds(
-            self.bench.encoder, self.bench.nets, self.cases(attribute), truth, self.asked(attribute), self.bench.unit
+            self.bench.encoder,
+            self.bench.nets,
+            self.cases(attribute),
+            truth,
+            self.asked(attribute),
+            self.bench.unit,
         )
 
 
@@ -216,7 +248,10 @@ def measured(edit: AffineEdit, attribute: Label, truths: Truths) -> dict:
 def start_of(curve: list[dict]) -> tuple[float, bool]:
     """d, where target change first reaches WANTED on an edit's curve of validation cases; where it never does, half of the curve's
     largest alpha (so that 2d is the largest that was looked at), and False."""
-    points = [(0.0, 0.0), *((point["alpha"], point["target_change"] or 0.0) for point in curve if point["alpha"] > 0)]
+    points = [
+        (0.0, 0.0),
+        *((point["alpha"], point["target_change"] or 0.0) for point in curve if point["alpha"] > 0),
+    ]
     alphas, change = (torch.tensor(column, dtype=torch.float64) for column in zip(*points, strict=True))
     d = alpha_at(alphas, change, WANTED)
     return (alphas[-1].item() / 2, False) if d is None else (d, True)
@@ -226,7 +261,10 @@ def matched(curve: list[dict], at, attribute: Label, truths: Truths) -> dict | N
     """at: alpha -> figures and what is seen there. The figures where the curve first reaches MATCHED, or None."""
     points = [(point["alpha"], point["target_change"] or 0.0) for point in curve]
     for _ in range(TRIES):
-        alpha = alpha_at(*(torch.tensor(column, dtype=torch.float64) for column in zip(*sorted(points), strict=True)), MATCHED)
+        alpha = alpha_at(
+            *(torch.tensor(column, dtype=torch.float64) for column in zip(*sorted(points), strict=True)),
+            MATCHED,
+        )
         if alpha is None:
             return None
         found, seen = at(alpha)
@@ -236,7 +274,11 @@ def matched(curve: list[dict], at, attribute: Label, truths: Truths) -> dict | N
         points.append((alpha, change))  # the curve bends here: once more, between nearer points
     bench, truth = truths.bench, truths.oracles(attribute)
     found["leakage"] = measure_faces.leakage(truths.cases(attribute).seen, seen, bench.counted, bench.names)
-    near = None if truth is None else measure_faces.distances(bench.nets, measure_faces.at(seen, truth.rows), truth, bench.unit)
+    near = (
+        None
+        if truth is None
+        else measure_faces.distances(bench.nets, measure_faces.at(seen, truth.rows), truth, bench.unit)
+    )
     return found | {"oracle": near}
 
 
@@ -287,5 +329,7 @@ def nets_figures(bench: Bench, samples: int, models: dict) -> dict:
 
 def mean_auc(config: dict) -> float | None:
     """Of a judge on the test pictures of its own kind."""
-    values = [value for value in ((config.get("metrics") or {}).get("test_auc") or {}).values() if value is not None]
+    values = [
+        value for value in ((config.get("metrics") or {}).get("test_auc") or {}).values() if value is not None
+    ]
     return mean(values) if values else None

@@ -15,10 +15,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lwgan import registry
-from lwgan.classifiers import LatentClassifier
 from lwgan.edit import AffineEdit
 from lwgan.generator import Generator
+from lwgan.hub import registry
+from lwgan.judges import LatentClassifier
 from lwgan.metrics import attribute_preservation, rate
 from trainers import run
 from trainers.codes import Codes, load_codes
@@ -51,7 +51,11 @@ def main(options: Options) -> None:
     device = run.device_of(options.device)
     codes, base = load_codes(options.codes, "test")
     referee = reader(options.referee, codes, base).to(device)
-    entries = [entry for entry in registry.list_edits(options.registry) if entry.refused is None and entry.domain == codes.domain]
+    entries = [
+        entry
+        for entry in registry.list_edits(options.registry)
+        if entry.refused is None and entry.domain == codes.domain
+    ]
     if not entries:
         raise ValueError(f"{options.registry} holds no edit for the domain {codes.domain!r}")
     generator = generator_of(options.registry, base["generator"]).to(device) if options.pictures else None
@@ -69,9 +73,13 @@ def reader(folder: Path, codes: Codes, base: dict) -> LatentClassifier:
     classifier = LatentClassifier.from_pretrained(folder)
     config = classifier.card_config
     if codes.names is None or tuple(config.get("names") or ()) != codes.names:
-        raise ValueError(f"{folder} reads {config.get('names')}, the codes are labelled with {codes.names and list(codes.names)}")
+        raise ValueError(
+            f"{folder} reads {config.get('names')}, the codes are labelled with {codes.names and list(codes.names)}"
+        )
     if config.get("base_revision") != base:
-        raise ValueError(f"{folder} was trained on codes of nets {config.get('base_revision')}, these come from {base}")
+        raise ValueError(
+            f"{folder} was trained on codes of nets {config.get('base_revision')}, these come from {base}"
+        )
     return classifier
 
 
@@ -79,20 +87,33 @@ def check(edit: AffineEdit, name: str, codes: Codes, base: dict, referee: Latent
     """The attribute that an edit changes. ValueError for an edit of other nets' codes, one in which the referee had a part
     already, and one that no code of the test split is there to measure by."""
     if edit.config.get("base_revision") != base:
-        raise ValueError(f"{name} was made for nets {edit.config.get('base_revision')}, the codes come from {base}")
-    for key, part in (("classifier_revision", "was trained with"), ("selector_revision", "has its alpha from")):
+        raise ValueError(
+            f"{name} was made for nets {edit.config.get('base_revision')}, the codes come from {base}"
+        )
+    for key, part in (
+        ("classifier_revision", "was trained with"),
+        ("selector_revision", "has its alpha from"),
+    ):
         if edit.config.get(key) == referee.card_config["weights"]["sha256"]:
-            raise ValueError(f"{name} {part} the referee itself: train another (`latent-classifier --seed 2`)")
+            raise ValueError(
+                f"{name} {part} the referee itself: train another (`latent-classifier --seed 2`)"
+            )
     if not isinstance(trained_for := (edit.config.get("training") or {}).get("attribute"), str):
-        raise ValueError(f"{name} does not say which attribute it changes (training, attribute: a name), but {trained_for!r}")
+        raise ValueError(
+            f"{name} does not say which attribute it changes (training, attribute: a name), but {trained_for!r}"
+        )
     attribute = attribute_named(trained_for, codes.names)
     if not len(attribute.source(codes).w):
-        raise ValueError(f"{name} cannot be measured: of the {len(codes.w)} codes of the test split none lacks {attribute.name!r}")
+        raise ValueError(
+            f"{name} cannot be measured: of the {len(codes.w)} codes of the test split none lacks {attribute.name!r}"
+        )
     return attribute
 
 
 @torch.no_grad()
-def figures(edit: AffineEdit, attribute: Label, w: Tensor, referee: LatentClassifier, names: tuple[str, ...]) -> dict:
+def figures(
+    edit: AffineEdit, attribute: Label, w: Tensor, referee: LatentClassifier, names: tuple[str, ...]
+) -> dict:
     """The rates at each alpha, of codes w [N, num_ws, w_dim] labelled without the attribute, and those at the edit's own alpha."""
     alpha = edit.config.get("alpha", 1.0)
     k, asked = names.index(attribute.label), not attribute.absent
@@ -105,14 +126,25 @@ def figures(edit: AffineEdit, attribute: Label, w: Tensor, referee: LatentClassi
 
 @torch.no_grad()
 def curve(
-    edit: AffineEdit, attribute: Label, w: Tensor, referee: LatentClassifier, names: tuple[str, ...], alphas: Sequence[float]
+    edit: AffineEdit,
+    attribute: Label,
+    w: Tensor,
+    referee: LatentClassifier,
+    names: tuple[str, ...],
+    alphas: Sequence[float],
 ) -> list[dict]:
     """The values of `reading` at each alpha, and how far codes move."""
     k, asked, before = names.index(attribute.label), not attribute.absent, referee(w) > 0
     points = []
     for alpha in alphas:
         rates = reading(before, referee(edit(w, alpha)) > 0, k, asked)
-        points.append({"alpha": alpha, **{key: value and value["value"] for key, value in rates.items()}, "norm": norm(edit, w, alpha)})
+        points.append(
+            {
+                "alpha": alpha,
+                **{key: value and value["value"] for key, value in rates.items()},
+                "norm": norm(edit, w, alpha),
+            }
+        )
     return points
 
 

@@ -15,8 +15,8 @@ from lwgan.edit import AffineEdit
 from lwgan.generator import Generator
 from lwgan.images import save_sheet, save_small, sheet
 from trainers.contenders import COUNTS, best_seed, grouped, listed
-from trainers.generator import sample
 from trainers.measure import Cases
+from trainers.nets.generator import sample
 
 STYLES = ("o-", "s-", "^-", "v--", "D--", "P--", "X:", "<:", ">:", "d:", "*:", "h-.", "p-.")
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)  # of the recommended alpha
@@ -41,14 +41,26 @@ def save_curves(folder: Path, found: dict) -> None:
 
 def _panels(lines: list, rows: tuple, words: dict[str, str]) -> Figure:
     matplotlib.use("Agg")
-    figure, axes = pyplot.subplots(len(rows), len(COUNTS), figsize=(14, 1 + 3.6 * len(rows)), squeeze=False, layout="constrained")
+    figure, axes = pyplot.subplots(
+        len(rows), len(COUNTS), figsize=(14, 1 + 3.6 * len(rows)), squeeze=False, layout="constrained"
+    )
     for (x, y), row in zip(rows, axes, strict=True):
         for count, axis in zip(COUNTS, row, strict=True):
             for i, ((name, by_count), style) in enumerate(zip(lines, STYLES, strict=False)):
                 if rows := by_count.get(count):
-                    points = [(point[x], point[y]) for point in best_seed(rows)["curve"] if None not in (point[x], point[y])]
+                    points = [
+                        (point[x], point[y])
+                        for point in best_seed(rows)["curve"]
+                        if None not in (point[x], point[y])
+                    ]
                     axis.plot(
-                        [point[0] for point in points], [point[1] for point in points], style, color=f"C{i}", ms=3.5, lw=1, label=name
+                        [point[0] for point in points],
+                        [point[1] for point in points],
+                        style,
+                        color=f"C{i}",
+                        ms=3.5,
+                        lw=1,
+                        label=name,
                     )
             if x == "latent_change":
                 axis.plot([0, 1], [0, 1], color="0.8", lw=1, zorder=0)
@@ -64,7 +76,10 @@ def save_strip(path: Path, edit: AffineEdit, w: Tensor, generator: Generator) ->
     path.parent.mkdir(parents=True, exist_ok=True)
     strengths = [strength * edit.config["alpha"] for strength in STRENGTHS]
     codes = torch.stack([edit(w, alpha) for alpha in strengths], 1).flatten(0, 1)
-    pictures = [F.adaptive_avg_pool2d(part, min(part.shape[-1], STRIP_SIDE)) for part in map(generator.synthesis, codes.split(1))]
+    pictures = [
+        F.adaptive_avg_pool2d(part, min(part.shape[-1], STRIP_SIDE))
+        for part in map(generator.synthesis, codes.split(1))
+    ]
     save_sheet(path, torch.cat(pictures), columns=len(strengths))
 
 
@@ -81,7 +96,9 @@ def save_columns(path: Path, columns: dict[str, Tensor]) -> None:
 
 
 @torch.no_grad()
-def save_methods(folder: Path, found: dict, edits: dict[str, AffineEdit], held: dict[int, Cases], generator: Generator) -> None:
+def save_methods(
+    folder: Path, found: dict, edits: dict[str, AffineEdit], held: dict[int, Cases], generator: Generator
+) -> None:
     """For each count, methods-1to2.png (Fig. 6: input, reconstruction, every method at its best strength) and codes-say-1to2.png
     (Fig. 2b: where the classifier of codes says 100%), of the methods whose edits are at hand. edits: name -> edit."""
     lines = listed(grouped(found["edits"].values()))
@@ -93,7 +110,9 @@ def save_methods(folder: Path, found: dict, edits: dict[str, AffineEdit], held: 
                 rows = [row for row in by_count.get(count, []) if row["name"] in edits and row[strength]]
                 if rows:
                     row = best_seed(rows)
-                    columns[name.replace(", best setting", "")] = generator.synthesis(edits[row["name"]](few.w, row[strength]["alpha"]))
+                    columns[name.replace(", best setting", "")] = generator.synthesis(
+                        edits[row["name"]](few.w, row[strength]["alpha"])
+                    )
             save_columns(folder / f"{sheet_name}-{count - 1}to{count}.png", columns)
 
 
@@ -103,7 +122,11 @@ def save_edits(path: Path, edits: list[AffineEdit], held: dict[int, Cases], gene
     rows = []
     for edit in edits:
         cases = held[edit.config["to_count"]]
-        rows += [cases.real[:12], cases.pictures[:12], generator.synthesis(edit(cases.w[:12], edit.config["alpha"]))]
+        rows += [
+            cases.real[:12],
+            cases.pictures[:12],
+            generator.synthesis(edit(cases.w[:12], edit.config["alpha"])),
+        ]
     if rows:
         save_sheet(path, torch.cat(rows).cpu(), columns=12)
 

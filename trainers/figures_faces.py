@@ -15,8 +15,8 @@ from lwgan.images import save_sheet
 from trainers.contenders_faces import Group, attributes, grouped, rank
 from trainers.edits import attribute_named
 from trainers.figures import STYLES, save_columns
-from trainers.generator import sample
 from trainers.measure import render
+from trainers.nets.generator import sample
 
 if TYPE_CHECKING:
     from trainers.evaluate_faces import Truths
@@ -39,7 +39,9 @@ def save_curves(folder: Path, found: dict) -> None:
     if not groups:
         return
     for key, words in (("attribute_preservation", "attribute preservation"), ("identity", "identity")):
-        save_figure(folder / f"faces-{'attributes' if key != 'identity' else key}.png", curves(groups, key, words))
+        save_figure(
+            folder / f"faces-{'attributes' if key != 'identity' else key}.png", curves(groups, key, words)
+        )
     if (matrix := leakage(groups, found["nets"]["counted"])) is not None:
         save_figure(folder / "faces-leakage.png", matrix)
     pyplot.close("all")
@@ -54,7 +56,9 @@ def curves(groups: dict[str, Group], key: str, words: str) -> Figure:
     names = attributes(groups)
     columns = min(4, len(names))
     lines = -(-len(names) // columns)
-    figure, axes = pyplot.subplots(lines, columns, figsize=(3.6 * columns, 1 + 3 * lines), squeeze=False, layout="constrained")
+    figure, axes = pyplot.subplots(
+        lines, columns, figsize=(3.6 * columns, 1 + 3 * lines), squeeze=False, layout="constrained"
+    )
     for axis, name in zip(axes.flat, names, strict=False):
         for i, ((method, group), style) in enumerate(zip(groups.items(), STYLES, strict=False)):
             if name in group:
@@ -68,24 +72,36 @@ def curves(groups: dict[str, Group], key: str, words: str) -> Figure:
         axis.grid(alpha=0.3)
     for axis in axes.flat[len(names) :]:
         axis.set_visible(False)
-    told = {label: line for axis in axes.flat for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    told = {
+        label: line
+        for axis in axes.flat
+        for line, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
     figure.legend(told.values(), told.keys(), loc="outside lower center", ncols=6, fontsize=8)
     return figure
 
 
 def leakage(groups: dict[str, Group], counted: list[str]) -> Figure | None:
     """Edited attribute x changed attribute, a panel a method: how much more often each is read after the edit."""
-    shown = [(method, rows_of(groups[method])) for method in LEAKING if method in groups and rows_of(groups[method])]
+    shown = [
+        (method, rows_of(groups[method]))
+        for method in LEAKING
+        if method in groups and rows_of(groups[method])
+    ]
     if not shown:
         return None
     heights = [len(rows) for _, rows in shown]
     size = (2 + 0.3 * len(counted), 2.5 + 0.3 * sum(heights) + 0.4 * len(shown))
-    figure, axes = pyplot.subplots(len(shown), 1, figsize=size, squeeze=False, layout="constrained", height_ratios=heights, sharex=True)
+    figure, axes = pyplot.subplots(
+        len(shown), 1, figsize=size, squeeze=False, layout="constrained", height_ratios=heights, sharex=True
+    )
     for axis, (method, rows) in zip(axes[:, 0], shown, strict=True):
         values = [[row["matched"]["leakage"][name] for name in counted] for _, row in rows]
         image = axis.imshow(values, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
         axis.set_yticks(range(len(rows)), [name for name, _ in rows], fontsize=8)
-        axis.set_xticks(range(len(counted)), [name.replace("_", " ") for name in counted], rotation=90, fontsize=8)
+        axis.set_xticks(
+            range(len(counted)), [name.replace("_", " ") for name in counted], rotation=90, fontsize=8
+        )
         axis.set_title(method)
     figure.colorbar(image, ax=axes, shrink=0.6, label="read more often (red) or less (blue)")
     return figure
@@ -103,11 +119,18 @@ def save_sheets(folder: Path, found: dict, edits: dict[str, AffineEdit], truths:
     """Sheets of the best edits, of each the first seed that is at hand. edits: name -> edit."""
     groups, bench = grouped(found), truths.bench
     held = lambda rows: [(row, edits[row["name"]]) for row in rows if row["name"] in edits]
-    at_hand = {method: {name: held(rows)[0] for name, rows in group.items() if held(rows)} for method, group in groups.items()}
+    at_hand = {
+        method: {name: held(rows)[0] for name, rows in group.items() if held(rows)}
+        for method, group in groups.items()
+    }
     generator = bench.nets.generator
     save_sheet(folder / "faces-samples.png", sample(generator, 48, seed=0), columns=12)
     few = slice(0, 24)
-    rows = [part for pair in zip(bench.real[few].split(12), bench.held.seen.pictures[few].split(12), strict=True) for part in pair]
+    rows = [
+        part
+        for pair in zip(bench.real[few].split(12), bench.held.seen.pictures[few].split(12), strict=True)
+        for part in pair
+    ]
     save_sheet(folder / "faces-reconstructions.png", torch.cat(rows).cpu(), columns=12)
     for name in attributes(groups):
         save_methods(folder / f"faces-methods-{name.lower().replace('_', '-')}.png", name, at_hand, truths)
@@ -128,7 +151,9 @@ def save_methods(path: Path, name: str, at_hand: dict, truths: "Truths") -> None
         if name in group:
             row, edit = group[name]
             alpha = row["matched"]["alpha"] if row["matched"] else row["curve"][-1]["alpha"]
-            columns[method if row["matched"] else f"({method})"] = pictures(truths, edit, cases.w[rows], alpha)
+            columns[method if row["matched"] else f"({method})"] = pictures(
+                truths, edit, cases.w[rows], alpha
+            )
     save_columns(path, columns)
 
 
@@ -154,7 +179,9 @@ def save_unregularised(path: Path, at_hand: dict, truths: "Truths") -> None:
         for method, star in zip(("LT*", "LW*"), stars, strict=True):
             row, edit = star[name]
             for times in GROWING:
-                columns.setdefault(f"{method} {times:g}d", []).append(pictures(truths, edit, cases.w[:1], times * row["d"]))
+                columns.setdefault(f"{method} {times:g}d", []).append(
+                    pictures(truths, edit, cases.w[:1], times * row["d"])
+                )
     if columns:
         save_columns(path, {title: torch.cat(tiles) for title, tiles in columns.items()})
 

@@ -18,12 +18,12 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from lwgan import registry
-from lwgan.classifiers import IdentityNetwork
+from lwgan.hub import registry
+from lwgan.judges import IdentityNetwork
 from trainers import run
 from trainers.attribute_judge import augmented
 from trainers.classifiers import SPLIT
-from trainers.generator import to_pictures
+from trainers.nets.generator import to_pictures
 
 if TYPE_CHECKING:
     from trainers.datasets.synthfaces.files import Faces
@@ -67,7 +67,10 @@ class Options:
 
 def main(options: Options) -> None:
     faces = load(options.data, SPLIT, options.kept_back)
-    images, people = (torch.from_numpy(part[~kept_back(faces, options)]) for part in (faces.images, faces.source.identities()))
+    images, people = (
+        torch.from_numpy(part[~kept_back(faces, options)])
+        for part in (faces.images, faces.source.identities())
+    )
     run.start(options.run, options)
     device = run.device_of(options.device)
     torch.manual_seed(options.seed)
@@ -83,13 +86,22 @@ def main(options: Options) -> None:
         adam.load_state_dict(state["adam"])
 
     began = time.monotonic()
-    for step in tqdm(range(step + 1, options.steps + 1), "identity", total=options.steps, initial=step, mininterval=5):
+    for step in tqdm(
+        range(step + 1, options.steps + 1), "identity", total=options.steps, initial=step, mininterval=5
+    ):
         torch.manual_seed(hash((options.seed, step)))
         rows = torch.randint(len(images), (options.batch,))
-        adam.param_groups[0]["lr"] = options.learning_rate * min(step / 100, 1.0, (options.steps - step + 1) / (0.7 * options.steps))
+        adam.param_groups[0]["lr"] = options.learning_rate * min(
+            step / 100, 1.0, (options.steps - step + 1) / (0.7 * options.steps)
+        )
         with run.half_precision(device):
             embeddings = network(augmented(images[rows].to(device), options))
-        loss = arcface(embeddings.float() @ F.normalize(centres, dim=1).T, people[rows].to(device), options.scale, options.margin)
+        loss = arcface(
+            embeddings.float() @ F.normalize(centres, dim=1).T,
+            people[rows].to(device),
+            options.scale,
+            options.margin,
+        )
         adam.zero_grad()
         loss.backward()
         adam.step()
@@ -97,14 +109,25 @@ def main(options: Options) -> None:
         stop = options.max_minutes is not None and time.monotonic() - began > 60 * options.max_minutes
         if step % options.checkpoint_steps == 0 or step == options.steps or stop:
             run.log(options.run, step=step, loss=loss.item())
-            run.save_checkpoint(options.run, step=step, network=network.state_dict(), centres=centres.data, adam=adam.state_dict())
+            run.save_checkpoint(
+                options.run,
+                step=step,
+                network=network.state_dict(),
+                centres=centres.data,
+                adam=adam.state_dict(),
+            )
         if stop:
             return
 
     network.eval().half().float()  # measured as it is published
     metrics = {"known": recognised(network, faces, options)}
-    metrics |= {split: recognised(network, load(options.data, split, options.kept_back), options) for split in ("validation", "test")}
-    metrics["oracle"] = oracle_cosines(network, load(options.data, "test", options.kept_back), options.oracles)
+    metrics |= {
+        split: recognised(network, load(options.data, split, options.kept_back), options)
+        for split in ("validation", "test")
+    }
+    metrics["oracle"] = oracle_cosines(
+        network, load(options.data, "test", options.kept_back), options.oracles
+    )
     config = {
         "kind": "identity", "domain": "synthfaces", "resolution": images.shape[1], "architecture": network.config, "metrics": metrics,
         "training": run.as_json(options) | {"split": SPLIT},
@@ -144,15 +167,27 @@ def kept_back(faces: "Faces", options: Options) -> np.ndarray:
 def recognised(network: IdentityNetwork, faces: "Faces", options: Options) -> dict:
     """How often a kept-back picture lies nearest to the mean of its own identity's other pictures (top-1), among how many people; and
     the mean cosine of two pictures of one identity, and of two identities."""
-    embeddings, people, back = embed(network, faces.images), torch.from_numpy(faces.source.identities()), kept_back(faces, options)
-    others = torch.stack([embeddings[~back][people[~back] == person].mean(0) for person in range(int(people.max()) + 1)])
+    embeddings, people, back = (
+        embed(network, faces.images),
+        torch.from_numpy(faces.source.identities()),
+        kept_back(faces, options),
+    )
+    others = torch.stack(
+        [embeddings[~back][people[~back] == person].mean(0) for person in range(int(people.max()) + 1)]
+    )
     found = (embeddings[back] @ F.normalize(others, dim=1).T).argmax(1)
     return {
         "top_1": (found == people[back]).double().mean().item(),
         "identities": len(others),
         "n": int(back.sum()),
-        "same": told(cosines(embeddings, embeddings.view(len(others), -1, embeddings.shape[1]).roll(1, 1).flatten(0, 1))),
-        "other": told(cosines(embeddings, embeddings.roll(faces.source.each, 0))) if len(others) > 1 else None,
+        "same": told(
+            cosines(
+                embeddings, embeddings.view(len(others), -1, embeddings.shape[1]).roll(1, 1).flatten(0, 1)
+            )
+        ),
+        "other": told(cosines(embeddings, embeddings.roll(faces.source.each, 0)))
+        if len(others) > 1
+        else None,
     }
 
 
@@ -169,14 +204,18 @@ def oracle_cosines(network: IdentityNetwork, faces: "Faces", people: int) -> dic
         rows, edited = oracles.edited(who, name)
         if rows:
             by_attribute[name] = cosines(before[rows], embed(network, synthfaces.render_all(edited, size)))
-    return told(torch.cat(list(by_attribute.values()))) | {"by_attribute": {name: c.mean().item() for name, c in by_attribute.items()}}
+    return told(torch.cat(list(by_attribute.values()))) | {
+        "by_attribute": {name: c.mean().item() for name, c in by_attribute.items()}
+    }
 
 
 @torch.no_grad()
 def embed(network: IdentityNetwork, images: np.ndarray) -> Tensor:
     """uint8 [N, H, W, 3] -> embeddings [N, D], on the CPU."""
     device = next(network.parameters()).device
-    return torch.cat([network(to_pictures(part, device)).cpu() for part in torch.from_numpy(images).split(100)])
+    return torch.cat(
+        [network(to_pictures(part, device)).cpu() for part in torch.from_numpy(images).split(100)]
+    )
 
 
 def cosines(one: Tensor, other: Tensor) -> Tensor:

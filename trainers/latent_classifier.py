@@ -16,8 +16,8 @@ import torch
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from lwgan import registry
-from lwgan.classifiers import LatentClassifier
+from lwgan.hub import registry
+from lwgan.judges import LatentClassifier
 from trainers import run
 from trainers.classifiers import SPLIT
 from trainers.codes import Codes, load_codes
@@ -50,7 +50,9 @@ def main(options: Options) -> None:
     device = run.device_of(options.device)
     torch.manual_seed(options.seed)
     num_ws, w_dim = train.w.shape[1:]
-    classifier = LatentClassifier(num_ws=num_ws, w_dim=w_dim, outputs=len(train.label_names), hidden=options.hidden).to(device)
+    classifier = LatentClassifier(
+        num_ws=num_ws, w_dim=w_dim, outputs=len(train.label_names), hidden=options.hidden
+    ).to(device)
     adam = torch.optim.Adam(classifier.parameters(), options.learning_rate, weight_decay=options.decay)
     done = 0
     if state := run.load_checkpoint(options.run):
@@ -62,12 +64,16 @@ def main(options: Options) -> None:
         torch.manual_seed(hash((options.seed, epoch)))
         adam.param_groups[0]["lr"] = learning_rate_at(epoch, options)
         for rows in torch.randperm(len(train.w)).split(options.batch):
-            loss = F.binary_cross_entropy_with_logits(classifier(train.w[rows].to(device)), labels[rows].to(device))
+            loss = F.binary_cross_entropy_with_logits(
+                classifier(train.w[rows].to(device)), labels[rows].to(device)
+            )
             adam.zero_grad()
             loss.backward()
             adam.step()
         run.log(options.run, epoch=epoch + 1, loss=loss.item())
-        run.save_checkpoint(options.run, epoch=epoch + 1, classifier=classifier.state_dict(), adam=adam.state_dict())
+        run.save_checkpoint(
+            options.run, epoch=epoch + 1, classifier=classifier.state_dict(), adam=adam.state_dict()
+        )
 
     config = {
         "kind": "latent-classifier", "domain": train.domain, "architecture": classifier.config, "names": list(train.label_names),

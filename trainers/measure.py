@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lwgan.classifiers import DigitJudge, LatentClassifier, Reading
 from lwgan.edit import AffineEdit
 from lwgan.encoder import Encoder
 from lwgan.generator import Generator
 from lwgan.images import ink_box
+from lwgan.judges import DigitJudge, LatentClassifier, Reading
 from lwgan.metrics import Rate, bootstrap, calibrate, digits_kept, identity_preservation, rate, target_change
 from trainers.data import Pictures
-from trainers.generator import to_pictures
+from trainers.nets.generator import to_pictures
 
 CONFIDENT = 0.9
 NEAR = 4  # px around an old digit's ink that still count as its place
@@ -67,7 +67,16 @@ def cases_from(w: Tensor, numbers: Tensor, asked: int, nets: Nets, real: Tensor 
     """Cases of codes, and of the pictures where these are at hand."""
     pictures = render(nets.generator, w)
     places = places_of(pictures if real is None else real)
-    return Cases(w, numbers, asked, pictures, nets.judge.read(pictures), real, places, features_at(nets.judge, pictures, places))
+    return Cases(
+        w,
+        numbers,
+        asked,
+        pictures,
+        nets.judge.read(pictures),
+        real,
+        places,
+        features_at(nets.judge, pictures, places),
+    )
 
 
 def codes_of(encoder: Encoder, x: Tensor) -> Tensor:
@@ -105,7 +114,10 @@ def figures(edit: AffineEdit, alpha: float, cases: Cases, nets: Nets, identities
     edited = edit(cases.w, alpha)
     pictures = render(nets.generator, edited) if alpha else cases.pictures
     before, after, asked = cases.reading, nets.judge.read(pictures), cases.asked
-    changed, kept = target_change(before.count, after.count, asked), digits_kept(cases.numbers, before.numbers, after.numbers)
+    changed, kept = (
+        target_change(before.count, after.count, asked),
+        digits_kept(cases.numbers, before.numbers, after.numbers),
+    )
     ink = added_ink(cases.pictures, pictures, asked)
     of_changed = lambda hits: rate(hits[changed])._asdict() if changed.any() else None
     return {
@@ -116,8 +128,12 @@ def figures(edit: AffineEdit, alpha: float, cases: Cases, nets: Nets, identities
         "digits_kept": of_changed(kept),
         "confident": of_changed(after.count_confidence >= CONFIDENT),
         "true_change": rate(changed & kept)._asdict(),
-        "identity": identity(cases.features, features_at(nets.judge, pictures, cases.places))._asdict() if identities else None,
-        "latent_change": latent_change(nets.calibrator, cases.w, edited, asked)._asdict() if nets.calibrator else None,
+        "identity": identity(cases.features, features_at(nets.judge, pictures, cases.places))._asdict()
+        if identities
+        else None,
+        "latent_change": latent_change(nets.calibrator, cases.w, edited, asked)._asdict()
+        if nets.calibrator
+        else None,
         "added_ink": ink[changed].mean().item() if changed.any() else None,
         "overshoot": rate(after.count > asked)._asdict(),
         "count_right_before": rate(before.count == asked - 1)._asdict(),
@@ -154,7 +170,9 @@ def calibrated(edit: AffineEdit, w: Tensor, calibrator: LatentClassifier, asked:
     w = w[calibrator(w)[:, asked - 2] <= 0]
     if not len(w):
         return None
-    return calibrate(lambda alpha: latent_change(calibrator, w, edit(w, alpha), asked).value, wanted=ALL, limit=LIMIT)
+    return calibrate(
+        lambda alpha: latent_change(calibrator, w, edit(w, alpha), asked).value, wanted=ALL, limit=LIMIT
+    )
 
 
 # The oracle
@@ -178,7 +196,9 @@ def pasted(pictures: Pictures, asked: int, limit: int, seed: int = 0) -> tuple[P
                 result[place] = glyph
                 rows, results, numbers = [*rows, row], [*results, result], [*numbers, pictures.numbers[donor]]
                 break
-    return Pictures(pictures.images[rows], pictures.numbers[rows]), Pictures(np.stack(results), pictures.numbers[rows] + np.stack(numbers))
+    return Pictures(pictures.images[rows], pictures.numbers[rows]), Pictures(
+        np.stack(results), pictures.numbers[rows] + np.stack(numbers)
+    )
 
 
 @torch.no_grad()
@@ -195,13 +215,18 @@ def oracle(encoder: Encoder, nets: Nets, pictures: Pictures, asked: int, limit: 
         "asked": asked,
         "pictures": _compared(nets.judge, x, nets.judge.read(x), y, cases),
         "codes": _compared(nets.judge, cases.pictures, cases.reading, given_back, cases),
-        "identity_of_others": identity(cases.features, features_at(nets.judge, cases.pictures.roll(1, 0), cases.places))._asdict(),
+        "identity_of_others": identity(
+            cases.features, features_at(nets.judge, cases.pictures.roll(1, 0), cases.places)
+        )._asdict(),
     }
 
 
 def _compared(judge: DigitJudge, x: Tensor, before: Reading, y: Tensor, cases: Cases) -> dict:
     after = judge.read(y)
-    changed, kept = target_change(before.count, after.count, cases.asked), digits_kept(cases.numbers, before.numbers, after.numbers)
+    changed, kept = (
+        target_change(before.count, after.count, cases.asked),
+        digits_kept(cases.numbers, before.numbers, after.numbers),
+    )
     return {
         "target_change": rate(changed)._asdict(),
         "digits_kept": rate(kept[changed])._asdict() if changed.any() else None,

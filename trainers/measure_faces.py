@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lwgan.classifiers import AttributeJudge, IdentityNetwork
 from lwgan.edit import AffineEdit
 from lwgan.generator import Generator
+from lwgan.judges import AttributeJudge, IdentityNetwork
 from lwgan.metrics import attribute_preservation, bootstrap, identity_preservation, rate
 from trainers.edits import Label
 from trainers.measure import PART, codes_of, render
@@ -79,22 +79,34 @@ def at(seen: Seen, rows: Tensor) -> Seen:
 @torch.no_grad()
 def held_of(w: Tensor, labels: Tensor, nets: Nets) -> Held:
     """Of codes [N, num_ws, w_dim] and their pictures' labels [N, K]."""
-    return Held(w, labels.to(w.device), see(nets, render(nets.generator, w)), torch.arange(len(w), device=w.device))
+    return Held(
+        w, labels.to(w.device), see(nets, render(nets.generator, w)), torch.arange(len(w), device=w.device)
+    )
 
 
 def cases_of(held: Held, attribute: Label, names: Sequence[str], limit: int) -> Held:
     """The first `limit` that an edit of this attribute is for: that lack it, or have it where it is to go. ValueError if there is none."""
-    rows = torch.nonzero(held.labels[:, names.index(attribute.label)] == int(attribute.absent)).squeeze(1)[:limit]
+    rows = torch.nonzero(held.labels[:, names.index(attribute.label)] == int(attribute.absent)).squeeze(1)[
+        :limit
+    ]
     if not len(rows):
-        raise ValueError(f"{attribute.name}: none of the {len(held.w)} pictures {'has' if attribute.absent else 'lacks'} {attribute.label}")
+        raise ValueError(
+            f"{attribute.name}: none of the {len(held.w)} pictures {'has' if attribute.absent else 'lacks'} {attribute.label}"
+        )
     return held.rows(rows)
 
 
 def asked_of(attribute: Label, names: Sequence[str], counted: Tensor) -> Asked:
     """counted: bool [K], which of `names` a judge reads well enough to count. ValueError if none does but the edited one."""
-    others = [name for name, counts in zip(names, counted.tolist(), strict=True) if counts and name != attribute.label]
+    others = [
+        name
+        for name, counts in zip(names, counted.tolist(), strict=True)
+        if counts and name != attribute.label
+    ]
     if not others:
-        raise ValueError(f"the judge reads none of {len(names)} attributes but {attribute.label} well enough to count: train it for longer")
+        raise ValueError(
+            f"the judge reads none of {len(names)} attributes but {attribute.label} well enough to count: train it for longer"
+        )
     return Asked(names.index(attribute.label), not attribute.absent, counted)
 
 
@@ -102,7 +114,9 @@ def asked_of(attribute: Label, names: Sequence[str], counted: Tensor) -> Asked:
 
 
 @torch.no_grad()
-def figures(edit: AffineEdit, alpha: float, cases: Held, asked: Asked, nets: Nets, intervals: bool = True) -> tuple[dict, Seen]:
+def figures(
+    edit: AffineEdit, alpha: float, cases: Held, asked: Asked, nets: Nets, intervals: bool = True
+) -> tuple[dict, Seen]:
     """What becomes of the cases: rates {value, low, high, n} (without `intervals` the values alone), or None where there was nothing to
     count; and the edited pictures."""
     edited = edit(cases.w, alpha)
@@ -124,7 +138,9 @@ def rates(before: Seen, after: Seen, asked: Asked, intervals: bool = True) -> di
         "target_change": share(changed) if len(changed) else None,
         "attribute_preservation": of_mean(kept),
         "true_change": of_mean(changed * kept[open_]) if len(changed) else None,
-        "identity": None if before.embeddings is None else of_mean(identity_preservation(before.embeddings, after.embeddings)),
+        "identity": None
+        if before.embeddings is None
+        else of_mean(identity_preservation(before.embeddings, after.embeddings)),
     }
 
 
@@ -138,7 +154,11 @@ def preserved(was: Tensor, now: Tensor, asked: Asked) -> Tensor:
 def leakage(before: Seen, after: Seen, counted: Tensor, names: Sequence[str]) -> dict[str, float]:
     """How much more often than before each attribute that counts is read: -1 to 1."""
     more = after.read.double().mean(0) - before.read.double().mean(0)
-    return {name: round(value, 4) for name, value, counts in zip(names, more.tolist(), counted.tolist(), strict=True) if counts}
+    return {
+        name: round(value, 4)
+        for name, value, counts in zip(names, more.tolist(), counted.tolist(), strict=True)
+        if counts
+    }
 
 
 # The oracle
@@ -175,7 +195,9 @@ def distances(nets: Nets, seen: Seen, oracles: Oracles, unit: float) -> dict:
     outside = (error * oracles.outside).flatten(1).sum(1)[sizes > 0] / sizes[sizes > 0]
     return {
         "features": bootstrap(far.cpu())._asdict(),
-        "identity": bootstrap(identity_preservation(seen.embeddings, oracles.seen.embeddings).cpu())._asdict(),
+        "identity": bootstrap(
+            identity_preservation(seen.embeddings, oracles.seen.embeddings).cpu()
+        )._asdict(),
         "outside": bootstrap(outside.cpu())._asdict() if len(outside) else None,
     }
 

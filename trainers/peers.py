@@ -30,7 +30,9 @@ def rosinality_of(generator: Generator, folder: Path) -> Callable[[Tensor], Tens
     """rosinality's generator with the weights of ours: w [N, num_ws, w_dim] -> pictures."""
     with _importable(folder, "model", "op"):
         from model import Generator as Theirs
-    net = Theirs(generator.resolution, generator.w_dim, generator.config["mapping_layers"], channel_multiplier=2)
+    net = Theirs(
+        generator.resolution, generator.w_dim, generator.config["mapping_layers"], channel_multiplier=2
+    )
     net = _filled(net, generator, rosinality.name_of, ours="mapping.w_avg", theirs=".kernel", folder=folder)
     return lambda w: net([w], input_is_latent=True, randomize_noise=False)[0]
 
@@ -56,11 +58,15 @@ def psp_of(encoder: Encoder, folder: Path) -> Callable[[Tensor], Tensor]:
 
 def revision(folder: Path) -> str:
     """The commit of a checkout, or "" if git does not know it."""
-    done = subprocess.run(["git", "-C", folder, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    done = subprocess.run(
+        ["git", "-C", folder, "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+    )
     return done.stdout.strip()
 
 
-def _filled(net: nn.Module, source: nn.Module, name_of: Callable[[str], str], *, ours: str, theirs: str, folder: Path) -> nn.Module:
+def _filled(
+    net: nn.Module, source: nn.Module, name_of: Callable[[str], str], *, ours: str, theirs: str, folder: Path
+) -> nn.Module:
     """Their network with the weights of ours, ready to run. ours: name of what they have not; theirs: how names of constants end.
     ValueError if they have a weight that ours has not."""
     weights = net.state_dict()

@@ -21,8 +21,11 @@ import tyro
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import disable_progress_bars, httpx
 
-from lwgan import hub, hub_pull, hub_push, registry
-from lwgan.folders import CONFIG, EDIT_KINDS, METRICS, NAME, WEIGHTS, check_base, read_config, read_folder
+from lwgan.files import CONFIG, EDIT_KINDS, METRICS, NAME, WEIGHTS, check_base, read_config, read_folder
+from lwgan.hub import client as hub
+from lwgan.hub import pulling as hub_pull
+from lwgan.hub import pushing as hub_push
+from lwgan.hub import registry
 from trainers import cards, run, spaces
 from trainers.card_pictures import save_curve
 
@@ -54,9 +57,17 @@ class Options:
 
 
 JUDGES = ("judge", "attribute-judge", "identity")  # they read pictures, whoever made them
-ORDER = ("generator", "encoder", *JUDGES, "latent-classifier", *EDIT_KINDS)  # bases before what is based on them
+ORDER = (
+    "generator",
+    "encoder",
+    *JUDGES,
+    "latent-classifier",
+    *EDIT_KINDS,
+)  # bases before what is based on them
 # Kinds that get no repo of their own, and why.
-UNPUBLISHED = {"pictures": "they are pictures to try, no model; a page without them shows samples of the generator"}
+UNPUBLISHED = {
+    "pictures": "they are pictures to try, no model; a page without them shows samples of the generator"
+}
 
 
 def main(options: Options) -> None:
@@ -66,7 +77,9 @@ def main(options: Options) -> None:
         root = options.target if options.dry_run else Path(stack.enter_context(tempfile.TemporaryDirectory()))
         staged = {}
         for folder, name in models.items():
-            staged[f"{options.namespace}/{name}"] = stage(folder, root / options.namespace / name, options.namespace, options.code)
+            staged[f"{options.namespace}/{name}"] = stage(
+                folder, root / options.namespace / name, options.namespace, options.code
+            )
         check_bases(list(staged.values()))
         if options.dry_run:
             show(staged, options)
@@ -83,7 +96,9 @@ def check(options: Options) -> None:
     if options.code and not re.fullmatch(r"https://[\w.~/@:-]+", options.code):
         raise ValueError(f"--code {options.code!r} is no address of the form https://...")
     if options.create_pr and (options.private or options.collection or options.space):
-        raise ValueError("--create-pr proposes to repos of others: it goes with none of --private, --collection, --space")
+        raise ValueError(
+            "--create-pr proposes to repos of others: it goes with none of --private, --collection, --space"
+        )
 
 
 def found(options: Options) -> dict[Path, str]:
@@ -96,12 +111,18 @@ def found(options: Options) -> dict[Path, str]:
         folders = sorted(path.parent for path in options.folder.glob(f"*/{CONFIG}"))
     configs = {folder: read_config(folder, str(folder)) for folder in folders}
     known = {folder: config for folder, config in configs.items() if config["kind"] in cards.TEMPLATE}
-    left = {folder: UNPUBLISHED.get(config["kind"], "there is no card for it") for folder, config in configs.items() if folder not in known}
+    left = {
+        folder: UNPUBLISHED.get(config["kind"], "there is no card for it")
+        for folder, config in configs.items()
+        if folder not in known
+    }
     for folder, reason in left.items():
         print(f"{folder} is left out: of kind {configs[folder]['kind']!r}, {reason}")
     if not known:
         reasons = "".join(f"; {configs[folder]['kind']!r}: {reason}" for folder, reason in left.items())
-        raise ValueError(f"{options.folder} holds nothing to publish: cards exist for {', '.join(cards.TEMPLATE)}{reasons}")
+        raise ValueError(
+            f"{options.folder} holds nothing to publish: cards exist for {', '.join(cards.TEMPLATE)}{reasons}"
+        )
     if options.name and len(known) > 1:
         raise ValueError(f"--name {options.name!r} is for one model, {options.folder} holds {len(known)}")
     names = {folder: options.name or name_of(folder, known[folder]) for folder in known}
@@ -127,7 +148,9 @@ def stage(folder: Path, target: Path, namespace: str, code: str | None = None) -
     """Writes just what is pushed to `target`: config with the bases' names, weights, figures, pictures, card.
     Whole or not at all: what an error or a stop breaks off leaves a `target` of before as it was. ValueError if that holds the source."""
     if folder.resolve().is_relative_to(target.resolve()):
-        raise ValueError(f"{folder} would be replaced by what is made of it in {target}: choose another --target")
+        raise ValueError(
+            f"{folder} would be replaced by what is made of it in {target}: choose another --target"
+        )
     config, _, weights = read_folder(folder, str(folder))
     for key in ("domain", "method", "attribute") if config["kind"] in EDIT_KINDS else ("domain",):
         if config.get(key) is None:
@@ -145,7 +168,9 @@ def stage(folder: Path, target: Path, namespace: str, code: str | None = None) -
         for path in (folder / "images").glob("*.png"):
             shutil.copy(path, new / "images")
         save_curve(new / "images" / "curve.png", metrics.get("curve") or [])
-        run.write_text(new / "README.md", cards.card(config, metrics, f"{namespace}/{target.name}", new / "images", code))
+        run.write_text(
+            new / "README.md", cards.card(config, metrics, f"{namespace}/{target.name}", new / "images", code)
+        )
         hub_push.files_of(new)  # as checked as what is pulled
         replace_folder(target, new, Path(work) / "old")
     return target
@@ -167,8 +192,12 @@ def replace_folder(target: Path, new: Path, old: Path) -> None:
 def bases(config: dict, namespace: str) -> dict:
     """Where an edit's generator and encoder lie in this namespace, an encoder's generator: what else the config must say."""
     parts = {"base_model": "generator", "base_encoder": "encoder"}
-    wanted = {"generator": [], "encoder": ["base_model"]}.get(config["kind"], [] if config["kind"] in JUDGES else list(parts))
-    last = {key: str(config.get(key) or f"lwgan-{config['domain']}-{parts[key]}").split("/")[-1] for key in wanted}
+    wanted = {"generator": [], "encoder": ["base_model"]}.get(
+        config["kind"], [] if config["kind"] in JUDGES else list(parts)
+    )
+    last = {
+        key: str(config.get(key) or f"lwgan-{config['domain']}-{parts[key]}").split("/")[-1] for key in wanted
+    }
     return {key: f"{namespace}/{name}" for key, name in last.items()}
 
 
@@ -182,7 +211,9 @@ def figures(folder: Path, config: dict) -> dict:
         raise ValueError(f"{path} is no JSON ({error})") from error
     measured = (held.get("of") or {}).get("edit", config["weights"]["sha256"])
     if measured != config["weights"]["sha256"]:
-        raise ValueError(f"{path} is of weights {measured}, {CONFIG} says {config['weights']['sha256']}: evaluate the edit again")
+        raise ValueError(
+            f"{path} is of weights {measured}, {CONFIG} says {config['weights']['sha256']}: evaluate the edit again"
+        )
     chosen = {"validation_curve": config["curve"]} if config.get("curve") else {}
     return (held or config.get("metrics") or {}) | chosen
 
@@ -198,10 +229,16 @@ def check_bases(folders: list[Path]) -> None:
 
 def show(staged: dict[str, Path], options: Options) -> None:
     for repo_id, folder in staged.items():
-        print("\n".join(f"{folder / path}  {len(data):,} bytes" for path, data in registry.files_of(folder).items()))
+        print(
+            "\n".join(
+                f"{folder / path}  {len(data):,} bytes" for path, data in registry.files_of(folder).items()
+            )
+        )
         print(f"dry run: nothing was pushed to {repo_id}")
     if options.space:
-        print(f"dry run: the Space {options.namespace}/{options.space} is written when its models have their commits")
+        print(
+            f"dry run: the Space {options.namespace}/{options.space} is written when its models have their commits"
+        )
 
 
 # The Hub
@@ -217,15 +254,27 @@ def push(staged: dict[str, Path], options: Options) -> None:
         check_bases_of_hub(staged, api.token)
         for number, (repo_id, folder) in enumerate(staged.items(), 1):
             repo = hub_push.Repo(repo_id, private=options.private)
-            pushed = hub_push.push_files(api, repo, registry.files_of(folder), create_pr=options.create_pr, collection=options.collection)
+            pushed = hub_push.push_files(
+                api,
+                repo,
+                registry.files_of(folder),
+                create_pr=options.create_pr,
+                collection=options.collection,
+            )
             pins[repo_id] = pushed.commit
             print(f"{number} of {len(staged)}: {told(pushed)}", flush=True)
         if options.space:
             repo_id = f"{options.namespace}/{options.space}"
-            print(told(spaces.push(api, repo_id, pins, pushed.collection or options.namespace, options.private)))
+            print(
+                told(spaces.push(api, repo_id, pins, pushed.collection or options.namespace, options.private))
+            )
     except (HfHubHTTPError, httpx.HTTPError, OSError) as error:
-        done = f" ({len(pins)} of {len(staged)} are there; the same command goes on)" if len(staged) > 1 else ""
-        raise ValueError(f"{options.folder} was not pushed to {repo_id}{done}: {hub.reason(error)}") from error
+        done = (
+            f" ({len(pins)} of {len(staged)} are there; the same command goes on)" if len(staged) > 1 else ""
+        )
+        raise ValueError(
+            f"{options.folder} was not pushed to {repo_id}{done}: {hub.reason(error)}"
+        ) from error
 
 
 def told(pushed: hub_push.Pushed) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lwgan import registry
+from lwgan.hub import registry
 from trainers import run
 from trainers.classifiers import SPLIT
 
@@ -26,16 +26,23 @@ def command(stage: str, options: Any) -> str:
     published)."""
     plain, given = run.as_json(options), dataclasses.asdict(options)
     defaults = {field.name: field.default for field in dataclasses.fields(options)}
-    words = [f"--{key.replace('_', '-')} {value}" for key, value in plain.items() if given[key] != defaults[key]]
+    words = [
+        f"--{key.replace('_', '-')} {value}" for key, value in plain.items() if given[key] != defaults[key]
+    ]
     return " ".join(
-        [f"python -m trainers {stage} --domain {options.domain}", *(word for word in words if not word.startswith("--domain "))]
+        [
+            f"python -m trainers {stage} --domain {options.domain}",
+            *(word for word in words if not word.startswith("--domain ")),
+        ]
     )
 
 
 def settings(config: dict) -> dict:
     """What an edit's config says of how it was learned: the method's options, and what any method may have varied."""
     training = config.get("training") or {}
-    return (training.get("method") or {}) | {key: training[key] for key in ("layers", "training_codes") if training.get(key)}
+    return (training.get("method") or {}) | {
+        key: training[key] for key in ("layers", "training_codes") if training.get(key)
+    }
 
 
 # The models
@@ -43,7 +50,11 @@ def settings(config: dict) -> dict:
 
 def folder_of(folder: Path, kind: str, domain: str) -> Path:
     """Where a registry folder holds a domain's model of a kind. ValueError if there is none."""
-    found = [entry for entry in registry.models(folder) if entry.kind == kind and entry.domain == domain and entry.refused is None]
+    found = [
+        entry
+        for entry in registry.models(folder)
+        if entry.kind == kind and entry.domain == domain and entry.refused is None
+    ]
     if not found:
         raise ValueError(f"{folder} holds no {kind} of the domain {domain}")
     return Path(found[0].source)
@@ -65,7 +76,9 @@ def check_split(kind: str, config: dict) -> None:
     """ValueError for a judge that does not say that it was trained on the training split."""
     split = (config.get("training") or {}).get("split")
     if split != SPLIT:
-        raise ValueError(f"the {kind} was trained on the split {split!r}, expected {SPLIT!r}: what it saw it cannot measure")
+        raise ValueError(
+            f"the {kind} was trained on the split {split!r}, expected {SPLIT!r}: what it saw it cannot measure"
+        )
 
 
 def check_edit(entry: registry.Entry, revisions: dict[str, str], judges: Sequence[str]) -> None:
@@ -80,7 +93,9 @@ def check_edit(entry: registry.Entry, revisions: dict[str, str], judges: Sequenc
     for key, part in PARTS.items():
         for kind in judges:
             if entry.config.get(key) == revisions[kind]:
-                raise ValueError(f"{entry.name} {part} the {kind} that is to measure it, {revisions[kind]}: train another")
+                raise ValueError(
+                    f"{entry.name} {part} the {kind} that is to measure it, {revisions[kind]}: train another"
+                )
 
 
 # What was measured
@@ -103,7 +118,9 @@ def record(folder: Path, metrics: dict) -> None:
     """Puts the figures into the folder's config.json."""
     config = json.loads((folder / "config.json").read_text())
     if config.get("metrics") != metrics:
-        run.write_text(folder / "config.json", json.dumps(config | {"metrics": metrics}, indent=1, allow_nan=False))
+        run.write_text(
+            folder / "config.json", json.dumps(config | {"metrics": metrics}, indent=1, allow_nan=False)
+        )
 
 
 def load(path: Path, of: dict) -> dict:
@@ -121,7 +138,9 @@ def published(path: Path) -> dict:
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
-        raise ValueError(f"{path} is missing: measure first, without --tables, or name the folder that holds it (--docs)") from None
+        raise ValueError(
+            f"{path} is missing: measure first, without --tables, or name the folder that holds it (--docs)"
+        ) from None
     except ValueError as error:
         raise ValueError(f"{path} is no JSON ({error})") from error
 

@@ -78,8 +78,18 @@ def table_2(groups: dict) -> str:
     lines = []
     for name, by_count in listed(groups):
         cells = [_calibrated(by_count.get(count, [])) for count in COUNTS]
-        paper = PAPER["LW"] if name.startswith("LW") else PAPER["LT"] if name == "LT as published" else ("",) * 3
-        lines.append([name, *(f"{cell} {f'(paper: {ours})' if ours else ''}".strip() for cell, ours in zip(cells, paper, strict=True))])
+        paper = (
+            PAPER["LW"] if name.startswith("LW") else PAPER["LT"] if name == "LT as published" else ("",) * 3
+        )
+        lines.append(
+            [
+                name,
+                *(
+                    f"{cell} {f'(paper: {ours})' if ours else ''}".strip()
+                    for cell, ours in zip(cells, paper, strict=True)
+                ),
+            ]
+        )
     return f"""## Table 2: where a classifier of codes says 100%
 
 alpha is the least at which another classifier of codes sees "n + 1 or more" in 99.5% of validation codes (the paper: in 100%); *never*: not up to {LIMIT:g}. There
@@ -98,7 +108,10 @@ def _calibrated(rows: list[dict]) -> str:
         return "not measured"
     if not reached:
         return "never says so"
-    more, alpha = number([found["at_least"]["value"] for found in reached], 3), number([found["alpha"] for found in reached])
+    more, alpha = (
+        number([found["at_least"]["value"] for found in reached], 3),
+        number([found["alpha"] for found in reached]),
+    )
     missed = f"; {len(rows) - len(reached)} of {len(rows)} seeds never" if len(reached) < len(rows) else ""
     return f"{show([found['target_change'] for found in reached])} ({more}; {alpha}{missed})"
 
@@ -109,15 +122,42 @@ def chosen(groups: dict) -> str:
         for name, by_count in listed(groups):
             rows = [row["chosen"] for row in by_count.get(count, [])]
             if rows:
-                rates = [show([row[key] for row in rows]) for key in ("target_change", "true_change", "digits_kept", "identity")]
+                rates = [
+                    show([row[key] for row in rows])
+                    for key in ("target_change", "true_change", "digits_kept", "identity")
+                ]
                 plain = [number([row[key] for row in rows]) for key in ("added_ink", "norm")]
                 says = number([row["latent_change"]["value"] for row in rows], 3)
-                lines.append([f"{count - 1} to {count}", name, number([row["alpha"] for row in rows]), *rates, *plain, says])
+                lines.append(
+                    [
+                        f"{count - 1} to {count}",
+                        name,
+                        number([row["alpha"] for row in rows]),
+                        *rates,
+                        *plain,
+                        says,
+                    ]
+                )
         if rows := [row for by_count in groups.values() for row in by_count.get(count, [])][:1]:
-            read = show([rows[0]["chosen"]["no_edit"]])  # as n + 1 though nothing was edited: the same for all
+            read = show(
+                [rows[0]["chosen"]["no_edit"]]
+            )  # as n + 1 though nothing was edited: the same for all
             lines.append([f"{count - 1} to {count}", "no edit", "0", read, read, "", "1", "0", "0", "0"])
-    head = ["edit", "method", "alpha", "changed", "true", "digits kept, of changed", "identity", "added ink", "norm", "codes say"]
-    adapted = sorted(ADAPTED.keys() & {rows[0]["method"] for by_count in groups.values() for rows in by_count.values()})
+    head = [
+        "edit",
+        "method",
+        "alpha",
+        "changed",
+        "true",
+        "digits kept, of changed",
+        "identity",
+        "added ink",
+        "norm",
+        "codes say",
+    ]
+    adapted = sorted(
+        ADAPTED.keys() & {rows[0]["method"] for by_count in groups.values() for rows in by_count.values()}
+    )
     told = "; ".join(f"{METHODS[method]} ({ADAPTED[method]})" for method in adapted)
     return f"""## At the best strength
 
@@ -140,10 +180,18 @@ def matched_change(groups: dict) -> str:
     for count in COUNTS:
         for name, by_count in listed(groups):
             rows = by_count.get(count, [])
-            cells = [_matched(rows, key, wanted) for wanted in MATCHED for key in ("digits_kept", "identity", "norm")]
+            cells = [
+                _matched(rows, key, wanted)
+                for wanted in MATCHED
+                for key in ("digits_kept", "identity", "norm")
+            ]
             if rows:
                 lines.append([f"{count - 1} to {count}", name, *cells])
-    head = ["edit", "method", *(f"{key}, at {wanted}" for wanted in MATCHED for key in ("digits kept", "identity", "norm"))]
+    head = [
+        "edit",
+        "method",
+        *(f"{key}, at {wanted}" for wanted in MATCHED for key in ("digits kept", "identity", "norm")),
+    ]
     return f"""## At the same target change
 
 Interpolated on curves of alpha from 0 to twice the best strength, at the first alpha with that target change; *never*: none of these reaches it.
@@ -155,7 +203,10 @@ def _matched(rows: list[dict], key: str, wanted: float) -> str:
     values = []
     for row in rows:
         points = [point for point in row["curve"] if point[key] is not None]
-        columns = {name: torch.tensor([point[name] for point in points], dtype=torch.float64) for name in ("alpha", "target_change", key)}
+        columns = {
+            name: torch.tensor([point[name] for point in points], dtype=torch.float64)
+            for name in ("alpha", "target_change", key)
+        }
         if len(points) > 1:
             values.append(matched(columns["alpha"], columns["target_change"], columns[key], wanted))
     reached = [value for value in values if value is not None]
@@ -168,8 +219,14 @@ def matched_strength(groups: dict) -> str:
     ours, lines = best(groups, "lw"), []
     for name, by_count in listed(groups):
         cells = []
-        for at in (lambda row, count: 1.0, lambda row, count: _alpha_of_norm(row, mean([r["chosen"]["norm"] for r in ours[count]]))):
-            cells += [_changed_at(by_count.get(count, []), at, count) if count in ours else "none" for count in COUNTS]
+        for at in (
+            lambda row, count: 1.0,
+            lambda row, count: _alpha_of_norm(row, mean([r["chosen"]["norm"] for r in ours[count]])),
+        ):
+            cells += [
+                _changed_at(by_count.get(count, []), at, count) if count in ours else "none"
+                for count in COUNTS
+            ]
         lines.append([name, *cells])
     names = [f"{count - 1} to {count}" for count in COUNTS]
     return f"""## At the same strength
@@ -183,7 +240,10 @@ can), and where the code moves as far as by LW at its best strength. Interpolate
 def _changed_at(rows: list[dict], at: Callable[[dict, int], float], count: int) -> str:
     values = []
     for row in rows:
-        alphas, changes = (torch.tensor([point[key] for point in row["curve"]], dtype=torch.float64) for key in ("alpha", "target_change"))
+        alphas, changes = (
+            torch.tensor([point[key] for point in row["curve"]], dtype=torch.float64)
+            for key in ("alpha", "target_change")
+        )
         if (alpha := at(row, count)) <= alphas[-1]:
             values.append(value_at(alphas, changes, alpha))
     few = f" ({len(values)} of {len(rows)})" if 0 < len(values) < len(rows) else ""
@@ -198,10 +258,24 @@ def _alpha_of_norm(row: dict, norm: float) -> float:
 def oracle(rows: list[dict]) -> str:
     lines = []
     for row in rows:
-        for name, what in (("pictures", "the pasted pictures themselves"), ("codes", "encoded and generated")):
-            rates = [show([row[name][key]]) for key in ("target_change", "true_change", "digits_kept", "identity")]
+        for name, what in (
+            ("pictures", "the pasted pictures themselves"),
+            ("codes", "encoded and generated"),
+        ):
+            rates = [
+                show([row[name][key]]) for key in ("target_change", "true_change", "digits_kept", "identity")
+            ]
             lines.append([f"{row['asked'] - 1} to {row['asked']}", what, *rates])
-        lines.append([f"{row['asked'] - 1} to {row['asked']}", "other pictures' digits", "", "", "", show([row["identity_of_others"]])])
+        lines.append(
+            [
+                f"{row['asked'] - 1} to {row['asked']}",
+                "other pictures' digits",
+                "",
+                "",
+                "",
+                show([row["identity_of_others"]]),
+            ]
+        )
     return f"""## What is possible at all
 
 Real pictures into which one more real digit was pasted. Read as they are they show the judge's own errors; encoded and generated, what an
@@ -214,7 +288,10 @@ one's digits, the least that it means.
 def judges(found: dict) -> str:
     """Below every table: how far its readers can be trusted."""
     judge, encoder, calibrator = found["judge"], found["encoder"], found["encoder"]["calibrator_accuracy"]
-    real, encoded = (judge["test_count_accuracy"], judge["test_digits_accuracy"]), (encoder["count_kept"], encoder["digits_kept"])
+    real, encoded = (
+        (judge["test_count_accuracy"], judge["test_digits_accuracy"]),
+        (encoder["count_kept"], encoder["digits_kept"]),
+    )
     return (
         f"*Judge of pictures*: counts {real[0]:.3f} of real test pictures right and names all digits of {real[1]:.3f}; of their reconstructions"
         f" {encoded[0]['value']:.3f} and {encoded[1]['value']:.3f}. *Classifier of codes*: {calibrator['value']:.3f} of test codes."
@@ -222,7 +299,12 @@ def judges(found: dict) -> str:
 
 
 def nets(found: dict) -> str:
-    judge, generator, encoder, calibrator = found["judge"], found["generator"], found["encoder"], found["calibrator"]
+    judge, generator, encoder, calibrator = (
+        found["judge"],
+        found["generator"],
+        found["encoder"],
+        found["calibrator"],
+    )
     lines = [
         ["judge", "count right on real pictures", f"{judge['test_count_accuracy']:.4f}"],
         ["judge", "every digit right on real pictures", f"{judge['test_digits_accuracy']:.4f}"],
@@ -241,13 +323,31 @@ def nets(found: dict) -> str:
 
 def sweep(groups: dict, method: str, title: str) -> str:
     """All settings of a method, if there are several: chosen by the left number, judged by the right ones."""
-    settings = {setting: by_count for setting, by_count in groups.items() if next(iter(by_count.values()))[0]["method"] == method}
+    settings = {
+        setting: by_count
+        for setting, by_count in groups.items()
+        if next(iter(by_count.values()))[0]["method"] == method
+    }
     lines = []
     for setting, by_count in settings.items() if len(settings) > 1 else ():
         for count, rows in sorted(by_count.items()):
             figures = [show([row["chosen"][key] for row in rows]) for key in ("target_change", "true_change")]
             validation = number([row["validation_true_change"] for row in rows], 3)
-            cells = [f"{count - 1} to {count}", setting, number([row["chosen"]["alpha"] for row in rows]), validation, *figures]
+            cells = [
+                f"{count - 1} to {count}",
+                setting,
+                number([row["chosen"]["alpha"] for row in rows]),
+                validation,
+                *figures,
+            ]
             lines.append([*cells, _calibrated(rows)])
-    head = ["edit", "setting", "alpha", "true (validation, selector)", "changed", "true", "changed where codes say 100%"]
+    head = [
+        "edit",
+        "setting",
+        "alpha",
+        "true (validation, selector)",
+        "changed",
+        "true",
+        "changed where codes say 100%",
+    ]
     return f"## {title}\n\n{table(head, sorted(lines, key=lambda line: line[0]))}" if lines else ""

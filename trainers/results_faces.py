@@ -73,9 +73,23 @@ def readable(nets: dict, found: dict) -> str:
     lines = []
     for name in sorted(nets["auc_real"], key=lambda name: -(nets["auc_reconstructed"][name] or 0)):
         areas = [nets[key][name] for key in ("auc_real", "auc_reconstructed")]
-        lines.append([name, *("none" if area is None else f"{area:.3f}" for area in areas), "" if name in nets["counted"] else "dropped"])
-    dropped = sorted({row["attribute"] for row in found["edits"].values() if row["attribute"].removeprefix(NOT) not in nets["counted"]})
-    without = f" So the edits of {', '.join(dropped)} are in none of the tables but the last." if dropped else ""
+        lines.append(
+            [
+                name,
+                *("none" if area is None else f"{area:.3f}" for area in areas),
+                "" if name in nets["counted"] else "dropped",
+            ]
+        )
+    dropped = sorted(
+        {
+            row["attribute"]
+            for row in found["edits"].values()
+            if row["attribute"].removeprefix(NOT) not in nets["counted"]
+        }
+    )
+    without = (
+        f" So the edits of {', '.join(dropped)} are in none of the tables but the last." if dropped else ""
+    )
     return f"""## Which attributes count
 
 A rule set before any result was seen: an attribute that the judge cannot tell on reconstructions (area under the ROC curve below .9) is dropped,
@@ -88,7 +102,10 @@ pictures, whose attributes correlate as the training set's do:
 def table_1(groups: dict[str, Group]) -> str:
     names = attributes(groups)
     parts = [PAPERS_TABLE]
-    for key, title in (("attribute_preservation", "Attribute preservation"), ("identity", "Identity preservation")):
+    for key, title in (
+        ("attribute_preservation", "Attribute preservation"),
+        ("identity", "Identity preservation"),
+    ):
         parts.append(f"{title}:\n\n{by_attribute(groups, names, lambda rows, key=key: at_match(rows, key))}")
     return "\n\n".join([*parts, *seeds(groups)])
 
@@ -102,7 +119,10 @@ def seeds(groups: dict[str, Group]) -> list[str]:
             found[name] = several
     apart = lambda rows, key: max(values := [row["matched"][key]["value"] for row in rows]) - min(values)
     most = lambda several, key: max(apart(rows, key) for rows in several)
-    told = [f"{name} {most(several, 'attribute_preservation'):.3f} / {most(several, 'identity'):.3f}" for name, several in found.items()]
+    told = [
+        f"{name} {most(several, 'attribute_preservation'):.3f} / {most(several, 'identity'):.3f}"
+        for name, several in found.items()
+    ]
     if not told:
         return []
     return [
@@ -130,13 +150,28 @@ def by_attribute(groups: dict[str, Group], names: list[str], value, digits: int 
     """A line a method, a column an attribute; value: the seeds' rows -> a number or None. more: further lines (title, attribute -> value)."""
     lines = []
     ours = [group for name, group in groups.items() if name in PAPER]
-    common = [name for name in names if ours and all(name in group and value(group[name]) is not None for group in ours)]
+    common = [
+        name
+        for name in names
+        if ours and all(name in group and value(group[name]) is not None for group in ours)
+    ]
     for title, values in more:
-        lines.append([title, *(shown(values.get(name), digits) for name in names), average([values.get(name) for name in common], digits)])
+        lines.append(
+            [
+                title,
+                *(shown(values.get(name), digits) for name in names),
+                average([values.get(name) for name in common], digits),
+            ]
+        )
     for method, group in groups.items():
         values = {name: value(group[name]) for name in group}
         cells = [
-            "" if name not in group else never(group[name]) if values[name] is None else f"{values[name]:.{digits}f}" for name in names
+            ""
+            if name not in group
+            else never(group[name])
+            if values[name] is None
+            else f"{values[name]:.{digits}f}"
+            for name in names
         ]
         lines.append([titled(method), *cells, average([values.get(name) for name in common], digits)])
     return table(["method", *names, "mean"], lines)
@@ -157,13 +192,25 @@ def targets(groups: dict[str, Group], bounds: dict, plain: dict[str, Group]) -> 
     stars, kept = "LW* above LT*", ("attribute_preservation", "identity")
     for of, ours, theirs, aim, keys, reached in (
         (groups, "LW*", "LT*", stars, kept, lambda a, b: a > b),
-        (plain, "LW*", "LT*", f"{stars}, both learned on data without correlations", kept, lambda a, b: a > b),
+        (
+            plain,
+            "LW*",
+            "LT*",
+            f"{stars}, both learned on data without correlations",
+            kept,
+            lambda a, b: a > b,
+        ),
         (groups, "LW", "LT", "LW above LT - .01", kept, lambda a, b: a >= b - 0.01),
         (groups, "LW", far, nearer, ("features",), lambda a, b: a <= 0.7 * b),
     ):
         both = of.get(ours, {}).keys() & of.get(theirs, {}).keys()
         for key in keys:
-            if found := pairs(of, ours, theirs, lambda rows, key=key: (to_oracle if key == "features" else at_match)(rows, key)):
+            if found := pairs(
+                of,
+                ours,
+                theirs,
+                lambda rows, key=key: (to_oracle if key == "features" else at_match)(rows, key),
+            ):
                 came = f"{sum(reached(a, b) for a, b in found)} of {len(found)}"
                 came += f" ({len(both) - len(found)} more: never)" * (len(both) > len(found))
                 gain = mean([a for a, _ in found]) - mean([b for _, b in found])
@@ -181,7 +228,11 @@ JSON); on the right the mean difference (of distances: of their means).
 
 def reachable(groups: dict[str, Group], method: str, bounds: dict) -> str:
     """How much nearer to the oracle than a method any edit of codes can be expected to come with these nets."""
-    through = lambda rows: ((bounds.get(rows[0]["attribute"]) or {}).get("through_encoder") or {}).get("features", {}).get("value")
+    through = lambda rows: (
+        ((bounds.get(rows[0]["attribute"]) or {}).get("through_encoder") or {})
+        .get("features", {})
+        .get("value")
+    )
     found = [(through(rows), to_oracle(rows, "features")) for rows in groups.get(method, {}).values()]
     found = [pair for pair in found if None not in pair]
     if not found:
@@ -193,17 +244,26 @@ The most that can be expected of the last: the oracle's own picture, encoded and
 in these {len(found)} attributes. What is missing to that is the encoder's and the generator's."""
 
 
-WORDS = {"attribute_preservation": "attribute preservation", "identity": "identity preservation", "features": "judge features"}
+WORDS = {
+    "attribute_preservation": "attribute preservation",
+    "identity": "identity preservation",
+    "features": "judge features",
+}
 
 
 def averaged(groups: dict[str, Group]) -> str:
     """The paper's way: the mean over the ten strengths from d to 2d. What had been changed before counts as nothing to change."""
     over = lambda rows, key: mean([mean([point[key] or 0.0 for point in row["curve"][1:]]) for row in rows])
     names, parts = attributes(groups), []
-    for key, title in (("target_change", "Target change"), ("attribute_preservation", "Attribute preservation"), ("identity", "Identity")):
+    for key, title in (
+        ("target_change", "Target change"),
+        ("attribute_preservation", "Attribute preservation"),
+        ("identity", "Identity"),
+    ):
         parts.append(f"{title}:\n\n{by_attribute(groups, names, lambda rows, key=key: over(rows, key))}")
-    return "## As the paper averages: ten strengths from d to 2d\n\nTo be read together: who changes less keeps more.\n\n" + "\n\n".join(
-        parts
+    return (
+        "## As the paper averages: ten strengths from d to 2d\n\nTo be read together: who changes less keeps more.\n\n"
+        + "\n\n".join(parts)
     )
 
 
@@ -224,13 +284,26 @@ def oracle(groups: dict[str, Group], bounds: dict, limit: int) -> str:
         ("outside", "Pixels outside of what the oracle changes: mean squared error, values from 0 to 1", 4),
     ):  # fmt: skip
         more = [
-            (words, {name: bounds[name][kind][key]["value"] for name in names if bounds.get(name) and bounds[name][kind][key]})
+            (
+                words,
+                {
+                    name: bounds[name][kind][key]["value"]
+                    for name in names
+                    if bounds.get(name) and bounds[name][kind][key]
+                },
+            )
             for kind, words in (("no_edit", "*no edit*"), ("through_encoder", "*oracle through encoder*"))
         ]
-        parts.append(f"{title}:\n\n{by_attribute(groups, names, lambda rows, key=key: to_oracle(rows, key), digits, tuple(more))}")
-    shares = lambda bound: [show([bound["through_encoder"][key]]) for key in ("target_change", "attribute_preservation")]
+        parts.append(
+            f"{title}:\n\n{by_attribute(groups, names, lambda rows, key=key: to_oracle(rows, key), digits, tuple(more))}"
+        )
+    shares = lambda bound: [
+        show([bound["through_encoder"][key]]) for key in ("target_change", "attribute_preservation")
+    ]
     there = [(name, bounds[name]) for name in names if bounds.get(name)]
-    reach = [[name, str(bound["n"]), f"{bound['outside_share']:.2f}", *shares(bound)] for name, bound in there]
+    reach = [
+        [name, str(bound["n"]), f"{bound['outside_share']:.2f}", *shares(bound)] for name, bound in there
+    ]
     return f"""## How near the picture that it should be
 
 The renderer draws the same person with the attribute flipped, up to {limit} for each; those whom it would change otherwise too are left out (a bald
@@ -247,7 +320,9 @@ What the judge says of oracles through the encoder, as of an edit; and which sha
 def images(groups: dict[str, Group]) -> str:
     """Which pictures there are, and what their lines are."""
     names = attributes(groups)
-    lines = lambda methods: ", ".join(name for name in names if all(name in groups.get(method, {}) for method in methods))
+    lines = lambda methods: ", ".join(
+        name for name in names if all(name in groups.get(method, {}) for method in methods)
+    )
     sheets = [f"- [{name}](images/faces-methods-{name.lower().replace('_', '-')}.png)" for name in names]
     ways = lines(["LW" if "LW" in groups else "LW*"])
     parts = [
@@ -285,14 +360,19 @@ def nets(found: dict) -> str:
 def every(found: dict) -> str:
     """All edits: their settings, and what they do at the strength that validation chose."""
     lines = []
-    for name, row in sorted(found["edits"].items(), key=lambda item: (rank(item[1]["attribute"]), label(item[1]), item[0])):
+    for name, row in sorted(
+        found["edits"].items(), key=lambda item: (rank(item[1]["attribute"]), label(item[1]), item[0])
+    ):
         chosen, options = row["chosen"], row["options"]
         varied = (
             "preservation_weight", "masses", "rank", "blur", "decay", "patience", "regularisation", "reconstruction", "training_codes",
         )  # fmt: skip
         told = [f"{key.replace('_', ' ')} {value}" for key in varied if (value := options.get(key))]
         told += [f"bias {row['bias']:g}"] if row["bias"] is not None else []
-        rates = [show([chosen[key]]) for key in ("target_change", "attribute_preservation", "identity", "true_change")]
+        rates = [
+            show([chosen[key]])
+            for key in ("target_change", "attribute_preservation", "identity", "true_change")
+        ]
         start = f"{row['d']:.2f}" + " (not reached)" * (not row["d_reached"])
         lines.append(
             [
@@ -306,5 +386,17 @@ def every(found: dict) -> str:
                 *rates,
             ]
         )
-    head = ["edit", "method", "attribute", "settings", "alpha", "d", "true (validation)", "changed", "attributes", "identity", "true"]
+    head = [
+        "edit",
+        "method",
+        "attribute",
+        "settings",
+        "alpha",
+        "d",
+        "true (validation)",
+        "changed",
+        "attributes",
+        "identity",
+        "true",
+    ]
     return f"## Every edit, at the strength that validation chose\n\n{table(head, lines)}"

@@ -1,14 +1,28 @@
 """Tables of results-faces.md on what edits were learned from: how training codes weigh and correlate, lambda, and how many codes there are."""
 
 from lwgan.attributes import METHODS
-from trainers.contenders_faces import Group, at_match, best_setting, bias_of, codes_of, comparable, counted, label, leaked, never, rank
+from trainers.contenders_faces import (
+    Group,
+    at_match,
+    best_setting,
+    bias_of,
+    codes_of,
+    comparable,
+    counted,
+    label,
+    leaked,
+    never,
+    rank,
+)
 from trainers.tables import table
 
 
 def masses(found: dict) -> str:
     """Edits by how their training codes weigh, how these correlate, and lambda."""
     lines: dict[tuple, Group] = {}
-    beside = {label(row) for row in comparable(found) if row["bias"] == 0}  # methods without masses that were learned both ways
+    beside = {
+        label(row) for row in comparable(found) if row["bias"] == 0
+    }  # methods without masses that were learned both ways
     for row in comparable(found):
         if "masses" in (options := row["options"]) or label(row) in beside:
             method = METHODS.get(row["method"], row["method"]) if "masses" in options else label(row)
@@ -19,8 +33,14 @@ def masses(found: dict) -> str:
     if len(lines) < 2:
         return ""
     names = sorted({name for group in lines.values() for name in group}, key=rank)
-    best = {key: {name: best_setting(rows) for name, rows in group.items()} for key, group in sorted(lines.items())}
-    kept = [[*key, *(kept_and_leaked(group[name]) if name in group else "" for name in names)] for key, group in best.items()]
+    best = {
+        key: {name: best_setting(rows) for name, rows in group.items()}
+        for key, group in sorted(lines.items())
+    }
+    kept = [
+        [*key, *(kept_and_leaked(group[name]) if name in group else "" for name in names)]
+        for key, group in best.items()
+    ]
     weighed = [
         [*key, *(weighs(group[name][0]) if name in group else "" for name in names)]
         for key, group in best.items()
@@ -78,4 +98,6 @@ parentheses the mean leakage. An affine map of w_dim numbers can learn the pairi
 def kept_and_leaked(rows: list[dict]) -> str:
     if (kept := at_match(rows, "attribute_preservation")) is None:
         return never(rows)
-    return f"{kept:.3f} / {at_match(rows, 'identity'):.3f}" + ("" if (more := leaked(rows)) is None else f" ({more:.3f})")
+    return f"{kept:.3f} / {at_match(rows, 'identity'):.3f}" + (
+        "" if (more := leaked(rows)) is None else f" ({more:.3f})"
+    )

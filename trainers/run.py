@@ -22,7 +22,9 @@ def start(folder: Path, options: Any) -> None:
         found = json.loads(path.read_text())
         for key in sorted({*wanted, *found}):
             if wanted.get(key) != found.get(key):
-                raise ValueError(f"{folder} holds a run with {key} = {found.get(key)!r}, not {wanted.get(key)!r}: choose another --run")
+                raise ValueError(
+                    f"{folder} holds a run with {key} = {found.get(key)!r}, not {wanted.get(key)!r}: choose another --run"
+                )
     write_text(path, json.dumps(wanted, indent=1))
 
 
@@ -32,7 +34,12 @@ FREE = ("run", "mnist", "data", "device", "processes", "max_minutes", "kimg", "s
 
 def as_json(options: Any) -> dict:
     """The options as plain JSON values, paths as their last name (no path of this machine is published)."""
-    return json.loads(json.dumps(dataclasses.asdict(options), default=lambda value: value.name if isinstance(value, Path) else str(value)))
+    return json.loads(
+        json.dumps(
+            dataclasses.asdict(options),
+            default=lambda value: value.name if isinstance(value, Path) else str(value),
+        )
+    )
 
 
 def write_text(path: Path, text: str) -> None:

@@ -7,8 +7,9 @@ import jinja2
 import yaml
 from huggingface_hub import HfApi
 
-from lwgan import hub, hub_push
-from lwgan.folders import CONFIG, WEIGHTS
+from lwgan.files import CONFIG, WEIGHTS
+from lwgan.hub import client as hub
+from lwgan.hub import pushing as hub_push
 from trainers.cards import TEMPLATES
 
 ROOT = Path(__file__).parents[1]
@@ -28,7 +29,12 @@ def push(api: HfApi, repo_id: str, pins: dict[str, str], source: str, private: b
 
 def files(repo_id: str, pins: dict[str, str], source: str) -> dict[str, bytes]:
     """What the Space holds: path -> bytes."""
-    paths = [ROOT / "app.py", ROOT / "requirements.txt", ROOT / "LICENSE", *sorted((ROOT / "lwgan").rglob("*"))]
+    paths = [
+        ROOT / "app.py",
+        ROOT / "requirements.txt",
+        ROOT / "LICENSE",
+        *sorted((ROOT / "lwgan").rglob("*")),
+    ]
     names = {path.relative_to(ROOT).as_posix(): path for path in paths if path.is_file()}
     held = {name: path.read_bytes() for name, path in names.items() if not LEFT_OUT.search(name)}
     return {"README.md": readme(repo_id, pins, source).encode(), **held}
@@ -37,7 +43,14 @@ def files(repo_id: str, pins: dict[str, str], source: str) -> dict[str, bytes]:
 def readme(repo_id: str, pins: dict[str, str], source: str) -> str:
     """The README of the repository's head, with the models that the Space shows, at the commits that it fetches; and a page about it."""
     head = yaml.safe_load((ROOT / "README.md").read_text("utf-8").split("---\n")[1])
-    head |= {"models": list(pins), "preload_from_hub": [f"{name} {CONFIG},{WEIGHTS} {commit}" for name, commit in pins.items()]}
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, trim_blocks=True)
-    body = environment.get_template("space.md").render(name=repo_id.split("/")[1], models=list(pins), source=source)
+    head |= {
+        "models": list(pins),
+        "preload_from_hub": [f"{name} {CONFIG},{WEIGHTS} {commit}" for name, commit in pins.items()],
+    }
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    body = environment.get_template("space.md").render(
+        name=repo_id.split("/")[1], models=list(pins), source=source
+    )
     return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n{body}"

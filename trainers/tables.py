@@ -10,7 +10,13 @@ def show(rates: list[dict | None]) -> str:
     held = [rate for rate in rates if rate is not None]
     if not held:
         return "none"
-    seeds = f" ({len(held)} of {len(rates)})" if len(held) < len(rates) else f" ({len(rates)})" if len(rates) > 1 else ""
+    seeds = (
+        f" ({len(held)} of {len(rates)})"
+        if len(held) < len(rates)
+        else f" ({len(rates)})"
+        if len(rates) > 1
+        else ""
+    )
     bounds = f"{min(rate['low'] for rate in held):.3f}, {max(rate['high'] for rate in held):.3f}"
     return f"{mean([rate['value'] for rate in held]):.3f}{seeds} [{bounds}]"
 

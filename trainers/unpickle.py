@@ -18,7 +18,9 @@ import torch
 from torch import Tensor
 
 ZIP = b"PK\x03\x04"
-OLD_TORCH = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)  # the number with which torch.save began before its zip files
+OLD_TORCH = pickle.dumps(
+    0x1950A86A20F9469CFC6C, protocol=2
+)  # the number with which torch.save began before its zip files
 
 
 class UnknownGlobal(ValueError):
@@ -48,7 +50,9 @@ def read(path: Path) -> object:
 def _read_torch(file) -> object:
     _check_zip(file)
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):  # rosinality's training options: plain values
+        with torch.serialization.safe_globals(
+            [argparse.Namespace]
+        ):  # rosinality's training options: plain values
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if found := re.search(r"GLOBAL '?([\w.]+)", str(error)):
@@ -65,14 +69,20 @@ def _check_zip(file) -> None:
             parts = sum(part.file_size for part in held.infolist())
         file.seek(0)
         if parts > size:
-            raise ValueError(f"its parts have {parts} bytes when unpacked, the file {size} (torch compresses nothing)")
+            raise ValueError(
+                f"its parts have {parts} bytes when unpacked, the file {size} (torch compresses nothing)"
+            )
 
 
 class Persistent:
     """An object of NVIDIA's `torch_utils.persistence`: the name of its class, its attributes, the text of its module."""
 
     def __init__(self, meta: dict):
-        self.class_name, self.state, self.module_src = str(meta["class_name"]), dict(meta["state"] or {}), meta.get("module_src")
+        self.class_name, self.state, self.module_src = (
+            str(meta["class_name"]),
+            dict(meta["state"] or {}),
+            meta.get("module_src"),
+        )
         if meta.get("type") != "class":
             raise ValueError(f"a persistent object is of type {meta.get('type')!r}, expected 'class'")
 
@@ -96,7 +106,9 @@ class Dtype:
     def read(self, data: bytes) -> np.ndarray:
         if not re.fullmatch(r"[fiub]\d+", self.code):
             raise ValueError(f"an array of type {self.code!r}, expected numbers")
-        return np.frombuffer(data, np.dtype(self.code).newbyteorder(self.order if self.order in "<>" else "="))
+        return np.frombuffer(
+            data, np.dtype(self.code).newbyteorder(self.order if self.order in "<>" else "=")
+        )
 
 
 class Array:
@@ -110,7 +122,9 @@ class Array:
         self.value = dtype.read(data).reshape(shape, order="F" if fortran else "C")
 
     def tensor(self) -> Tensor:
-        return torch.from_numpy(self.value.astype(self.value.dtype.newbyteorder("=")))  # a copy that can be written to
+        return torch.from_numpy(
+            self.value.astype(self.value.dtype.newbyteorder("="))
+        )  # a copy that can be written to
 
 
 def _storage(data: bytes):
@@ -138,9 +152,15 @@ GLOBALS = {
     "numpy.core.multiarray._reconstruct": Array,
     "numpy.core.multiarray.scalar": lambda dtype, data: dtype.read(data)[0].item(),
     "_codecs.encode": lambda text, _: text.encode("latin1"),  # how protocol 2 writes bytes
-    **{f"{module}.{kind.__name__}": kind for module in ("builtins", "__builtin__") for kind in (set, frozenset, slice, complex)},
+    **{
+        f"{module}.{kind.__name__}": kind
+        for module in ("builtins", "__builtin__")
+        for kind in (set, frozenset, slice, complex)
+    },
 }
-GLOBALS |= {name.replace("numpy.core", "numpy._core"): value for name, value in GLOBALS.items()}  # as numpy 2 calls them
+GLOBALS |= {
+    name.replace("numpy.core", "numpy._core"): value for name, value in GLOBALS.items()
+}  # as numpy 2 calls them
 
 
 class Reader(pickle.Unpickler):

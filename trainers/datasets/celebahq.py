@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from lwgan.attributes import CELEBA
-from lwgan.faces import frame_face
+from lwgan.frames.face import frame_face
 from lwgan.images import open_picture
 
 SPLITS = ("train", "validation", "test")
@@ -53,7 +53,9 @@ def read_table(path: Path) -> Table:
         raise ValueError(f"{path} is no text in UTF-8 ({error.reason} at byte {error.start})") from None
     lines = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
     if len(lines) < 2:
-        raise ValueError(f"{path} holds {len(lines)} lines: expected CelebA's list, or a CSV with a header and a line for each picture")
+        raise ValueError(
+            f"{path} holds {len(lines)} lines: expected CelebA's list, or a CSV with a header and a line for each picture"
+        )
     rows = _celeba(lines, path) if lines[0][1].isdecimal() else _csv(lines, path)
     _check_names(rows, path)
     return Table(tuple(file for _, file, _ in rows.lines), _labels(rows, path), rows.names)
@@ -63,7 +65,9 @@ def _celeba(lines: list[tuple[int, str]], path: Path) -> Rows:
     count, names = int(lines[0][1]), tuple(lines[1][1].split())
     rows = [(number, *_first(line.split())) for number, line in lines[2:]]
     if len(rows) != count:
-        raise ValueError(f"{path} says on its first line that it has {count} rows, but it has {len(rows)}: is it whole?")
+        raise ValueError(
+            f"{path} says on its first line that it has {count} rows, but it has {len(rows)}: is it whole?"
+        )
     return Rows(rows, names)
 
 
@@ -74,7 +78,10 @@ def _csv(lines: list[tuple[int, str]], path: Path) -> Rows:
         )
     # Line by line: a quote that is never closed spoils one line, which is then named, and not the rest of the list.
     rows = [_values(line, number, path) for number, line in lines]
-    return Rows([(number, *_first(row)) for (number, _), row in zip(lines[1:], rows[1:], strict=True)], tuple(rows[0][1:]))
+    return Rows(
+        [(number, *_first(row)) for (number, _), row in zip(lines[1:], rows[1:], strict=True)],
+        tuple(rows[0][1:]),
+    )
 
 
 def _values(line: str, number: int, path: Path) -> list[str]:
@@ -106,15 +113,21 @@ def _labels(rows: Rows, path: Path) -> np.ndarray:
     absent: dict[str, int] = {}
     for i, (number, file, values) in enumerate(rows.lines):
         if len(values) != len(rows.names):
-            raise ValueError(f"{path}, line {number} ({file}): {len(values)} values, but {len(rows.names)} attributes are named")
+            raise ValueError(
+                f"{path}, line {number} ({file}): {len(values)} values, but {len(rows.names)} attributes are named"
+            )
         for k, value in enumerate(values):
             if value not in meaning:
-                raise ValueError(f"{path}, line {number} ({file}): {rows.names[k]} is {value!r}, expected -1 or 1, or 0 or 1")
+                raise ValueError(
+                    f"{path}, line {number} ({file}): {rows.names[k]} is {value!r}, expected -1 or 1, or 0 or 1"
+                )
             labels[i, k] = meaning[value]
             if not labels[i, k]:
                 absent.setdefault(value.removesuffix(".0"), number)
     if len(absent) > 1:
-        raise ValueError(f"{path} says no by 0 on line {absent['0']} and by -1 on line {absent['-1']}: expected one of the two throughout")
+        raise ValueError(
+            f"{path} says no by 0 on line {absent['0']} and by -1 on line {absent['-1']}: expected one of the two throughout"
+        )
     return labels
 
 
@@ -135,7 +148,9 @@ def rows_of(files: tuple[str, ...], split: str, limit: int | None = None) -> np.
     """The indices of a split's pictures, in the list's order, at most `limit`. ValueError if there are none."""
     rows = np.array([i for i, file in enumerate(files) if split_of(file) == split][:limit], int)
     if not len(rows):
-        raise ValueError(f"none of the {len(files)} pictures falls into the {split} split (80, 10, 10 percent by name): more are needed")
+        raise ValueError(
+            f"none of the {len(files)} pictures falls into the {split} split (80, 10, 10 percent by name): more are needed"
+        )
     return rows
 
 
@@ -151,7 +166,9 @@ def picture_paths(folder: Path, files: tuple[str, ...]) -> list[Path]:
     if missing:
         same = sorted(name for name in held if Path(name).stem == Path(missing[0]).stem)
         hint = f"; there is {same[0]}: name it so in the list" if same else ""
-        raise FileNotFoundError(f"{folder} lacks {len(missing)} of the list's {len(files)} pictures, the first is {missing[0]}{hint}")
+        raise FileNotFoundError(
+            f"{folder} lacks {len(missing)} of the list's {len(files)} pictures, the first is {missing[0]}{hint}"
+        )
     return [folder / file for file in files]
 
 
@@ -163,7 +180,9 @@ def load_face(path: Path, size: int, align: bool) -> Image.Image:
             return frame_face(path, size)
         picture = open_picture(path).convert("RGB")
         if picture.width != picture.height:
-            raise ValueError(f"it is {picture.width} x {picture.height} px, but in FFHQ's frame all are square: give --align")
+            raise ValueError(
+                f"it is {picture.width} x {picture.height} px, but in FFHQ's frame all are square: give --align"
+            )
         return picture.resize((size, size), Image.Resampling.LANCZOS)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
@@ -178,7 +197,9 @@ def read_arrays(codes: Path, labels: Path, num_ws: int, w_dim: int) -> tuple[np.
     _check_codes(w, codes, num_ws, w_dim)
     table = _array_labels(labels, len(w)) if labels.suffix == ".npy" else read_table(labels)
     if len(table.labels) != len(w):
-        raise ValueError(f"{codes} holds {len(w)} codes, {labels} has labels for {len(table.labels)}: expected as many")
+        raise ValueError(
+            f"{codes} holds {len(w)} codes, {labels} has labels for {len(table.labels)}: expected as many"
+        )
     return w, table._replace(files=tuple(map(str, range(len(w)))) if labels.suffix == ".npy" else table.files)
 
 
@@ -202,12 +223,16 @@ def _check_codes(w: np.ndarray, path: Path, num_ws: int, w_dim: int) -> None:
             hint = ": save codes[:, 0]"
         elif w.ndim == 3 and w.shape[2] == w_dim:
             hint = f". A generator of another resolution has {w.shape[1]} layers, the encoder's has {num_ws}"
-        raise ValueError(f"{path} holds {w.dtype} of shape {list(w.shape)}, expected float [N, {num_ws}, {w_dim}]{hint}")
+        raise ValueError(
+            f"{path} holds {w.dtype} of shape {list(w.shape)}, expected float [N, {num_ws}, {w_dim}]{hint}"
+        )
     for start in range(0, len(w), 1000):
         fits = (np.abs(w[start : start + 1000]) < HALF_LIMIT).all((1, 2))  # False for NaN too
         if not fits.all():
             row = start + int(fits.argmin())
-            raise ValueError(f"{path}: code {row} holds NaN, infinity or a number beyond {HALF_LIMIT}; codes are kept in half precision")
+            raise ValueError(
+                f"{path}: code {row} holds NaN, infinity or a number beyond {HALF_LIMIT}; codes are kept in half precision"
+            )
 
 
 def _array_labels(path: Path, count: int) -> Table:
@@ -226,9 +251,16 @@ def _array_labels(path: Path, count: int) -> Table:
     values = np.asarray(values)
     found = np.unique(values)
     if not (np.isin(found, (0, 1)).all() or np.isin(found, (-1, 1)).all()):
-        row, k = map(int, np.argwhere(~np.isin(values, (-1, 0, 1)) if not np.isin(found, (-1, 0, 1)).all() else values == 0)[0])
+        row, k = map(
+            int,
+            np.argwhere(
+                ~np.isin(values, (-1, 0, 1)) if not np.isin(found, (-1, 0, 1)).all() else values == 0
+            )[0],
+        )
         also = "" if values[row, k] != 0 else ", and elsewhere there is -1"
-        raise ValueError(f"{path}: {CELEBA[k]} of row {row} is {values[row, k]}{also}: expected -1 and 1, or 0 and 1 throughout")
+        raise ValueError(
+            f"{path}: {CELEBA[k]} of row {row} is {values[row, k]}{also}: expected -1 and 1, or 0 and 1 throughout"
+        )
     return Table((), values == 1, CELEBA)
 
 

@@ -11,7 +11,11 @@ import numpy as np
 
 # The digits of each split. No digit of one split is ever seen in a picture of another: the 60K of
 # MNIST's training file serve training and, its last 5K, validation; the 10K of its test file are for tests only.
-SPLITS = {"train": ("train", slice(0, 55_000)), "validation": ("train", slice(55_000, 60_000)), "test": ("t10k", slice(0, 10_000))}
+SPLITS = {
+    "train": ("train", slice(0, 55_000)),
+    "validation": ("train", slice(55_000, 60_000)),
+    "test": ("t10k", slice(0, 10_000)),
+}
 HUB_REPO = "ylecun/mnist"
 HUB_FILES = {"train": "mnist/train-00000-of-00001.parquet", "t10k": "mnist/test-00000-of-00001.parquet"}
 
@@ -54,7 +58,9 @@ def _from_idx(folder: Path, part: str):
 def _find(folder: Path, stem: str) -> Path:
     found = sorted(folder.glob(f"{stem}*ubyte*"))
     if not found:
-        raise FileNotFoundError(f"no file {stem}*ubyte[.gz] in {folder}: --mnist wants the folder of MNIST's four IDX files")
+        raise FileNotFoundError(
+            f"no file {stem}*ubyte[.gz] in {folder}: --mnist wants the folder of MNIST's four IDX files"
+        )
     return found[0]
 
 
@@ -69,7 +75,9 @@ def read_idx(path: Path) -> np.ndarray:
     shape = struct.unpack(f">{raw[3]}I", raw[4 : 4 + 4 * raw[3]])
     body = raw[4 + 4 * raw[3] :]
     if len(body) != np.prod(shape):
-        raise ValueError(f"{path.name} is damaged: its header says {np.prod(shape)} bytes, it holds {len(body)}")
+        raise ValueError(
+            f"{path.name} is damaged: its header says {np.prod(shape)} bytes, it holds {len(body)}"
+        )
     return np.frombuffer(body, np.uint8).reshape(shape)
 
 

@@ -33,7 +33,9 @@ class Pictures(NamedTuple):
         return self.numbers.sum(1)
 
 
-def compose(digits: Digits, n: int, *, seed: int, resolution: int = 64, layout: str = "cells", progress: bool = False) -> Pictures:
+def compose(
+    digits: Digits, n: int, *, seed: int, resolution: int = 64, layout: str = "cells", progress: bool = False
+) -> Pictures:
     """`n` pictures of 1-4 of the given digits, counts equally frequent, the same for the same seed.
 
     resolution: 64 or 128 px. ValueError for another layout or resolution, or for n < 1.
@@ -43,7 +45,9 @@ def compose(digits: Digits, n: int, *, seed: int, resolution: int = 64, layout: 
     if resolution not in (64, 128):
         raise ValueError(f"resolution {resolution}: MultiMNIST is made at 64 or 128 px")
     if layout == "slots" and resolution < 128:
-        raise ValueError("layout 'slots' gives four digits 28 px each side by side: it needs resolution 128, not 64")
+        raise ValueError(
+            "layout 'slots' gives four digits 28 px each side by side: it needs resolution 128, not 64"
+        )
     if n < 1:
         raise ValueError(f"n = {n}: at least one picture is needed")
     rng = np.random.default_rng(seed)
@@ -76,7 +80,9 @@ def _glyphs(digits: Digits, chosen: np.ndarray, sizes: np.ndarray, cropped: bool
         rows, columns = np.nonzero(sizes == size)
         frames = torch.from_numpy(digits.images[chosen[rows, columns]]).float()[:, None]
         if size != 28:
-            frames = torch.nn.functional.interpolate(frames, size=(int(size), int(size)), mode="bicubic", antialias=True)
+            frames = torch.nn.functional.interpolate(
+                frames, size=(int(size), int(size)), mode="bicubic", antialias=True
+            )
         frames = frames[:, 0].round().clamp(0, 255).to(torch.uint8).numpy()
         for row, column, frame in zip(rows, columns, frames, strict=True):
             glyphs[row, column] = frame[ink_box(frame)] if cropped else frame
@@ -98,8 +104,14 @@ def _free(rng, shapes, resolution: int):
         corners: list[tuple[int, int]] = []
         for height, width in shapes:
             for _ in range(MAX_TRIES):
-                top, left = int(rng.integers(resolution - height + 1)), int(rng.integers(resolution - width + 1))
-                if all(_apart((top, left, height, width), (*corner, *shape)) for corner, shape in zip(corners, shapes, strict=False)):
+                top, left = (
+                    int(rng.integers(resolution - height + 1)),
+                    int(rng.integers(resolution - width + 1)),
+                )
+                if all(
+                    _apart((top, left, height, width), (*corner, *shape))
+                    for corner, shape in zip(corners, shapes, strict=False)
+                ):
                     corners.append((top, left))
                     break
         if len(corners) == len(shapes):
@@ -115,7 +127,10 @@ def _slots(rng, shapes, resolution: int):
     slot = resolution // len(shapes)
     for i, (height, width) in enumerate(shapes):
         # The cited code draws below an exclusive bound that is 0 for a slot of just 28 px; we allow that slot.
-        yield int(rng.integers(max(resolution - height, 1))), i * slot + int(rng.integers(max(slot - width, 1)))
+        yield (
+            int(rng.integers(max(resolution - height, 1))),
+            i * slot + int(rng.integers(max(slot - width, 1))),
+        )
 
 
 PLACERS = {"cells": _cells, "free": _free, "slots": _slots}

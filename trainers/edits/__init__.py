@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from lwgan.attributes import index_of
-from lwgan.classifiers import LatentClassifier
 from lwgan.costs import correlations
 from lwgan.generator import Generator
+from lwgan.judges import LatentClassifier
 from lwgan.measures import MASSES, cells, effective_size, normalised
 from trainers.codes import COUNTS, Codes
 
@@ -27,7 +27,9 @@ ADAPTED = {
 }
 NOT = "not-"
 LEAST = 0.1  # share of a side's codes, as which masses must leave it counting
-EVENED = 6  # attributes that masses even out where none is named: ten kept hardly more (docs/training-faces.md)
+EVENED = (
+    6  # attributes that masses even out where none is named: ten kept hardly more (docs/training-faces.md)
+)
 Masses = Literal["uniform", "printed", "match", "overlap", "balanced"]
 
 
@@ -59,7 +61,12 @@ class Attribute(NamedTuple):
     def describe(self) -> dict:
         """What config.json says of it."""
         before, after = self.count - 1, self.count
-        return {"attribute": "one-more-digit", "from": f"{before} digit{'s' * (before > 1)}", "to": f"{after} digits", "to_count": after}
+        return {
+            "attribute": "one-more-digit",
+            "from": f"{before} digit{'s' * (before > 1)}",
+            "to": f"{after} digits",
+            "to_count": after,
+        }
 
 
 class Label(NamedTuple):
@@ -122,7 +129,9 @@ class Side(NamedTuple):
 
     def mean(self) -> Tensor:
         """The mean code [num_ws, w_dim]."""
-        return self.w.mean(0) if self.mass is None else torch.einsum("n,nli->li", self.mass.to(self.w), self.w)
+        return (
+            self.w.mean(0) if self.mass is None else torch.einsum("n,nli->li", self.mass.to(self.w), self.w)
+        )
 
     def rows(self, rows: Tensor | slice) -> "Side":
         return Side(self.w[rows], None if self.mass is None else normalised(self.mass[rows]))
@@ -138,13 +147,17 @@ class Side(NamedTuple):
         return self.rows(slice(size)) if self.mass is None else self.batch(size)
 
 
-def sides(codes: Codes, attribute: Attribute | Label, masses: Masses, balance: Sequence[str]) -> tuple[Side, Side]:
+def sides(
+    codes: Codes, attribute: Attribute | Label, masses: Masses, balance: Sequence[str]
+) -> tuple[Side, Side]:
     """Source and target with their masses (Sec. 3.2), which even out the attributes `balance`; what weighs nothing is left out."""
     both = attribute.source(codes), attribute.target(codes)
     if masses == "uniform":
         return tuple(Side(side.w) for side in both)
     weights = MASSES[masses](*(cells(torch.stack([side.has(name) for name in balance], 1)) for side in both))
-    return tuple(Side(side.w[mass > 0], normalised(mass[mass > 0])) for side, mass in zip(both, weights, strict=True))
+    return tuple(
+        Side(side.w[mass > 0], normalised(mass[mass > 0])) for side, mass in zip(both, weights, strict=True)
+    )
 
 
 def evened(codes: Codes, attribute: Attribute | Label, masses: Masses, balance: Sequence[str]) -> list[str]:
@@ -154,7 +167,9 @@ def evened(codes: Codes, attribute: Attribute | Label, masses: Masses, balance: 
         return []
     others, found = [name for name in balance or related(codes, attribute) if name != attribute.label], []
     if not others:
-        raise ValueError(f"--masses {masses} needs --balance, attributes other than {attribute.name!r} to even out")
+        raise ValueError(
+            f"--masses {masses} needs --balance, attributes other than {attribute.name!r} to even out"
+        )
     for name in others:
         codes.has(name)  # an error of its own if there is no such attribute
         if min(share for share, _ in shares(codes, attribute, masses, [*found, name])) >= LEAST:
@@ -175,17 +190,24 @@ def related(codes: Codes, attribute: Attribute | Label) -> list[str]:
     both = attribute.source(codes), attribute.target(codes)
     gamma = correlations(codes.labels)[index_of(attribute.label, codes.names)]
     names = [codes.names[i] for i in gamma.argsort(descending=True).tolist()]
-    return [name for name in names if name != attribute.label and all(side.has(name).any() for side in both)][:EVENED]
+    return [name for name in names if name != attribute.label and all(side.has(name).any() for side in both)][
+        :EVENED
+    ]
 
 
-def shares(codes: Codes, attribute: Attribute | Label, masses: Masses, balance: Sequence[str]) -> list[tuple[float, int]]:
+def shares(
+    codes: Codes, attribute: Attribute | Label, masses: Masses, balance: Sequence[str]
+) -> list[tuple[float, int]]:
     """Of source and target: as which share of all its codes it counts (`effective_size`), and how many weigh nothing. 0 without a cell in common."""
     sizes = [len(side.w) for side in (attribute.source(codes), attribute.target(codes))]
     try:
         weighed = sides(codes, attribute, masses, balance)
     except ValueError:
         return [(0.0, size) for size in sizes]
-    return [(effective_size(side.mass) / size, size - len(side.w)) for side, size in zip(weighed, sizes, strict=True)]
+    return [
+        (effective_size(side.mass) / size, size - len(side.w))
+        for side, size in zip(weighed, sizes, strict=True)
+    ]
 
 
 def masses_told(codes: Codes, attribute: Attribute | Label, masses: Masses, balance: Sequence[str]) -> dict:
@@ -201,10 +223,14 @@ def masses_told(codes: Codes, attribute: Attribute | Label, masses: Masses, bala
 def classifier_for(codes: Codes, folder: Path | None, flag: str) -> LatentClassifier:
     """F, from its folder. flag: what asks for it, for the error. ValueError unless it reads these codes' attributes."""
     if folder is None:
-        raise ValueError(f"{flag} needs --classifier, a folder that `python -m trainers latent-classifier` wrote")
+        raise ValueError(
+            f"{flag} needs --classifier, a folder that `python -m trainers latent-classifier` wrote"
+        )
     classifier = LatentClassifier.from_pretrained(folder)
     if tuple(classifier.card_config.get("names") or ()) != codes.label_names:
-        raise ValueError(f"{folder} reads {classifier.card_config.get('names')}, the codes are labelled with {list(codes.label_names)}")
+        raise ValueError(
+            f"{folder} reads {classifier.card_config.get('names')}, the codes are labelled with {list(codes.label_names)}"
+        )
     wanted, found = tuple(codes.w.shape[1:]), (classifier.config["num_ws"], classifier.config["w_dim"])
     if wanted != found:
         raise ValueError(f"{folder} reads codes of {found}, these are of {wanted}")
@@ -214,7 +240,9 @@ def classifier_for(codes: Codes, folder: Path | None, flag: str) -> LatentClassi
 def generator_for(codes: Splits) -> Generator:
     """The codes' generator, from its folder. ValueError where none was given, and unless it takes codes of this shape."""
     if codes.generator is None:
-        raise ValueError("this method needs --generator (before the method's name), the folder of the generator that renders the codes")
+        raise ValueError(
+            "this method needs --generator (before the method's name), the folder of the generator that renders the codes"
+        )
     generator = Generator.from_pretrained(codes.generator)
     wanted, found = tuple(codes.train.w.shape[1:]), (generator.num_ws, generator.w_dim)
     if wanted != found:

@@ -27,7 +27,9 @@ def fit(codes: Splits, attribute: Attribute | Label, options: Options) -> Affine
     """H(w) = mean of the target's codes - mean of the source's."""
     balance = evened(codes.train, attribute, options.masses, options.balance)
     source, target = sides(codes.train, attribute, options.masses, balance)
-    return AffineEdit(None, target.mean() - source.mean(), masses_told(codes.train, attribute, options.masses, balance))
+    return AffineEdit(
+        None, target.mean() - source.mean(), masses_told(codes.train, attribute, options.masses, balance)
+    )
 
 
 def check(codes: Splits, attribute: Attribute | Label, options: Options) -> None:

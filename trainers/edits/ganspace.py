@@ -31,11 +31,15 @@ def fit(codes: Splits, attribute: Attribute | Label, options: Options) -> Affine
     components = torch.from_numpy(axes).to(w).view(-1, *w.shape[1:])
     source, target = attribute.source(codes.train).w, attribute.target(codes.train).w
     chosen, separation = best_component(components, source, target)
-    return AffineEdit(None, scaled(components[chosen], source, target), {"component": chosen, "separation": separation})
+    return AffineEdit(
+        None, scaled(components[chosen], source, target), {"component": chosen, "separation": separation}
+    )
 
 
 def check(codes: Splits, attribute: Attribute | Label, options: Options) -> None:
     """ValueError, before a run begins, for more axes than there are."""
     n, numbers = len(codes.train.w), codes.train.w[0].numel()
     if not 1 <= options.components <= min(n, numbers):
-        raise ValueError(f"--components is {options.components}: {n} codes of {numbers} numbers have 1 to {min(n, numbers)}")
+        raise ValueError(
+            f"--components is {options.components}: {n} codes of {numbers} numbers have 1 to {min(n, numbers)}"
+        )

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from lwgan.classifiers import DigitJudge
 from lwgan.edit import AffineEdit
 from lwgan.generator import Generator
+from lwgan.judges import DigitJudge
 from trainers import run
 from trainers.edits import Attribute, Label, Splits, generator_for
 from trainers.edits.latent_transformer import Layers
@@ -67,10 +67,14 @@ class OneLayer(nn.Module):
     def edit(self) -> AffineEdit:
         """The map of the layer with the highest score, zero in all others; the config says which."""
         whole, only = self.layers.edit(1), self.attention(1, 1)
-        return AffineEdit(whole.weight * only[:, None, None], whole.bias * only[:, None], {"layer": int(only.argmax())})
+        return AffineEdit(
+            whole.weight * only[:, None, None], whole.bias * only[:, None], {"layer": int(only.argmax())}
+        )
 
 
-def fit(codes: Splits, attribute: Attribute | Label, options: Options, folder: Path | None = None) -> AffineEdit:
+def fit(
+    codes: Splits, attribute: Attribute | Label, options: Options, folder: Path | None = None
+) -> AffineEdit:
     """The map of one layer. folder: of the run, whose checkpoint a stopped run resumes from. The config says which layer, and of a
     small network how often it is right about pictures of validation codes: knowledge_accuracy {source, target}, shares of each side."""
     generator = generator_for(codes)
@@ -84,19 +88,26 @@ def fit(codes: Splits, attribute: Attribute | Label, options: Options, folder: P
         h.load_state_dict(state["map"])
         adam.load_state_dict(state["adam"])
 
-    for step in tqdm(range(state["step"], options.steps), attribute.name, total=options.steps, initial=state["step"]):
+    for step in tqdm(
+        range(state["step"], options.steps), attribute.name, total=options.steps, initial=state["step"]
+    ):
         torch.manual_seed(hash((options.seed, step)))
         w = source[torch.randint(len(source), (options.batch,))]
         moved = h(w, step / options.steps, options.temperature)
         says = knowledge(generator.synthesis(w + moved))
-        loss = F.binary_cross_entropy_with_logits(says, torch.ones_like(says)) + options.closeness * moved.square().mean()
+        loss = (
+            F.binary_cross_entropy_with_logits(says, torch.ones_like(says))
+            + options.closeness * moved.square().mean()
+        )
         adam.param_groups[0]["lr"] = options.learning_rate * (1 - step / options.steps)
         adam.zero_grad()
         loss.backward()
         adam.step()
         if folder is not None and ((step + 1) % options.save_every == 0 or step + 1 == options.steps):
             run.log(folder, step=step + 1, loss=loss.item(), layer=int(h.scores.argmax()))
-            run.save_checkpoint(folder, step=step + 1, map=h.state_dict(), adam=adam.state_dict(), knowledge=kept)
+            run.save_checkpoint(
+                folder, step=step + 1, map=h.state_dict(), adam=adam.state_dict(), knowledge=kept
+            )
     edit = h.edit()
     if kept is not None:
         edit.config["knowledge_accuracy"] = kept["accuracy"]
@@ -110,7 +121,9 @@ def check(codes: Splits, attribute: Attribute | Label, options: Options) -> None
         judge_of(attribute, options.knowledge)
 
 
-Knowledge = Callable[[Tensor], Tensor]  # pictures [N, C, H, W] in [-1, 1] -> logits [N] that they are the target's
+Knowledge = Callable[
+    [Tensor], Tensor
+]  # pictures [N, C, H, W] in [-1, 1] -> logits [N] that they are the target's
 
 
 def knowledge_of(
@@ -131,7 +144,9 @@ def knowledge_of(
 def judge_of(attribute: Attribute | Label, folder: Path) -> Knowledge:
     """The judge's logit that the picture holds the target's count of digits. ValueError for labelled attributes."""
     if isinstance(attribute, Label):
-        raise ValueError(f"--knowledge {folder}: a judge of digits does not read {attribute.name!r}; leave it out")
+        raise ValueError(
+            f"--knowledge {folder}: a judge of digits does not read {attribute.name!r}; leave it out"
+        )
     judge = DigitJudge.from_pretrained(folder)
 
     def logit(x: Tensor) -> Tensor:
@@ -163,14 +178,18 @@ class Shrink(nn.Module):
         return F.adaptive_avg_pool2d(x, min(SIDE, x.shape[-1]))
 
 
-def learn(network: nn.Module, codes: Splits, attribute: Attribute | Label, generator: Generator, options: Options) -> dict[str, float]:
+def learn(
+    network: nn.Module, codes: Splits, attribute: Attribute | Label, generator: Generator, options: Options
+) -> dict[str, float]:
     """Trains the network on pictures of the training codes. How often it is right about those of validation codes of either side."""
     adam = torch.optim.Adam(network.parameters(), 2e-3)
     w = [attribute.source(codes.train).w, attribute.target(codes.train).w]
     truth = (torch.arange(2 * options.batch) >= options.batch).float()
     for _ in tqdm(range(options.knowledge_steps), "knowledge network"):
         with torch.no_grad():
-            x = generator.synthesis(torch.cat([side[torch.randint(len(side), (options.batch,))] for side in w]))
+            x = generator.synthesis(
+                torch.cat([side[torch.randint(len(side), (options.batch,))] for side in w])
+            )
         loss = F.binary_cross_entropy_with_logits(network(x).squeeze(1), truth)
         adam.zero_grad()
         loss.backward()
@@ -180,5 +199,7 @@ def learn(network: nn.Module, codes: Splits, attribute: Attribute | Label, gener
         held = [side(codes.validation).w[:CHECKED].split(50) for side in (attribute.source, attribute.target)]
         says = [torch.cat([network(generator.synthesis(part)) for part in side]) > 0 for side in held]
     accuracy = {"source": (~says[0]).double().mean().item(), "target": says[1].double().mean().item()}
-    print(f"{attribute.name}: the knowledge network is right about shares of the validation pictures: {accuracy}")
+    print(
+        f"{attribute.name}: the knowledge network is right about shares of the validation pictures: {accuracy}"
+    )
     return accuracy

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from lwgan.attributes import index_of
-from lwgan.classifiers import LatentClassifier
 from lwgan.edit import AffineEdit
+from lwgan.judges import LatentClassifier
 from trainers.codes import Codes
 from trainers.edits import Attribute, Label, Splits, classifier_for, mean_shift
 
@@ -57,7 +57,9 @@ def check(codes: Splits, attribute: Attribute | Label, options: Options) -> None
     """ValueError, before a run begins, for options out of range, a classifier of other codes, attributes that are not there."""
     scorer(codes.train, options)
     if options.c <= 0 or not 0 < options.share <= 0.5 or options.samples < 1:
-        raise ValueError(f"--c {options.c}, --share {options.share}, --samples {options.samples}: expected > 0, in (0, .5], at least 1")
+        raise ValueError(
+            f"--c {options.c}, --share {options.share}, --samples {options.samples}: expected > 0, in (0, .5], at least 1"
+        )
     for name in options.condition:
         if codes.train.has(name).all() or not codes.train.has(name).any():
             raise ValueError(f"--condition {name}: all training pictures have it, or none has")
@@ -69,7 +71,9 @@ def scorer(codes: Codes, options: Options) -> LatentClassifier | None:
     return None if options.classifier is None else classifier_for(codes, options.classifier, "--share")
 
 
-def normal(codes: Codes, attribute: Attribute | Label, classifier: LatentClassifier | None, options: Options) -> Tensor:
+def normal(
+    codes: Codes, attribute: Attribute | Label, classifier: LatentClassifier | None, options: Options
+) -> Tensor:
     """The unit normal from the attribute's source to its target: [1, num_ws * w_dim], or [num_ws, w_dim] of unit rows (`per_layer`)."""
     w, positive = (by_label if classifier is None else by_score)(codes, attribute, classifier, options)
     parts = w if options.per_layer else w.flatten(1)[:, None]
@@ -87,21 +91,29 @@ def svm(points: Tensor, positive: Tensor, options: Options) -> Tensor:
     return (found / found.norm()).to(points)
 
 
-def by_score(codes: Codes, attribute: Attribute | Label, classifier: LatentClassifier, options: Options) -> tuple[Tensor, Tensor]:
+def by_score(
+    codes: Codes, attribute: Attribute | Label, classifier: LatentClassifier, options: Options
+) -> tuple[Tensor, Tensor]:
     """The codes of the highest and of the lowest scores, and which of them are the highest."""
     k = index_of(attribute.label, codes.label_names)
     with torch.no_grad():
-        order = torch.cat([classifier(part)[:, k] for part in codes.w.split(500)]).mul(attribute.sign).argsort()
+        order = (
+            torch.cat([classifier(part)[:, k] for part in codes.w.split(500)]).mul(attribute.sign).argsort()
+        )
     n = max(1, int(len(order) * options.share))
     return codes.w[torch.cat([order[:n], order[-n:]])], torch.arange(2 * n) >= n
 
 
-def by_label(codes: Codes, attribute: Attribute | Label, classifier: None, options: Options) -> tuple[Tensor, Tensor]:
+def by_label(
+    codes: Codes, attribute: Attribute | Label, classifier: None, options: Options
+) -> tuple[Tensor, Tensor]:
     """Evenly many codes of source and target, drawn with the seed, and which of them are the target's."""
     parts = attribute.source(codes).w, attribute.target(codes).w
     n = min(*map(len, parts), options.samples)
     generator = torch.Generator().manual_seed(options.seed)
-    return torch.cat([w[torch.randperm(len(w), generator=generator)[:n]] for w in parts]), torch.arange(2 * n) >= n
+    return torch.cat([w[torch.randperm(len(w), generator=generator)[:n]] for w in parts]), torch.arange(
+        2 * n
+    ) >= n
 
 
 def orthogonal(n: Tensor, others: Tensor) -> Tensor:
@@ -110,5 +122,7 @@ def orthogonal(n: Tensor, others: Tensor) -> Tensor:
     spans = torch.linalg.qr(others.permute(1, 2, 0)).Q  # [P, D, C]
     left = n - torch.einsum("pdc,pec,pe->pd", spans, spans, n)
     if (left.norm(dim=1) < 1e-4).any():
-        raise ValueError("--condition leaves nothing: the edited attribute's normal lies in the span of the others'")
+        raise ValueError(
+            "--condition leaves nothing: the edited attribute's normal lies in the span of the others'"
+        )
     return left / left.norm(dim=1, keepdim=True)

@@ -20,9 +20,9 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from lwgan.attributes import index_of
-from lwgan.classifiers import LatentClassifier
 from lwgan.costs import correlations
 from lwgan.edit import AffineEdit
+from lwgan.judges import LatentClassifier
 from trainers import run
 from trainers.codes import Codes
 from trainers.edits import Attribute, Label, Splits, classifier_for
@@ -52,7 +52,9 @@ class Layers(torch.nn.Module):
     def __init__(self, num_ws: int, w_dim: int):
         super().__init__()
         self.gain = w_dim**-0.5
-        self.weight = torch.nn.Parameter(torch.stack([torch.nn.init.xavier_uniform_(torch.empty(w_dim, w_dim)) for _ in range(num_ws)]))
+        self.weight = torch.nn.Parameter(
+            torch.stack([torch.nn.init.xavier_uniform_(torch.empty(w_dim, w_dim)) for _ in range(num_ws)])
+        )
         self.bias = torch.nn.Parameter(torch.zeros(num_ws, w_dim))
 
     def forward(self, w: Tensor) -> Tensor:
@@ -60,10 +62,14 @@ class Layers(torch.nn.Module):
 
     def edit(self, sign: int) -> AffineEdit:
         """The map with its scale folded in; sign -1: the other way round."""
-        return AffineEdit((sign * self.gain * self.weight).detach().clone(), (sign * self.bias).detach().clone())
+        return AffineEdit(
+            (sign * self.gain * self.weight).detach().clone(), (sign * self.bias).detach().clone()
+        )
 
 
-def fit(codes: Splits, attribute: Attribute | Label, options: Options, folder: Path | None = None) -> AffineEdit:
+def fit(
+    codes: Splits, attribute: Attribute | Label, options: Options, folder: Path | None = None
+) -> AffineEdit:
     """The map after all epochs. folder: of the run, whose checkpoint a stopped run resumes from."""
     classifier = classifier_for(codes.train, options.classifier, "lt")
     loss = loss_of(classifier, codes.train, attribute, options)
@@ -82,7 +88,10 @@ def fit(codes: Splits, attribute: Attribute | Label, options: Options, folder: P
 
     for epoch in range(done, options.epochs):
         torch.manual_seed(hash((options.seed, epoch)))
-        for rows in tqdm(torch.randperm(len(w)).split(options.batch), f"{attribute.name} epoch {epoch + 1}/{options.epochs}"):
+        for rows in tqdm(
+            torch.randperm(len(w)).split(options.batch),
+            f"{attribute.name} epoch {epoch + 1}/{options.epochs}",
+        ):
             total = loss(t, w[rows], before[rows])
             adam.zero_grad()
             total.backward()

@@ -73,7 +73,11 @@ class Map(torch.nn.Module):
 
     def weight(self) -> Tensor:
         """A: [num_ws, w_dim, w_dim]."""
-        return self.out * self.gain if self.into is None else self.out @ self.into * self.gain / self.into.shape[1] ** 0.5
+        return (
+            self.out * self.gain
+            if self.into is None
+            else self.out @ self.into * self.gain / self.into.shape[1] ** 0.5
+        )
 
     def linear(self, w: Tensor) -> Tensor:
         return torch.einsum("nli,loi->nlo", w - self.centre, self.weight())
@@ -84,21 +88,33 @@ class Map(torch.nn.Module):
         bias = (self.bias - torch.einsum("loi,li->lo", weight, self.centre)).detach()
         if self.into is None:
             return AffineEdit(weight, bias)
-        return AffineEdit.low_rank(self.out.detach() * self.gain / self.into.shape[1] ** 0.5, self.into.detach().clone(), bias)
+        return AffineEdit.low_rank(
+            self.out.detach() * self.gain / self.into.shape[1] ** 0.5, self.into.detach().clone(), bias
+        )
 
 
-def fit(codes: Splits, attribute: Attribute | Label, options: Options, folder: Path | None = None) -> AffineEdit:
+def fit(
+    codes: Splits, attribute: Attribute | Label, options: Options, folder: Path | None = None
+) -> AffineEdit:
     """The edit that minimises L_edit + lambda L_pres. folder: of the run, whose checkpoint a stopped run resumes from."""
     balance = evened(codes.train, attribute, options.masses, options.balance)
     source, target = sides(codes.train, attribute, options.masses, balance)
     loss = loss_of(source, target, codes.train, attribute, options)
     torch.manual_seed(options.seed)
-    held = [side.first(options.validation_codes) for side in sides(codes.validation, attribute, options.masses, balance)]
+    held = [
+        side.first(options.validation_codes)
+        for side in sides(codes.validation, attribute, options.masses, balance)
+    ]
     h = Map(source, target, options.rank)
     adam = torch.optim.Adam(h.parameters(), options.learning_rate)
     best, best_step, best_loss, step = h.state_dict(), 0, float("inf"), 0
     if folder is not None and (state := run.load_checkpoint(folder)):
-        step, best, best_step, best_loss = state["step"], state["best"], state["best_step"], state["best_loss"]
+        step, best, best_step, best_loss = (
+            state["step"],
+            state["best"],
+            state["best_step"],
+            state["best_loss"],
+        )
         h.load_state_dict(state["map"])
         adam.load_state_dict(state["adam"])
 
@@ -113,7 +129,13 @@ def fit(codes: Splits, attribute: Attribute | Label, options: Options, folder: P
             if folder is not None:
                 run.log(folder, step=step, validation_loss=now, best_step=best_step)
                 run.save_checkpoint(
-                    folder, step=step, map=h.state_dict(), adam=adam.state_dict(), best=best, best_step=best_step, best_loss=best_loss
+                    folder,
+                    step=step,
+                    map=h.state_dict(),
+                    adam=adam.state_dict(),
+                    best=best,
+                    best_step=best_step,
+                    best_loss=best_loss,
                 )
             if step - best_step >= options.patience:
                 break
@@ -135,12 +157,19 @@ def fit(codes: Splits, attribute: Attribute | Label, options: Options, folder: P
 
 def check(codes: Splits, attribute: Attribute | Label, options: Options) -> None:
     """ValueError, before a run begins, for masses without anything to balance and for lambda without a fitting classifier."""
-    sides(codes.validation, attribute, options.masses, evened(codes.train, attribute, options.masses, options.balance))
+    sides(
+        codes.validation,
+        attribute,
+        options.masses,
+        evened(codes.train, attribute, options.masses, options.balance),
+    )
     if options.preservation_weight > 0:
         classifier_for(codes.train, options.classifier, flag_of(options))
 
 
-def loss_of(source: Side, target: Side, codes: Codes, attribute: Attribute | Label, options: Options) -> Callable[..., Tensor]:
+def loss_of(
+    source: Side, target: Side, codes: Codes, attribute: Attribute | Label, options: Options
+) -> Callable[..., Tensor]:
     """The loss of edited codes, their source and the target: L_edit (Eq. 4), and lambda L_pres (Eq. 5) where lambda > 0."""
     blur = options.blur * median_distance(latent_space(source.w), latent_space(target.w))
     preservation = {}

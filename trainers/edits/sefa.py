@@ -41,16 +41,22 @@ def chosen(codes: Splits, attribute: Attribute | Label, options: Options, normal
     found = components(generator_for(codes), options.components, options.layers, normalise)
     source, target = attribute.source(codes.train).w, attribute.target(codes.train).w
     which, separation = best_component(found, source, target)
-    return AffineEdit(None, scaled(found[which], source, target), {"component": which, "separation": separation})
+    return AffineEdit(
+        None, scaled(found[which], source, target), {"component": which, "separation": separation}
+    )
 
 
-def components(generator: Generator, number: int | None, layers: tuple[int, ...] | None, normalise: bool) -> Tensor:
+def components(
+    generator: Generator, number: int | None, layers: tuple[int, ...] | None, normalise: bool
+) -> Tensor:
     """Right singular vectors of the chosen layers' stacked affine weights, the largest singular value first, put into these layers:
     [number, num_ws, w_dim], of length 1 in each. normalise: rows of the weights are made to have length 1."""
     affines = style_weights(generator)
     layers = tuple(range(len(affines))) if layers is None else layers
     if not layers or not set(layers) <= set(range(len(affines))):
-        raise ValueError(f"--layers {' '.join(map(str, layers))}: the code has layers 0 to {len(affines) - 1}")
+        raise ValueError(
+            f"--layers {' '.join(map(str, layers))}: the code has layers 0 to {len(affines) - 1}"
+        )
     stacked = torch.cat([affines[layer] for layer in layers])
     if normalise:
         stacked = stacked / stacked.norm(dim=1, keepdim=True)

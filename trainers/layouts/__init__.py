@@ -20,9 +20,17 @@ def models(content: object, source: str, encoder_type: str | None = None) -> lis
         return [rosinality.model(content, source)]
     if isinstance(content, dict) and isinstance(content.get("G_ema"), Persistent):
         return [nvidia.model(content["G_ema"], source)]
-    if isinstance(content, tuple) and len(content) == 3 and all(isinstance(part, Network) for part in content):
+    if (
+        isinstance(content, tuple)
+        and len(content) == 3
+        and all(isinstance(part, Network) for part in content)
+    ):
         return [tensorflow.model(content[2], source)]
-    held = f"the keys {', '.join(map(str, list(content)[:8]))}" if isinstance(content, dict) else f"a {type(content).__name__}"
+    held = (
+        f"the keys {', '.join(map(str, list(content)[:8]))}"
+        if isinstance(content, dict)
+        else f"a {type(content).__name__}"
+    )
     raise ValueError(
         f"{source} holds {held}: expected 'g_ema' (rosinality), 'G_ema' (NVIDIA), 'state_dict' and 'opts' (pSp, e4e) "
         "or three networks (NVIDIA's TensorFlow)"

@@ -37,7 +37,9 @@ class Found(dict):
             raise ValueError(f"{self.source}: {name!r} is {shown(value)}, expected an array by name")
         if not value.numel() or value.untyped_storage().nbytes() < value.numel() * value.element_size():
             # Of strides of 0: four bytes can claim to be a matrix that fills any memory.
-            raise ValueError(f"{self.source}: {name!r} is {shown(value)}, and holds {value.untyped_storage().nbytes()} bytes for it")
+            raise ValueError(
+                f"{self.source}: {name!r} is {shown(value)}, and holds {value.untyped_storage().nbytes()} bytes for it"
+            )
         super().__setitem__(name, value)
 
     def __missing__(self, name: str):
@@ -46,14 +48,18 @@ class Found(dict):
     def size(self, name: str, axis: int, dims: int) -> int:
         """One side of an array that must have `dims` of them."""
         if self[name].ndim != dims:
-            raise ValueError(f"{self.source}: {name!r} has shape {tuple(self[name].shape)}, expected {dims} dimensions")
+            raise ValueError(
+                f"{self.source}: {name!r} has shape {tuple(self[name].shape)}, expected {dims} dimensions"
+            )
         return self[name].shape[axis]
 
     def count(self, pattern: str) -> int:
         """One more than the largest number in the group of a pattern that names begin with; 0 if there is none."""
         count = max(self.numbers(pattern), default=-1) + 1
         if count > MOST_LAYERS:
-            raise ValueError(f"{self.source} names {count} layers of one kind, no network has more than {MOST_LAYERS}")
+            raise ValueError(
+                f"{self.source} names {count} layers of one kind, no network has more than {MOST_LAYERS}"
+            )
         return count
 
     def numbers(self, pattern: str) -> list[int]:
@@ -61,7 +67,14 @@ class Found(dict):
 
 
 def build(
-    kind: str, architecture: dict, found: Found, name_of: Callable, value_of: Callable | None = None, *, given=(), filters=None
+    kind: str,
+    architecture: dict,
+    found: Found,
+    name_of: Callable,
+    value_of: Callable | None = None,
+    *,
+    given=(),
+    filters=None,
 ) -> Model:
     """A model of exactly the arrays of a file, its weights in float32.
 
@@ -78,19 +91,31 @@ def build(
     shapes = {name: tuple(value.shape) for name, value in wanted.items()}
     names, filters = {ours: name_of(ours) for ours in shapes}, filters or {}
     for name, gain in filters.items():
-        if found[name].shape != (4, 4) or not torch.allclose(found[name].float(), blur_kernel(1, gain, torch.ones(1))[0, 0]):
+        if found[name].shape != (4, 4) or not torch.allclose(
+            found[name].float(), blur_kernel(1, gain, torch.ones(1))[0, 0]
+        ):
             raise ValueError(f"{found.source}: {name!r} is another filter than [1, 3, 3, 1]")
     if missing := [name for name in names.values() if name not in found]:
-        raise ValueError(f"{found.source} has no {missing[0]!r}" + (f" (and lacks {len(missing) - 1} more)" if missing[1:] else ""))
+        raise ValueError(
+            f"{found.source} has no {missing[0]!r}"
+            + (f" (and lacks {len(missing) - 1} more)" if missing[1:] else "")
+        )
     if left := sorted(set(found) - set(names.values()) - set(filters)):
-        raise ValueError(f"{found.source} has the unexpected key {left[0]!r}" + (f" (and {len(left) - 1} more)" if left[1:] else ""))
+        raise ValueError(
+            f"{found.source} has the unexpected key {left[0]!r}"
+            + (f" (and {len(left) - 1} more)" if left[1:] else "")
+        )
     weights = {}
     for ours, name in names.items():
         value = value_of(found[name], ours, shapes[ours]) if value_of else found[name]
         if tuple(value.shape) != shapes[ours]:
-            raise ValueError(f"{found.source}: {name!r} has shape {tuple(found[name].shape)}, which gives no {shapes[ours]}")
+            raise ValueError(
+                f"{found.source}: {name!r} has shape {tuple(found[name].shape)}, which gives no {shapes[ours]}"
+            )
         if value.is_floating_point() != wanted[ours].is_floating_point():
-            raise ValueError(f"{found.source}: {name!r} holds {str(value.dtype)[6:]}, which gives no {str(wanted[ours].dtype)[6:]}")
+            raise ValueError(
+                f"{found.source}: {name!r} holds {str(value.dtype)[6:]}, which gives no {str(wanted[ours].dtype)[6:]}"
+            )
         weights[ours] = value.float() if value.is_floating_point() else value
     return Model(kind, module.config, weights, {})
 
@@ -112,7 +137,9 @@ def check_told(told: dict, architecture: dict, source: str) -> None:
     }
     for name, ours in names.items():
         if told.get(name) not in (None, architecture[ours]):
-            raise ValueError(f"{source}: its weights have {ours} {architecture[ours]}, its options say {told[name]!r}")
+            raise ValueError(
+                f"{source}: its weights have {ours} {architecture[ours]}, its options say {told[name]!r}"
+            )
 
 
 def refuse_other(options: dict, known: dict, source: str) -> None:
@@ -125,14 +152,18 @@ def refuse_other(options: dict, known: dict, source: str) -> None:
 
 def refuse_conditional(classes, embedded: bool, source: str) -> None:
     if classes or embedded:
-        raise ValueError(f"{source} is a conditional generator ({classes or 'some'} classes): only unconditional ones are known")
+        raise ValueError(
+            f"{source} is a conditional generator ({classes or 'some'} classes): only unconditional ones are known"
+        )
 
 
 def refuse_without_skips(found: Found, shortcut: str, first_picture: str) -> None:
     """ValueError for the architectures "resnet" and "orig", if the weights alone tell."""
     if first_picture not in found:
         name = "'resnet'" if any(shortcut in name for name in found) else "'orig', or no StyleGAN2"
-        raise ValueError(f"{found.source} has no {first_picture!r}: its architecture is {name}, only 'skip' is known")
+        raise ValueError(
+            f"{found.source} has no {first_picture!r}: its architecture is {name}, only 'skip' is known"
+        )
 
 
 def mean_code(latent_avg, num_ws: int, w_dim: int, source: str) -> Tensor | None:
@@ -140,9 +171,13 @@ def mean_code(latent_avg, num_ws: int, w_dim: int, source: str) -> Tensor | None
     if latent_avg is None:
         return None
     if not isinstance(latent_avg, Tensor) or latent_avg.ndim not in (1, 2) or latent_avg.shape[-1] != w_dim:
-        raise ValueError(f"{source}: latent_avg is {shown(latent_avg)}, expected [{w_dim}] or [{num_ws}, {w_dim}]")
+        raise ValueError(
+            f"{source}: latent_avg is {shown(latent_avg)}, expected [{w_dim}] or [{num_ws}, {w_dim}]"
+        )
     if latent_avg.ndim == 2 and len(latent_avg) not in (1, num_ws):
-        raise ValueError(f"{source}: latent_avg has {len(latent_avg)} rows, expected 1 or {num_ws}, one for each style")
+        raise ValueError(
+            f"{source}: latent_avg has {len(latent_avg)} rows, expected 1 or {num_ws}, one for each style"
+        )
     if latent_avg.ndim == 2 and not torch.equal(latent_avg, latent_avg[:1].expand_as(latent_avg)):
         raise ValueError(f"{source}: latent_avg differs between styles, expected one mean code for all")
     return (latent_avg[0] if latent_avg.ndim == 2 else latent_avg).float()
@@ -153,7 +188,9 @@ def with_mean(model: Model, w_avg: Tensor | None) -> Model:
     if w_avg is not None:
         return model._replace(weights={**model.weights, "mapping.w_avg": w_avg})
     estimate, note = estimated_mean(model), f"the file has none: estimated from {MEAN_SAMPLES} samples"
-    return model._replace(weights={**model.weights, "mapping.w_avg": estimate}, notes={**model.notes, "w_avg": note})
+    return model._replace(
+        weights={**model.weights, "mapping.w_avg": estimate}, notes={**model.notes, "w_avg": note}
+    )
 
 
 @torch.no_grad()
@@ -161,7 +198,9 @@ def estimated_mean(model: Model) -> Tensor:
     """The mean code of samples, always the same ones: [w_dim]."""
     sizes, prefix = model.architecture, "mapping."
     mapping = Mapping(sizes["z_dim"], sizes["w_dim"], 1, sizes["mapping_layers"])
-    weights = {name.removeprefix(prefix): value for name, value in model.weights.items() if name.startswith(prefix)}
+    weights = {
+        name.removeprefix(prefix): value for name, value in model.weights.items() if name.startswith(prefix)
+    }
     mapping.load_state_dict({**weights, "w_avg": torch.zeros(sizes["w_dim"])})
     z = torch.randn(MEAN_SAMPLES, sizes["z_dim"], generator=torch.Generator().manual_seed(0))
     return torch.cat([mapping(part)[:, 0] for part in z.split(4096)]).mean(0)
@@ -178,4 +217,6 @@ def shown(value) -> str:
     """What a value is, for errors."""
     if not isinstance(value, Tensor):
         return f"a {type(value).__name__}"
-    return f"of shape {tuple(value.shape)}" + (f" ({str(value.layout)[6:]})" if value.layout != torch.strided else "")
+    return f"of shape {tuple(value.shape)}" + (
+        f" ({str(value.layout)[6:]})" if value.layout != torch.strided else ""
+    )

@@ -8,10 +8,24 @@ import re
 
 from torch import Tensor
 
-from trainers.layouts.common import Found, Model, build, check_told, checked_clamp, refuse_conditional, refuse_other, refuse_without_skips
+from trainers.layouts.common import (
+    Found,
+    Model,
+    build,
+    check_told,
+    checked_clamp,
+    refuse_conditional,
+    refuse_other,
+    refuse_without_skips,
+)
 from trainers.unpickle import Persistent
 
-KNOWN = {"architecture": "skip", "activation": "lrelu", "lr_multiplier": 0.01, "resample_filter": [1, 3, 3, 1]}
+KNOWN = {
+    "architecture": "skip",
+    "activation": "lrelu",
+    "lr_multiplier": 0.01,
+    "resample_filter": [1, 3, 3, 1],
+}
 CLAMP_IF_NESTED, CLAMP_IF_FLAT = None, 256  # conv_clamp of each repo where a file does not say it
 
 
@@ -19,7 +33,10 @@ def model(g_ema: Persistent, source: str) -> Model:
     found, parts = Found(source, {}), {}
     _walk(g_ema, "", found, parts)
     options = dict(g_ema.state.get("_init_kwargs") or {})
-    mapping, synthesis = dict(options.get("mapping_kwargs") or {}), {**options, **dict(options.get("synthesis_kwargs") or {})}
+    mapping, synthesis = (
+        dict(options.get("mapping_kwargs") or {}),
+        {**options, **dict(options.get("synthesis_kwargs") or {})},
+    )
     _check(found, parts, mapping, synthesis)
     resolutions = found.numbers(r"synthesis\.b(\d+)\.")
     architecture = {
@@ -43,7 +60,9 @@ def _walk(part: Persistent, before: str, found: Found, parts: dict[str, Persiste
                 found[f"{before}{name}"] = value
     for name, child in dict(part.state.get("_modules") or {}).items():
         if not isinstance(child, Persistent):
-            raise ValueError(f"{found.source}: the module {before}{name} is a {type(child).__name__}, expected one of NVIDIA's classes")
+            raise ValueError(
+                f"{found.source}: the module {before}{name} is a {type(child).__name__}, expected one of NVIDIA's classes"
+            )
         _walk(child, f"{before}{name}.", found, parts)
 
 
@@ -51,8 +70,12 @@ def _check(found: Found, parts: dict[str, Persistent], mapping: dict, synthesis:
     """ValueError for the networks that NVIDIA's classes can be and ours cannot."""
     if any(name.startswith(("synthesis.input.", "synthesis.L0_")) for name in found):
         raise ValueError(f"{found.source} is a generator of StyleGAN3: only StyleGAN2's are known")
-    classes = [held["c_dim"] for held in (synthesis, *(part.state for part in parts.values())) if held.get("c_dim")]
-    refuse_conditional(classes[0] if classes else 0, any(name.startswith("mapping.embed.") for name in found), found.source)
+    classes = [
+        held["c_dim"] for held in (synthesis, *(part.state for part in parts.values())) if held.get("c_dim")
+    ]
+    refuse_conditional(
+        classes[0] if classes else 0, any(name.startswith("mapping.embed.") for name in found), found.source
+    )
     refuse_other(mapping, KNOWN, found.source)
     refuse_other(synthesis, KNOWN, found.source)
     for name, part in parts.items():  # modules keep most of their options as attributes
@@ -70,5 +93,13 @@ def _clamp(parts: dict[str, Persistent], synthesis: dict, source: str) -> float 
     layers = [part for name, part in parts.items() if re.search(r"\.(conv[01]|torgb)$", name)]
     clamps = {part.state["conv_clamp"] for part in layers if "conv_clamp" in part.state}
     if len(clamps) > 1:
-        raise ValueError(f"{source}: conv_clamp differs between layers ({', '.join(map(str, clamps))}), expected one for all")
-    return clamps.pop() if clamps else synthesis.get("conv_clamp", CLAMP_IF_NESTED if "synthesis_kwargs" in synthesis else CLAMP_IF_FLAT)
+        raise ValueError(
+            f"{source}: conv_clamp differs between layers ({', '.join(map(str, clamps))}), expected one for all"
+        )
+    return (
+        clamps.pop()
+        if clamps
+        else synthesis.get(
+            "conv_clamp", CLAMP_IF_NESTED if "synthesis_kwargs" in synthesis else CLAMP_IF_FLAT
+        )
+    )

@@ -23,7 +23,9 @@ def models(content: dict, source: str, encoder_type: str | None) -> list[Model]:
     options = vars(content["opts"]) if isinstance(content["opts"], Namespace) else content["opts"]
     state, latent_avg = content["state_dict"], content.get("latent_avg")
     if not isinstance(options, dict) or not isinstance(state, dict):
-        raise ValueError(f"{source}: state_dict is a {type(state).__name__} and opts a {type(options).__name__}, expected two dicts")
+        raise ValueError(
+            f"{source}: state_dict is a {type(state).__name__} and opts a {type(options).__name__}, expected two dicts"
+        )
     parts = {"encoder.": {}, "decoder.": {}}
     for name, value in state.items():
         part = name[: len("encoder.")]
@@ -40,7 +42,9 @@ def models(content: dict, source: str, encoder_type: str | None) -> list[Model]:
     w_avg = mean_code(latent_avg, styles, w_dim, source)
     around_mean = options.get("start_from_latent_avg", w_avg is not None)
     if around_mean and w_avg is None:
-        raise ValueError(f"{source}: its codes start from latent_avg (start_from_latent_avg), which it does not hold")
+        raise ValueError(
+            f"{source}: its codes start from latent_avg (start_from_latent_avg), which it does not hold"
+        )
     made.weights["w_avg"] = w_avg.clone() if around_mean else torch.zeros(w_dim)
     return [generator, made]
 
@@ -50,12 +54,18 @@ def encoder(found: Found, options: dict, encoder_type: str | None) -> Model:
     encoder_type = options.get("encoder_type") or encoder_type
     if encoder_type not in SPACES:
         hint = "" if encoder_type else " (if you know which it is, say so with --encoder-type)"
-        raise ValueError(f"{found.source}: encoder_type is {encoder_type!r}, only {' and '.join(SPACES)} are known{hint}")
+        raise ValueError(
+            f"{found.source}: encoder_type is {encoder_type!r}, only {' and '.join(SPACES)} are known{hint}"
+        )
     if options.get("learn_in_w"):
-        raise ValueError(f"{found.source}: learn_in_w is {options['learn_in_w']}, only encoders into W+ are known")
+        raise ValueError(
+            f"{found.source}: learn_in_w is {options['learn_in_w']}, only encoders into W+ are known"
+        )
     num_ws = found.count(r"styles\.(\d+)\.")
     if options.get("n_styles") not in (None, num_ws):
-        raise ValueError(f"{found.source}: the weights have {num_ws} styles, the file's options say n_styles {options['n_styles']}")
+        raise ValueError(
+            f"{found.source}: the weights have {num_ws} styles, the file's options say n_styles {options['n_styles']}"
+        )
     widths = [found.size(f"body.{last}.res_layer.3.weight", 0, 4) for last in LAST_UNITS]
     architecture = {
         "resolution": RESOLUTION, "img_channels": found.size("input_layer.0.weight", 1, 4), "num_ws": num_ws,

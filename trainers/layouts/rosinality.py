@@ -8,7 +8,11 @@ from argparse import Namespace
 
 from trainers.layouts.common import Found, Model, build, check_told, mean_code, reshaped, with_mean
 
-NAMES = {"weight": "conv.weight", "affine.weight": "conv.modulation.weight", "affine.bias": "conv.modulation.bias"}
+NAMES = {
+    "weight": "conv.weight",
+    "affine.weight": "conv.modulation.weight",
+    "affine.bias": "conv.modulation.bias",
+}
 LAYER_NAMES = {**NAMES, "bias": "activate.bias", "noise_strength": "noise.weight"}
 
 
@@ -30,7 +34,9 @@ def generator(found: Found, latent_avg, size: int | None) -> Model:
     check_told({"img_resolution": size}, architecture, found.source)
     w_avg = mean_code(latent_avg, 2 * levels, architecture["w_dim"], found.source)
     kernels = {name: 4 for name in found if name.endswith(".kernel")}
-    made = build("generator", architecture, found, name_of, reshaped, given=("mapping.w_avg",), filters=kernels)
+    made = build(
+        "generator", architecture, found, name_of, reshaped, given=("mapping.w_avg",), filters=kernels
+    )
     return with_mean(made, w_avg)
 
 

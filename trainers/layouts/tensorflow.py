@@ -37,7 +37,9 @@ TOLD = {
 
 def model(gs: Network, source: str) -> Model:
     if gs.state.get("version", 0) < 4:
-        raise ValueError(f"{source}: its networks have version {gs.state.get('version')}, expected 4 or newer (StyleGAN2)")
+        raise ValueError(
+            f"{source}: its networks have version {gs.state.get('version')}, expected 4 or newer (StyleGAN2)"
+        )
     found = Found(source, {})
     _walk(gs, "", found)
     options = dict(gs.state.get("static_kwargs") or {})
@@ -62,7 +64,9 @@ def _walk(network: Network, before: str, found: Found) -> None:
         if name == "lod":  # how far StyleGAN1's growth has come: without effect here
             continue
         if not isinstance(value, (Array, int, float)):
-            raise ValueError(f"{found.source}: {before}{name} is a {type(value).__name__}, expected an array or a number")
+            raise ValueError(
+                f"{found.source}: {before}{name} is a {type(value).__name__}, expected an array or a number"
+            )
         # TensorFlow gives a variable without dimensions (noise_strength) as a number of numpy, which our reader makes Python's.
         found[f"{before}{name}"] = value.tensor() if isinstance(value, Array) else torch.tensor(value)
     for name, part in dict(network.state.get("components") or {}).items():

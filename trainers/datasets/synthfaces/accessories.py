@@ -56,7 +56,9 @@ def _necklace(colour: np.ndarray, worn: Worn, at: Places) -> np.ndarray:
     pendant = np.exp(-((at.x / 0.075) ** 4) - ((at.y - 5.90) / 0.075) ** 4) * (at.z > 0.3)
     shade = np.exp(-(((at.y - line + 0.07) / 0.04) ** 2)) * behind
     colour = colour * (1 - 0.35 * worn.necklace * shade)[:, None]
-    return mix(colour, worn.metal * (0.55 + 0.6 * beads)[:, None], worn.necklace * np.maximum(string, pendant))
+    return mix(
+        colour, worn.metal * (0.55 + 0.6 * beads)[:, None], worn.necklace * np.maximum(string, pendant)
+    )
 
 
 def draw_hat(canvas: Canvas, head: Head, worn: Worn) -> None:
@@ -91,13 +93,27 @@ def draw_glasses(canvas: Canvas, head: Head, worn: Worn) -> None:
     for eye in (head.left, head.right):
         centre, height = eye[0] * 1.06, eye[1] - 0.03
         _tint(canvas, np.stack([centre + x, height + y, np.full_like(x, front)], 1), power, worn)
-        tubes.append(tube(np.stack([centre + x, height + y, front - 0.12 * ((centre + x) / 0.6) ** 2], 1), thin))
+        tubes.append(
+            tube(np.stack([centre + x, height + y, front - 0.12 * ((centre + x) / 0.6) ** 2], 1), thin)
+        )
         ear = np.abs(head.vertices[template().lobes, 0]).mean() - 0.02
         back = np.linspace(0, 1, 7)
         side = np.sign(eye[0]) * ((abs(centre) + 0.26) * (1 - back) + ear * back)
-        tubes.append(tube(np.stack([side, np.full(7, eye[1] + 0.03), (front - 0.25) * (1 - back) + 0.5 * back], 1), thick))
+        tubes.append(
+            tube(
+                np.stack([side, np.full(7, eye[1] + 0.03), (front - 0.25) * (1 - back) + 0.5 * back], 1),
+                thick,
+            )
+        )
     over = np.linspace(-1, 1, 7)
-    bridge = np.stack([over * (head.left[0] * 1.06 - 0.26), head.left[1] + 0.03 + 0.03 * (1 - over**2), np.full(7, front + 0.03)], 1)
+    bridge = np.stack(
+        [
+            over * (head.left[0] * 1.06 - 0.26),
+            head.left[1] + 0.03 + 0.03 * (1 - over**2),
+            np.full(7, front + 0.03),
+        ],
+        1,
+    )
     _props(canvas, [*tubes, tube(bridge, thick)], worn.frame_colour, 0.25)
 
 
@@ -109,20 +125,30 @@ def _tint(canvas: Canvas, rim: np.ndarray, power: float, worn: Worn) -> None:
     row, column = np.divmod(np.arange(size * size), size)
     x, y = np.abs(column + 0.5 - centre[0]) / radius[0], np.abs(row + 0.5 - centre[1]) / radius[1]
     lens = x ** (2 / power) + y ** (2 / power) < 1
-    canvas.colour[lens] = canvas.colour[lens] * (1 - worn.tint) + np.array([0.06, 0.07, 0.09]) * worn.tint + 0.035
+    canvas.colour[lens] = (
+        canvas.colour[lens] * (1 - worn.tint) + np.array([0.06, 0.07, 0.09]) * worn.tint + 0.035
+    )
 
 
 def draw_earrings(canvas: Canvas, head: Head, worn: Worn) -> None:
     """Drops at the lobes. They hang outside of the hair, so that hair never hides them."""
     for lobe in template().lobes:
         centre = head.vertices[lobe] + [0.03 * np.sign(head.vertices[lobe, 0]), -0.11, 0.05]
-        _props(canvas, [ellipsoid(centre, np.array([0.055, 0.11, 0.055]) * (0.5 + 0.8 * worn.earrings))], worn.metal, 0.5, lift=0.3)
+        _props(
+            canvas,
+            [ellipsoid(centre, np.array([0.055, 0.11, 0.055]) * (0.5 + 0.8 * worn.earrings))],
+            worn.metal,
+            0.5,
+            lift=0.3,
+        )
 
 
 def _props(canvas: Canvas, meshes: list, colour: Colour, gloss: float, lift: float = 0.0) -> None:
     starts = np.cumsum([0, *(len(points) for points, _ in meshes)])
     points = np.concatenate([points for points, _ in meshes])
-    triangles = np.concatenate([triangles + start for (_, triangles), start in zip(meshes, starts, strict=False)]).astype(np.int32)
+    triangles = np.concatenate(
+        [triangles + start for (_, triangles), start in zip(meshes, starts, strict=False)]
+    ).astype(np.int32)
     at = canvas.fragments(points, triangles).facing
     diffuse, highlight = canvas.shade(at.normal, gloss, 12)
     canvas.put(at, colour * diffuse + highlight, lift=lift)
@@ -143,5 +169,7 @@ def tube(path: np.ndarray, radius: float, around: int = 6) -> tuple[np.ndarray, 
 def ellipsoid(centre: np.ndarray, radii: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Points [90, 3] and triangles of an ellipsoid."""
     down, turn = np.linspace(0, np.pi, 9)[:, None], np.linspace(0, 2 * np.pi, 10)[None]
-    unit = np.stack(np.broadcast_arrays(np.sin(down) * np.cos(turn), np.cos(down), np.sin(down) * np.sin(turn)), 2)
+    unit = np.stack(
+        np.broadcast_arrays(np.sin(down) * np.cos(turn), np.cos(down), np.sin(down) * np.sin(turn)), 2
+    )
     return centre + radii * unit.reshape(-1, 3), grid(9, 10)

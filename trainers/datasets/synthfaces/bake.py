@@ -15,8 +15,17 @@ from trainers.datasets.synthfaces.head import EYES, LASHES, SKIN, TEETH, TONGUE
 from trainers.datasets.synthfaces.looks import BONES, look
 from trainers.datasets.synthfaces.sampler import sample
 
-GROUPS = {"body": SKIN, "helper-l-eye": EYES, "helper-r-eye": EYES, "helper-upper-teeth": TEETH, "helper-lower-teeth": TEETH}
-GROUPS |= {"helper-tongue": TONGUE, **{f"helper-{side}-eyelashes-{n}": LASHES for side in "lr" for n in (1, 2)}}
+GROUPS = {
+    "body": SKIN,
+    "helper-l-eye": EYES,
+    "helper-r-eye": EYES,
+    "helper-upper-teeth": TEETH,
+    "helper-lower-teeth": TEETH,
+}
+GROUPS |= {
+    "helper-tongue": TONGUE,
+    **{f"helper-{side}-eyelashes-{n}": LASHES for side in "lr" for n in (1, 2)},
+}
 MASKS = {"lips": "lips", "ears": "ears", "inside": "inside-mouth"}
 BELOW_TEETH, ARMS = 2.0, 3.2  # decimetres: where the bust is cut off, below and at the sides
 
@@ -77,11 +86,17 @@ def read_shape(data: Path, name: str, points: int) -> np.ndarray:
     folder, name = name.split("/")
     if folder == "unit":
         files = [
-            path for path in (data / "faceunits01/targets/faceunits").glob("*.target") if re.sub("(Left|Right)$", "", path.stem) == name
+            path
+            for path in (data / "faceunits01/targets/faceunits").glob("*.target")
+            if re.sub("(Left|Right)$", "", path.stem) == name
         ]
     else:
         place = data / "mpfb2/targets" / ("macrodetails" if folder == "macro" else folder)
-        files = [path for path in place.glob("*.target.gz") if re.sub("^[lr]-", "", path.name) == f"{name}.target.gz"]
+        files = [
+            path
+            for path in place.glob("*.target.gz")
+            if re.sub("^[lr]-", "", path.name) == f"{name}.target.gz"
+        ]
     if not files:
         raise FileNotFoundError(f"{data} has no blend shape {folder}/{name}")
     offsets = np.zeros((points, 3), np.float32)

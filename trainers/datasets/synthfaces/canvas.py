@@ -55,7 +55,9 @@ class Camera(NamedTuple):
     def project(self, points: np.ndarray) -> np.ndarray:
         """[V, 3] in decimetres -> [V, 3]: x and y in pixels, y down, and depth."""
         offset = self.pivot - self.target
-        turned = (points - self.target) @ self.rotation.T - np.array([*(self.rotation @ offset - offset)[:2], 0])
+        turned = (points - self.target) @ self.rotation.T - np.array(
+            [*(self.rotation @ offset - offset)[:2], 0]
+        )
         near = (DISTANCE - FOCUS) / (DISTANCE - turned[:, 2]) * self.scale
         x, y = self.size / 2 + turned[:, 0] * near, self.size / 2 - turned[:, 1] * near
         return np.stack([x, y, turned[:, 2]], 1).astype(np.float32)
@@ -87,19 +89,29 @@ class Canvas:
         nearest, weights, depth = raster.rasterise(self.camera.project(points), triangles, self.camera.size)
         seen = np.nonzero(nearest >= 0)[0]
         normals = raster.vertex_normals(points, triangles) if normals is None else normals
-        parts = [normals @ self.camera.rotation.T, points if place is None else place, *([] if values is None else [values])]
-        inside = raster.interpolate(np.concatenate(parts, 1).astype(np.float32), triangles, nearest[seen], weights[seen])
+        parts = [
+            normals @ self.camera.rotation.T,
+            points if place is None else place,
+            *([] if values is None else [values]),
+        ]
+        inside = raster.interpolate(
+            np.concatenate(parts, 1).astype(np.float32), triangles, nearest[seen], weights[seen]
+        )
         normal = inside[:, :3] / (np.linalg.norm(inside[:, :3], axis=1, keepdims=True) + 1e-6)
         return Fragments(seen, nearest[seen], inside[:, 3:6], normal, inside[:, 6:], depth[seen])
 
-    def shade(self, normal: np.ndarray, gloss: float = 0.0, sharpness: float = 20) -> tuple[np.ndarray, np.ndarray]:
+    def shade(
+        self, normal: np.ndarray, gloss: float = 0.0, sharpness: float = 20
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Diffuse light and highlight, each [K, 1], on surfaces with these normals [K, 3]."""
         half = self.light + np.array([0, 0, 1], np.float32)
         diffuse = 0.44 + 0.62 * np.clip(normal @ self.light, 0, 1) + 0.12 * np.clip(normal[:, 1], 0, 1)
         highlight = gloss * np.clip(normal @ (half / np.linalg.norm(half)), 0, 1) ** sharpness
         return diffuse[:, None], highlight[:, None]
 
-    def put(self, at: Fragments, colour: np.ndarray, alpha: np.ndarray | None = None, lift: float = 0.0) -> None:
+    def put(
+        self, at: Fragments, colour: np.ndarray, alpha: np.ndarray | None = None, lift: float = 0.0
+    ) -> None:
         """Blends colours [K, 3] in where the fragments, `lift` decimetres nearer, hide what is there. alpha [K] in [0, 1]."""
         alpha = np.ones(len(at.pixel), np.float32) if alpha is None else alpha
         seen = (at.depth + lift > self.depth[at.pixel]) & (alpha > 0.02)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from trainers.datasets.synthfaces.picture import RESOLUTIONS, VERSION, render_all
 from trainers.datasets.synthfaces.sampler import NAMES, Person, index, labels_of, sample
-from trainers.parallel import launch
+from trainers.nets.parallel import launch
 
 PART = 200  # pictures: some seconds of a core
 
@@ -35,9 +35,15 @@ class Source(NamedTuple):
 
     def people(self, first: int = 0, n: int | None = None) -> list[Person]:
         """The people of the pictures from number `first` on (`n` of them, or all that follow): to be rendered again, or edited."""
-        people = sample(self.n - first if n is None else n, self.seed, first=first, bias=self.bias, flat=self.flat)
+        people = sample(
+            self.n - first if n is None else n, self.seed, first=first, bias=self.bias, flat=self.flat
+        )
         identities = self.identities()[first:]
-        return [sharp(person, (self.seed, int(j))) for person, j in zip(people, identities, strict=False)] if self.each else people
+        return (
+            [sharp(person, (self.seed, int(j))) for person, j in zip(people, identities, strict=False)]
+            if self.each
+            else people
+        )
 
     def identities(self) -> np.ndarray:
         """int64 [n]: whose picture each is."""
@@ -67,7 +73,9 @@ class Faces(NamedTuple):
 def check(source: Source) -> None:
     """ValueError if these pictures cannot be made: size, knobs, seed or number are out of range."""
     if source.resolution not in RESOLUTIONS:
-        raise ValueError(f"resolution {source.resolution}: faces are rendered at {' or '.join(map(str, RESOLUTIONS))} px")
+        raise ValueError(
+            f"resolution {source.resolution}: faces are rendered at {' or '.join(map(str, RESOLUTIONS))} px"
+        )
     if source.n < 1:
         raise ValueError(f"n = {source.n}: at least one picture is needed")
     if source.each < 0 or (source.each and source.n % source.each):
@@ -85,7 +93,13 @@ def write_split(path: Path, source: Source, processes: int = 1) -> None:
     launch(_render_parts, processes, folder, source)
     parts = [_read(_part(folder, first)) for first in range(0, source.n, PART)]
     images, labels = (torch.cat(of_kind) for of_kind in zip(*parts, strict=True))
-    _save(path, images, labels, source.metadata(), {"identities": torch.from_numpy(source.identities())} if source.each else {})
+    _save(
+        path,
+        images,
+        labels,
+        source.metadata(),
+        {"identities": torch.from_numpy(source.identities())} if source.each else {},
+    )
     shutil.rmtree(folder)
 
 
@@ -94,7 +108,9 @@ def load_faces(folder: Path, split: str) -> Faces:
     domain's."""
     path = folder / f"{split}.safetensors"
     if not path.exists():
-        raise FileNotFoundError(f"{path} is missing: make it with `python -m trainers data --domain synthfaces --data {folder}`")
+        raise FileNotFoundError(
+            f"{path} is missing: make it with `python -m trainers data --domain synthfaces --data {folder}`"
+        )
     try:
         with safe_open(path, "pt") as held:
             said = held.metadata() or {}
@@ -134,7 +150,11 @@ def _read(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _save(
-    path: Path, images: torch.Tensor, labels: torch.Tensor, said: dict[str, str], more: dict[str, torch.Tensor] | None = None
+    path: Path,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    said: dict[str, str],
+    more: dict[str, torch.Tensor] | None = None,
 ) -> None:
     partial = path.with_name(path.name + ".partial")
     save_file({"images": images, "labels": labels, **(more or {})}, partial, metadata=said)

@@ -60,10 +60,14 @@ def template() -> Template:
     balls = np.unique(triangles[parts == EYES])
     eyes, mouth = (balls[x[balls] > 0], balls[x[balls] < 0]), np.nonzero((lips > 0.5) & on_skin)[0]
     anchors = np.stack([offsets[:, group].mean(1) for group in (*eyes, mouth)], 1)
-    lobes = [int(np.argmin(np.where((ears > 0.5) & (side * x > 0.6) & on_skin, y, np.inf))) for side in (1, -1)]
+    lobes = [
+        int(np.argmin(np.where((ears > 0.5) & (side * x > 0.6) & on_skin, y, np.inf))) for side in (1, -1)
+    ]
     crown = np.unique(scalp[(y[scalp] > 7.5).all(1)])
     masks = np.stack([lips, inside], 1)
-    return Template(vertices, triangles, parts, shapes, offsets, masks, anchors, scalp, crown, eyes, mouth, lobes)
+    return Template(
+        vertices, triangles, parts, shapes, offsets, masks, anchors, scalp, crown, eyes, mouth, lobes
+    )
 
 
 class Head(NamedTuple):

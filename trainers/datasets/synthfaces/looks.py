@@ -41,7 +41,9 @@ HAIR_COLOURS = {
     "Gray_Hair": (0.70, 0.70, 0.71), "Blond_Hair": (0.86, 0.69, 0.40), "Black_Hair": (0.07, 0.06, 0.06), "Brown_Hair": (0.31, 0.19, 0.12),
 }  # fmt: skip
 AUBURN = (0.43, 0.22, 0.135)
-SKIN_TONES = np.array([[0.30, 0.19, 0.13], [0.58, 0.40, 0.28], [0.83, 0.62, 0.47], [0.94, 0.76, 0.65]])  # dark to light
+SKIN_TONES = np.array(
+    [[0.30, 0.19, 0.13], [0.58, 0.40, 0.28], [0.83, 0.62, 0.47], [0.94, 0.76, 0.65]]
+)  # dark to light
 PALE = np.array([0.97, 0.90, 0.87])
 IRISES = np.array([[0.30, 0.18, 0.10], [0.30, 0.18, 0.10], [0.35, 0.55, 0.75], [0.35, 0.50, 0.35]])
 METALS = np.array([[0.95, 0.80, 0.35], [0.85, 0.86, 0.90]])  # gold, silver
@@ -86,7 +88,11 @@ class Strengths:
 
 def look(person: Person) -> Look:
     """What the person looks like. The same identity, and the same nuisance, draw the same numbers whatever the labels are."""
-    of, body, mood = Strengths(person), generator(person.identity, IDENTITY), generator(person.nuisance, NUISANCE)
+    of, body, mood = (
+        Strengths(person),
+        generator(person.identity, IDENTITY),
+        generator(person.nuisance, NUISANCE),
+    )
     sex = 0.5 + (of.has["Male"] - 0.5) * (0.75 + 0.25 * of.drawn["Male"])  # 0 female, 1 male
     old = 0.2 * of.drawn["Young"] if of.has["Young"] else 0.7 + 0.3 * of.drawn["Young"]
     descent = body.dirichlet([0.55, 0.35, 0.35])  # caucasian, asian, african
@@ -95,7 +101,9 @@ def look(person: Person) -> Look:
     for name, weight in _expression(of, mood).items():
         features[name] = features.get(name, 0.0) + weight
     hair, scene, wardrobe = _hair(of, own), _scene(of, mood), _Wardrobe(mood)
-    return Look(bones, features, scene, _paint(of, own, wardrobe, sex, old), hair, _worn(of, own, wardrobe, hair))
+    return Look(
+        bones, features, scene, _paint(of, own, wardrobe, sex, old), hair, _worn(of, own, wardrobe, hair)
+    )
 
 
 def _bones(body: np.random.Generator, descent, sex: float, old: float) -> dict[str, float]:
@@ -123,7 +131,8 @@ def _expression(of: Strengths, mood: np.random.Generator) -> dict[str, float]:
         "unit/mouthUpperUp": opened * 0.7 * smile,
         "unit/mouthLowerDown": opened * 0.5 * smile,
         "unit/mouthFrown": 0.2 * chance[1] * (1 - min(1, 1.4 * smile)),
-        "unit/eyeWide": 0.45 + 0.2 * smile * of.has["Narrow_Eyes"],  # a smile narrows eyes too: together they must not close
+        "unit/eyeWide": 0.45
+        + 0.2 * smile * of.has["Narrow_Eyes"],  # a smile narrows eyes too: together they must not close
         "unit/browOuterUp": 0.3 * chance[2],
         "unit/browDown": 0.1 * chance[3],
         "unit/browInnerUp": 0.3 * chance[4],
@@ -152,7 +161,13 @@ class _Own:
 def _hair(of: Strengths, own: _Own) -> Hair | None:
     if of.has["Bald"]:
         return None
-    wave = of("Wavy_Hair", 0.6) if of.has["Wavy_Hair"] else 0.0 if of.has["Straight_Hair"] else 0.12 + 0.14 * of.drawn["Wavy_Hair"]
+    wave = (
+        of("Wavy_Hair", 0.6)
+        if of.has["Wavy_Hair"]
+        else 0.0
+        if of.has["Straight_Hair"]
+        else 0.12 + 0.14 * of.drawn["Wavy_Hair"]
+    )
     return Hair(
         colour=_hair_colour(of, own).astype(np.float32),
         length=(0.45 + 0.55 * of.drawn["Long_Hair"]) * of.has["Long_Hair"],
@@ -182,7 +197,9 @@ def _paint(of: Strengths, own: _Own, wardrobe: "_Wardrobe", sex: float, old: flo
     return Paint(
         skin=skin.astype(np.float32),
         iris=own.iris.astype(np.float32),
-        brow=(hair * (0.58 * np.array([0.95, 0.85, 0.75]) if of.has["Blond_Hair"] else 0.6)).astype(np.float32),
+        brow=(hair * (0.58 * np.array([0.95, 0.85, 0.75]) if of.has["Blond_Hair"] else 0.6)).astype(
+            np.float32
+        ),
         beard_colour=_against(hair * (0.72 if of.has["Blond_Hair"] else 0.8), skin).astype(np.float32),
         lip_colour=(np.array([0.78, 0.10, 0.20]) * wardrobe.lipstick).astype(np.float32),
         gaze=wardrobe.gaze,
@@ -221,7 +238,9 @@ class _Wardrobe:
         self.gaze = float(np.clip(mood.normal(0, 0.5), -1, 1))
 
 
-def _muted(mood: np.random.Generator, colourful: float = 0.6, low: float = 0.1, high: float = 0.9) -> np.ndarray:
+def _muted(
+    mood: np.random.Generator, colourful: float = 0.6, low: float = 0.1, high: float = 0.9
+) -> np.ndarray:
     return low + (high - low) * ((1 - colourful) * mood.random() + colourful * mood.random(3))
 
 
@@ -229,7 +248,9 @@ def _scene(of: Strengths, mood: np.random.Generator) -> Scene:
     above, shade = _muted(mood, 0.22, 0.15, 0.9), mood.uniform(0.5, 1.1)
     yaw, pitch, roll, side = np.clip(mood.normal(size=4), -2, 2)
     light = np.array([0.8 * np.sin(0.7 * side), 0.45, 0.85])
-    return Scene(0.11 * yaw, 0.05 * pitch, 0.02 * roll, light, above, np.clip(above * shade, 0, 1), of("Blurry", 0.5))
+    return Scene(
+        0.11 * yaw, 0.05 * pitch, 0.02 * roll, light, above, np.clip(above * shade, 0, 1), of("Blurry", 0.5)
+    )
 
 
 def _worn(of: Strengths, own: _Own, wardrobe: _Wardrobe, hair: Hair | None) -> Worn:

@@ -10,7 +10,9 @@ from trainers.datasets.synthfaces.looks import Look, Scene, look
 from trainers.datasets.synthfaces.sampler import Person
 
 RESOLUTIONS = (64, 128)
-VERSION = 1  # of what the sampler draws and the renderer makes of it: pictures of another version are not mixed in
+VERSION = (
+    1  # of what the sampler draws and the renderer makes of it: pictures of another version are not mixed in
+)
 SUPERSAMPLING = 2  # per side
 GAMMA = 0.92
 
@@ -18,7 +20,9 @@ GAMMA = 0.92
 def render(person: Person, resolution: int = 64) -> np.ndarray:
     """uint8 [resolution, resolution, 3], RGB. ValueError for another resolution than 64 or 128 px."""
     if resolution not in RESOLUTIONS:
-        raise ValueError(f"resolution {resolution}: faces are rendered at {' or '.join(map(str, RESOLUTIONS))} px")
+        raise ValueError(
+            f"resolution {resolution}: faces are rendered at {' or '.join(map(str, RESOLUTIONS))} px"
+        )
     shown = look(person)
     canvas = _canvas(shown, resolution * SUPERSAMPLING)
     _layers(canvas, shown)
@@ -35,7 +39,9 @@ def render_all(people: Sequence[Person], resolution: int = 64) -> np.ndarray:
 def _canvas(shown: Look, size: int) -> Canvas:
     scene: Scene = shown.scene
     down = np.linspace(0, 1, size, dtype=np.float32)[:, None, None]
-    background = np.broadcast_to(scene.above * (1 - down) + scene.below * down, (size, size, 3)).reshape(-1, 3)
+    background = np.broadcast_to(scene.above * (1 - down) + scene.below * down, (size, size, 3)).reshape(
+        -1, 3
+    )
     return Canvas(head.camera(shown.bones, scene.yaw, scene.pitch, scene.roll, size), scene.light, background)
 
 

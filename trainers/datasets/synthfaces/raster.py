@@ -49,12 +49,25 @@ def rasterise(screen, triangles, size):
     weights = np.zeros((size * size, 3), np.float32)
     for t in range(len(triangles)):
         a, b, c = triangles[t]
-        ax, ay, bx, by, cx, cy = screen[a, 0], screen[a, 1], screen[b, 0], screen[b, 1], screen[c, 0], screen[c, 1]
+        ax, ay, bx, by, cx, cy = (
+            screen[a, 0],
+            screen[a, 1],
+            screen[b, 0],
+            screen[b, 1],
+            screen[c, 0],
+            screen[c, 1],
+        )
         area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
         if abs(area) < 1e-9:
             continue
-        left, right = max(0, int(np.floor(min(ax, bx, cx) - 0.5))), min(size - 1, int(np.ceil(max(ax, bx, cx) - 0.5)))
-        top, bottom = max(0, int(np.floor(min(ay, by, cy) - 0.5))), min(size - 1, int(np.ceil(max(ay, by, cy) - 0.5)))
+        left, right = (
+            max(0, int(np.floor(min(ax, bx, cx) - 0.5))),
+            min(size - 1, int(np.ceil(max(ax, bx, cx) - 0.5))),
+        )
+        top, bottom = (
+            max(0, int(np.floor(min(ay, by, cy) - 0.5))),
+            min(size - 1, int(np.ceil(max(ay, by, cy) - 0.5))),
+        )
         for row in range(top, bottom + 1):
             y = row + 0.5
             for column in range(left, right + 1):

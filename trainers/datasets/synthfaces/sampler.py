@@ -115,11 +115,16 @@ def sample(n: int, seed: int, *, first: int = 0, bias: float = 1.0, flat: float 
     ValueError if n < 1, a seed or number is negative, or a knob lies outside [0, 1].
     """
     if n < 1 or first < 0 or seed < 0:
-        raise ValueError(f"n = {n}, first = {first}, seed = {seed}: at least one person is needed, and numbers and seeds from 0 on")
+        raise ValueError(
+            f"n = {n}, first = {first}, seed = {seed}: at least one person is needed, and numbers and seeds from 0 on"
+        )
     for knob, value in (("bias", bias), ("flat", flat)):
         if not 0 <= value <= 1:
             raise ValueError(f"{knob} = {value}: it must lie between 0 and 1")
-    return [Person(_labels((seed, i), bias, flat), (seed, i), (seed, i), (seed, i)) for i in range(first, first + n)]
+    return [
+        Person(_labels((seed, i), bias, flat), (seed, i), (seed, i), (seed, i))
+        for i in range(first, first + n)
+    ]
 
 
 def labels_of(people: list[Person]) -> np.ndarray:
@@ -146,7 +151,8 @@ def oracle(person: Person, name: str) -> Person:
 
 
 EXCLUDES = {  # both ways: what cannot go with an attribute
-    rule.name: {*rule.without, *(other.name for other in TABLE if rule.name in other.without)} for rule in TABLE
+    rule.name: {*rule.without, *(other.name for other in TABLE if rule.name in other.without)}
+    for rule in TABLE
 }
 
 

@@ -15,11 +15,11 @@ from PIL import Image
 
 from lwgan import readings, recipe
 from lwgan.attributes import METHODS
-from lwgan.catalog import Catalog
+from lwgan.hub.catalog import Catalog
 from lwgan.images import open_picture
+from lwgan.page import axis, panel, pictures, views
 from lwgan.pipeline import MAX_ALPHA, EditingPipeline, check_alphas
 from lwgan.strength import PLACES
-from lwgan.ui import axis, panel, pictures, views
 
 ROWS = 4  # sliders that are there at the start; more can be added
 EXAMPLES = 8
@@ -117,13 +117,24 @@ class Editor:
         w = pipe.encode(framed)
         before = readings.look(pipe, pipe.generate(w)[0], w)
         original = readings.judge_picture(pipe, framed)
-        return {"domain": domain, "source": dict(source), "framed": framed, "original": original, "before": before, "note": None}
+        return {
+            "domain": domain,
+            "source": dict(source),
+            "framed": framed,
+            "original": original,
+            "before": before,
+            "note": None,
+        }
 
     # --- Starts ------------------------------------------------------------------------------------------------------
 
     def start(self, domain: str | None = None) -> tuple[dict, dict]:
         """The first picture of a domain, with its first edit at strength 1. -> session, sliders"""
-        domain = domain if isinstance(domain, str) and domain in self.catalog.pipes else next(iter(self.catalog.pipes))
+        domain = (
+            domain
+            if isinstance(domain, str) and domain in self.catalog.pipes
+            else next(iter(self.catalog.pipes))
+        )
         pipe = self.pipe(domain)
         rows = first_rows(pipe)
         label = pipe.edits[rows[0]["name"]].config.get("from") if rows else None
@@ -134,7 +145,10 @@ class Editor:
 
     def sliders(self, domain: str, rows: list[dict], current: int = 0) -> dict:
         """What the panel of sliders shows: the domain's edits, the rows, and what was refused."""
-        catalog, pending = self.catalog, self.catalog.pending  # asked first: what comes after this is still on its way
+        catalog, pending = (
+            self.catalog,
+            self.catalog.pending,
+        )  # asked first: what comes after this is still on its way
         return {
             "edits": panel.edits_of(self.pipe(domain)), "rows": rows, "current": current, "domain": domain, "made": time.time(),
             "refused": panel.refusals(catalog.refused), "pending": pending,
@@ -143,7 +157,9 @@ class Editor:
     def arrivals(self, session: Mapping, sliders: Mapping) -> dict:
         """The panel, with what has come since. The page keeps its rows as they are by then: the visitor goes on meanwhile."""
         rows = [row for row in _rows(sliders) if row["name"] in self.pipe_of(session).edits]
-        shown = self.sliders(session["domain"], rows or first_rows(self.pipe_of(session)), sliders.get("current") or 0)
+        shown = self.sliders(
+            session["domain"], rows or first_rows(self.pipe_of(session)), sliders.get("current") or 0
+        )
         return {**shown, "keep": True, "made": sliders.get("made")}
 
     def examples(self, domain: str) -> dict:
@@ -155,16 +171,28 @@ class Editor:
     def show(self, session: Mapping, sliders: Mapping, view: str, compared: Mapping | None = None) -> dict:
         """What the page shows: {"status", "readings", and the name of the view in lower case}, each the value of a component."""
         if "before" not in session:
-            return {"status": {"line": session.get("problem", ""), "problem": True, "at": next(views.COUNTER)}}
-        pipe, alphas, current = self.pipe_of(session), self.alphas(session, sliders), self._current(session, sliders)
+            return {
+                "status": {"line": session.get("problem", ""), "problem": True, "at": next(views.COUNTER)}
+            }
+        pipe, alphas, current = (
+            self.pipe_of(session),
+            self.alphas(session, sliders),
+            self._current(session, sliders),
+        )
         after = self.render(pipe, session, alphas)
-        shown = {"readings": views.readings(pipe, session, after, alphas), "status": views.status(pipe, session, after, alphas)}
+        shown = {
+            "readings": views.readings(pipe, session, after, alphas),
+            "status": views.status(pipe, session, after, alphas),
+        }
         if view == "Edit":
             return {**shown, "edit": views.edit(pipe, session, after.picture, alphas)}
         if current is None:
             return {**shown, view.lower(): {"empty": "There is no edit to show: add one."}}
         if view in ("Scrub", "Sweep"):
-            return {**shown, view.lower(): (axis.scrub if view == "Scrub" else axis.sweep)(pipe, session, alphas, current)}
+            return {
+                **shown,
+                view.lower(): (axis.scrub if view == "Scrub" else axis.sweep)(pipe, session, alphas, current),
+            }
         if view == "Compare":
             return {**shown, "compare": axis.compare(pipe, session, current, compared or {})}
         return {**shown, "about": views.about(pipe, current)}
@@ -179,14 +207,20 @@ class Editor:
         pipe, found = self.pipe_of(session), {}
         for row in _rows(sliders):
             if row["name"] in pipe.edits:
-                found[row["name"]] = min(max(pipe.scales[row["name"]].alpha(row["strength"]), -MAX_ALPHA), MAX_ALPHA)
+                found[row["name"]] = min(
+                    max(pipe.scales[row["name"]].alpha(row["strength"]), -MAX_ALPHA), MAX_ALPHA
+                )
         return found
 
     def _current(self, session: Mapping, sliders: Mapping) -> str | None:
         """The edit whose slider is in use."""
         names = [row["name"] for row in _rows(sliders) if row["name"] in self.pipe_of(session).edits]
         current = sliders.get("current")
-        return names[current] if isinstance(current, int) and 0 <= current < len(names) else next(iter(names), None)
+        return (
+            names[current]
+            if isinstance(current, int) and 0 <= current < len(names)
+            else next(iter(names), None)
+        )
 
     # --- The endpoints' work: ValueError or OSError for what will not do -----------------------------------------------
 
@@ -224,7 +258,9 @@ class Editor:
             check_alphas({edit: alpha})
         source = self._asked(pipe, picture, seed)
         w = pipe.encode(recipe.source_picture(pipe, source))
-        return recipe.png(pictures.strip(axis.along(pipe, w, {}, edit, alphas)), recipe.make(pipe, source, {}))
+        return recipe.png(
+            pictures.strip(axis.along(pipe, w, {}, edit, alphas)), recipe.make(pipe, source, {})
+        )
 
     def _pipe_with(self, names: Iterable[str], domain: str | None) -> EditingPipeline:
         """The pipeline of a domain; if none is named, of the first that has these edits."""
@@ -234,11 +270,19 @@ class Editor:
     def _asked(self, pipe: EditingPipeline, picture: Mapping | None, seed) -> dict:
         if picture is None and seed is None:
             raise ValueError("no picture was given, and no seed of a sample")
-        return recipe.of_seed(pipe, seed) if picture is None else recipe.of_picture(pipe.frame(open_picture(path_of(picture))))
+        return (
+            recipe.of_seed(pipe, seed)
+            if picture is None
+            else recipe.of_picture(pipe.frame(open_picture(path_of(picture))))
+        )
 
     def list_edits(self) -> list[dict]:
         """The edits of all domains, with what their strengths mean."""
-        return [panel.described(pipe, edit) for pipe in self.catalog.pipes.values() for edit in pipe.describe_edits()]
+        return [
+            panel.described(pipe, edit)
+            for pipe in self.catalog.pipes.values()
+            for edit in pipe.describe_edits()
+        ]
 
 
 def _source_of(found: Mapping) -> Mapping:
@@ -274,7 +318,11 @@ def _rows(sliders: Mapping | None) -> list[dict]:
     for row in rows if isinstance(rows, list) else []:
         if isinstance(row, Mapping) and isinstance(row.get("name"), str):
             strength = row.get("strength")
-            good = isinstance(strength, (int, float)) and not isinstance(strength, bool) and math.isfinite(strength)
+            good = (
+                isinstance(strength, (int, float))
+                and not isinstance(strength, bool)
+                and math.isfinite(strength)
+            )
             found.append({"name": row["name"], "strength": float(strength) if good else 0.0})
     return found
 
@@ -296,7 +344,9 @@ def _decode(drawing: str | None) -> bytes:
 def words(error: Exception) -> str:
     """An error as a sentence for visitors. What the system says of files may hold paths: it stays here."""
     return sentence(
-        str(error) if isinstance(error, ValueError) and not isinstance(error, UnicodeError) else "that picture could not be read"
+        str(error)
+        if isinstance(error, ValueError) and not isinstance(error, UnicodeError)
+        else "that picture could not be read"
     )
 
 

@@ -8,9 +8,9 @@ from PIL import Image
 
 from lwgan import readings as read
 from lwgan import recipe
+from lwgan.page.panel import change_of, group_of, method_name, title, unit_note
+from lwgan.page.pictures import data_url, url
 from lwgan.pipeline import EditingPipeline
-from lwgan.ui.panel import change_of, group_of, method_name, title, unit_note
-from lwgan.ui.pictures import data_url, url
 
 COUNTER = itertools.count()
 
@@ -80,13 +80,17 @@ def _change_rows(change: read.Change) -> list[tuple[str, str, str]]:
         rows.append((what, "", f"{change.kept} of {change.of}"))
     if change.drift is not None:
         moved = ", ".join(f"{name.replace('_', ' ')} {100 * by:+.0f}" for name, by in change.moved)
-        rows.append(("Off-target drift, points", "", f"{100 * change.drift:.1f}" + (f" ({moved})" if moved else "")))
+        rows.append(
+            ("Off-target drift, points", "", f"{100 * change.drift:.1f}" + (f" ({moved})" if moved else ""))
+        )
     if change.identity is not None:
         rows.append(("Identity kept, cosine", "", f"{change.identity:.3f}"))
     return rows
 
 
-def warnings(pipe: EditingPipeline, session: Mapping, after: read.Sight, on: Mapping[str, float]) -> list[str]:
+def warnings(
+    pipe: EditingPipeline, session: Mapping, after: read.Sight, on: Mapping[str, float]
+) -> list[str]:
     """Where an alpha goes beyond what the edit or the generator was made for."""
     said, before = [], session["before"].distance
     for name, alpha in on.items():
@@ -96,7 +100,10 @@ def warnings(pipe: EditingPipeline, session: Mapping, after: read.Sight, on: Map
         last, best = scale.curve[-1]["alpha"], max(scale.curve, key=lambda point: point["target_change"])
         if alpha > last:
             said.append(f"{label}: alpha {alpha:.2f} extrapolates: it was measured up to {last:.2f}.")
-        elif alpha > best["alpha"] and best["target_change"] - (scale.expected("target_change", alpha) or 0) > 0.1:
+        elif (
+            alpha > best["alpha"]
+            and best["target_change"] - (scale.expected("target_change", alpha) or 0) > 0.1
+        ):
             said.append(
                 f"{label}: alpha {alpha:.2f} is beyond {best['alpha']:.2f}, where most pictures change: from there on it overshoots."
             )
@@ -104,7 +111,9 @@ def warnings(pipe: EditingPipeline, session: Mapping, after: read.Sight, on: Map
             said.append(f"{label}: alpha {alpha:.2f} extrapolates: only alphas above 0 were measured.")
     limit = pipe.cloud.limit
     if before > limit:
-        said.append("This picture's own code lies farther out than 99% of codes of known pictures: edits may not hold for it.")
+        said.append(
+            "This picture's own code lies farther out than 99% of codes of known pictures: edits may not hold for it."
+        )
     elif after.distance > limit:
         said.append(
             f"These edits extrapolate: the code is {after.distance:.2f} out, 99% of codes of known pictures are within {limit:.2f}."
@@ -143,7 +152,11 @@ def measured(scale) -> list[tuple[str, str]]:
         "attribute_preservation": "Other attributes kept", "identity": "Identity, cosine", "overshoot": "Changed too far",
     }  # fmt: skip
     found = [(words, key, scale.expected(key, scale.unit)) for key, words in named.items()]
-    return [(words, f"{value:.3f}" if key == "identity" else read.percent(value)) for words, key, value in found if value is not None]
+    return [
+        (words, f"{value:.3f}" if key == "identity" else read.percent(value))
+        for words, key, value in found
+        if value is not None
+    ]
 
 
 def _plain(value) -> str:

@@ -22,10 +22,12 @@ from lwgan.generator import SQRT2, Generator, Linear, Mapping
 from trainers import run
 from trainers.codes import encode
 from trainers.data import load_images
-from trainers.encoder import load_tuned, reconstruction_error, save
-from trainers.generator import to_pictures
+from trainers.nets.encoder import load_tuned, reconstruction_error, save
+from trainers.nets.generator import to_pictures
 
-OFFSET = 5  # standard deviations from a coordinate's mean to 0, where the mapping's last activation has its kink
+OFFSET = (
+    5  # standard deviations from a coordinate's mean to 0, where the mapping's last activation has its kink
+)
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,19 @@ def main(options: Options) -> None:
     weights = {"encoder": encoder.state_dict(), "generator": generator.state_dict()}
     weights |= {f"ema_{name}": held for name, held in weights.items()}
     kept = {name: state[name] for name in ("discriminator", "d_adam")}
-    kept["g_adam"] = torch.optim.Adam(generator.parameters(), betas=(0.0, 0.99)).state_dict()  # its memory was of the old coordinates
-    save(options, encoder, generator, domain, 0, heldout, reconstruction_error(encoder, generator, heldout), tuned=True)
+    kept["g_adam"] = torch.optim.Adam(
+        generator.parameters(), betas=(0.0, 0.99)
+    ).state_dict()  # its memory was of the old coordinates
+    save(
+        options,
+        encoder,
+        generator,
+        domain,
+        0,
+        heldout,
+        reconstruction_error(encoder, generator, heldout),
+        tuned=True,
+    )
     run.save_checkpoint(options.run, step=0, **weights, **kept)  # last: it says that all the rest is there
 
 

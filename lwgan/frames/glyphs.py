@@ -13,7 +13,11 @@ STROKE_INK = 48  # of 255: the ink that connects a stroke
 MAX_PIECES = 60  # more marks than these are looked at no longer: the picture is no drawing of four digits
 SPECK = 0.08  # of the longest piece: shorter ones are dirt
 FRAGMENT = 0.45  # of the longest piece: shorter ones are no digit by themselves
-TOUCHING, NEAR, FAR = 0.06, 0.14, 0.35  # of the longest piece: gaps between the pieces of one digit (see `_belong`)
+TOUCHING, NEAR, FAR = (
+    0.06,
+    0.14,
+    0.35,
+)  # of the longest piece: gaps between the pieces of one digit (see `_belong`)
 MENDING_SIDE = 80  # px: strokes are measured and mended at this size, 4 px for one of the frame
 STROKES = (7.0, 13.5)  # px at MENDING_SIDE: 10th and 95th percentile of the stroke widths of MNIST's digits
 STROKE = 8.9  # px at MENDING_SIDE: their median
@@ -67,7 +71,9 @@ def label(mask: np.ndarray) -> np.ndarray:
         # An id is a pixel's place: taking that pixel's own id doubles the distance travelled in each round.
         grown = torch.where(on, grown.flatten()[(grown.long() - 1).clamp(min=0)], 0.0)
         if torch.equal(grown, ids):
-            return np.unique(ids.numpy(), return_inverse=True)[1].reshape(mask.shape) + (1 if mask.all() else 0)
+            return np.unique(ids.numpy(), return_inverse=True)[1].reshape(mask.shape) + (
+                1 if mask.all() else 0
+            )
         ids = grown
 
 
@@ -79,7 +85,11 @@ def _merge(components: np.ndarray) -> list[_Piece]:
     gaps = _gaps(components, pieces)
     while True:
         pairs = itertools.combinations(range(len(pieces)), 2)
-        close = [(gaps[i, j], i, j) for i, j in pairs if _belong(pieces[i], pieces[j], gaps[i, j] / longest, longest)]
+        close = [
+            (gaps[i, j], i, j)
+            for i, j in pairs
+            if _belong(pieces[i], pieces[j], gaps[i, j] / longest, longest)
+        ]
         if not close:
             return pieces
         _, i, j = min(close)
@@ -96,8 +106,12 @@ def _belong(a: _Piece, b: _Piece, gap: float, longest: int) -> bool:
     """
     small, large = sorted((a, b), key=lambda piece: piece.sides.max())
     both = _join(a, b)
-    overlap = np.maximum(np.minimum(a.stop, b.stop) - np.maximum(a.start, b.start), 0).prod() / small.sides.prod()
-    fragment = small.sides.max() < FRAGMENT * longest or any(piece.sides[1] > 1.8 * piece.sides[0] for piece in (a, b))
+    overlap = (
+        np.maximum(np.minimum(a.stop, b.stop) - np.maximum(a.start, b.start), 0).prod() / small.sides.prod()
+    )
+    fragment = small.sides.max() < FRAGMENT * longest or any(
+        piece.sides[1] > 1.8 * piece.sides[0] for piece in (a, b)
+    )
     one_digit = both.sides.max() <= 1.6 * large.sides.max()
     return gap < TOUCHING or overlap > 0.6 or (one_digit and gap < (FAR if fragment else NEAR))
 
@@ -127,7 +141,9 @@ def _cut(ink: np.ndarray, components: np.ndarray, piece: _Piece) -> Glyph:
     edge = F.max_pool2d(torch.from_numpy(own)[None, None].float(), 5, 1, 2)[0, 0].bool().numpy()
     own = np.where(own | (edge & (components == 0)), ink, 0)
     rows, columns = mask_box(own > STROKE_INK)
-    return Glyph(own[rows, columns], np.array([rows.start, columns.start]), np.array([rows.stop, columns.stop]))
+    return Glyph(
+        own[rows, columns], np.array([rows.start, columns.start]), np.array([rows.stop, columns.stop])
+    )
 
 
 def normalise(ink: np.ndarray) -> np.ndarray:

@@ -8,17 +8,19 @@ from torch import Tensor
 
 from lwgan import readings as read
 from lwgan import recipe
+from lwgan.page.panel import change_of, edits_of, group_of, method_name, title
+from lwgan.page.pictures import animation, strip, thumb_url, url
+from lwgan.page.views import targets
 from lwgan.pipeline import MAX_ALPHA, EditingPipeline
-from lwgan.ui.panel import change_of, edits_of, group_of, method_name, title
-from lwgan.ui.pictures import animation, strip, thumb_url, url
-from lwgan.ui.views import targets
 
 AXIS = [-0.5 + 0.125 * i for i in range(21)]  # strengths that scrubbing and sweeping render, in one call
 EFFECTS = [0.2, 0.4, 0.6, 0.8]  # expected target changes at which methods are compared
 COMPARED = 4  # methods that are compared unless the visitor chooses
 
 
-def along(pipe: EditingPipeline, w: Tensor, alphas: Mapping[str, float], name: str, axis: Sequence[float]) -> list[Image.Image]:
+def along(
+    pipe: EditingPipeline, w: Tensor, alphas: Mapping[str, float], name: str, axis: Sequence[float]
+) -> list[Image.Image]:
     """One code [1, num_ws, w_dim] at each alpha of one edit, the others as they are: rendered in one call."""
     others = {other: alpha for other, alpha in alphas.items() if alpha and other != name}
     return pipe.generate(torch.cat([pipe.edit(w, {**others, name: float(alpha)}) for alpha in axis]))
@@ -67,7 +69,11 @@ def _expected(pipe: EditingPipeline, name: str, axis: Sequence[float]) -> list[f
 def compare(pipe: EditingPipeline, session: Mapping, current: str, wanted: Mapping) -> dict:
     """Methods for the same change, on one axis of expected effect. wanted: {"methods": names of edits, "effect": one of EFFECTS}."""
     config = pipe.edits[current].config
-    rivals = [edit for edit in edits_of(pipe) if edit["label"] == change_of(config, current) and edit["group"] == group_of(config)]
+    rivals = [
+        edit
+        for edit in edits_of(pipe)
+        if edit["label"] == change_of(config, current) and edit["group"] == group_of(config)
+    ]
     names = [edit["name"] for edit in rivals]
     chosen = [name for name in wanted.get("methods") or [] if name in names]
     if not chosen and wanted.get("methods") != []:  # no choice as yet, or one of another change
@@ -85,7 +91,12 @@ def compare(pipe: EditingPipeline, session: Mapping, current: str, wanted: Mappi
 def _comparable(pipe: EditingPipeline, names: Sequence[str]) -> float:
     """The largest effect that two of these methods have."""
     return next(
-        (effect for effect in reversed(EFFECTS) if sum(_alpha_for(pipe, name, effect) is not None for name in names) > 1), EFFECTS[-1]
+        (
+            effect
+            for effect in reversed(EFFECTS)
+            if sum(_alpha_for(pipe, name, effect) is not None for name in names) > 1
+        ),
+        EFFECTS[-1],
     )
 
 

@@ -8,7 +8,9 @@ from PIL import Image
 
 from lwgan import recipe
 
-SMALL = 128  # px: pictures up to this side are sent as they are, larger ones for views of many at most at THUMB
+SMALL = (
+    128  # px: pictures up to this side are sent as they are, larger ones for views of many at most at THUMB
+)
 THUMB = 512
 
 
@@ -16,7 +18,11 @@ def strip(pictures: Sequence[Image.Image]) -> Image.Image:
     """Pictures in a row, small ones enlarged, 2 px of grey between."""
     pictures = [_enlarged(picture) for picture in pictures]
     width, height = pictures[0].size
-    row = Image.new(pictures[0].mode, (len(pictures) * (width + 2) - 2, height), 128 if pictures[0].mode == "L" else (128,) * 3)
+    row = Image.new(
+        pictures[0].mode,
+        (len(pictures) * (width + 2) - 2, height),
+        128 if pictures[0].mode == "L" else (128,) * 3,
+    )
     for i, picture in enumerate(pictures):
         row.paste(picture, (i * (width + 2), 0))
     return row
@@ -26,7 +32,9 @@ def animation(pictures: Sequence[Image.Image]) -> bytes:
     """There and back, as an animated WebP."""
     frames = [_enlarged(picture).convert("RGB") for picture in (*pictures, *pictures[-2:0:-1])]
     file = io.BytesIO()
-    frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:], duration=70, loop=0, quality=85, method=0)
+    frames[0].save(
+        file, "WEBP", save_all=True, append_images=frames[1:], duration=70, loop=0, quality=85, method=0
+    )
     return file.getvalue()
 
 

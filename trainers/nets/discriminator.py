@@ -67,7 +67,9 @@ def minibatch_stddev(x: Tensor, group_size: int) -> Tensor:
     """One more feature map: how much the pictures of a group differ (Karras et al., 2018, Sec. 3). [N, C, H, W] -> [N, C+1, H, W]."""
     n, _, height, width = x.shape
     group = math.gcd(n, group_size)
-    spread = x.view(n // group, group, *x.shape[1:]).float().var(1, correction=0).add(1e-8).sqrt().mean((1, 2, 3))
+    spread = (
+        x.view(n // group, group, *x.shape[1:]).float().var(1, correction=0).add(1e-8).sqrt().mean((1, 2, 3))
+    )
     spread = spread.repeat_interleave(group)[:, None, None, None].expand(n, 1, height, width)
     return torch.cat([x, spread.to(x.dtype)], 1)
 

@@ -19,7 +19,9 @@ LANDMARKS = {5: "left eye, right eye, nose, left and right mouth corner", 68: "i
 SEARCH_SIDE = 1024  # px: faces are looked for at this size; their parts are then read at 48 px anyway
 SMALLEST_SHARE = 32  # a face is at least 1 / 32 of the longer side
 MIN_QUAD = 16  # px: a frame smaller than this shows no face
-FRAMED = "lwgan_framed"  # the key in a PIL picture's info that says: in the frame already, when it had this size
+FRAMED = (
+    "lwgan_framed"  # the key in a PIL picture's info that says: in the frame already, when it had this size
+)
 ALREADY = 0.1  # of the side: if all corners of the frame are this near to the picture's, it was cut out by such a frame
 
 
@@ -40,7 +42,7 @@ class Aligned(NamedTuple):
 def align_face(source, landmarks=None, *, size: int = 1024, supersample: int = 4) -> Aligned:
     """Cuts a face out of a photograph as FFHQ's published script does.
 
-    source: whatever `open_picture` takes.  landmarks: [5, 2] or [68, 2] (see LANDMARKS); None: found by `lwgan.mtcnn`, the largest
+    source: whatever `open_picture` takes.  landmarks: [5, 2] or [68, 2] (see LANDMARKS); None: found by `lwgan.frames.mtcnn`, the largest
     face.  size: of the result in px.  supersample: the frame is first read at so many times the size (FFHQ: 1024, 4; pSp: 256, 1).
     What the photograph lacks of the frame is mirrored, blurred and fades into its median colour. ValueError, in words for a
     visitor, for a picture that cannot be opened, without a face, or with landmarks that are no upright face's.
@@ -92,7 +94,7 @@ def is_framed(size: tuple[int, int], quad: np.ndarray) -> bool:
 
 def find_landmarks(picture: Image.Image) -> tuple[np.ndarray, str | None]:
     """Landmarks [5, 2] of the largest face of an upright "RGB" picture, and a note if there are others. ValueError if there is none."""
-    from lwgan.mtcnn import find_faces
+    from lwgan.frames.mtcnn import find_faces
 
     reduced = picture.copy()
     reduced.thumbnail((SEARCH_SIDE, SEARCH_SIDE), Image.Resampling.BOX)
@@ -158,7 +160,9 @@ def _checked(landmarks, size: tuple[int, int]) -> np.ndarray:
     if np.hypot(*across) < 1e-3 * np.hypot(*down) or not across.any():
         raise ValueError(f"both eyes lie at ({left_eye[0]:g}, {left_eye[1]:g}): a face needs two")
     if np.hypot(*down) < 1e-3 * np.hypot(*across):
-        raise ValueError(f"eyes and mouth share one middle, ({left_eye[0] + across[0] / 2:g}, {left_eye[1] + across[1] / 2:g})")
+        raise ValueError(
+            f"eyes and mouth share one middle, ({left_eye[0] + across[0] / 2:g}, {left_eye[1] + across[1] / 2:g})"
+        )
     if across @ -_turned(down) <= 0:
         raise ValueError(
             f"the left eye at ({left_eye[0]:g}, {left_eye[1]:g}) lies right of the right eye at ({right_eye[0]:g}, {right_eye[1]:g}), "
@@ -177,13 +181,19 @@ def _cut(picture: Image.Image, quad: np.ndarray, size: int, supersample: int) ->
     side = math.dist(quad[0], quad[3])
     border = max(round(side * 0.1), 3)
     left, top = (max(math.floor(value) - border, 0) for value in quad.min(0))
-    right, bottom = (min(math.ceil(value) + border, limit) for value, limit in zip(quad.max(0), picture.size, strict=True))
+    right, bottom = (
+        min(math.ceil(value) + border, limit) for value, limit in zip(quad.max(0), picture.size, strict=True)
+    )
     if right <= left or bottom <= top:
-        raise ValueError(f"the face's frame lies outside the picture of {picture.width} x {picture.height} px")
+        raise ValueError(
+            f"the face's frame lies outside the picture of {picture.width} x {picture.height} px"
+        )
     picture, quad = picture.crop((left, top, right, bottom)), quad - np.array([left, top])
     picture, quad = _padded(picture, quad, border, side)
     wide = size * supersample
-    result = picture.transform((wide, wide), Image.Transform.QUAD, (quad + 0.5).flatten().tolist(), Image.Resampling.BILINEAR)
+    result = picture.transform(
+        (wide, wide), Image.Transform.QUAD, (quad + 0.5).flatten().tolist(), Image.Resampling.BILINEAR
+    )
     return result if supersample == 1 else result.resize((size, size), Image.Resampling.LANCZOS)
 
 
@@ -195,7 +205,9 @@ def _reduced(picture: Image.Image, quad: np.ndarray, times: int) -> tuple[Image.
     return picture.resize(smaller, Image.Resampling.LANCZOS), quad / times
 
 
-def _padded(picture: Image.Image, quad: np.ndarray, border: int, side: float) -> tuple[Image.Image, np.ndarray]:
+def _padded(
+    picture: Image.Image, quad: np.ndarray, border: int, side: float
+) -> tuple[Image.Image, np.ndarray]:
     """Picture and quad, with room for the quad: where the picture ends within it by more than a little, mirrored pixels
     follow, the blurrier and the nearer to the median colour the farther out."""
     (left, top), (right, bottom) = -np.floor(quad.min(0)), np.ceil(quad.max(0)) - picture.size
@@ -220,6 +232,8 @@ def _blurred(pixels: np.ndarray, sigma: float) -> np.ndarray:
     reach = int(4 * sigma + 0.5)
     kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
     kernel = (kernel / kernel.sum()).expand(3, 1, 1, -1)
-    values = torch.from_numpy(np.pad(pixels, ((reach, reach), (reach, reach), (0, 0)), "symmetric")).permute(2, 0, 1)[None]
+    values = torch.from_numpy(np.pad(pixels, ((reach, reach), (reach, reach), (0, 0)), "symmetric")).permute(
+        2, 0, 1
+    )[None]
     values = F.conv2d(F.conv2d(values, kernel, groups=3), kernel.transpose(2, 3), groups=3)
     return values[0].permute(1, 2, 0).numpy()

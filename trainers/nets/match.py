@@ -18,8 +18,8 @@ from lwgan.generator import SQRT2, Mapping
 from trainers import run
 from trainers.codes import encode
 from trainers.data import load_images
-from trainers.encoder import load_tuned, reconstruction_error, save
-from trainers.generator import sample, to_pictures
+from trainers.nets.encoder import load_tuned, reconstruction_error, save
+from trainers.nets.generator import sample, to_pictures
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,9 @@ class Options:
 def main(options: Options) -> None:
     state, generator, encoder = load_tuned(options.start, "W")
     if not 1 <= options.directions <= generator.w_dim:
-        raise ValueError(f"--directions is {options.directions}, expected 1 to {generator.w_dim}, the dimensions of W")
+        raise ValueError(
+            f"--directions is {options.directions}, expected 1 to {generator.w_dim}, the dimensions of W"
+        )
     images, domain = load_images(options.data, "train")
     images = images[: options.pictures]
     heldout = to_pictures(load_images(options.data, "validation")[0][:500], torch.device("cpu"))
@@ -55,18 +57,37 @@ def main(options: Options) -> None:
     basis = principal_directions(real, options.directions)
     for i in range(options.rounds):
         with torch.no_grad():
-            fake = torch.cat([encoder(part)[:, 0] for part in sample(generator, options.pictures, seed=i).split(250)])
-            w = generator.mapping(torch.randn(options.pictures, generator.z_dim, generator=torch.Generator().manual_seed(i)))[:, 0]
+            fake = torch.cat(
+                [encoder(part)[:, 0] for part in sample(generator, options.pictures, seed=i).split(250)]
+            )
+            w = generator.mapping(
+                torch.randn(options.pictures, generator.z_dim, generator=torch.Generator().manual_seed(i))
+            )[:, 0]
         shift = (real.mean(0) - fake.mean(0)).square().sum() / real.var(0).sum()
         print(
             f"round {i}: means {shift:.2%} of the real codes' variance apart, variance of samples' codes {fake.var(0).sum() / real.var(0).sum():.1%}"
         )
-        fold(generator.mapping, w.mean(0), limited(transport(fake @ basis, real @ basis)), basis, real.mean(0) - fake.mean(0))
+        fold(
+            generator.mapping,
+            w.mean(0),
+            limited(transport(fake @ basis, real @ basis)),
+            basis,
+            real.mean(0) - fake.mean(0),
+        )
 
     weights = {name: encoder.state_dict() for name in ("encoder", "ema_encoder")}
     weights |= {name: generator.state_dict() for name in ("generator", "ema_generator")}
     kept = {name: state[name] for name in ("discriminator", "d_adam", "g_adam")}
-    save(options, encoder, generator, domain, 0, heldout, reconstruction_error(encoder, generator, heldout), tuned=True)
+    save(
+        options,
+        encoder,
+        generator,
+        domain,
+        0,
+        heldout,
+        reconstruction_error(encoder, generator, heldout),
+        tuned=True,
+    )
     run.save_checkpoint(options.run, step=0, **weights, **kept)  # last: it says that all the rest is there
 
 

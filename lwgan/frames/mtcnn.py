@@ -41,7 +41,9 @@ class CascadeNet(nn.Module):
     heads: sizes of the outputs.  Picture [N, 3, H, W] in (-1, 1) -> a tensor for each head.
     """
 
-    def __init__(self, convs: tuple[tuple[int, int, int], ...], dense: tuple[int, int] | None, heads: tuple[int, ...]):
+    def __init__(
+        self, convs: tuple[tuple[int, int, int], ...], dense: tuple[int, int] | None, heads: tuple[int, ...]
+    ):
         super().__init__()
         self.convs, self.slopes, channels = nn.ModuleList(), nn.ModuleList(), 3
         for width, kernel, _ in convs:
@@ -50,23 +52,35 @@ class CascadeNet(nn.Module):
             channels = width
         self.pools = [pool for *_, pool in convs]
         self.dense = nn.Sequential(nn.Linear(*dense), nn.PReLU(dense[1])) if dense else None
-        self.heads = nn.ModuleList(nn.Linear(dense[1], size) if dense else nn.Conv2d(channels, size, 1) for size in heads)
+        self.heads = nn.ModuleList(
+            nn.Linear(dense[1], size) if dense else nn.Conv2d(channels, size, 1) for size in heads
+        )
 
     def forward(self, x: Tensor) -> list[Tensor]:
         for conv, slope, pool in zip(self.convs, self.slopes, self.pools, strict=True):
             x = slope(conv(x))
             x = F.max_pool2d(x, pool, 2, ceil_mode=True) if pool else x
         if self.dense is not None:
-            x = self.dense(x.permute(0, 3, 2, 1).flatten(1))  # the weights count column by column, channels innermost
+            x = self.dense(
+                x.permute(0, 3, 2, 1).flatten(1)
+            )  # the weights count column by column, channels innermost
         return [head(x) for head in self.heads]
 
     def load(self, arrays: list[np.ndarray]) -> "CascadeNet":
         """Takes the arrays of a weight file, which follow the layers. ValueError if they are not of this network."""
         own = list(self.parameters_in_order())
         if len(own) != len(arrays):
-            raise ValueError(f"the weight file holds {len(arrays)} arrays, the network has {len(own)}: is this mtcnn 1.0.0?")
+            raise ValueError(
+                f"the weight file holds {len(arrays)} arrays, the network has {len(own)}: is this mtcnn 1.0.0?"
+            )
         for parameter, array in zip(own, arrays, strict=True):
-            value = array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T if array.ndim == 2 else array.reshape(-1)
+            value = (
+                array.transpose(3, 2, 0, 1)
+                if array.ndim == 4
+                else array.T
+                if array.ndim == 2
+                else array.reshape(-1)
+            )
             if value.shape != tuple(parameter.shape):
                 raise ValueError(
                     f"a layer of the weight file has shape {value.shape}, the network's {tuple(parameter.shape)}: is this mtcnn 1.0.0?"
@@ -106,7 +120,9 @@ def networks() -> Networks:
 def _weights_folder() -> Path:
     found = [name for name in ("mtcnn", "lz4") if importlib.util.find_spec(name) is None]
     if found:
-        raise ValueError(f"faces cannot be looked for without {' and '.join(found)}: {INSTALL}, or give the landmarks")
+        raise ValueError(
+            f"faces cannot be looked for without {' and '.join(found)}: {INSTALL}, or give the landmarks"
+        )
     return Path(importlib.util.find_spec("mtcnn").origin).parent / "assets" / "weights"
 
 
@@ -145,7 +161,9 @@ def _propose(pnet: CascadeNet, values: Tensor, smallest: int) -> Tensor:
     return boxes[_suppress(boxes, probability, 0.7)]
 
 
-def _judge(net: CascadeNet, values: Tensor, boxes: Tensor, side: int, confident: float) -> tuple[Tensor, Tensor, Tensor]:
+def _judge(
+    net: CascadeNet, values: Tensor, boxes: Tensor, side: int, confident: float
+) -> tuple[Tensor, Tensor, Tensor]:
     """The boxes that a network takes for faces, mended by it; their probabilities and landmarks [N, 5, 2] (zeros from R-Net)."""
     boxes = boxes[(boxes[:, 2:] - boxes[:, :2]).min(1).values >= 1]
     if not len(boxes):
@@ -153,7 +171,9 @@ def _judge(net: CascadeNet, values: Tensor, boxes: Tensor, side: int, confident:
     offsets, *marks, face = net(torch.cat([_cut(values, box, side) for box in boxes]))
     scores = face.softmax(1)[:, 1]
     sizes = boxes[:, 2:] - boxes[:, :2]
-    shares = marks[0].view(-1, 2, 5).transpose(1, 2) if marks else torch.zeros(len(boxes), 5, 2)  # five x, then five y
+    shares = (
+        marks[0].view(-1, 2, 5).transpose(1, 2) if marks else torch.zeros(len(boxes), 5, 2)
+    )  # five x, then five y
     marks = boxes[:, None, :2] + shares * sizes[:, None]
     moved = _moved(boxes, offsets)
     sure = torch.nonzero(scores > confident)[:, 0]
@@ -166,7 +186,12 @@ def _cut(values: Tensor, box: Tensor, side: int) -> Tensor:
     left, top, right, bottom = box.round().int().tolist()
     height, width = values.shape[2:]
     inside = values[:, :, max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
-    margin = [max(-left, 0), max(right - max(left, width), 0), max(-top, 0), max(bottom - max(top, height), 0)]
+    margin = [
+        max(-left, 0),
+        max(right - max(left, width), 0),
+        max(-top, 0),
+        max(bottom - max(top, height), 0),
+    ]
     return F.interpolate(F.pad(inside, margin), size=(side, side), mode="area")
 
 
@@ -189,7 +214,10 @@ def _suppress(boxes: Tensor, scores: Tensor, overlap: float, within: bool = Fals
     while len(left):
         best, left = left[0], left[1:]
         kept.append(best)
-        corner, end = torch.maximum(boxes[best, :2], boxes[left, :2]), torch.minimum(boxes[best, 2:], boxes[left, 2:])
+        corner, end = (
+            torch.maximum(boxes[best, :2], boxes[left, :2]),
+            torch.minimum(boxes[best, 2:], boxes[left, 2:]),
+        )
         shared = (end - corner).clamp(min=0).prod(1)
         whole = torch.minimum(areas[best], areas[left]) if within else areas[best] + areas[left] - shared
         left = left[shared <= overlap * whole]
@@ -207,7 +235,15 @@ def read_arrays(path: Path) -> list[np.ndarray]:
         arrays = _Reader(io.BytesIO(lz4.frame.decompress(path.read_bytes()))).load()
     except FileNotFoundError:
         raise ValueError(f"mtcnn is installed, but its {path.name} is missing: {INSTALL}") from None
-    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, AttributeError, IndexError, TypeError) as error:
+    except (
+        RuntimeError,
+        EOFError,
+        pickle.UnpicklingError,
+        ValueError,
+        AttributeError,
+        IndexError,
+        TypeError,
+    ) as error:
         raise ValueError(f"{path.name} is no file of weights ({error}): {INSTALL}") from error
     if not isinstance(arrays, list) or not all(isinstance(array, np.ndarray) for array in arrays):
         raise ValueError(f"{path.name} holds no list of arrays: {INSTALL}")
@@ -221,7 +257,11 @@ class _Wrapper:
 class _Reader(pickle._Unpickler):  # the one written in Python, whose steps can be added to
     """Reads a pickle in which each array's description is followed by a byte n, n bytes to fill up, and the array itself."""
 
-    ALLOWED = {("joblib.numpy_pickle", "NumpyArrayWrapper"): _Wrapper, ("numpy", "ndarray"): np.ndarray, ("numpy", "dtype"): np.dtype}  # noqa: RUF012
+    ALLOWED = {
+        ("joblib.numpy_pickle", "NumpyArrayWrapper"): _Wrapper,
+        ("numpy", "ndarray"): np.ndarray,
+        ("numpy", "dtype"): np.dtype,
+    }  # noqa: RUF012
 
     def __init__(self, file: io.BytesIO):
         super().__init__(file)
@@ -238,6 +278,8 @@ class _Reader(pickle._Unpickler):  # the one written in Python, whose steps can 
         if isinstance(held, _Wrapper):
             self.file.seek(self.file.read(1)[0], io.SEEK_CUR)
             size = held.dtype.itemsize * math.prod(held.shape)
-            self.stack[-1] = np.frombuffer(self.file.read(size), held.dtype).reshape(held.shape, order=held.order)
+            self.stack[-1] = np.frombuffer(self.file.read(size), held.dtype).reshape(
+                held.shape, order=held.order
+            )
 
     dispatch = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}  # noqa: RUF012

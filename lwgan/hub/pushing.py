@@ -14,8 +14,8 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, ge
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.utils import httpx
 
-from lwgan import hub
-from lwgan.folders import CONFIG, METRICS, NAME, WEIGHTS, read_folder
+from lwgan.files import CONFIG, METRICS, NAME, WEIGHTS, read_folder
+from lwgan.hub import client as hub
 
 PUSH_TRIES, PUSH_PAUSE = 5, 0.25  # seconds before the second try, doubled for each further one
 TIDYING = 2  # seconds beyond the deadline for each of the two questions by which a repo that stayed empty is taken away
@@ -59,12 +59,16 @@ def push(
     metadata the Hub refuses; all before any upload. A push that fails leaves the Hub as it was: a repo made for it is taken away again.
     """
     if not hub.REPO_ID.fullmatch(repo_id) or not NAME.fullmatch(repo_id.split("/")[1]):
-        raise ValueError(f"{repo_id!r} is no name for a repo: expected org/name, the name 1 to 64 of a-z, 0-9, _ and -")
+        raise ValueError(
+            f"{repo_id!r} is no name for a repo: expected org/name, the name 1 to 64 of a-z, 0-9, _ and -"
+        )
     files = files_of(folder)
     ends = hub.deadline(sum(map(len, files.values())))
     api = writer(token, None if create_pr else repo_id.split("/")[0])
     repo = Repo(repo_id, private=private)
-    return push_files(api, repo, files, message=message, create_pr=create_pr, collection=collection, ends=ends)
+    return push_files(
+        api, repo, files, message=message, create_pr=create_pr, collection=collection, ends=ends
+    )
 
 
 def push_files(
@@ -97,7 +101,7 @@ def push_files(
 
 
 def files_of(folder: str | Path) -> dict[str, bytes]:
-    """The files that `push` uploads, checked: path in the repo -> bytes. Errors as `lwgan.registry.load_model`."""
+    """The files that `push` uploads, checked: path in the repo -> bytes. Errors as `lwgan.hub.registry.load_model`."""
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: there is no such folder")
@@ -126,7 +130,9 @@ def writer(token: str | None, namespace: str | None) -> HfApi:
         told = hub.within(hub.PATIENCE, api.whoami)
     except HfHubHTTPError as error:
         if hub.status(error) in (401, 403):
-            raise ValueError(f"the Hub refuses the token ({hub.reason(error)}): make a new one with write access") from error
+            raise ValueError(
+                f"the Hub refuses the token ({hub.reason(error)}): make a new one with write access"
+            ) from error
         raise
     access = (told.get("auth") or {}).get("accessToken") or {}
     if access.get("role") == "read":
@@ -143,7 +149,11 @@ def writer(token: str | None, namespace: str | None) -> HfApi:
 def _writable(scopes: dict) -> list[str]:
     """Users and organisations to whose repos a fine-grained token may write."""
     writes = lambda scope: "repo.write" in (scope.get("permissions") or [])
-    return [scope.get("entity", {}).get("name", "").split("/")[0] for scope in scopes.get("scoped") or [] if writes(scope)]
+    return [
+        scope.get("entity", {}).get("name", "").split("/")[0]
+        for scope in scopes.get("scoped") or []
+        if writes(scope)
+    ]
 
 
 # The steps
@@ -180,7 +190,9 @@ def _within_reason(ends: float, size: int, attempt: Callable[[], object]):
         raise hub.root(error) from error
 
 
-def _commit(api: HfApi, repo: Repo, files: dict[str, bytes], message: str, made: list[str], turn: int) -> Pushed:
+def _commit(
+    api: HfApi, repo: Repo, files: dict[str, bytes], message: str, made: list[str], turn: int
+) -> Pushed:
     info = _info(api, repo)
     if info is None:
         info = _make(api, repo, made)
@@ -188,7 +200,9 @@ def _commit(api: HfApi, repo: Repo, files: dict[str, bytes], message: str, made:
     if not (changes := changes_of(info, repo, files)):
         return Pushed(repo.id, info.sha, _url(api, repo), changed=turn > 0)
     # The parent makes an attempt that was given up harmless: if it lands late, it is refused.
-    commit = api.create_commit(repo.id, changes, commit_message=message, parent_commit=info.sha, repo_type=repo.type)
+    commit = api.create_commit(
+        repo.id, changes, commit_message=message, parent_commit=info.sha, repo_type=repo.type
+    )
     return Pushed(repo.id, commit.oid, _url(api, repo), changed=True)
 
 
@@ -198,7 +212,9 @@ def _propose(api: HfApi, repo: Repo, files: dict[str, bytes], message: str) -> P
     _check_private(repo, info)
     if not (changes := changes_of(info, repo, files)):
         return Pushed(repo.id, info.sha, _url(api, repo), changed=False)
-    commit = api.create_commit(repo.id, changes, commit_message=message, parent_commit=info.sha, repo_type=repo.type, create_pr=True)
+    commit = api.create_commit(
+        repo.id, changes, commit_message=message, parent_commit=info.sha, repo_type=repo.type, create_pr=True
+    )
     return Pushed(repo.id, commit.oid, _url(api, repo), changed=True, pull_request=commit.pr_url)
 
 
@@ -239,9 +255,15 @@ def _make(api: HfApi, repo: Repo, made: list[str]):
 def changes_of(info, repo: Repo, files: dict[str, bytes]) -> list:
     """The operations that turn the repo into `files`, anew for each try: an operation serves once."""
     held = {file.rfilename: file.lfs.sha256 if file.lfs else file.blob_id for file in info.siblings or []}
-    changed = {path: data for path, data in files.items() if held.get(path) not in (_git_sha1(data), hashlib.sha256(data).hexdigest())}
+    changed = {
+        path: data
+        for path, data in files.items()
+        if held.get(path) not in (_git_sha1(data), hashlib.sha256(data).hexdigest())
+    }
     changes = [CommitOperationAdd(path, data) for path, data in changed.items()]
-    return changes + [CommitOperationDelete(path) for path in held if path.startswith(repo.owned) and path not in files]
+    return changes + [
+        CommitOperationDelete(path) for path in held if path.startswith(repo.owned) and path not in files
+    ]
 
 
 def _git_sha1(data: bytes) -> str:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lwgan import ir_se
+from lwgan.encoder import ir_se
 
 BACKBONES = {  # the usual sizes of each
     "small": {"widths": (32, 96, 192, 256), "pyramid": 128, "head": 48, "middle": 3},
@@ -27,7 +27,7 @@ class Encoder(nn.Module):
 
     A residual backbone, a feature pyramid on three of its levels, and a head for each style: the first `coarse` styles
     read the coarsest level, the next `middle` the one between, the rest the finest.
-    backbone: "small", from H/2 px down to 4 px; or "ir_se50", pSp's IR-SE50 (`lwgan.ir_se`), for pictures of 256 px.
+    backbone: "small", from H/2 px down to 4 px; or "ir_se50", pSp's IR-SE50 (`lwgan.encoder.ir_se`), for pictures of 256 px.
     space: "W+", a code for each style; "W", the sum of the heads is one code, given to all styles;
     "W+ deltas", e4e's: the first head is a code, the others what their styles add to it.
     widths: of the backbone at H/2, H/4, ... px.  pyramid: width of the pyramid.  head: width within a head.
@@ -50,10 +50,16 @@ class Encoder(nn.Module):
             "pyramid": sizes["pyramid"], "head": sizes["head"], "coarse": coarse, "middle": sizes["middle"], "space": space,
             "backbone": backbone,
         }  # fmt: skip
-        self.shape, self.combine, self.small = (img_channels, resolution, resolution), SPACES[space], backbone == "small"
+        self.shape, self.combine, self.small = (
+            (img_channels, resolution, resolution),
+            SPACES[space],
+            backbone == "small",
+        )
         levels = ([0] * coarse + [1] * sizes["middle"] + [2] * num_ws)[:num_ws]
         build = self._build_small if self.small else self._build_ir_se50
-        build(resolution, img_channels, w_dim, tuple(sizes["widths"]), sizes["pyramid"], sizes["head"], levels)
+        build(
+            resolution, img_channels, w_dim, tuple(sizes["widths"]), sizes["pyramid"], sizes["head"], levels
+        )
         self.register_buffer("w_avg", torch.zeros(w_dim))
         self.to(memory_format=torch.channels_last)  # of the convolutions' weights, as the pictures come
 
@@ -64,7 +70,8 @@ class Encoder(nn.Module):
             )
         self.stem = nn.Conv2d(4 * img_channels, widths[0], 3, padding=1)
         self.backbone = nn.ModuleList(
-            ResidualBlock(a, b, a_stride) for a, b, a_stride in zip((widths[0], *widths), widths, (1, 2, 2, 2, 2, 2, 2, 2), strict=False)
+            ResidualBlock(a, b, a_stride)
+            for a, b, a_stride in zip((widths[0], *widths), widths, (1, 2, 2, 2, 2, 2, 2, 2), strict=False)
         )
         self.taps = tuple(range(len(widths)))[-3:]
         self.lateral = nn.ModuleList(nn.Conv2d(width, pyramid, 1) for width in reversed(widths[-3:]))
@@ -72,19 +79,33 @@ class Encoder(nn.Module):
 
     def _build_ir_se50(self, resolution, img_channels, w_dim, widths, pyramid, head, levels) -> None:
         if len(widths) != len(ir_se.UNITS):
-            raise ValueError(f"widths gives {len(widths)} levels, the backbone ir_se50 has {len(ir_se.UNITS)}")
+            raise ValueError(
+                f"widths gives {len(widths)} levels, the backbone ir_se50 has {len(ir_se.UNITS)}"
+            )
         if pyramid != widths[-1]:
-            raise ValueError(f"pyramid is {pyramid}, the backbone ir_se50 has that of its last level, {widths[-1]}")
+            raise ValueError(
+                f"pyramid is {pyramid}, the backbone ir_se50 has that of its last level, {widths[-1]}"
+            )
         if resolution % 16 or not 16 <= resolution <= 256:
-            raise ValueError(f"resolution {resolution} is no multiple of 16 up to 256, which the backbone ir_se50 takes")
-        self.stem, self.backbone, self.taps = ir_se.stem(img_channels, widths[0]), ir_se.units(widths), ir_se.TAPS
+            raise ValueError(
+                f"resolution {resolution} is no multiple of 16 up to 256, which the backbone ir_se50 takes"
+            )
+        self.stem, self.backbone, self.taps = (
+            ir_se.stem(img_channels, widths[0]),
+            ir_se.units(widths),
+            ir_se.TAPS,
+        )
         lateral = [nn.Conv2d(width, pyramid, 1) for width in (widths[2], widths[1])]
-        self.lateral = nn.ModuleList([nn.Identity(), *lateral])  # the coarsest level is the backbone's output itself
+        self.lateral = nn.ModuleList(
+            [nn.Identity(), *lateral]
+        )  # the coarsest level is the backbone's output itself
         self.heads = nn.ModuleList(ir_se.GradualHead(pyramid, head, w_dim, level) for level in levels)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim != 4 or x.shape[1:] != self.shape:
-            raise ValueError(f"pictures have shape {tuple(x.shape)}, expected [N, {', '.join(map(str, self.shape))}]")
+            raise ValueError(
+                f"pictures have shape {tuple(x.shape)}, expected [N, {', '.join(map(str, self.shape))}]"
+            )
         x = F.pixel_unshuffle(x, 2) if self.small else x
         x = self.stem(x.contiguous(memory_format=torch.channels_last))
         features = []
@@ -106,8 +127,8 @@ class Encoder(nn.Module):
 
     @classmethod
     def from_pretrained(cls, source, revision: str | None = None, token: str | None = None) -> "Encoder":
-        """The encoder of a folder or a Hub repo, in evaluation mode. Errors as `lwgan.registry.load_model`."""
-        from lwgan.registry import load_module
+        """The encoder of a folder or a Hub repo, in evaluation mode. Errors as `lwgan.hub.registry.load_model`."""
+        from lwgan.hub.registry import load_module
 
         return load_module(cls, "encoder", source, revision, token)
 
@@ -141,7 +162,11 @@ class StyleHead(nn.Module):
     def __init__(self, pyramid: int, width: int, w_dim: int, level: int):
         super().__init__()
         self.level = level
-        convs = [nn.Conv2d(pyramid, width, 3, padding=1)] if level == 0 else [nn.Conv2d(pyramid, width, 3, stride=2, padding=1)]
+        convs = (
+            [nn.Conv2d(pyramid, width, 3, padding=1)]
+            if level == 0
+            else [nn.Conv2d(pyramid, width, 3, stride=2, padding=1)]
+        )
         convs += [nn.Conv2d(width, width, 3, stride=2, padding=1) for _ in range(level - 1)]
         self.convs = nn.ModuleList(convs)
         self.linear = nn.Linear(16 * width, w_dim)

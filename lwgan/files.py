@@ -51,7 +51,9 @@ def _is_count(value) -> bool:
 
 
 def _is_revision(value) -> bool:
-    return isinstance(value, dict) and all(part is None or _matches(r"[0-9a-f]{40}([0-9a-f]{24})?")(part) for part in value.values())
+    return isinstance(value, dict) and all(
+        part is None or _matches(r"[0-9a-f]{40}([0-9a-f]{24})?")(part) for part in value.values()
+    )
 
 
 _is_name = _matches(NAME.pattern)
@@ -63,11 +65,19 @@ RULES = (
     Rule("format_version", _is_count, f"{FORMAT_VERSION}", required=True),
     Rule("kind", _is_name, "1 to 64 of a-z, 0-9, _ and -", required=True),
     *(Rule(key, _is_name, "1 to 64 of a-z, 0-9, _ and -") for key in ("domain", "method", "attribute")),
-    Rule("dtype", lambda value: isinstance(value, str) and value in STORED, f"one of {', '.join(STORED)}", required=True),
+    Rule(
+        "dtype",
+        lambda value: isinstance(value, str) and value in STORED,
+        f"one of {', '.join(STORED)}",
+        required=True,
+    ),
     Rule("weights.file", lambda value: value == WEIGHTS, f"{WEIGHTS!r}", required=True),
     Rule("weights.size", _is_count, "a number of bytes", required=True),
     Rule("weights.sha256", _matches("[0-9a-f]{64}"), "64 hex digits", required=True),
-    *(Rule(key, _is_count, "a positive integer", required=True, edits_only=True) for key in ("num_ws", "w_dim")),
+    *(
+        Rule(key, _is_count, "a positive integer", required=True, edits_only=True)
+        for key in ("num_ws", "w_dim")
+    ),
     *(Rule(key, _is_label, "a text of 1 to 200 characters", edits_only=True) for key in ("from", "to")),
     Rule("alpha", _is_number, "a number of at most 1e9", edits_only=True),
     *(Rule(key, _is_repo, "a Hub id of the form org/name") for key in ("base_model", "base_encoder")),
@@ -79,7 +89,9 @@ class Damaged(ValueError):
     """The files are not what they once were; another download may cure it."""
 
 
-def save_folder(folder: str | Path, config: dict, tensors: dict[str, Tensor], dtype: str | None = None) -> None:
+def save_folder(
+    folder: str | Path, config: dict, tensors: dict[str, Tensor], dtype: str | None = None
+) -> None:
     """Writes model.safetensors and config.json, whole or not at all.
 
     dtype: float32 (the default), float16 or bfloat16, in which float tensors are stored; others stay as they are.
@@ -115,7 +127,9 @@ def save_folder(folder: str | Path, config: dict, tensors: dict[str, Tensor], dt
 
 def _stored(value: Tensor, dtype: torch.dtype) -> Tensor:
     """A copy of its own: safetensors refuses tensors that share memory."""
-    return value.detach().to("cpu", dtype if value.is_floating_point() else value.dtype, copy=True).contiguous()
+    return (
+        value.detach().to("cpu", dtype if value.is_floating_point() else value.dtype, copy=True).contiguous()
+    )
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -136,7 +150,9 @@ def _settle(folder: Path) -> None:
         return  # nothing was left behind
 
 
-def read_folder(folder: Path, source: str, kinds: tuple[str, ...] | None = None) -> tuple[dict, dict[str, Tensor], bytes]:
+def read_folder(
+    folder: Path, source: str, kinds: tuple[str, ...] | None = None
+) -> tuple[dict, dict[str, Tensor], bytes]:
     """Config, tensors as stored, and the weights' bytes of a folder, all checked. `source` names it in errors."""
     config = read_config(folder, source, kinds)
     data = _weights(folder, config, source)
@@ -154,7 +170,9 @@ def read_config(folder: Path, source: str, kinds: tuple[str, ...] | None = None)
     if not path.is_file():
         raise ValueError(f"{source} is no model: it holds no {CONFIG}")
     if path.stat().st_size > CONFIG_LIMIT:
-        raise ValueError(f"{source}: {CONFIG} has {path.stat().st_size} bytes, at most {CONFIG_LIMIT} are read")
+        raise ValueError(
+            f"{source}: {CONFIG} has {path.stat().st_size} bytes, at most {CONFIG_LIMIT} are read"
+        )
     try:
         config = json.loads(path.read_text("utf-8"), parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
@@ -182,10 +200,14 @@ def _check_config(config, source: str) -> None:
         if (value is not None or rule.required) and not rule.holds(value):
             raise ValueError(f"{source}: {CONFIG}: {rule.key} is {short(value)}, expected {rule.expected}")
         if rule.key == "format_version" and value > FORMAT_VERSION:
-            raise ValueError(f"{source}: {CONFIG}: format_version is {value}, this lwgan reads up to {FORMAT_VERSION}: update lwgan")
+            raise ValueError(
+                f"{source}: {CONFIG}: format_version is {value}, this lwgan reads up to {FORMAT_VERSION}: update lwgan"
+            )
     size, limit = config["weights"]["size"], limit_of(config["kind"])
     if size > limit:
-        raise ValueError(f"{source}: {CONFIG}: weights.size is {size}, kind {config['kind']!r} may have {limit} bytes")
+        raise ValueError(
+            f"{source}: {CONFIG}: weights.size is {size}, kind {config['kind']!r} may have {limit} bytes"
+        )
 
 
 def short(value, limit: int = 200) -> str:
@@ -218,17 +240,26 @@ def _check_tensors(config: dict, tensors: dict[str, Tensor], source: str) -> Non
         raise ValueError(f"{said} holds no tensor, kind {kind!r} has {tensors_of(kind)}")
     for name, value in tensors.items():
         if value.dtype != STORED[config["dtype"]] and value.dtype not in COUNTS:
-            raise ValueError(f"{said}: tensor {name!r} is {str(value.dtype)[6:]}, {CONFIG} says {config['dtype']}")
+            raise ValueError(
+                f"{said}: tensor {name!r} is {str(value.dtype)[6:]}, {CONFIG} says {config['dtype']}"
+            )
         if value.is_floating_point() and not (finite := torch.isfinite(value)).all():
             bad = int((~finite).sum())
-            raise ValueError(f"{said}: tensor {name!r} holds NaN or infinity ({bad} of {value.numel()} numbers), expected finite ones")
+            raise ValueError(
+                f"{said}: tensor {name!r} holds NaN or infinity ({bad} of {value.numel()} numbers), expected finite ones"
+            )
     if kind not in EDIT_KINDS:
         return  # the architecture decides: load_module
     if set(tensors) not in EDIT_TENSORS[kind]:
         raise ValueError(f"{said} holds {short(sorted(tensors))}, kind {kind!r} has {tensors_of(kind)}")
     num_ws, w_dim = config["num_ws"], config["w_dim"]
     rank = tensors["out"].shape[2] if "out" in tensors and tensors["out"].ndim == 3 else w_dim
-    shapes = {"weight": (num_ws, w_dim, w_dim), "out": (num_ws, w_dim, rank), "into": (num_ws, rank, w_dim), "bias": (num_ws, w_dim)}
+    shapes = {
+        "weight": (num_ws, w_dim, w_dim),
+        "out": (num_ws, w_dim, rank),
+        "into": (num_ws, rank, w_dim),
+        "bias": (num_ws, w_dim),
+    }
     for name in sorted(tensors):
         found, wanted = tuple(tensors[name].shape), shapes[name]
         shared = name != "bias" and found == (1, *wanted[1:])  # one map for all layers
@@ -248,15 +279,21 @@ def check_pictures(tensors: dict[str, Tensor], side: int, source: str) -> None:
     there are any, numbers of digits, integers [N, 10]."""
     said = f"{source}: {WEIGHTS}"
     if "images" not in tensors:
-        raise ValueError(f"{said} holds {short(sorted(tensors))}, kind 'pictures' has ['images'] or ['images', 'numbers']")
+        raise ValueError(
+            f"{said} holds {short(sorted(tensors))}, kind 'pictures' has ['images'] or ['images', 'numbers']"
+        )
     images, numbers = tensors["images"], tensors.get("numbers")
     if tuple(images.shape[1:]) not in ((side, side), (3, side, side)) or not len(images):
         wanted = f"[N, {side}, {side}] or [N, 3, {side}, {side}]"
-        raise ValueError(f"{said}: images has shape {tuple(images.shape)}, the encoder's resolution says {wanted}")
+        raise ValueError(
+            f"{said}: images has shape {tuple(images.shape)}, the encoder's resolution says {wanted}"
+        )
     if images.dtype != torch.uint8:
         raise ValueError(f"{said}: images is {str(images.dtype)[6:]}, expected uint8")
     if numbers is not None and tuple(numbers.shape) != (len(images), 10):
-        raise ValueError(f"{said}: numbers has shape {tuple(numbers.shape)}, {len(images)} images say {(len(images), 10)}")
+        raise ValueError(
+            f"{said}: numbers has shape {tuple(numbers.shape)}, {len(images)} images say {(len(images), 10)}"
+        )
     if numbers is not None and numbers.dtype not in (torch.uint8, torch.int32, torch.int64):
         raise ValueError(f"{said}: numbers is {str(numbers.dtype)[6:]}, expected uint8, int32 or int64")
 

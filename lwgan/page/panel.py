@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping
 
 from lwgan.attributes import METHODS
+from lwgan.page.pictures import data_url
 from lwgan.pipeline import MAX_ALPHA, EditingPipeline, count_label
 from lwgan.readings import percent
 from lwgan.strength import WANTED
-from lwgan.ui.pictures import data_url
 
 LOW, HIGH, STEP = -1.0, 2.0, 0.05  # of a slider, in strengths
 
@@ -94,9 +94,18 @@ def gallery(pipe: EditingPipeline, number: int) -> dict:
     seeds, said = list(range(number)), {}
     if pipe.numbers is not None:
         counts = pipe.numbers.sum(1).tolist()
-        asked = {edit.config["to_count"] - 1 for edit in pipe.edits.values() if isinstance(edit.config.get("to_count"), int)} or {1}
-        of_count = [[seed for seed, count in enumerate(counts) if count == wanted] for wanted in sorted(asked)]
+        asked = {
+            edit.config["to_count"] - 1
+            for edit in pipe.edits.values()
+            if isinstance(edit.config.get("to_count"), int)
+        } or {1}
+        of_count = [
+            [seed for seed, count in enumerate(counts) if count == wanted] for wanted in sorted(asked)
+        ]
         seeds = [seed for row in of_count for seed in row[: -(-number // len(asked))]][:number]
         said = {seed: f", {count_label(counts[seed])}" for seed in seeds}
-    items = [{"seed": seed, "src": data_url(pipe.sample(seed)), "alt": f"sample {seed}{said.get(seed, '')}"} for seed in seeds]
+    items = [
+        {"seed": seed, "src": data_url(pipe.sample(seed)), "alt": f"sample {seed}{said.get(seed, '')}"}
+        for seed in seeds
+    ]
     return {"items": items}

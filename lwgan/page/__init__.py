@@ -8,4 +8,7 @@ HERE = Path(__file__).parent
 def parts(name: str) -> dict:
     """The keyword arguments of `gr.HTML` that make it the component of that name."""
     files = {"html_template": "html", "css_template": "css", "js_on_load": "js"}
-    return {**{key: (HERE / f"{name}.{suffix}").read_text("utf-8") for key, suffix in files.items()}, "apply_default_css": False}
+    return {
+        **{key: (HERE / f"{name}.{suffix}").read_text("utf-8") for key, suffix in files.items()},
+        "apply_default_css": False,
+    }

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from lwgan import registry as models
+from lwgan.hub import registry as models
 from lwgan.pipeline import FRAMES, EditingPipeline
 
 FIRST = "multimnist"  # the domain that the page starts with, where there is a choice
@@ -20,7 +20,7 @@ class Catalog:
     pending: whether more may come."""
 
     def __init__(self, registry: str | Path | None = None, *, device: str = "auto"):
-        """registry: as in `lwgan.registry.models`. ValueError or OSError if what is needed at once is not there or has no nets."""
+        """registry: as in `lwgan.hub.registry.models`. ValueError or OSError if what is needed at once is not there or has no nets."""
         registry = registry or os.environ.get("LWGAN_REGISTRY") or "bundled"
         self.pipes: dict[str, EditingPipeline] = {}
         self.refused: dict[str, str] = {}
@@ -50,7 +50,9 @@ class Catalog:
                 self.refused[domain] = models.told(error, entries)
         if not self.pipes:
             raise ValueError("; ".join(self.refused.values()))
-        self.refused.update({name: reason for pipe in self.pipes.values() for name, reason in pipe.refused.items()})
+        self.refused.update(
+            {name: reason for pipe in self.pipes.values() for name, reason in pipe.refused.items()}
+        )
 
     def _load_later(self, registry: str) -> None:
         try:
@@ -72,8 +74,13 @@ class Catalog:
             try:
                 if self._lent:
                     raise ValueError("nets must be there when the app starts on ZeroGPU: bundle them")
-                bare = [entry for entry in entries if entry.kind not in models.EDIT_KINDS and not entry.refused]
-                self.pipes = {**self.pipes, name: EditingPipeline.from_entries(bare, domain, device=self._device)}
+                bare = [
+                    entry for entry in entries if entry.kind not in models.EDIT_KINDS and not entry.refused
+                ]
+                self.pipes = {
+                    **self.pipes,
+                    name: EditingPipeline.from_entries(bare, domain, device=self._device),
+                }
                 self.refused.update(self.pipes[name].refused)
             except (ValueError, OSError) as error:
                 self.refused[name] = _line(error)
@@ -89,13 +96,20 @@ class Catalog:
         wanted = (entry.config.get("base_revision") or {}).get("generator")
         fitting = [pipe for pipe in pipes if pipe.revisions["generator"] == wanted]
         if not fitting:
-            self.refused[entry.name] = f"it was made for the generator with weights sha256 {wanted}, which is not here"
+            self.refused[entry.name] = (
+                f"it was made for the generator with weights sha256 {wanted}, which is not here"
+            )
             return
         for pipe in fitting:
             there = pipe.edits.get(entry.name)
-            if there and (there.config.get("weights") or {}).get("sha256") == entry.config["weights"]["sha256"]:
+            if (
+                there
+                and (there.config.get("weights") or {}).get("sha256") == entry.config["weights"]["sha256"]
+            ):
                 continue
-            name = entry.name if there is None else f"{entry.source.partition('/')[0].lower()}-{entry.name}"[:64]
+            name = (
+                entry.name if there is None else f"{entry.source.partition('/')[0].lower()}-{entry.name}"[:64]
+            )
             pipe.take(entry, name)
             if name in pipe.refused:
                 self.refused[name] = pipe.refused[name]
@@ -103,7 +117,11 @@ class Catalog:
 
 def domains_of(entries: list[models.Entry]) -> list[str]:
     """The domains that have a generator here and that this lwgan knows, FIRST first."""
-    found = {entry.domain for entry in entries if entry.kind == "generator" and entry.domain in FRAMES and not entry.refused}
+    found = {
+        entry.domain
+        for entry in entries
+        if entry.kind == "generator" and entry.domain in FRAMES and not entry.refused
+    }
     return sorted(found, key=lambda domain: (domain != FIRST, domain))
 
 

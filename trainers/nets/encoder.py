@@ -19,16 +19,16 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from lwgan import registry
-from lwgan.classifiers import AttributeJudge
 from lwgan.encoder import Encoder
 from lwgan.generator import Generator
+from lwgan.hub import registry
 from lwgan.images import save_sheet
+from lwgan.judges import AttributeJudge
 from trainers import run
 from trainers.data import load_images
-from trainers.discriminator import Discriminator, r1_penalty
-from trainers.generator import blurred, sample, to_pictures, update_ema
-from trainers.parallel import agree, average_gradients, launch
+from trainers.nets.discriminator import Discriminator, r1_penalty
+from trainers.nets.generator import blurred, sample, to_pictures, update_ema
+from trainers.nets.parallel import agree, average_gradients, launch
 
 BLANK = 0.2  # mean squared error of an all-black answer, in [-1, 1] units: losses on pixels are shares of it
 
@@ -101,7 +101,9 @@ def main(options: Options) -> None:
             f"--gan-batch {options.gan_batch} is below --batch {options.batch} or cannot be shared by --processes {options.processes}"
         )
     if options.perceptor is not None and images.ndim == 3:
-        raise ValueError(f"--perceptor {options.perceptor} sees pictures of 3 channels, those of --data {options.data} have 1")
+        raise ValueError(
+            f"--perceptor {options.perceptor} sees pictures of 3 channels, those of --data {options.data} have 1"
+        )
     run.start(options.run, options)
     launch(train, options.processes, images, heldout, domain, options)
 
@@ -113,7 +115,11 @@ def train(rank: int, processes: int, images: Tensor, heldout: Tensor, domain: st
     heldout = to_pictures(heldout, device)
     generator, ema_generator, discriminator, adams = load_gan(options, device)
     encoder = load_encoder(options, generator, device)
-    perceptor = None if options.perceptor is None else AttributeJudge.from_pretrained(options.perceptor).to(device).requires_grad_(False)
+    perceptor = (
+        None
+        if options.perceptor is None
+        else AttributeJudge.from_pretrained(options.perceptor).to(device).requires_grad_(False)
+    )
     ema_encoder = copy.deepcopy(encoder).requires_grad_(False)
     adams["encoder_adam"] = torch.optim.Adam(encoder.parameters(), options.learning_rate, betas=(0.9, 0.99))
     trained = list(encoder.parameters()) + (list(generator.parameters()) if options.tune else [])
@@ -130,11 +136,20 @@ def train(rank: int, processes: int, images: Tensor, heldout: Tensor, domain: st
     step = load(parts, options.run) if (options.run / "checkpoint.pt").exists() else 0
 
     began = time.monotonic()
-    for step in tqdm(range(step + 1, options.steps + 1), "encoder", total=options.steps, initial=step, disable=not first, mininterval=5):
+    for step in tqdm(
+        range(step + 1, options.steps + 1),
+        "encoder",
+        total=options.steps,
+        initial=step,
+        disable=not first,
+        mininterval=5,
+    ):
         torch.manual_seed(hash((options.seed, step, rank)))
         for name, adam in adams.items():
             rate = options.learning_rate if name == "encoder_adam" else options.generator_learning_rate
-            adam.param_groups[0]["lr"] = rate * min(step / 200, 1.0, (options.steps - step + 1) / (0.4 * options.steps))
+            adam.param_groups[0]["lr"] = rate * min(
+                step / 200, 1.0, (options.steps - step + 1) / (0.4 * options.steps)
+            )
         gan = options.tune and step % options.gan_every == 0
         real = to_pictures(images[torch.randint(len(images), (sampled,))], device)
         seen = real[:share]  # what the encoder sees; the rest is for the discriminator
@@ -206,7 +221,9 @@ def train(rank: int, processes: int, images: Tensor, heldout: Tensor, domain: st
         if first and (last or step % options.checkpoint_steps == 0):
             error = reconstruction_error(ema_encoder, ema_generator, heldout)
             run.log(options.run, step=step, heldout_error=error, **{k: v.item() for k, v in losses.items()})
-            run.save_checkpoint(options.run, step=step, **{name: part.state_dict() for name, part in parts.items()})
+            run.save_checkpoint(
+                options.run, step=step, **{name: part.state_dict() for name, part in parts.items()}
+            )
             save(options, ema_encoder, ema_generator, domain, step, heldout, error, options.tune)
         if last:
             break
@@ -227,7 +244,9 @@ def load_tuned(folder: Path, space: str) -> tuple[dict, Generator, Encoder]:
     FileNotFoundError without a checkpoint; ValueError unless the encoder's space is `space`: W+, or W once `join` made it so."""
     state = run.load_checkpoint(folder)
     if state is None:
-        raise FileNotFoundError(f"{folder} holds no checkpoint.pt: train it with `python -m trainers encoder --tune`")
+        raise FileNotFoundError(
+            f"{folder} holds no checkpoint.pt: train it with `python -m trainers encoder --tune`"
+        )
     generator, encoder = Generator.from_pretrained(folder / "generator"), Encoder.from_pretrained(folder)
     if (found := encoder.config["space"]) != space:
         hint = "it is joined already" if found == "W" else "join it first"
@@ -241,12 +260,16 @@ def load_gan(options: Options, device: torch.device):
     """From stage 1: generator and its moving average (the same when it is not tuned), discriminator, and their optimisers if tuned."""
     state = run.load_checkpoint(options.generator)
     if state is None:
-        raise FileNotFoundError(f"{options.generator} holds no checkpoint.pt: train it with `python -m trainers generator`")
+        raise FileNotFoundError(
+            f"{options.generator} holds no checkpoint.pt: train it with `python -m trainers generator`"
+        )
     config, _ = registry.load_model(options.generator, "generator")
     generator = Generator(**config["architecture"]).to(device, memory_format=torch.channels_last)
     generator.load_state_dict(state["ema"])
     ema = copy.deepcopy(generator).requires_grad_(False)
-    discriminator = Discriminator(img_channels=config["architecture"]["img_channels"], channels=config["architecture"]["channels"][:-1])
+    discriminator = Discriminator(
+        img_channels=config["architecture"]["img_channels"], channels=config["architecture"]["channels"][:-1]
+    )
     discriminator.to(device, memory_format=torch.channels_last).load_state_dict(state["discriminator"])
     discriminator.requires_grad_(False)
     generator.requires_grad_(options.tune)
@@ -274,7 +297,9 @@ def load_encoder(options: Options, generator: Generator, device: torch.device) -
 @torch.no_grad()
 def code_variance(generator: Generator) -> float:
     """Mean variance of a coordinate of w: the unit of code losses."""
-    z = torch.randn(4096, generator.z_dim, generator=torch.Generator().manual_seed(0)).to(generator.mapping.w_avg.device)
+    z = torch.randn(4096, generator.z_dim, generator=torch.Generator().manual_seed(0)).to(
+        generator.mapping.w_avg.device
+    )
     return generator.mapping(z)[:, 0].var(0).mean().item()
 
 
@@ -287,7 +312,8 @@ def pixel_loss(reconstruction: Tensor, real: Tensor) -> Tensor:
 def feature_distance(features: list[Tensor], wanted: list[Tensor], n: int) -> Tensor:
     """Squared distance of the first n pictures' features at each level, as a share of the wanted features' energy."""
     return sum(
-        (a[:n].float() - b.float()).square().mean() / b.float().square().mean() for a, b in zip(features, wanted, strict=True)
+        (a[:n].float() - b.float()).square().mean() / b.float().square().mean()
+        for a, b in zip(features, wanted, strict=True)
     ) / len(wanted)
 
 
@@ -312,9 +338,18 @@ def save(
 ) -> None:  # fmt: skip
     """The run's models so far, with sheets to look at. The encoder names its generator by the hash of its weights.
     heldout: pictures [N, C, H, W].  tuned: whether the generator is the run's own too."""
-    training = {"stage": type(options).__module__.rpartition(".")[2], **run.as_json(options), "seen_steps": step}
+    training = {
+        "stage": type(options).__module__.rpartition(".")[2],
+        **run.as_json(options),
+        "seen_steps": step,
+    }
     if tuned:
-        config = {"kind": "generator", "domain": domain, "architecture": generator.config, "training": training}
+        config = {
+            "kind": "generator",
+            "domain": domain,
+            "architecture": generator.config,
+            "training": training,
+        }
         registry.save_folder(options.run / "generator", config, generator.state_dict(), dtype="float16")
         save_sheet(options.run / "samples.png", sample(generator, 100, seed=0), columns=10)
     base = run.weights_hash(options.run / "generator" if tuned else options.generator)
@@ -324,4 +359,8 @@ def save(
     real = heldout[:50]
     with torch.no_grad():
         pairs = zip(real.split(10), generator.synthesis(encoder(real)).split(10), strict=True)
-    save_sheet(options.run / "reconstructions.png", torch.cat(list(itertools.chain.from_iterable(pairs))).cpu(), columns=10)
+    save_sheet(
+        options.run / "reconstructions.png",
+        torch.cat(list(itertools.chain.from_iterable(pairs))).cpu(),
+        columns=10,
+    )

@@ -6,9 +6,7 @@ from typing import NamedTuple
 SMALL = "Your pictures are deleted an hour after their last use and are used for nothing else. No analytics, no run history."
 
 # For callers of the endpoints: by these words an MCP client chooses a tool and fills in its arguments.
-SOURCE = (
-    "picture: an image file; or else seed: the number of a sample, from 0. domain: which kind of pictures, by default that of the edits."
-)
+SOURCE = "picture: an image file; or else seed: the number of a sample, from 0. domain: which kind of pictures, by default that of the edits."
 LISTED = (
     "Lists the edits there are. Of each: its name, the domain of pictures it is for, what it changes from and to, its method, its recommended alpha, "
     "and as `unit` the alpha at which `expected_change_at_unit` of all pictures change."

@@ -10,14 +10,24 @@ from torch.nn import functional as F
 from lwgan.generator import Linear
 
 UNITS = (3, 4, 14, 3)  # residual units of each of the four widths; the first of each halves the side
-TAPS = (6, 20, 23)  # the units whose output the feature pyramid reads: 1/4, 1/8 and 1/16 of the picture's side
-CONVS = (4, 5, 6)  # convolutions of a head, by the pyramid level it reads: from 16, 32 and 64 px (256 px pictures) to 1
+TAPS = (
+    6,
+    20,
+    23,
+)  # the units whose output the feature pyramid reads: 1/4, 1/8 and 1/16 of the picture's side
+CONVS = (
+    4,
+    5,
+    6,
+)  # convolutions of a head, by the pyramid level it reads: from 16, 32 and 64 px (256 px pictures) to 1
 REDUCTION = 16  # of the channels inside squeeze and excitation
 
 
 def stem(img_channels: int, width: int) -> nn.Sequential:
     """[N, C, H, W] -> [N, width, H, W]."""
-    return nn.Sequential(nn.Conv2d(img_channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.PReLU(width))
+    return nn.Sequential(
+        nn.Conv2d(img_channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.PReLU(width)
+    )
 
 
 def units(widths: tuple[int, ...]) -> nn.ModuleList:
@@ -50,7 +60,11 @@ class Unit(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        shortcut = self.shortcut_layer(x) if hasattr(self, "shortcut_layer") else x[:, :, :: self.stride, :: self.stride]
+        shortcut = (
+            self.shortcut_layer(x)
+            if hasattr(self, "shortcut_layer")
+            else x[:, :, :: self.stride, :: self.stride]
+        )
         return self.res_layer(x) + shortcut
 
 

@@ -30,13 +30,17 @@ Answer = TypeVar("Answer")
 
 def client(token: str | None) -> HfApi:
     """HF_ENDPOINT is read here, not once for all at import as huggingface_hub does."""
-    return HfApi(endpoint=(os.environ.get("HF_ENDPOINT") or "").rstrip("/") or None, token=token, library_name="lwgan")
+    return HfApi(
+        endpoint=(os.environ.get("HF_ENDPOINT") or "").rstrip("/") or None, token=token, library_name="lwgan"
+    )
 
 
 def cache() -> Path:
     """The Hub's cache folder, read now rather than at import."""
     home = os.environ.get("HF_HOME")
-    return Path(os.environ.get("HF_HUB_CACHE") or (os.path.join(home, "hub") if home else constants.HF_HUB_CACHE)).expanduser()
+    return Path(
+        os.environ.get("HF_HUB_CACHE") or (os.path.join(home, "hub") if home else constants.HF_HUB_CACHE)
+    ).expanduser()
 
 
 def deadline(size: int = 0) -> float:
@@ -76,7 +80,9 @@ def get(path: str, token: str | None, seconds: float, **params) -> httpx.Respons
     asked = client(token)
     answer = within(
         seconds + 1,
-        lambda: get_session().get(f"{asked.endpoint}{path}", params=params, headers=build_hf_headers(token=token), timeout=seconds),
+        lambda: get_session().get(
+            f"{asked.endpoint}{path}", params=params, headers=build_hf_headers(token=token), timeout=seconds
+        ),
     )
     hf_raise_for_status(answer)
     return answer
@@ -95,7 +101,14 @@ def is_away(error: Exception) -> bool:
     if isinstance(error, HfHubHTTPError):
         return status(error) >= 500 or status(error) in (408, 429)
     # JSONDecodeError: something between us and the Hub answered with a page of its own.
-    gone = (httpx.TransportError, ConnectionError, TimeoutError, FutureTimeout, LocalEntryNotFoundError, json.JSONDecodeError)
+    gone = (
+        httpx.TransportError,
+        ConnectionError,
+        TimeoutError,
+        FutureTimeout,
+        LocalEntryNotFoundError,
+        json.JSONDecodeError,
+    )
     return isinstance(error, gone)
 
 

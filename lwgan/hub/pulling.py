@@ -6,8 +6,8 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 
-from lwgan import hub
-from lwgan.folders import CONFIG, CONFIG_LIMIT, EDIT_LIMIT, WEIGHTS, Damaged, limit_of, read_config, read_folder
+from lwgan.files import CONFIG, CONFIG_LIMIT, EDIT_LIMIT, WEIGHTS, Damaged, limit_of, read_config, read_folder
+from lwgan.hub import client as hub
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,9 @@ class Pulled:
     stale: bool  # the Hub could not be asked: this is the last version that was pulled
 
 
-def pull(repo_id: str, revision: str | None = None, token: str | None = None, *, kind: str | None = None) -> Pulled:
+def pull(
+    repo_id: str, revision: str | None = None, token: str | None = None, *, kind: str | None = None
+) -> Pulled:
     """Downloads config and weights of one commit and checks them.
 
     Sizes are looked at before a byte is downloaded: an edit (by `kind`, or by its config) may have 64 MB. Raises what the
@@ -60,7 +62,12 @@ def info_of(repo_id: str, revision: str | None, token: str | None, ends: float):
     """Commit and sizes of a repo that the token may read. (The files of a gated repo are refused only when they are asked for,
     and what lies in the cache is not asked for.)"""
     seconds = min(hub.PATIENCE, hub.left(ends))
-    info = hub.within(seconds + 1, lambda: hub.client(token).model_info(repo_id, revision=revision, timeout=seconds, files_metadata=True))
+    info = hub.within(
+        seconds + 1,
+        lambda: hub.client(token).model_info(
+            repo_id, revision=revision, timeout=seconds, files_metadata=True
+        ),
+    )
     if info.gated:
         hub.get(f"/api/models/{repo_id}/auth-check", token, min(hub.PATIENCE, hub.left(ends)))
     info.id = repo_id  # the name that was asked for; the Hub may have another for it by now
@@ -100,8 +107,15 @@ def _checked(info, token: str | None, ends: float, names: list[str], check) -> P
 def _download(api: HfApi, info, ends: float, names: list[str], **options) -> Path:
     """The folder of the cache that holds the files of this commit. (Not by snapshot_download: it asks for more than these files,
     and its threads would keep a process that has given up from ending.)"""
-    options |= {"revision": info.sha, "cache_dir": hub.cache(), "etag_timeout": min(hub.PATIENCE, hub.left(ends))}
-    paths = [hub.within(hub.left(ends), lambda name=name: api.hf_hub_download(info.id, name, **options)) for name in names]
+    options |= {
+        "revision": info.sha,
+        "cache_dir": hub.cache(),
+        "etag_timeout": min(hub.PATIENCE, hub.left(ends)),
+    }
+    paths = [
+        hub.within(hub.left(ends), lambda name=name: api.hf_hub_download(info.id, name, **options))
+        for name in names
+    ]
     return Path(paths[0]).parent
 
 
@@ -141,7 +155,9 @@ def _last_good(repo_id: str, revision: str | None, error: Exception, check) -> P
         if (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file():
             check(folder)
             return Pulled(folder, commit, stale=True)
-    raise ConnectionError(f"{repo_id}: the Hub is away ({hub.reason(error)}) and no earlier pull of it is in the cache") from error
+    raise ConnectionError(
+        f"{repo_id}: the Hub is away ({hub.reason(error)}) and no earlier pull of it is in the cache"
+    ) from error
 
 
 def _commits_in_cache(repo_id: str, revision: str | None) -> list[str]:
@@ -149,7 +165,9 @@ def _commits_in_cache(repo_id: str, revision: str | None) -> list[str]:
     notes = [_note(storage(repo_id), revision), storage(repo_id) / "refs" / (revision or "main")]
     commits = [note.read_text().strip() for note in notes if note.is_file()]
     if revision is None:
-        commits += [folder.name for folder in (storage(repo_id) / "snapshots").glob("*")] if not commits else []
+        commits += (
+            [folder.name for folder in (storage(repo_id) / "snapshots").glob("*")] if not commits else []
+        )
     else:
         commits.insert(0, revision)
     return [commit for commit in commits if hub.COMMIT.fullmatch(commit)]

@@ -14,13 +14,13 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from lwgan import registry
 from lwgan.generator import Generator
+from lwgan.hub import registry
 from lwgan.images import save_sheet
 from trainers import run
 from trainers.data import load_images
-from trainers.discriminator import Discriminator, r1_penalty
-from trainers.parallel import agree, average_gradients, launch
+from trainers.nets.discriminator import Discriminator, r1_penalty
+from trainers.nets.parallel import agree, average_gradients, launch
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,22 @@ def train(rank: int, processes: int, images: Tensor, domain: str, options: Optio
              "mapping_layers": options.mapping_layers, "use_noise": False, "output": options.output}  # fmt: skip
     generator, ema = (Generator(**shape).to(device, memory_format=torch.channels_last) for _ in range(2))
     if colours == 1:
-        torch.nn.init.constant_(generator.synthesis.b4.torgb.bias, -1.0)  # start from the digits' black background
+        torch.nn.init.constant_(
+            generator.synthesis.b4.torgb.bias, -1.0
+        )  # start from the digits' black background
     ema.load_state_dict(generator.state_dict())
-    discriminator = Discriminator(img_channels=colours, channels=options.channels[:-1]).to(device, memory_format=torch.channels_last)
+    discriminator = Discriminator(img_channels=colours, channels=options.channels[:-1]).to(
+        device, memory_format=torch.channels_last
+    )
     g_adam = torch.optim.Adam(generator.parameters(), options.learning_rate, betas=(0.0, 0.99))
     d_adam = torch.optim.Adam(discriminator.parameters(), options.learning_rate, betas=(0.0, 0.99))
-    parts = {"generator": generator, "ema": ema, "discriminator": discriminator, "g_adam": g_adam, "d_adam": d_adam}
+    parts = {
+        "generator": generator,
+        "ema": ema,
+        "discriminator": discriminator,
+        "g_adam": g_adam,
+        "d_adam": d_adam,
+    }
     step = 0
     if state := run.load_checkpoint(options.run):
         step = state["step"]
@@ -96,7 +106,9 @@ def train(rank: int, processes: int, images: Tensor, domain: str, options: Optio
         time.monotonic(),
         lambda kimg: max(1, round(kimg * 1000 / options.batch)),
     )
-    for step in tqdm(range(step + 1, steps + 1), "generator", total=steps, initial=step, disable=not first, mininterval=5):
+    for step in tqdm(
+        range(step + 1, steps + 1), "generator", total=steps, initial=step, disable=not first, mininterval=5
+    ):
         torch.manual_seed(hash((options.seed, step, rank)))
         real = to_pictures(images[torch.randint(len(images), (share,))], device)
         w = generator.mapping(torch.randn(share, options.z_dim).to(device))
@@ -104,7 +116,10 @@ def train(rank: int, processes: int, images: Tensor, domain: str, options: Optio
         discriminator.requires_grad_(True)
         with run.half_precision(device):
             fake = generator.synthesis(w)
-            real_logit, fake_logit = discriminator(blurred(real, options)), discriminator(blurred(fake.detach(), options))
+            real_logit, fake_logit = (
+                discriminator(blurred(real, options)),
+                discriminator(blurred(fake.detach(), options)),
+            )
         d_loss = F.softplus(-real_logit).mean() + F.softplus(fake_logit).mean()
         d_adam.zero_grad()
         d_loss.backward()
@@ -130,9 +145,15 @@ def train(rank: int, processes: int, images: Tensor, domain: str, options: Optio
             run.log(options.run, step=step, kimg=step * options.batch / 1000, d_loss=d_loss.item(), g_loss=g_loss.item(),
                     d_real=real_logit.mean().item(), d_fake=fake_logit.mean().item())  # fmt: skip
         if first and (last or step % every(options.sheet_kimg) == 0):
-            save_sheet(options.run / f"samples-{step * options.batch // 1000:06d}k.png", sample(ema, 100, seed=0), columns=10)
+            save_sheet(
+                options.run / f"samples-{step * options.batch // 1000:06d}k.png",
+                sample(ema, 100, seed=0),
+                columns=10,
+            )
         if first and (last or step % every(options.checkpoint_kimg) == 0):
-            run.save_checkpoint(options.run, step=step, **{name: part.state_dict() for name, part in parts.items()})
+            run.save_checkpoint(
+                options.run, step=step, **{name: part.state_dict() for name, part in parts.items()}
+            )
             save(options, ema, domain, step)
         if last:
             break

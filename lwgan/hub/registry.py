@@ -1,5 +1,5 @@
 """Registries of models, in local folders and on the Hub alike: load, pull, push, list. What a model's folder holds, how it is
-written and checked: `lwgan.folders`. How the Hub is asked: `lwgan.hub_pull`, `lwgan.hub_push`. Nothing but safetensors is ever loaded,
+written and checked: `lwgan.files`. How the Hub is asked: `lwgan.hub.pulling`, `lwgan.hub.pushing`. Nothing but safetensors is ever loaded,
 and nothing is loaded unchecked. What a registry says of its models is text of others: show it as text, never render it.
 """
 
@@ -16,18 +16,18 @@ import torch
 from huggingface_hub.utils import httpx
 from torch import Tensor
 
-from lwgan import hub
-from lwgan.folders import CONFIG as CONFIG
-from lwgan.folders import EDIT_KINDS, NAME, WEIGHTS, check_pictures, read_config, read_folder
-from lwgan.folders import EDIT_LIMIT as EDIT_LIMIT
-from lwgan.folders import METRICS as METRICS
-from lwgan.folders import save_folder as save_folder  # callers that load here save here too
-from lwgan.hub import COLLECTION, NAMESPACE, REPO_ID
-from lwgan.hub_pull import Pulled as Pulled
-from lwgan.hub_pull import pull, pull_config, write_note
-from lwgan.hub_push import Pushed as Pushed
-from lwgan.hub_push import files_of as files_of
-from lwgan.hub_push import push as push
+from lwgan.files import CONFIG as CONFIG
+from lwgan.files import EDIT_KINDS, NAME, WEIGHTS, check_pictures, read_config, read_folder
+from lwgan.files import EDIT_LIMIT as EDIT_LIMIT
+from lwgan.files import METRICS as METRICS
+from lwgan.files import save_folder as save_folder  # callers that load here save here too
+from lwgan.hub import client as hub
+from lwgan.hub.client import COLLECTION, NAMESPACE, REPO_ID
+from lwgan.hub.pulling import Pulled as Pulled
+from lwgan.hub.pulling import pull, pull_config, write_note
+from lwgan.hub.pushing import Pushed as Pushed
+from lwgan.hub.pushing import files_of as files_of
+from lwgan.hub.pushing import push as push
 
 LIST_LIMIT = 1000  # repos of a list, at most
 _stale: set[str] = set()  # repo ids whose last load the cache answered, as the Hub was away
@@ -51,7 +51,10 @@ class Entry:
 
 
 def load_model(
-    source: str | Path, kind: str | tuple[str, ...] | None = None, revision: str | None = None, token: str | None = None
+    source: str | Path,
+    kind: str | tuple[str, ...] | None = None,
+    revision: str | None = None,
+    token: str | None = None,
 ) -> tuple[dict, dict[str, Tensor]]:
     """The config and the tensors (floats as float32) of a folder or a Hub repo, checked.
 
@@ -67,7 +70,9 @@ def load_model(
     elif revision is not None:
         raise ValueError(f"{source} is a folder: it has no revision {revision!r}")
     config, tensors, _ = read_folder(folder, str(source), kinds)
-    return config, {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
+    return config, {
+        name: value.float() if value.is_floating_point() else value for name, value in tensors.items()
+    }
 
 
 def load_module(cls, kind: str, source: str | Path, revision: str | None = None, token: str | None = None):
@@ -75,11 +80,17 @@ def load_module(cls, kind: str, source: str | Path, revision: str | None = None,
     config, tensors = load_model(source, kind, revision, token)
     architecture = config.get("architecture")
     if not isinstance(architecture, dict):
-        raise ValueError(f"{source}: architecture is {architecture!r}, expected the arguments of {cls.__name__}")
+        raise ValueError(
+            f"{source}: architecture is {architecture!r}, expected the arguments of {cls.__name__}"
+        )
     try:
-        with torch.device("meta"):  # no random weights are drawn, only to be overwritten: four seconds and 2 GB for pSp's encoder
+        with torch.device(
+            "meta"
+        ):  # no random weights are drawn, only to be overwritten: four seconds and 2 GB for pSp's encoder
             module = cls(**architecture)
-        module.to_empty(device="cpu").load_state_dict(tensors, strict=True)  # copied: into the memory order that the module wants
+        module.to_empty(device="cpu").load_state_dict(
+            tensors, strict=True
+        )  # copied: into the memory order that the module wants
     except (TypeError, RuntimeError) as error:
         raise ValueError(f"{source} does not fit {cls.__name__}: {error}") from error
     module.card_config = config
@@ -87,7 +98,7 @@ def load_module(cls, kind: str, source: str | Path, revision: str | None = None,
 
 
 def load_pictures(source: str | Path, revision: str | None, side: int) -> tuple[dict, dict[str, Tensor]]:
-    """As `load_model`, of pictures to try (`lwgan.folders.check_pictures`) for an encoder that takes side x side px."""
+    """As `load_model`, of pictures to try (`lwgan.files.check_pictures`) for an encoder that takes side x side px."""
     config, tensors = load_model(source, "pictures", revision)
     check_pictures(tensors, side, str(source))
     return config, tensors
@@ -99,7 +110,10 @@ def _noted(repo_id: str, pulled: Pulled) -> Pulled:
         _stale.discard(repo_id)
     elif repo_id not in _stale:
         _stale.add(repo_id)
-        warnings.warn(f"{repo_id}: the Hub does not answer, commit {pulled.revision} from the cache serves", stacklevel=3)
+        warnings.warn(
+            f"{repo_id}: the Hub does not answer, commit {pulled.revision} from the cache serves",
+            stacklevel=3,
+        )
     return pulled
 
 
@@ -110,7 +124,9 @@ def as_loaded(entry: Entry) -> Entry:
 
 def as_served(entry: Entry) -> dict:
     """Which version of a model that was just loaded serves: name, revision, and "stale": True if the Hub was not there to ask."""
-    return {"name": entry.name, "revision": entry.revision} | ({"stale": True} if as_loaded(entry).stale else {})
+    return {"name": entry.name, "revision": entry.revision} | (
+        {"stale": True} if as_loaded(entry).stale else {}
+    )
 
 
 def told(error: Exception, entries: Iterable[Entry]) -> str:
@@ -129,7 +145,7 @@ def told(error: Exception, entries: Iterable[Entry]) -> str:
 
 def bundled() -> Path:
     """The folder of the embedded default."""
-    return Path(__file__).parent / "bundled"
+    return Path(__file__).parents[1] / "bundled"
 
 
 def list_edits(registry: str | Path | None = None, token: str | None = None) -> list[Entry]:
@@ -142,11 +158,19 @@ def edits_of(base_model: str, token: str | None = None) -> list[Entry]:
     if not REPO_ID.fullmatch(base_model):
         raise ValueError(f"{base_model!r} is no Hub id of the form org/name")
     filters = ["lwgan", f"base_model:adapter:{base_model}"]
-    entries = _of_hub(f"base {base_model}", "/api/models", lambda models: [model["id"] for model in models], token, filter=filters)
+    entries = _of_hub(
+        f"base {base_model}",
+        "/api/models",
+        lambda models: [model["id"] for model in models],
+        token,
+        filter=filters,
+    )
     return [entry if entry.refused else _if_made_for(entry, base_model) for entry in entries]
 
 
-def models(registry: str | Path | None = None, token: str | None = None, *, whole: bool = True) -> list[Entry]:
+def models(
+    registry: str | Path | None = None, token: str | None = None, *, whole: bool = True
+) -> list[Entry]:
     """All models of a registry, by name. A broken one is listed with its reason. whole: of a folder the weights are checked too,
     which who loads them next need not ask for.
 
@@ -157,15 +181,24 @@ def models(registry: str | Path | None = None, token: str | None = None, *, whol
     if registry == "bundled":
         registry = bundled()
     if Path(registry).expanduser().is_dir():
-        folders = [folder for folder in Path(registry).expanduser().iterdir() if (folder / CONFIG).exists() or (folder / WEIGHTS).exists()]
-        return _sorted(_entry(folder.name, str(folder), lambda folder=folder: Pulled(folder, None, False), whole) for folder in folders)
+        folders = [
+            folder
+            for folder in Path(registry).expanduser().iterdir()
+            if (folder / CONFIG).exists() or (folder / WEIGHTS).exists()
+        ]
+        return _sorted(
+            _entry(folder.name, str(folder), lambda folder=folder: Pulled(folder, None, False), whole)
+            for folder in folders
+        )
     if isinstance(registry, str) and NAMESPACE.fullmatch(registry):
         ids = lambda models: [model["id"] for model in models]
         return _of_hub(registry, "/api/models", ids, token, author=registry, filter="lwgan")
     if isinstance(registry, str) and COLLECTION.fullmatch(registry):
         ids = lambda found: [item["id"] for item in found["items"] if item["type"] == "model"]
         return _of_hub(registry, f"/api/collections/{registry}", ids, token)
-    raise FileNotFoundError(f"registry {str(registry)!r}: there is no such folder, nor is it a namespace or a collection of the Hub")
+    raise FileNotFoundError(
+        f"registry {str(registry)!r}: there is no such folder, nor is it a namespace or a collection of the Hub"
+    )
 
 
 def _sorted(entries) -> list[Entry]:
@@ -182,7 +215,9 @@ def _entry(name: str, source: str, find, whole: bool = False) -> Entry:
     except (ValueError, OSError, httpx.HTTPError) as error:
         entry = Entry(name, None, None, None, source, None)
         return replace(entry, refused=told(error, [entry]).splitlines()[0])
-    return Entry(name, config["kind"], config.get("domain"), config, source, found.revision, stale=found.stale)
+    return Entry(
+        name, config["kind"], config.get("domain"), config, source, found.revision, stale=found.stale
+    )
 
 
 def _if_made_for(entry: Entry, base_model: str) -> Entry:
@@ -202,7 +237,9 @@ def _of_hub(name: str, path: str, ids, token: str | None, **params) -> list[Entr
     ends = hub.deadline()
     try:
         # Not HfApi.list_models: it has no timeout, and goes on trying for half a minute.
-        answer = hub.get(path, token, hub.PATIENCE, **({"limit": LIST_LIMIT} | params if params else {})).json()
+        answer = hub.get(
+            path, token, hub.PATIENCE, **({"limit": LIST_LIMIT} | params if params else {})
+        ).json()
         found = [repo_id for repo_id in ids(answer) if REPO_ID.fullmatch(repo_id)]
         write_note(_list_note(name), json.dumps(found))
     except Exception as error:
@@ -210,9 +247,13 @@ def _of_hub(name: str, path: str, ids, token: str | None, **params) -> list[Entr
             raise
         found = _ids_in_cache(name)
         if not found:
-            raise ConnectionError(f"{name}: the Hub is away ({hub.reason(error)}) and no earlier pull from it is in the cache") from error
+            raise ConnectionError(
+                f"{name}: the Hub is away ({hub.reason(error)}) and no earlier pull from it is in the cache"
+            ) from error
     with ThreadPoolExecutor(8) as pool:
-        read = lambda repo_id: _entry(repo_id.split("/")[1], repo_id, lambda: pull_config(repo_id, token, ends))
+        read = lambda repo_id: _entry(
+            repo_id.split("/")[1], repo_id, lambda: pull_config(repo_id, token, ends)
+        )
         return _sorted(pool.map(read, found))
 
 

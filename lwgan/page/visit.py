@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 
 class Visit:
-    """A visitor's session (see `lwgan.ui.editor`), the newest of his sliders, and what he chose in Compare. An event takes its `turn`,
+    """A visitor's session (see `lwgan.page.editor`), the newest of his sliders, and what he chose in Compare. An event takes its `turn`,
     changes its own part, and shows all parts as they are by then: so it does not matter which of two comes first.
 
     used: whether an event has come. An unused visit of a page that was opened before is in the place of one that was lost.

@@ -40,7 +40,9 @@ class DigitJudge(nn.Module):
             blocks += [ConvBlock(channels, width), ConvBlock(width, width)]
             channels = width
             blocks.append(nn.MaxPool2d(2))
-        self.body = nn.Sequential(*blocks[:-1], ConvBlock(channels, 2 * channels), ConvBlock(2 * channels, features))
+        self.body = nn.Sequential(
+            *blocks[:-1], ConvBlock(channels, 2 * channels), ConvBlock(2 * channels, features)
+        )
         self.hidden = nn.Linear(features, features)
         self.head = nn.Linear(features, 11 * (MAX_DIGITS + 1))
 
@@ -55,13 +57,15 @@ class DigitJudge(nn.Module):
     @torch.no_grad()
     def read(self, x: Tensor) -> Reading:
         """x [N, 1, H, W] in [-1, 1] -> the likeliest reading of each picture."""
-        best, answer = torch.cat([self(part).softmax(2) for part in x.split(50)]).max(2)  # more would leave a CPU's caches
+        best, answer = torch.cat([self(part).softmax(2) for part in x.split(50)]).max(
+            2
+        )  # more would leave a CPU's caches
         return Reading(answer[:, 10], answer[:, :10], best[:, 10], best[:, :10].prod(1))
 
     @classmethod
     def from_pretrained(cls, source, revision: str | None = None, token: str | None = None) -> "DigitJudge":
-        """The judge of a folder or a Hub repo, in evaluation mode. Errors as `lwgan.registry.load_model`."""
-        from lwgan.registry import load_module
+        """The judge of a folder or a Hub repo, in evaluation mode. Errors as `lwgan.hub.registry.load_model`."""
+        from lwgan.hub.registry import load_module
 
         return load_module(cls, "judge", source, revision, token)
 
@@ -71,7 +75,10 @@ class ConvBlock(nn.Module):
 
     def __init__(self, in_channels: int, channels: int):
         super().__init__()
-        self.conv, self.norm = nn.Conv2d(in_channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
+        self.conv, self.norm = (
+            nn.Conv2d(in_channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+        )
         self.shortcut = in_channels == channels
 
     def forward(self, x: Tensor) -> Tensor:
@@ -124,9 +131,11 @@ class AttributeJudge(nn.Module):
         return self.head(self.features(x))
 
     @classmethod
-    def from_pretrained(cls, source, revision: str | None = None, token: str | None = None) -> "AttributeJudge":
-        """The judge of a folder or a Hub repo, in evaluation mode. Errors as `lwgan.registry.load_model`."""
-        from lwgan.registry import load_module
+    def from_pretrained(
+        cls, source, revision: str | None = None, token: str | None = None
+    ) -> "AttributeJudge":
+        """The judge of a folder or a Hub repo, in evaluation mode. Errors as `lwgan.hub.registry.load_model`."""
+        from lwgan.hub.registry import load_module
 
         return load_module(cls, "attribute-judge", source, revision, token)
 
@@ -144,9 +153,11 @@ class IdentityNetwork(nn.Module):
         return F.normalize(self.head(self.features(x)).float(), dim=1)
 
     @classmethod
-    def from_pretrained(cls, source, revision: str | None = None, token: str | None = None) -> "IdentityNetwork":
-        """The network of a folder or a Hub repo, in evaluation mode. Errors as `lwgan.registry.load_model`."""
-        from lwgan.registry import load_module
+    def from_pretrained(
+        cls, source, revision: str | None = None, token: str | None = None
+    ) -> "IdentityNetwork":
+        """The network of a folder or a Hub repo, in evaluation mode. Errors as `lwgan.hub.registry.load_model`."""
+        from lwgan.hub.registry import load_module
 
         return load_module(cls, "identity", source, revision, token)
 
@@ -161,15 +172,21 @@ class LatentClassifier(nn.Module):
         super().__init__()
         self.config = {"num_ws": num_ws, "w_dim": w_dim, "outputs": outputs, "hidden": list(hidden)}
         sizes = (num_ws * w_dim, *hidden)
-        layers = [layer for a, b in zip(sizes, sizes[1:], strict=False) for layer in (nn.Linear(a, b), nn.LeakyReLU(0.2))]
+        layers = [
+            layer
+            for a, b in zip(sizes, sizes[1:], strict=False)
+            for layer in (nn.Linear(a, b), nn.LeakyReLU(0.2))
+        ]
         self.layers = nn.Sequential(*layers, nn.Linear(hidden[-1], outputs))
 
     def forward(self, w: Tensor) -> Tensor:
         return self.layers(w.flatten(1))
 
     @classmethod
-    def from_pretrained(cls, source, revision: str | None = None, token: str | None = None) -> "LatentClassifier":
-        """The classifier of a folder or a Hub repo, in evaluation mode. Errors as `lwgan.registry.load_model`."""
-        from lwgan.registry import load_module
+    def from_pretrained(
+        cls, source, revision: str | None = None, token: str | None = None
+    ) -> "LatentClassifier":
+        """The classifier of a folder or a Hub repo, in evaluation mode. Errors as `lwgan.hub.registry.load_model`."""
+        from lwgan.hub.registry import load_module
 
         return load_module(cls, "latent-classifier", source, revision, token)

@@ -42,7 +42,9 @@ def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
     gradients = [p.grad for p in parameters if p.grad is not None]
     flat = torch.cat([g.flatten() for g in gradients])
     dist.all_reduce(flat)
-    for gradient, mean in zip(gradients, (flat / dist.get_world_size()).split([g.numel() for g in gradients]), strict=True):
+    for gradient, mean in zip(
+        gradients, (flat / dist.get_world_size()).split([g.numel() for g in gradients]), strict=True
+    ):
         gradient.copy_(mean.view_as(gradient))
 
 
