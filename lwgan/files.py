@@ -9,7 +9,9 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +32,33 @@ NAME = re.compile(r"[a-z0-9_-]{1,64}")  # attributes, models, domains: they beco
 
 CONFIG_LIMIT = 1_000_000  # bytes
 EDIT_LIMIT, MODEL_LIMIT = 64_000_000, 4_000_000_000  # bytes of weights
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A name to write to; on success what was written there replaces `path`, on any error nothing is left behind.
+
+    The name is new each time, so that two processes never write the same partial file. Makes the folder if needed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    os.close(handle)
+    partial = Path(name)
+    try:
+        yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        partial.chmod(0o644)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Writes a JSON file, whole or not at all. ValueError for NaN and infinity."""
+    text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False)
+    with atomic(path) as partial:
+        partial.write_text(text + "\n", "utf-8")
 
 
 class Rule(NamedTuple):

@@ -5,36 +5,68 @@ alphas; another ("judge") is seen by no training loss, early stopping or choice,
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-MAX_DIGITS = 4
-FACE_PLACES = 8  # a side of the grid of places that judges of faces tell apart: at 64 px all that is left after three halvings
+PLACES = 8  # side of the grid of places that a judge tells apart; at 64 px what three halvings leave
 
 
-class Reading(NamedTuple):
-    """What a judge sees: `count` [N] digits in 0..4, `numbers` [N, 10] how many of each; `count_confidence` and
-    `confidence` [N] in [0, 1], the probability it gives to that count, and to those numbers in all ten classes."""
+class Judge(nn.Module):
+    """Which labels a picture has: x [N, C, H, W] in [-1, 1] -> logits [N, K], K = len(names).
 
-    count: Tensor
-    numbers: Tensor
-    count_confidence: Tensor
-    confidence: Tensor
-
-
-class DigitJudge(nn.Module):
-    """How many digits a picture holds, and how many of each: x [N, 1, H, W] in [-1, 1] -> logits [N, 11, 5] over 0..4.
-
-    Rows 0..9 are the digits, row 10 is the count: a digit that could be a 4 or a 9 is still one digit.
-    Residual convolutions down to H/8, features summed over places, so that the answer does not depend on the layout.
+    `names` are the labels; `features(x)` [N, D] is the space of the Frechet distance.
     """
 
-    def __init__(self, *, widths: tuple[int, ...] = (32, 64, 128), features: int = 128):
+    names: tuple[str, ...]
+
+    @torch.no_grad()
+    def read(self, x: Tensor, batch: int = 50) -> Tensor:
+        """bool [N, K]: the labels that the judge sees. Larger batches leave a CPU's caches and are slower."""
+        return torch.cat([self(part) > 0 for part in x.split(batch)])
+
+    @staticmethod
+    def from_pretrained(source, revision: str | None = None, token: str | None = None) -> "Judge":
+        """The judge of a folder or a Hub repo, in evaluation mode. Errors as `lwgan.hub.registry.load_model`."""
+        from lwgan.hub.registry import load_module
+
+        return load_module(judge_network, "judge", source, revision, token)
+
+
+def judge_network(*, network: str = "attributes", **architecture) -> Judge:
+    """A judge with random weights: network "attributes" or "counts", and that class's arguments."""
+    if network not in NETWORKS:
+        raise TypeError(f"network is {network!r}, expected one of {', '.join(NETWORKS)}")
+    return NETWORKS[network](**architecture)
+
+
+class CountJudge(Judge):
+    """How many objects a picture holds, and how many of each class, as yes/no labels.
+
+    x [N, channels, H, W] in [-1, 1] -> logits [N, K] with K = len(names) = (classes + 1) * most. Labels come in groups
+    of `most`: first "at least 1, 2, ..., `most` objects", then the same for each class. The network itself answers
+    with classes + 1 distributions over 0..most (`counts`); the logit of "at least k" is the best logit among k..most
+    minus the best among 0..k-1, so that "logit > 0" says the same as the likeliest count.
+    Residual convolutions down to H/8, features summed over places: the answer does not depend on the layout.
+    """
+
+    def __init__(
+        self,
+        *,
+        names: Sequence[str],
+        most: int = 4,
+        widths: tuple[int, ...] = (32, 64, 128),
+        features: int = 128,
+    ):
         super().__init__()
-        self.config = {"widths": list(widths), "features": features}
+        if len(names) % most:
+            raise ValueError(
+                f"{len(names)} names: with counts up to {most} their number must be a multiple of {most}"
+            )
+        self.config = {"network": "counts", "names": list(names), "most": most,
+                       "widths": list(widths), "features": features}  # fmt: skip
+        self.names, self.most = tuple(names), most
         blocks, channels = [], 4
         for width in widths:
             blocks += [ConvBlock(channels, width), ConvBlock(width, width)]
@@ -44,30 +76,21 @@ class DigitJudge(nn.Module):
             *blocks[:-1], ConvBlock(channels, 2 * channels), ConvBlock(2 * channels, features)
         )
         self.hidden = nn.Linear(features, features)
-        self.head = nn.Linear(features, 11 * (MAX_DIGITS + 1))
+        self.head = nn.Linear(features, len(names) // most * (most + 1))
 
     def features(self, x: Tensor) -> Tensor:
         """x [N, 1, H, W] in [-1, 1] -> [N, features], the space of the Frechet distance."""
         x = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
         return F.relu(self.hidden(self.body(x).float().sum((2, 3)) / 8))
 
+    def counts(self, x: Tensor) -> Tensor:
+        """x [N, 1, H, W] in [-1, 1] -> logits [N, classes + 1, most + 1] over 0..most: each class, and last all objects."""
+        return self.head(self.features(x)).view(len(x), -1, self.most + 1)
+
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.features(x)).view(-1, 11, MAX_DIGITS + 1)
-
-    @torch.no_grad()
-    def read(self, x: Tensor) -> Reading:
-        """x [N, 1, H, W] in [-1, 1] -> the likeliest reading of each picture."""
-        best, answer = torch.cat([self(part).softmax(2) for part in x.split(50)]).max(
-            2
-        )  # more would leave a CPU's caches
-        return Reading(answer[:, 10], answer[:, :10], best[:, 10], best[:, :10].prod(1))
-
-    @classmethod
-    def from_pretrained(cls, source, revision: str | None = None, token: str | None = None) -> "DigitJudge":
-        """The judge of a folder or a Hub repo, in evaluation mode. Errors as `lwgan.hub.registry.load_model`."""
-        from lwgan.hub.registry import load_module
-
-        return load_module(cls, "judge", source, revision, token)
+        logits = self.counts(x).roll(1, 1)  # all objects first
+        at_least = [logits[..., k:].amax(-1) - logits[..., :k].amax(-1) for k in range(1, self.most + 1)]
+        return torch.stack(at_least, -1).flatten(1)
 
 
 class ConvBlock(nn.Module):
@@ -86,22 +109,22 @@ class ConvBlock(nn.Module):
         return F.relu(x + y if self.shortcut else y)
 
 
-class FaceFeatures(nn.Module):
-    """Aligned faces x [N, 3, H, W] in [-1, 1] -> features [N, features], not negative.
+class PictureFeatures(nn.Module):
+    """Pictures x [N, channels, H, W] in [-1, 1] -> features [N, features], not negative.
 
-    Residual convolutions from H/2 to H/8, as the digits' judge, then one hidden layer that knows places: what is at the ears is no nose.
+    Residual convolutions from H/2 to H/8, then one hidden layer that tells places apart.
     The first convolution sees every pixel (rims and earrings are 1 to 2 px wide), of blocks of 2 x 2, and nothing is thrown away there.
     """
 
-    def __init__(self, widths: tuple[int, ...], features: int):
+    def __init__(self, widths: tuple[int, ...], features: int, channels: int = 3):
         super().__init__()
-        blocks, channels = [], 12
+        blocks, channels = [], 4 * channels
         for width in widths:
             blocks += [ConvBlock(channels, width), ConvBlock(width, width), nn.MaxPool2d(2)]
             channels = width
         self.body = nn.Sequential(*blocks[:-1], ConvBlock(channels, channels))
         self.narrow = nn.Conv2d(channels, channels // 4, 1)
-        self.hidden = nn.Linear(channels // 4 * FACE_PLACES**2, features)
+        self.hidden = nn.Linear(channels // 4 * PLACES**2, features)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.levels(x)[-1]
@@ -114,39 +137,53 @@ class FaceFeatures(nn.Module):
             if isinstance(layer, nn.MaxPool2d):
                 maps.append(x)
             x = layer(x)
-        return [*maps, x, F.relu(self.hidden(F.adaptive_avg_pool2d(self.narrow(x), FACE_PLACES).flatten(1)))]
+        return [*maps, x, F.relu(self.hidden(F.adaptive_avg_pool2d(self.narrow(x), PLACES).flatten(1)))]
 
 
-class AttributeJudge(nn.Module):
-    """Which of the named attributes a face has: x [N, 3, H, W] in [-1, 1] -> logits [N, K], K = len(names)."""
+class AttributeJudge(Judge):
+    """A judge whose labels need not count anything: residual convolutions, then one logit a label."""
 
-    def __init__(self, *, names: Sequence[str], widths: tuple[int, ...] = (32, 64, 128), features: int = 128):
+    def __init__(
+        self,
+        *,
+        names: Sequence[str],
+        channels: int = 3,
+        widths: tuple[int, ...] = (32, 64, 128),
+        features: int = 128,
+    ):
         super().__init__()
-        self.config = {"names": list(names), "widths": list(widths), "features": features}
+        self.config = {"network": "attributes", "names": list(names), "channels": channels,
+                       "widths": list(widths), "features": features}  # fmt: skip
         self.names = tuple(names)
-        self.features = FaceFeatures(widths, features)
+        self.features = PictureFeatures(widths, features, channels)
         self.head = nn.Linear(features, len(self.names))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))
 
-    @classmethod
-    def from_pretrained(
-        cls, source, revision: str | None = None, token: str | None = None
-    ) -> "AttributeJudge":
-        """The judge of a folder or a Hub repo, in evaluation mode. Errors as `lwgan.hub.registry.load_model`."""
-        from lwgan.hub.registry import load_module
 
-        return load_module(cls, "attribute-judge", source, revision, token)
+NETWORKS = {"attributes": AttributeJudge, "counts": CountJudge}
 
 
 class IdentityNetwork(nn.Module):
     """Who it is: x [N, 3, H, W] in [-1, 1] -> embedding [N, embedding] of length 1; cosines tell whether two are one person."""
 
-    def __init__(self, *, widths: tuple[int, ...] = (32, 64, 128), features: int = 192, embedding: int = 64):
+    def __init__(
+        self,
+        *,
+        channels: int = 3,
+        widths: tuple[int, ...] = (32, 64, 128),
+        features: int = 192,
+        embedding: int = 64,
+    ):
         super().__init__()
-        self.config = {"widths": list(widths), "features": features, "embedding": embedding}
-        self.features = FaceFeatures(widths, features)
+        self.config = {
+            "channels": channels,
+            "widths": list(widths),
+            "features": features,
+            "embedding": embedding,
+        }
+        self.features = PictureFeatures(widths, features, channels)
         self.head = nn.Linear(features, embedding)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 import torch
+from lwgan.attributes import CELEBA, PAPER, index_of
 from PIL import Image
 
-from lwgan.attributes import CELEBA, PAPER, index_of
 from lwgan.encoder import Encoder
 from lwgan.images import to_tensor
 from tests.nets import NAMES, NUM_WS, W_DIM, made_for

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from lwgan.attributes import CELEBA, PAPER
 from PIL import Image
 
 from lwgan import AffineEdit, EditingPipeline
-from lwgan.attributes import CELEBA, PAPER
 from lwgan.judges import LatentClassifier
 from tests.nets import NAMES, NUM_WS, W_DIM, made_for, make_faces_registry
 from trainers import cards, evaluate_labels, latent_classifier, publish
@@ -94,10 +94,7 @@ def test_an_edit_of_what_nobody_named_is_refused_and_leaves_no_run(tmp_path):
             labelled(60, 0),
             {"encoder": "e" * 64, "generator": "a" * 64},
         )
-    for more, words in (
-        (("Smilling",), "did you mean 'Smiling'"),
-        (("1to2",), "'1to2' is unknown"),
-    ):
+    for more, words in ((("Smilling",), "did you mean 'Smiling'"), (("1to2",), "'1to2' is unknown")):
         options = parse(
             ["edit", "--codes", str(tmp_path / "codes"), "--run", str(tmp_path / "run"), "--attribute", *more]
         )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lwgan.attributes import METHODS
+from lwgan.methods import METHODS
 from trainers import cards, contenders, edit, evaluate, figures, records, results
 from trainers.edits import ADAPTED
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from lwgan.attributes import CELEBA
 from lwgan.hub import registry
 from lwgan.judges import IdentityNetwork
 from trainers import data
 from trainers.datasets import synthfaces
+from trainers.datasets.celeba import CELEBA
 from trainers.datasets.synthfaces import NAMES, files, labels_of, oracle, render, sample
 from trainers.datasets.synthfaces.bake import used_shapes
 from trainers.datasets.synthfaces.head import template

@@ -8,28 +8,27 @@ python -m trainers codes --data codes.npy --labels labels.npy --encoder ../runs/
 
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from lwgan.attributes import index_of
+from lwgan.domain import Change, Domain, domain_from_json, nearest
 from lwgan.encoder import Encoder
+from lwgan.files import atomic
+from lwgan.frames import FRAMES
 from lwgan.images import to_tensor
 from trainers import run
 from trainers.data import bias_of, load_images, load_labels, load_pictures
 from trainers.datasets import celebahq
 from trainers.nets.generator import to_pictures
 
-COUNTS = ("2-or-more", "3-or-more", "4-or-more")  # the attributes of pictures of digits
-DIGITS = tuple("0123456789")
 PART = 64  # pictures: some minutes of a large encoder on a CPU
 
 
@@ -54,43 +53,44 @@ class Options:
     device: str = "auto"
 
 
-class Codes(NamedTuple):
-    """`w` float [N, num_ws, w_dim], codes of real pictures; `numbers` int64 [N, K]: how many of each digit (K = 10) or, where
-    there are `names`, 1 for each of these K attributes that the picture has, else 0; `domain` of the pictures; `bias` of rendered faces:
-    how correlated their attributes are (None: not known)."""
+@dataclass(frozen=True)
+class Codes:
+    """w: float [N, num_ws, w_dim], codes of real pictures.  labels: uint8 [N, K], 1, 0 or UNKNOWN (255: nobody said).
+    domain: names the K labels.  facts: what the data set says of itself ({"bias": 1.0}), for config.json."""
 
     w: Tensor
-    numbers: Tensor
-    names: tuple[str, ...] | None = None
-    domain: str = "multimnist"
-    bias: float | None = None
+    labels: Tensor
+    domain: Domain
+    facts: dict = field(default_factory=dict)
 
-    @property
-    def count(self) -> Tensor:
-        return self.numbers.sum(1)
+    def __len__(self) -> int:
+        return len(self.w)
 
-    @property
-    def label_names(self) -> tuple[str, ...]:
-        """The attributes that a classifier of codes reads: the named ones, or COUNTS."""
-        return COUNTS if self.names is None else self.names
-
-    @property
-    def labels(self) -> Tensor:
-        """int64 [N, K]: 1 for each of `label_names` that the picture has, else 0."""
-        return (
-            self.numbers
-            if self.names is not None
-            else (self.count[:, None] >= torch.tensor([2, 3, 4])).long()
-        )
+    def column(self, name: str) -> Tensor:
+        """uint8 [N]: 1, 0 or UNKNOWN of one label. ValueError for an unknown name."""
+        if name not in self.domain.attributes:
+            near = nearest(name, self.domain.attributes)
+            raise ValueError(f"label {name!r} is unknown: did you mean {near!r}?")
+        return self.labels[:, self.domain.attributes.index(name)]
 
     def has(self, name: str) -> Tensor:
-        """bool [N]: which pictures have the attribute; of digits "0" to "9": which hold that digit. ValueError for an unknown name."""
-        if self.names is None and name not in DIGITS:
-            raise ValueError(f"attribute {name!r}: the codes hold the digits 0 to 9, no other attributes")
-        return self.numbers[:, index_of(name, self.names or DIGITS)] > 0
+        """bool [N]: which pictures are known to have the label."""
+        return self.column(name) == 1
 
-    def where(self, mask: Tensor) -> "Codes":
-        return self._replace(w=self.w[mask], numbers=self.numbers[mask])
+    def meets(self, condition: Mapping[str, bool]) -> Tensor:
+        """bool [N]: which pictures are known to fulfil all of a condition, such as a Change's source."""
+        columns = [self.column(name) == int(value) for name, value in condition.items()]
+        return torch.stack(columns).all(0)
+
+    def where(self, rows: Tensor) -> "Codes":
+        """The codes of a bool mask or of row numbers."""
+        return replace(self, w=self.w[rows], labels=self.labels[rows])
+
+    def source(self, change: Change) -> "Codes":
+        return self.where(self.meets(change.source))
+
+    def target(self, change: Change) -> "Codes":
+        return self.where(self.meets(change.target))
 
 
 def main(options: Options) -> None:
@@ -220,30 +220,27 @@ def encode(encoder: Encoder, images: Tensor, progress: str | None = None) -> Ten
 
 
 def save_codes(path: Path, codes: Codes, base: dict[str, str]) -> None:
-    """Half precision is enough: its error is a thousandth of the codes' spread. The hashes of encoder and generator
-    travel along, so that codes of other nets are never mixed in; and so do the names of attributes, and how they correlate."""
-    partial = path.with_name(path.name + ".partial")
-    named = {} if codes.names is None else {"names": json.dumps(codes.names), "domain": codes.domain}
-    if codes.bias is not None:
-        named["bias"] = json.dumps(codes.bias)
-    save_file({"w": codes.w.half(), "numbers": codes.numbers.to(torch.uint8)}, partial, metadata=base | named)
-    partial.replace(path)
+    """Writes a split's codes in half precision; its error is a thousandth of the codes' spread. The hashes of encoder
+    and generator, the Domain and the facts travel along, so that codes of other nets are never mixed in."""
+    said = {"domain": json.dumps(codes.domain.as_json()), "facts": json.dumps(codes.facts)}
+    with atomic(path) as partial:
+        partial.write_bytes(save({"w": codes.w.half(), "labels": codes.labels}, metadata=base | said))
 
 
 def load_codes(folder: Path, split: str) -> tuple[Codes, dict[str, str]]:
-    """A split that this stage wrote, and the sha256 of its encoder's and generator's weights. FileNotFoundError, ValueError if missing or damaged."""
+    """A split that this stage wrote, and the sha256 of its encoder's and generator's weights.
+
+    FileNotFoundError, ValueError if it is missing or damaged.
+    """
     path = folder / f"{split}.safetensors"
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing: make it with `python -m trainers codes --run {folder}`")
     try:
         with safe_open(path, "pt") as held:
-            said = held.metadata()
-            codes = Codes(held.get_tensor("w").float(), held.get_tensor("numbers").long())
-            if "names" in said:
-                codes = codes._replace(names=tuple(json.loads(said["names"])), domain=said["domain"])
-            if "bias" in said:
-                codes = codes._replace(bias=json.loads(said["bias"]))
-            return codes, {key: said[key] for key in ("encoder", "generator")}
+            said, w, labels = held.metadata(), held.get_tensor("w").float(), held.get_tensor("labels")
+        domain = domain_from_json(json.loads(said["domain"]), str(path), tuple(FRAMES))
+        base = {key: said[key] for key in ("encoder", "generator")}
+        return Codes(w, labels, domain, json.loads(said["facts"])), base
     except Exception as error:
         raise ValueError(
             f"{path} is damaged ({error}): make it again with `python -m trainers codes`"

@@ -1,7 +1,7 @@
 """Which edits of digits stand in the tables and figures of docs/results.md: seeds of one setting, of each method the setting that validation
 chose."""
 
-from lwgan.attributes import METHODS
+from lwgan.methods import METHODS
 from trainers.edits import ADAPTED
 from trainers.tables import mean
 

@@ -4,8 +4,9 @@ compared of them.
 
 import json
 
-from lwgan.attributes import METHODS
 from lwgan.attributes import PAPER as PAPER_NAMES
+
+from lwgan.methods import METHODS
 from trainers.edits import ADAPTED, NOT
 from trainers.tables import mean
 

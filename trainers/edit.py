@@ -68,7 +68,7 @@ METHODS = {
 # `X | Y` cannot be made of a tuple.
 Method = Union[
     tuple(Annotated[module.Options, subcommand(name, prefix_name=False)] for name, module in METHODS.items())
-]  # noqa: UP007
+]
 
 
 @dataclass(frozen=True)

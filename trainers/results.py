@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from lwgan.attributes import METHODS
+from lwgan.methods import METHODS
 from lwgan.metrics import matched, value_at
 from trainers import records, run
 from trainers.contenders import COUNTS, best, grouped, listed

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lwgan.attributes import METHODS
+from lwgan.methods import METHODS
 from trainers import records, results_faces_data, run
 from trainers.contenders_faces import (
     Group,

@@ -1,6 +1,6 @@
 """Tables of results-faces.md on what edits were learned from: how training codes weigh and correlate, lambda, and how many codes there are."""
 
-from lwgan.attributes import METHODS
+from lwgan.methods import METHODS
 from trainers.contenders_faces import (
     Group,
     at_match,

@@ -1,0 +1,10 @@
+"""How a picture is brought into the training frame of a generator: (picture, side in px) -> picture.
+
+A Domain names its frame; a picture that is in the frame already passes unchanged.
+"""
+
+from lwgan.frames.face import frame_face
+from lwgan.frames.ink import frame_ink
+from lwgan.frames.square import frame_square
+
+FRAMES = {"square": frame_square, "face": frame_face, "ink": frame_ink}

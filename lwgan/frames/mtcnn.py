@@ -261,7 +261,7 @@ class _Reader(pickle._Unpickler):  # the one written in Python, whose steps can 
         ("joblib.numpy_pickle", "NumpyArrayWrapper"): _Wrapper,
         ("numpy", "ndarray"): np.ndarray,
         ("numpy", "dtype"): np.dtype,
-    }  # noqa: RUF012
+    }
 
     def __init__(self, file: io.BytesIO):
         super().__init__(file)

@@ -80,9 +80,7 @@ def load_module(cls, kind: str, source: str | Path, revision: str | None = None,
     config, tensors = load_model(source, kind, revision, token)
     architecture = config.get("architecture")
     if not isinstance(architecture, dict):
-        raise ValueError(
-            f"{source}: architecture is {architecture!r}, expected the arguments of {cls.__name__}"
-        )
+        raise ValueError(f"{source}: architecture is {architecture!r}, expected the arguments of a {kind}")
     try:
         with torch.device(
             "meta"
@@ -92,7 +90,7 @@ def load_module(cls, kind: str, source: str | Path, revision: str | None = None,
             tensors, strict=True
         )  # copied: into the memory order that the module wants
     except (TypeError, RuntimeError) as error:
-        raise ValueError(f"{source} does not fit {cls.__name__}: {error}") from error
+        raise ValueError(f"{source} does not fit a {kind} of this lwgan: {error}") from error
     module.card_config = config
     return module.eval().requires_grad_(False)
 

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Mapping
 from PIL import Image
 
 from lwgan import readings, recipe
-from lwgan.attributes import METHODS
 from lwgan.hub.catalog import Catalog
 from lwgan.images import open_picture
+from lwgan.methods import METHODS
 from lwgan.page import axis, panel, pictures, views
 from lwgan.pipeline import MAX_ALPHA, EditingPipeline, check_alphas
 from lwgan.strength import PLACES

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from lwgan.attributes import METHODS
+from lwgan.methods import METHODS
 from lwgan.page.pictures import data_url
 from lwgan.pipeline import MAX_ALPHA, EditingPipeline, count_label
 from lwgan.readings import percent

@@ -16,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from lwgan.attributes import CELEBA
 from lwgan.frames.face import frame_face
 from lwgan.images import open_picture
+from trainers.datasets.celeba import CELEBA
 
 SPLITS = ("train", "validation", "test")
 HALF_LIMIT = 65504

@@ -13,8 +13,54 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from lwgan.images import CELL_JITTER, FRAME_SIZES, ink_box
+from lwgan.domain import Change, Domain
+from lwgan.frames.ink import CELL_JITTER, FRAME_SIZES, ink_box
 from trainers.datasets.mnist import Digits
+
+# Counts as yes/no labels: how many digits there are, and how many of each. The order is that of `CountJudge`.
+MOST = 4
+NAMES = (
+    *(f"{k}-or-more" for k in range(1, MOST + 1)),
+    *(str(d) if k == 1 else f"{k}-or-more-{d}s" for d in range(10) for k in range(1, MOST + 1)),
+)
+LICENCE = """apache-2.0
+Code and weights: Apache-2.0. Yann LeCun and Corinna Cortes hold the copyright of MNIST, which is made available under
+the Creative Commons Attribution-ShareAlike 3.0 licence (CC BY-SA 3.0)."""
+ABOUT = """The pictures are composed from handwritten digits of
+[MNIST](https://huggingface.co/datasets/ylecun/mnist): training pictures from its training digits, the pictures on which
+the figures were measured from its test digits."""
+LIMITS = """- The models know one kind of picture: small and grey, one to four bright MNIST-like digits on black.
+- Other digits (printed, crossed, coloured, decorated) differ from what the models were trained and measured on.
+- The models are made for research on editing in latent spaces. They do not recognise numbers for you."""
+
+
+def one_more(count: int) -> Change:
+    """The change from `count` - 1 digits to `count` digits."""
+    source = {f"{count - 1}-or-more": True, f"{count}-or-more": False}
+    target = {f"{count}-or-more": True} | ({f"{count + 1}-or-more": False} if count < MOST else {})
+    before, after = (f"{n} digit{'s' * (n > 1)}" for n in (count - 1, count))
+    return Change(f"{count - 1}to{count}", source, target, before, after, kind="choice", adds=True)
+
+
+DOMAIN = Domain(
+    name="multimnist",
+    title="Digits",
+    subject="one to four digits",
+    frame="ink",
+    attributes=NAMES,
+    changes=tuple(one_more(count) for count in (2, 3, 4)),
+    licence=LICENCE,
+    about=ABOUT,
+    limits=LIMITS,
+    draw=True,
+)
+
+
+def labels_of(numbers: np.ndarray) -> np.ndarray:
+    """How many of each digit, [N, 10] -> uint8 [N, 44], the labels of NAMES."""
+    counts = np.concatenate([numbers.sum(1, keepdims=True), numbers], 1)
+    return (counts[:, :, None] >= np.arange(1, MOST + 1)).reshape(len(numbers), -1).astype(np.uint8)
+
 
 LAYOUTS = ("cells", "free", "slots")
 MAX_COUNT = 4

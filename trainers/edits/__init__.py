@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
+from lwgan.attributes import index_of
 from torch import Tensor
 
-from lwgan.attributes import index_of
 from lwgan.costs import correlations
 from lwgan.generator import Generator
 from lwgan.judges import LatentClassifier

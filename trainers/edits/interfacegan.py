@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from lwgan.attributes import index_of
 from torch import Tensor
 
-from lwgan.attributes import index_of
 from lwgan.edit import AffineEdit
 from lwgan.judges import LatentClassifier
 from trainers.codes import Codes

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from lwgan.attributes import index_of
 from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from lwgan.attributes import index_of
 from lwgan.costs import correlations
 from lwgan.edit import AffineEdit
 from lwgan.judges import LatentClassifier

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from lwgan.attributes import index_of
 from torch import Tensor
 from tqdm import tqdm
 
-from lwgan.attributes import index_of
 from lwgan.costs import attribute_space, correlations, latent_space, median_distance
 from lwgan.edit import AffineEdit
 from lwgan.losses import objective

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lwgan.attributes import CELEBA, index_of
+from lwgan.domain import nearest
+from trainers.datasets.celeba import CELEBA
 
 # 39 of CelebA's names, each with an exact meaning here (Attractive has none), and two of our own.
 NAMES = (*(name for name in CELEBA if name != "Attractive"), "Long_Hair", "Full_Beard")
@@ -98,7 +99,9 @@ class Person:
 
 def index(name: str) -> int:
     """Where an attribute stands among NAMES. ValueError with the nearest one if it does not."""
-    return index_of(name, NAMES)
+    if name not in NAMES:
+        raise ValueError(f"attribute {name!r} is unknown: did you mean {nearest(name, NAMES)!r}?")
+    return NAMES.index(name)
 
 
 def generator(key: tuple[int, int], stream: int) -> np.random.Generator:

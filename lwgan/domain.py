@@ -1,0 +1,226 @@
+"""Domain and Change: what the pictures of a generator are, and what an edit of them does.
+
+A generator's config.json carries its Domain under "domain_spec". The page, the cards, the evaluation and the API read
+nothing else about a kind of picture. A Domain that comes from the Hub is a stranger's text: `from_json` checks it.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+NAME = re.compile(r"[a-z0-9_-]{1,64}")  # of domains, edits, models: they become file names and tags
+LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,&+'() -]{0,59}")  # of labels
+KINDS = ("place", "choice")
+TITLE_LIMIT, TEXT_LIMIT, LABELS_LIMIT = 120, 4000, 1000  # characters, characters, labels
+
+
+@dataclass(frozen=True)
+class Change:
+    """What an edit does: a condition on a picture's labels before the edit (`source`) and after it (`target`).
+
+    name: "1to2", "Bold", "not-Male".  before, after: words for people, "1 digit", "2 digits".
+    kind: "place" (the edited codes may end anywhere in the target cloud) or "choice" (the edit chooses among several
+    cells of it, as one more digit may be any digit); it decides which settings learn the edit best.
+    adds: the edit may add other labels, as a new digit must be some digit. A label that held counts as kept if it
+    still holds; a label that did not hold does not count.
+    """
+
+    name: str
+    source: Mapping[str, bool]
+    target: Mapping[str, bool]
+    before: str
+    after: str
+    kind: str = "place"
+    adds: bool = False
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise ValueError(
+                f"change {self.name!r}: kind is {self.kind!r}, expected one of {', '.join(KINDS)}"
+            )
+        for side in (self.source, self.target):
+            if not side:
+                raise ValueError(f"change {self.name!r}: source and target must each name at least one label")
+        if not any(self.source.get(label) is (not value) for label, value in self.target.items()):
+            raise ValueError(f"change {self.name!r}: no label differs between source and target")
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All labels that the change speaks of, those of the target first."""
+        return tuple(dict.fromkeys([*self.target, *self.source]))
+
+    @property
+    def label(self) -> str:
+        """The label that the edit flips: the first that differs between source and target."""
+        return next(name for name, value in self.target.items() if self.source.get(name) is (not value))
+
+    @property
+    def sign(self) -> int:
+        """1 if the target has `label`, -1 if it lacks it."""
+        return 1 if self.target[self.label] else -1
+
+    def reverse(self) -> "Change":
+        """The opposite change: source and target exchanged."""
+        name = self.name.removeprefix("not-") if self.name.startswith("not-") else f"not-{self.name}"
+        return Change(name, self.target, self.source, self.after, self.before, self.kind)
+
+
+@dataclass(frozen=True)
+class Domain:
+    """One kind of picture.
+
+    name: "letters".  title: "Letters".  subject: "a capital letter", as in "Draw ...".
+    frame: how a picture is brought into the training frame, a key of `lwgan.frames.FRAMES`.
+    attributes: the names of the yes/no labels, in order.  changes: those that the page offers.
+    licence: of data and weights; its first line is a Hub licence id such as "apache-2.0", or "other".
+    about: where the data come from.  limits: what the models cannot do.  All three go into the cards.
+    draw: whether a visitor can draw such a picture.
+    """
+
+    name: str
+    title: str
+    subject: str
+    frame: str
+    attributes: tuple[str, ...]
+    changes: tuple[Change, ...]
+    licence: str
+    about: str
+    limits: str
+    draw: bool = False
+
+    def change(self, name: str) -> Change:
+        """The change of this name; "Label" and "not-Label" are changes for every label. ValueError for another name."""
+        offered = {change.name: change for change in self.changes}
+        if name in offered:
+            return offered[name]
+        label = name.removeprefix("not-")
+        if label in self.attributes:
+            change = change_of(label)
+            return change if label == name else change.reverse()
+        raise ValueError(
+            f"change {name!r} is unknown: did you mean {nearest(name, [*offered, *self.attributes])!r}?"
+        )
+
+    def as_json(self) -> dict:
+        """Plain JSON values, for config.json and dataset.json."""
+        return asdict(self) | {
+            "attributes": list(self.attributes),
+            "changes": [change_as_json(change) for change in self.changes],
+        }
+
+
+def change_of(label: str) -> Change:
+    """The change that gives a picture the label: "Bold" from "not bold" to "bold"."""
+    words = label.replace("_", " ").lower()
+    return Change(label, {label: False}, {label: True}, f"not {words}", words)
+
+
+def default_changes(attributes: Sequence[str]) -> tuple[Change, ...]:
+    """For each label the change that gives it and the change that takes it away."""
+    return tuple(change for label in attributes for change in (change_of(label), change_of(label).reverse()))
+
+
+def plain_domain(name: str, attributes: Sequence[str] = ()) -> Domain:
+    """The Domain of a generator that brings none: square pictures, the labels of its judge if it has one."""
+    return Domain(name, name.replace("-", " ").replace("_", " ").capitalize(), "a picture", "square",
+                  tuple(attributes), default_changes(attributes), "other", "Not stated.", "Not stated.")  # fmt: skip
+
+
+def change_as_json(change: Change) -> dict:
+    return asdict(change) | {"source": dict(change.source), "target": dict(change.target)}
+
+
+def domain_from_json(data: object, source: str, frames: Sequence[str]) -> Domain:
+    """A Domain from JSON values of unknown origin. `source` names the file in errors; `frames` are the known frames.
+
+    ValueError that names the key, the value and what was expected.
+    """
+    data = _object(data, source, "domain")
+    fields = {key: _text(data.get(key), source, key, TITLE_LIMIT) for key in ("title", "subject")}
+    fields |= {key: _text(data.get(key), source, key, TEXT_LIMIT) for key in ("licence", "about", "limits")}
+    name, frame, draw = data.get("name"), data.get("frame"), data.get("draw", False)
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ValueError(f"{source}: name is {_short(name)}, expected 1 to 64 of a-z, 0-9, _ and -")
+    if frame not in frames:
+        raise ValueError(f"{source}: frame is {_short(frame)}, expected one of {', '.join(frames)}")
+    if not isinstance(draw, bool):
+        raise ValueError(f"{source}: draw is {_short(draw)}, expected true or false")
+    attributes = data.get("attributes")
+    if not isinstance(attributes, list | tuple) or len(attributes) > LABELS_LIMIT:
+        raise ValueError(
+            f"{source}: attributes is {_short(attributes)}, expected at most {LABELS_LIMIT} names"
+        )
+    for label in attributes:
+        _label(label, source)
+    if len(set(attributes)) < len(attributes):
+        raise ValueError(f"{source}: attributes names a label twice")
+    changes = data.get("changes")
+    if not isinstance(changes, list | tuple) or len(changes) > 2 * LABELS_LIMIT:
+        raise ValueError(
+            f"{source}: changes is {_short(changes)}, expected at most {2 * LABELS_LIMIT} changes"
+        )
+    parsed = tuple(change_from_json(change, source) for change in changes)
+    return Domain(name=name, frame=frame, attributes=tuple(attributes), changes=parsed, draw=draw, **fields)
+
+
+def change_from_json(data: object, source: str) -> Change:
+    """A Change from JSON values of unknown origin. ValueError as `domain_from_json`."""
+    data = _object(data, source, "change")
+    name = _label(data.get("name"), source)
+    sides = {}
+    for side in ("source", "target"):
+        sides[side] = _object(data.get(side), source, f"change {name!r}, {side}")
+        for label, value in sides[side].items():
+            _label(label, source)
+            if not isinstance(value, bool):
+                raise ValueError(
+                    f"{source}: change {name!r}: {label} is {_short(value)}, expected true or false"
+                )
+    words = {
+        key: _text(data.get(key), source, f"change {name!r}, {key}", TITLE_LIMIT)
+        for key in ("before", "after")
+    }
+    kind, adds = data.get("kind", "place"), data.get("adds", False)
+    if not isinstance(adds, bool):
+        raise ValueError(f"{source}: change {name!r}: adds is {_short(adds)}, expected true or false")
+    try:
+        return Change(name, **sides, **words, kind=kind, adds=adds)
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from error
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """The known name most like a misspelt one, for an error message."""
+    by_lower = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(name.lower().replace(" ", "_"), by_lower, 1, 0)
+    return by_lower[near[0]] if near else ""
+
+
+def _object(value: object, source: str, what: str) -> Mapping:
+    if (
+        not isinstance(value, Mapping)
+        or len(value) > LABELS_LIMIT
+        or not all(isinstance(key, str) for key in value)
+    ):
+        raise ValueError(f"{source}: {what} is {_short(value)}, expected an object")
+    return value
+
+
+def _text(value: object, source: str, key: str, limit: int) -> str:
+    if not isinstance(value, str) or not value.strip() or len(value) > limit:
+        raise ValueError(f"{source}: {key} is {_short(value)}, expected a text of 1 to {limit} characters")
+    return value
+
+
+def _label(value: object, source: str) -> str:
+    if not isinstance(value, str) or not LABEL.fullmatch(value):
+        raise ValueError(
+            f"{source}: the label {_short(value)} may have 1 to 60 letters, digits, spaces and _.,&+'()-"
+        )
+    return value
+
+
+def _short(value: object, limit: int = 100) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"

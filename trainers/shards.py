@@ -1,0 +1,140 @@
+"""Pictures on disk, as `python -m trainers data` writes them and all later stages read them.
+
+    dataset.json                       the Domain, the facts, and how many pictures each split has
+    train-00000.safetensors ...        images uint8 [n, C, H, W]; labels uint8 [n, K]; groups int64 [n] if there are any
+    validation-00000.safetensors ...
+    test-00000.safetensors ...
+
+A shard has at most SHARD_BYTES of pictures, so that 1024-px pictures never have to be in memory together.
+"""
+
+import json
+from bisect import bisect_right
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from lwgan.domain import Domain, domain_from_json
+from lwgan.files import atomic, write_json
+from lwgan.frames import FRAMES
+
+DATASET = "dataset.json"
+SPLITS = ("train", "validation", "test")
+UNKNOWN = 255  # a label that nobody gave
+SHARD_BYTES = 256_000_000
+
+
+class Images:
+    """The pictures of a split: `images[rows]` is uint8 [n, C, H, W] in memory, read from the shards that hold the rows."""
+
+    def __init__(self, paths: list[Path]):
+        self._files = [safe_open(path, "pt") for path in paths]
+        self._slices = [file.get_slice("images") for file in self._files]
+        sizes = [part.get_shape()[0] for part in self._slices]
+        self._starts = [sum(sizes[:i]) for i in range(len(sizes) + 1)]
+        self.shape = (self._starts[-1], *self._slices[0].get_shape()[1:])  # [N, C, H, W]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | Tensor | int) -> Tensor:
+        """rows: a slice, int64 or bool [n], or one number (then [C, H, W])."""
+        if isinstance(rows, int):
+            return self[torch.tensor([rows])][0]
+        rows = torch.arange(len(self))[rows]
+        if len(rows) and (rows[1:] == rows[:-1] + 1).all():
+            return torch.cat(self._run(int(rows[0]), int(rows[-1]) + 1))
+        found = torch.empty((len(rows), *self.shape[1:]), dtype=torch.uint8)
+        for i, row in enumerate(rows.tolist()):
+            found[i] = self._run(row, row + 1)[0][0]
+        return found
+
+    def _run(self, start: int, stop: int) -> list[Tensor]:
+        parts = []
+        while start < stop:
+            shard = bisect_right(self._starts, start) - 1
+            end = min(stop, self._starts[shard + 1])
+            parts.append(self._slices[shard][start - self._starts[shard] : end - self._starts[shard]])
+            start = end
+        return parts
+
+    def all(self) -> Tensor:
+        """All pictures in memory, for small ones that a training loop reads at random."""
+        return self[:]
+
+
+@dataclass(frozen=True)
+class Split:
+    """images: `Images`.  labels: uint8 [N, K], 1, 0 or UNKNOWN, in the order of `domain.attributes`.
+    groups: int64 [N], equal for pictures of one group (one person, one font), or None.
+    facts: what else the data set says of itself, for config.json ({"bias": 1.0})."""
+
+    images: Images
+    labels: Tensor
+    groups: Tensor | None
+    domain: Domain
+    facts: dict
+
+
+def write_shard(
+    folder: Path, split: str, number: int, images: Tensor, labels: Tensor, groups: Tensor | None
+) -> None:
+    """Writes one shard, whole or not at all. images uint8 [n, C, H, W]; labels uint8 [n, K]; groups int64 [n] or None."""
+    tensors = {"images": images.contiguous(), "labels": labels.contiguous()}
+    if groups is not None:
+        tensors["groups"] = groups.contiguous()
+    with atomic(folder / f"{split}-{number:05d}.safetensors") as partial:
+        partial.write_bytes(save(tensors))
+
+
+def write_dataset(folder: Path, domain: Domain, sizes: dict[str, int], **facts) -> None:
+    """Writes dataset.json: the last thing that `data` does. sizes: split -> pictures."""
+    write_json(folder / DATASET, {"domain": domain.as_json(), "sizes": sizes, "facts": facts})
+
+
+def load_dataset(folder: Path) -> tuple[Domain, dict, dict[str, int]]:
+    """Domain, facts and sizes of a data folder. FileNotFoundError; ValueError for a damaged file."""
+    path = folder / DATASET
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path} is missing: make it with `python -m trainers data SPEC --data {folder}`"
+        )
+    try:
+        said = json.loads(path.read_text("utf-8"))
+        return (
+            domain_from_json(said["domain"], str(path), tuple(FRAMES)),
+            dict(said["facts"]),
+            dict(said["sizes"]),
+        )
+    except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"{path} is damaged ({error!r}): make it again with `python -m trainers data`"
+        ) from error
+
+
+def load_split(folder: Path, split: str) -> Split:
+    """A split of a data folder. FileNotFoundError, ValueError if it is missing, damaged or incomplete."""
+    domain, facts, sizes = load_dataset(folder)
+    paths = sorted(folder.glob(f"{split}-*.safetensors"))
+    if not paths:
+        raise FileNotFoundError(f"{folder} holds no pictures of the split {split!r}")
+    try:
+        images = Images(paths)
+        held = [safe_open(path, "pt") for path in paths]
+        labels = torch.cat([file.get_tensor("labels") for file in held])
+        grouped = "groups" in held[0].keys()  # noqa: SIM118, safe_open is no mapping
+        groups = torch.cat([file.get_tensor("groups") for file in held]) if grouped else None
+    except Exception as error:
+        raise ValueError(f"{folder}: the split {split!r} is damaged ({error})") from error
+    if not len(images) == len(labels) == sizes.get(split):
+        raise ValueError(f"{folder}: {split} has {len(images)} pictures and {len(labels)} labels, "
+                         f"{DATASET} says {sizes.get(split)}")  # fmt: skip
+    if labels.shape[1] != len(domain.attributes):
+        raise ValueError(
+            f"{folder}: {split} has {labels.shape[1]} labels a picture, {DATASET} names {len(domain.attributes)}"
+        )
+    return Split(images, labels, groups, domain, facts)
