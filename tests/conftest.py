@@ -28,7 +28,7 @@ DATA = Path(__file__).parent / "data"
 
 # What takes longest, the longest first. Where several workers share the tests (make test), each file is one worker's: begun last, a long
 # one would keep a single worker busy at the end.
-LONGEST = ("test_page.py", "test_hub_faults.py", "test_app.py", "test_training.py", "test_visit.py", "test_hub_deadlines.py", "test_synthfaces.py",
+LONGEST = ("test_page.py", "test_faults.py", "test_app.py", "test_training.py", "test_visit.py", "test_deadlines.py", "test_synthfaces.py",
            "test_round_trip.py", "test_benchmark_app.py")  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def space(tmp_path_factory):
 @pytest.fixture(scope="module")
 def server():
     """A Hub on 127.0.0.1 for the tests of a module."""
-    from hub_server import MiniHub
+    from tests.hub_server import MiniHub
 
     with MiniHub() as server:
         yield server
@@ -103,7 +103,7 @@ def servers():
 @pytest.fixture(params=["lfs", "xet"])
 def lasting_hub(request, servers, monkeypatch, tmp_path):
     """A Hub for one test alone, by each way of transfer, whose faults end with the test."""
-    from hub_server import MiniHub
+    from tests.hub_server import MiniHub
 
     server = servers(MiniHub())
     server.serve(monkeypatch, tmp_path / "home", xet=request.param == "xet")

@@ -14,8 +14,9 @@ from types import ModuleType
 
 import numpy as np
 import torch
-from parity import renamed
 from torch import Tensor
+
+from tests.parity import renamed
 
 SOURCE = "raise SystemExit('the source text of a pickle was run')"
 TAPS = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8

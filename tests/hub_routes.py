@@ -8,7 +8,10 @@ import time
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
-from hub_repos import (
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from tests.hub_repos import (
     Commit,
     Repo,
     card_of,
@@ -23,8 +26,6 @@ from hub_repos import (
     tree_entry,
     who,
 )
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 
 ID = r"([^/]+/[^/]+?)"
 

@@ -1,6 +1,6 @@
 """A small model of the Hugging Face Hub on 127.0.0.1, for tests of push, pull and list without a network.
 
-    python tests/hub_server.py --port 8199            # then, in any shell:
+    python -m tests.hub_server --port 8199            # then, in any shell:
     HF_ENDPOINT=http://127.0.0.1:8199 HF_TOKEN=hf_write python -m trainers publish ...
 
 It keeps everything in memory. What it knows: repos of models and Spaces, commits (with parent and conflicts), pull requests, tags,
@@ -18,11 +18,12 @@ import time
 from urllib.parse import parse_qs, unquote
 
 import uvicorn
-from hub_repos import USERS, Commit, Fault, Repo
-from hub_routes import ROUTES, Ask, error
-from hub_xet import Storage
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+
+from tests.hub_repos import USERS, Commit, Fault, Repo
+from tests.hub_routes import ROUTES, Ask, error
+from tests.hub_xet import Storage
 
 
 class MiniHub:

@@ -10,7 +10,12 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from foreign import (
+
+from lwgan.encoder import Encoder
+from lwgan.generator import Generator
+from lwgan.hub import registry
+from lwgan.hub.registry import load_model, models
+from tests.foreign import (
     EasyDict,
     Network,
     Persistent,
@@ -22,12 +27,7 @@ from foreign import (
     tensorflow,
     tensorflow_file,
 )
-from parity import FOLDER, arrays_of, drawn, error, psp_weights, rosinality_weights
-
-from lwgan.encoder import Encoder
-from lwgan.generator import Generator
-from lwgan.hub import registry
-from lwgan.hub.registry import load_model, models
+from tests.parity import FOLDER, arrays_of, drawn, error, psp_weights, rosinality_weights
 from trainers.__main__ import main, parse
 from trainers.convert import Options, convert
 

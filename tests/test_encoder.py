@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 import torch
-from parity import FOLDER, arrays_of, drawn, encoder_weight, error, picture, psp_weights
 
 from lwgan.encoder import Encoder, hold_half
 from lwgan.hub.registry import bundled
+from tests.parity import FOLDER, arrays_of, drawn, encoder_weight, error, picture, psp_weights
 from trainers.layouts.psp import name_of
 
 NARROW = {

@@ -7,10 +7,10 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from nets import make_registry
 
 from lwgan.edit import AffineEdit
 from lwgan.judges import Reading
+from tests.nets import make_registry
 from trainers import evaluate, measure, records, results
 from trainers.__main__ import parse
 from trainers.data import save_pictures

@@ -5,10 +5,10 @@ import re
 
 import pytest
 import torch
-from parity import error, noise_maps, reference
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lwgan.generator import Generator, blur, blur_kernel, upsample
+from tests.parity import error, noise_maps, reference
 from trainers.nets import generator as stage
 from trainers.nets.discriminator import Discriminator, minibatch_stddev, r1_penalty
 

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from nets import NUM_WS, W_DIM
 
 from lwgan.encoder import Encoder
 from lwgan.generator import Generator
+from tests.nets import NUM_WS, W_DIM
 from trainers.nets import join
 
 

@@ -2,9 +2,9 @@
 
 import ot
 import torch
-from nets import W_DIM
 
 from lwgan.generator import Generator
+from tests.nets import W_DIM
 from trainers.nets import join, match
 
 

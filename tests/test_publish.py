@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from nets import make_registry
 from PIL import Image
 
 from lwgan.edit import AffineEdit
 from lwgan.hub import registry
+from tests.nets import make_registry
 from trainers import __main__, cards, publish
 from trainers import run as run_folder
 

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from parity import error
 from torch.nn import functional as F
 
 from lwgan import winograd
 from lwgan.generator import Generator
+from tests.parity import error
 
 
 def case(channels: int = 16, width: int = 8, height: int = 12, side: int = 20) -> tuple[torch.Tensor, ...]:

@@ -10,9 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from artifacts import files
-from hub_server import MiniHub
-from nets import make_registry
 from safetensors.torch import load_file
 
 from lwgan.edit import AffineEdit
@@ -21,6 +18,9 @@ from lwgan.generator import Generator
 from lwgan.hub import pushing as hub_push
 from lwgan.hub import registry
 from lwgan.pipeline import EditingPipeline
+from tests.hub.artifacts import files
+from tests.hub_server import MiniHub
+from tests.nets import make_registry
 from trainers import publish
 
 EDIT, GENERATOR = "lwgan-multimnist-lw-1to2", "lwgan-multimnist-generator"

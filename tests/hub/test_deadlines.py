@@ -4,12 +4,12 @@ import threading
 import time
 
 import pytest
-from artifacts import files, make
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.utils import httpx
 
 from lwgan.hub import pushing as hub_push
 from lwgan.hub import registry
+from tests.hub.artifacts import files, make
 
 SOON, LONG = 30, 45  # seconds: that an answer may take; that a slow Hub takes for each of its own
 NO = [{"status": status} for status in (401, 403, 404, 409, 412)]
@@ -77,7 +77,7 @@ def break_pulls(hub, repo_id: str, route: str, fault: dict) -> None:
 
 
 def hashes(hub, repo_id: str):
-    from hub_repos import sha256
+    from tests.hub_repos import sha256
 
     return [
         sha256(data) for name, data in hub.repos[repo_id].head.files.items() if name.endswith(".safetensors")

@@ -11,7 +11,6 @@ import threading
 import pytest
 import safetensors.torch
 import torch
-from artifacts import BIAS, CARD, CONFIG, REPO, WEIGHT, files, make, rewrite
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -22,6 +21,7 @@ from huggingface_hub.errors import (
 from lwgan.edit import AffineEdit
 from lwgan.generator import Generator
 from lwgan.hub import registry
+from tests.hub.artifacts import BIAS, CARD, CONFIG, REPO, WEIGHT, files, make, rewrite
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import time
 import traceback
 
 import pytest
-from artifacts import REPO, files, make
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.utils import httpx
 
 from lwgan.hub import client, registry
 from lwgan.hub import pushing as hub_push
+from tests.hub.artifacts import REPO, files, make
 
 SOON = 30  # seconds that the real deadlines allow
 
@@ -298,7 +298,7 @@ def test_a_tag_or_a_collection_that_failed_is_made_by_the_next_push(hub, folder)
 def test_the_token_is_in_no_log_line_exception_or_file(
     hub, hurry, folder, tmp_path, monkeypatch, caplog, capfd
 ):
-    from hub_repos import USERS
+    from tests.hub_repos import USERS
 
     secret = "hf_" + "Secret" * 5
     monkeypatch.setitem(USERS, secret, USERS["hf_write"])
@@ -348,7 +348,7 @@ TALKING = """
 
 
 def test_the_token_is_not_said_by_libraries_that_are_told_to_say_all(hub, folder, tmp_path, monkeypatch):
-    from hub_repos import USERS
+    from tests.hub_repos import USERS
 
     secret = "hf_" + "Hidden" * 5
     monkeypatch.setitem(USERS, secret, USERS["hf_write"])

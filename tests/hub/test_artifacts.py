@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from artifacts import BROKEN, REPO, files, make
 
 from lwgan import files as folders
 from lwgan.edit import AffineEdit
 from lwgan.hub import pushing as hub_push
+from tests.hub.artifacts import BROKEN, REPO, files, make
 
 
 def test_there_are_enough_of_them():
