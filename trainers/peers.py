@@ -21,7 +21,7 @@ from torch.utils import cpp_extension
 
 from lwgan.encoder import Encoder
 from lwgan.generator import Generator
-from trainers.layouts import psp, rosinality
+from trainers.convert.layouts import psp, rosinality
 
 FOLDERS = {"rosinality": "stylegan2-pytorch", "NVIDIA": "stylegan2-ada-pytorch", "pSp": "pixel2style2pixel"}
 

@@ -17,10 +17,11 @@ from PIL import Image
 from lwgan.edit import AffineEdit
 from lwgan.hub import registry
 from tests.nets import make_registry
-from trainers import __main__, cards, publish
+from trainers import __main__, publish
 from trainers import run as run_folder
+from trainers.publish import cards
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 EDIT = "lwgan-multimnist-lw-1to2"
 METRICS = {
     "target_change": {"value": 0.8812345678, "low": 0.86123456, "high": 0.90123456, "n": 1234},

@@ -18,7 +18,7 @@ from torch import Tensor
 from lwgan.edit import AffineEdit
 from lwgan.files import NAME
 from lwgan.hub import registry
-from trainers import unpickle
+from trainers.convert import unpickle
 
 NUMPY = (".npy", ".npz")
 # Of each method the key of its directions, the key of their lengths (or None), and whether a direction is a column.

@@ -14,10 +14,10 @@ import jinja2
 from huggingface_hub import EvalResult, ModelCardData
 
 from lwgan.files import CONFIG, EDIT_KINDS
-from trainers.card_tables import areas, cell, leaks, likeness, meanings, measures, notes, rows, tables
+from trainers.publish.tables import areas, cell, leaks, likeness, meanings, measures, notes, rows, tables
 from trainers.edits import ADAPTED
 
-TEMPLATES = Path(__file__).parents[1] / "hub_cards"
+TEMPLATES = Path(__file__).parents[2] / "hub_cards"
 TEMPLATE = {
     "generator": "generator.md", "encoder": "encoder.md", "judge": "judge.md", "attribute-judge": "attribute_judge.md",
     "identity": "identity.md", "latent-classifier": "latent_classifier.md", "affine": "edit.md", "translation": "edit.md",

@@ -10,8 +10,8 @@ from argparse import Namespace
 
 import torch
 
-from trainers.layouts import rosinality
-from trainers.layouts.common import Found, Model, build, mean_code
+from trainers.convert.layouts import rosinality
+from trainers.convert.layouts.common import Found, Model, build, mean_code
 
 SPACES = {"GradualStyleEncoder": "W+", "Encoder4Editing": "W+ deltas"}  # by encoder_type
 RESOLUTION = 256  # of the pictures that both take

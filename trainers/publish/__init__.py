@@ -26,8 +26,9 @@ from lwgan.hub import client as hub
 from lwgan.hub import pulling as hub_pull
 from lwgan.hub import pushing as hub_push
 from lwgan.hub import registry
-from trainers import cards, run, spaces
-from trainers.card_pictures import save_curve
+from trainers import run
+from trainers.publish import cards, spaces
+from trainers.publish.pictures import save_curve
 
 
 @dataclass(frozen=True)

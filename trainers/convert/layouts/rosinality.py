@@ -6,7 +6,7 @@
 import re
 from argparse import Namespace
 
-from trainers.layouts.common import Found, Model, build, check_told, mean_code, reshaped, with_mean
+from trainers.convert.layouts.common import Found, Model, build, check_told, mean_code, reshaped, with_mean
 
 NAMES = {
     "weight": "conv.weight",

@@ -10,7 +10,9 @@ import torch
 from lwgan.edit import AffineEdit
 from lwgan.hub import registry
 from lwgan.pipeline import EditingPipeline
-from trainers import __main__, cards, convert, directions, publish
+from trainers import __main__, convert, publish
+from trainers.convert import directions
+from trainers.publish import cards
 
 NUM_WS, W_DIM = 10, 16
 GENERATOR = torch.Generator().manual_seed(3)

@@ -8,7 +8,7 @@ import re
 
 from torch import Tensor
 
-from trainers.layouts.common import (
+from trainers.convert.layouts.common import (
     Found,
     Model,
     build,
@@ -18,7 +18,7 @@ from trainers.layouts.common import (
     refuse_other,
     refuse_without_skips,
 )
-from trainers.unpickle import Persistent
+from trainers.convert.unpickle import Persistent
 
 KNOWN = {
     "architecture": "skip",

@@ -9,7 +9,7 @@ import re
 import torch
 from torch import Tensor
 
-from trainers.layouts.common import (
+from trainers.convert.layouts.common import (
     Found,
     Model,
     build,
@@ -20,7 +20,7 @@ from trainers.layouts.common import (
     refuse_without_skips,
     reshaped,
 )
-from trainers.unpickle import Array, Network
+from trainers.convert.unpickle import Array, Network
 
 KNOWN = {
     "architecture": "skip", "nonlinearity": "lrelu", "act": "lrelu", "mapping_nonlinearity": "lrelu", "mapping_lrmul": 0.01,

@@ -10,9 +10,9 @@ from huggingface_hub import HfApi
 from lwgan.files import CONFIG, WEIGHTS
 from lwgan.hub import client as hub
 from lwgan.hub import pushing as hub_push
-from trainers.cards import TEMPLATES
+from trainers.publish.cards import TEMPLATES
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LEFT_OUT = re.compile(r"(^|/)(bundled|__pycache__|\.)")
 
 

@@ -4,9 +4,9 @@ Sizes are read from the weights and compared with what a file says of itself. Wh
 compute another function than `Generator` and `Encoder` do is refused with a ValueError that names it.
 """
 
-from trainers.layouts import nvidia, psp, rosinality, tensorflow
-from trainers.layouts.common import Model
-from trainers.unpickle import Network, Persistent
+from trainers.convert.layouts import nvidia, psp, rosinality, tensorflow
+from trainers.convert.layouts.common import Model
+from trainers.convert.unpickle import Network, Persistent
 
 
 def models(content: object, source: str, encoder_type: str | None = None) -> list[Model]:

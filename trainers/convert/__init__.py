@@ -21,7 +21,8 @@ import tyro
 
 from lwgan.files import STORED
 from lwgan.hub import registry
-from trainers import directions, layouts, run, unpickle
+from trainers import run
+from trainers.convert import directions, layouts, unpickle
 
 
 @dataclass(frozen=True)
