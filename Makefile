@@ -1,16 +1,16 @@
-# make app     installs what the app needs into .venv and opens it
-# make dev     installs what trainers and tests need too
-# make test    runs the tests, in what `make dev` makes
-# make check   lints and looks at the format; make style mends both
+# make app     installs what the page needs into .venv and serves the page
+# make dev     installs what trainers and tests need, too
+# make test    runs the tests
+# make check   checks style and format; make style repairs them
 #
-# PYTHON=python3.12      the interpreter to make .venv with: 3.10 or newer, python3 by default
-# TORCH_OPTIONS=...      options of pip for installing torch, such as an index of CPU-only builds
-# TESTS="tests/test_losses.py -k blur"   what to run instead of all tests
+# PYTHON=python3.12      the interpreter for .venv: 3.10 or newer, by default python3
+# TORCH_OPTIONS=...      pip's options for installing torch, such as the index of CPU-only builds
+# TESTS="tests/lwgan/test_losses.py -k blur"   runs these tests instead of all
 
 PYTHON ?= python3
 TORCH_OPTIONS ?=
 TESTS ?= tests
-# All tests go to two processes, a file to one of them, the longest first (tests/conftest.py); a few tests are sooner done by one.
+# Two processes share all tests, file by file, the longest first (tests/conftest.py). One process is faster for a few tests.
 SHARED = $(if $(filter tests,$(TESTS)),-n 2 --dist loadfile --no-loadscope-reorder)
 
 VENV := .venv
@@ -19,13 +19,13 @@ PIP := $(IN) -m pip --disable-pip-version-check
 BUSY := $(VENV)/.installing
 SUDO_FREE_APT = [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
 
-# .installing lies in .venv as long as an install is under way. Found with its make gone, that install was killed or
-# failed halfway: what it left cannot be trusted and is made anew.
+# .venv/.installing holds the id of the make that is installing. If that process is gone, the install was interrupted
+# and .venv is incomplete: delete it and start again.
 ifneq ($(wildcard $(BUSY)),)
 ifneq ($(shell kill -0 "$$(cat $(BUSY))" 2>/dev/null && echo alive),)
-$(error another make is installing into $(VENV): wait for it)
+$(error another make is installing into $(VENV): wait until it ends)
 endif
-$(info $(VENV) is half-made: making it anew)
+$(info $(VENV) is incomplete: starting again)
 $(shell rm -rf $(VENV))
 endif
 
@@ -47,7 +47,7 @@ style: $(VENV)/.dev
 	$(IN) -m ruff check --fix .
 	$(IN) -m ruff format .
 
-# torch comes first, by itself: nothing that depends on it may then choose another build.
+# torch is installed first, alone, so that no package which depends on it chooses another build.
 $(VENV)/.app: requirements.txt
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(sys.version_info < (3, 10) and "$(PYTHON) is Python " + v + ": lwgan needs Python 3.10 or newer. Choose one: make $(MAKECMDGOALS) PYTHON=python3.12")'
 	@mkdir -p $(VENV) && echo $$PPID >$(BUSY)
@@ -57,12 +57,12 @@ $(VENV)/.app: requirements.txt
 	$(PIP) install -r requirements.txt
 	@rm $(BUSY) && touch $@
 
-$(VENV)/.dev: requirements-dev.txt requirements-faces.txt $(VENV)/.app
+$(VENV)/.dev: requirements-dev.txt requirements-train.txt requirements-faces.txt $(VENV)/.app
 	@echo $$PPID >$(BUSY)
 	$(PIP) install -r requirements-dev.txt
 	@rm $(BUSY) && touch $@
 
-# The page is tested in Chromium. Without it those tests are skipped with that reason, or fail where CI is set.
+# The tests of the page need Chromium. Without it they are skipped, or fail where CI is set.
 browser:
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || ! { $(SUDO_FREE_APT); } || \
 		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qqy --no-install-recommends chromium chromium-driver; } || \

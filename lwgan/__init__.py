@@ -1,4 +1,4 @@
-"""Edits of pictures, learned with optimal transport between the codes of a generator. What runs on a picture; nothing here fits parameters."""
+"""Edits pictures through the codes of a generator. This package runs models; the package `trainers` trains them."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -9,13 +9,14 @@ if TYPE_CHECKING:
     from lwgan.generator import Generator
     from lwgan.pipeline import EditingPipeline
 
+__version__ = "1.0"
 __all__ = ["AffineEdit", "EditingPipeline", "Encoder", "Generator"]
 
 _HOMES = {"AffineEdit": "edit", "EditingPipeline": "pipeline", "Encoder": "encoder", "Generator": "generator"}
 
 
 def __getattr__(name: str):
-    """The classes above, imported when first asked for: `import lwgan.images` loads no network."""
+    """Imports the classes above on first use, so that `import lwgan` stays fast."""
     if name not in _HOMES:
         raise AttributeError(f"module 'lwgan' has no attribute {name!r}")
     return getattr(import_module(f"lwgan.{_HOMES[name]}"), name)

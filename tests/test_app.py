@@ -27,7 +27,7 @@ from lwgan import EditingPipeline, recipe
 from lwgan.images import frame_digits
 from tests.live import PATIENCE, ROOT
 from tests.nets import EDITS
-from tests.test_images import BAD, KINDS, draw, saved
+from tests.pictures import BAD, KINDS, draw, saved
 
 ONE, TWO, THREE = EDITS
 

@@ -22,7 +22,7 @@ from lwgan.page.editor import VIEWS, Editor
 from lwgan.strength import MAX_ALPHA, scale_of
 from tests.live import pixels
 from tests.nets import EDITS, SHIFT, make_domains
-from tests.test_images import BAD, KINDS, draw, saved
+from tests.pictures import BAD, KINDS, draw, saved
 
 ONE, TWO, THREE = EDITS
 

@@ -21,7 +21,7 @@ from tests.browser import DESKTOP, PHONE, browser, requests
 from tests.hub_server import MiniHub
 from tests.live import ALL, Page, pixels, serving
 from tests.nets import EDITS, files_of, put
-from tests.test_images import BAD, draw
+from tests.pictures import BAD, draw
 
 ONE, TWO, THREE = EDITS
 SEVEN = [(60, 50), (150, 50), (100, 200)]

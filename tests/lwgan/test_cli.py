@@ -1,0 +1,75 @@
+"""The command line on the bundled models and on a Hub of its own."""
+
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+import lwgan
+from lwgan import EditingPipeline, cli, recipe
+from lwgan.hub import registry
+from tests.pictures import draw
+from tests.nets import EDITS, files_of, put
+
+ONE, TWO, _ = EDITS
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "digits.png"
+    draw([("7", 30, 20, 100)], 12).save(path)
+    return path
+
+
+def test_edit_writes_the_pipelines_picture_with_its_recipe(picture, tmp_path):
+    out = tmp_path / "out" / "edited.png"
+    cli.main(["edit", str(picture), "--edit", ONE, "--edit", f"{TWO}=0.5", "-o", str(out), "--device", "cpu"])
+    pipe = EditingPipeline.from_pretrained("bundled", "multimnist")
+    alphas = {ONE: pipe.scales[ONE].unit, TWO: 0.5}
+    expected = pipe.generate(pipe.edit(pipe.encode(Image.open(picture)), alphas))[0]
+    assert Image.open(out).tobytes() == expected.tobytes()
+    assert {edit["name"]: edit["alpha"] for edit in recipe.of_png(out)["edits"]} == alphas
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["edit", "no-such.png", "--edit", ONE], "there is no file no-such.png"),
+        (["edit", "{picture}", "--edit", "lwgan-multimnist-lw-1to9"], "is unknown: did you mean"),
+        (["edit", "{picture}", "--edit", f"{ONE}=99"], "alpha is 99"),
+        (["list", "--registry", "no/such/folder"], "there is no such folder"),
+    ],
+)
+def test_a_mistake_ends_with_one_line(picture, tmp_path, words, message):
+    out = ["-o", str(tmp_path / "out.png")] if words[0] == "edit" else []
+    with pytest.raises(SystemExit) as end:
+        cli.main([word.format(picture=picture) for word in words] + out)
+    assert str(end.value).startswith("lwgan: ") and message in str(end.value)
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_list_names_each_edit_with_its_change_and_strength(capsys):
+    cli.main(["list"])
+    lines = capsys.readouterr().out.splitlines()
+    entries = registry.list_edits("bundled")
+    assert [line.split()[0] for line in lines[1:]] == [entry.name for entry in entries]
+    row = next(line for line in lines if line.startswith(ONE))
+    assert (
+        "1 digit → 2 digits" in row and row.split()[-1] == f"{entries[0].config['strength']['unit']:g}" or row
+    )
+
+
+def test_pull_fills_a_folder_that_serves_as_a_registry(hub, tmp_path, capsys):
+    put(hub, f"someone/{ONE}", files_of(registry.bundled() / ONE))
+    put(hub, f"someone/{TWO}", files_of(registry.bundled() / TWO))
+    cli.main(["pull", f"someone/{ONE}"])
+    assert capsys.readouterr().out.startswith(f"someone/{ONE}  ")
+    cli.main(["pull", "someone", "-o", str(tmp_path / "mine")])
+    assert [entry.name for entry in registry.list_edits(tmp_path / "mine")] == [ONE, TWO]
+
+
+def test_importing_lwgan_loads_neither_torch_nor_gradio():
+    code = "import sys, lwgan, lwgan.cli; print(lwgan.__version__, 'gradio' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [lwgan.__version__, "False"]
