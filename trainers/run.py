@@ -1,39 +1,73 @@
-"""A run is a folder: options.json, log.jsonl, checkpoint.pt, and at last the model's config.json and model.safetensors."""
+"""A run is a folder: options.json, log.jsonl, checkpoint.pt and, at the end, the model's two files."""
 
 import dataclasses
+import fcntl
 import json
-import os
+import re
+import shlex
+import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
 from lwgan.devices import device_of as device_of  # of all stages' --device
+from lwgan.files import atomic, write_json
+
+# Options that may differ when a run is resumed: where its data lie, how long it trains and on which device.
+FREE = ("run", "data", "device", "processes", "max_minutes", "kimg", "steps", "progress")
+_locks: dict[Path, IO] = {}  # the run folders that this process has locked
 
 
 def start(folder: Path, options: Any) -> None:
-    """Makes the folder and writes the options there. ValueError if it holds a run with other options:
-    a run is resumed by repeating its command, never mixed with another."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Makes the run's folder, locks it for this process and writes options.json, with the command as typed.
+
+    A run is resumed by repeating its command. ValueError if the folder holds a run with other options (those
+    of FREE may differ) or if another process works in it.
+    """
+    lock(folder)
     wanted = {key: value for key, value in as_json(options).items() if key not in FREE}
     path = folder / "options.json"
     if path.exists():
-        found = json.loads(path.read_text())
-        for key in sorted({*wanted, *found}):
-            if wanted.get(key) != found.get(key):
-                raise ValueError(
-                    f"{folder} holds a run with {key} = {found.get(key)!r}, not {wanted.get(key)!r}: choose another --run"
-                )
-    write_text(path, json.dumps(wanted, indent=1))
+        stored = json.loads(path.read_text())
+        for key in sorted({*wanted, *stored} - {"command"}):
+            if wanted.get(key) != stored.get(key):
+                raise ValueError(f"{folder} holds a run with {key} = {stored.get(key)!r}, not {wanted.get(key)!r}: "
+                                 "choose another --run")  # fmt: skip
+    write_json(path, wanted | {"command": command()})
 
 
-# Options that may differ when a run goes on: where its data lie, how long and on what it runs.
-FREE = ("run", "mnist", "data", "device", "processes", "max_minutes", "kimg", "steps", "progress")
+def lock(folder: Path) -> None:
+    """Makes a folder and reserves it for this process until the process or the stage ends (`release`).
+    ValueError if another process works in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if folder.resolve() in _locks:
+        return
+    file = (folder / ".lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise ValueError(f"another process works in {folder}") from None
+    _locks[folder.resolve()] = file
+
+
+def release() -> None:
+    """Frees all folders that this process has locked."""
+    while _locks:
+        _locks.popitem()[1].close()
+
+
+def command() -> str:
+    """The command line of this process, as typed. Absolute paths are cut to their last part: cards show the
+    command, and must not show the folders of this machine."""
+    cut = (re.sub(r"(^|[=:])/(?:[^/]+/)*(?=[^/])", r"\1", word) for word in sys.argv[1:])
+    return shlex.join(["python", "-m", "trainers", *cut])
 
 
 def as_json(options: Any) -> dict:
-    """The options as plain JSON values, paths as their last name (no path of this machine is published)."""
+    """The options as plain JSON values. Of a path only the last part is kept, as in `command`."""
     return json.loads(
         json.dumps(
             dataclasses.asdict(options),
@@ -43,20 +77,19 @@ def as_json(options: Any) -> dict:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a file whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    os.replace(partial, path)
+    """Writes a text file, whole or not at all."""
+    with atomic(path) as partial:
+        partial.write_text(text)
 
 
 def save_checkpoint(folder: Path, **state: Any) -> None:
-    partial = folder / "checkpoint.pt.partial"
-    torch.save(state, partial)
-    os.replace(partial, folder / "checkpoint.pt")
+    """Writes checkpoint.pt, whole or not at all. OSError if it cannot be written."""
+    with atomic(folder / "checkpoint.pt") as partial, partial.open("wb") as file:
+        torch.save(state, file)  # given a path, torch would report a full disk as a RuntimeError
 
 
 def load_checkpoint(folder: Path) -> dict | None:
-    """The state that `save_checkpoint` left, or None. ValueError if the file is damaged."""
+    """The state that `save_checkpoint` wrote, or None. ValueError if the file is damaged."""
     path = folder / "checkpoint.pt"
     if not path.exists():
         return None
@@ -77,7 +110,7 @@ def log(folder: Path, **values: Any) -> None:
         file.write(json.dumps({"time": round(time.time(), 1), **values}) + "\n")
 
 
-def half_precision(device: torch.device):
-    """bfloat16 where it pays: on CUDA and on CPUs with AVX512-BF16 (1.4x with channels_last); elsewhere full precision."""
+def half_precision(device: torch.device) -> torch.autocast:
+    """Autocast to bfloat16 where it is faster: on CUDA and on CPUs with AVX512-BF16 (1.4x, channels_last)."""
     pays = device.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return torch.autocast(device.type, torch.bfloat16, enabled=pays)
