@@ -1,63 +1,77 @@
 """python -m trainers STAGE: the command line of all stages."""
 
+import difflib
+import importlib
 import sys
 
-try:
-    import tyro
-except ModuleNotFoundError:
-    sys.exit("error: the trainers need what requirements-dev.txt names: `make dev` installs it into .venv")
-
-from trainers import (
-    attribute_judge,
-    benchmark,
-    classifiers,
-    codes,
-    convert,
-    data,
-    edit,
-    evaluate,
-    evaluate_labels,
-    identity,
-    latent_classifier,
-    publish,
-)
-from trainers.nets import encoder, generator, join, match
-
+# Stage -> its module, which has `Options` and `main(options)`, and what it does. Modules are imported when needed.
 STAGES = {
-    "data": data,
-    "generator": generator,
-    "encoder": encoder,
-    "join": join,
-    "match": match,
-    "classifiers": classifiers,
-    "attribute-judge": attribute_judge,
-    "identity": identity,
-    "codes": codes,
-    "latent-classifier": latent_classifier,
-    "edit": edit,
-    "evaluate": evaluate,
-    "evaluate-labels": evaluate_labels,
-    "publish": publish,
-    "convert": convert,
-    "benchmark": benchmark,
+    "data": ("trainers.data", "pictures and labels of a data set -> shards"),
+    "generator": ("trainers.nets.generator", "train StyleGAN2 on them"),
+    "encoder": ("trainers.nets.encoder", "train an encoder for a generator, or tune both together"),
+    "align": ("trainers.nets.align", "give codes of pictures and samples of a generator one space"),
+    "judge": ("trainers.judge", "train a reader of labels, of identity or of labels of codes"),
+    "codes": ("trainers.codes", "encode pictures and keep their labels"),
+    "edit": ("trainers.edit", "learn one edit on codes and choose its strength"),
+    "evaluate": ("trainers.evaluate", "measure edits on test pictures; make tables and figures"),
+    "register": ("trainers.register", "copy a run's model into a registry"),
+    "publish": ("trainers.publish", "write a model's card and push it to the Hub"),
+    "convert": ("trainers.convert", "convert checkpoints of StyleGAN2, pSp and e4e"),
+    "benchmark": ("trainers.benchmark", "measure speed"),
 }
 
 
 def main() -> None:
-    options = parse(sys.argv[1:])
-    stage = next(stage for stage in STAGES.values() if stage.Options is type(options))
+    """Runs the stage that sys.argv names. Errors of a user's making end in a sentence, without a traceback."""
+    words = sys.argv[1:]
+    if not words or words[0] in ("-h", "--help"):
+        print(overview())
+        return
+    from trainers import run  # imports torch, which --help need not wait for
+
     try:
-        stage.main(options)
-    except (ValueError, FileNotFoundError) as error:
+        options = parse(words)
+        stage_named(words[0]).main(options)
+    except OSError as error:
+        sys.exit(f"error: {sentence(error)}")
+    except ValueError as error:
         sys.exit(f"error: {error}")
+    finally:
+        run.release()
+
+
+def overview() -> str:
+    lines = [f"  {name:10} {does}" for name, (_, does) in STAGES.items()]
+    return "\n".join(
+        ["usage: python -m trainers STAGE [OPTIONS]; STAGE --help lists the options", "", *lines]
+    )
+
+
+def stage_named(name: str):
+    """The module of a stage. ValueError for an unknown name."""
+    if name not in STAGES:
+        near = difflib.get_close_matches(name, STAGES, 1, 0)[0]
+        raise ValueError(f"stage {name!r} is unknown: did you mean {near!r}?")
+    return importlib.import_module(STAGES[name][0])
 
 
 def parse(words: list[str]):
-    """The Options of the stage that the words of a command line name. SystemExit, with help, if they make no sense."""
-    stages = {name: stage.Options for name, stage in STAGES.items()}
-    return tyro.extras.subcommand_cli_from_dict(
-        stages, prog="python -m trainers", args=words, config=(tyro.conf.OmitArgPrefixes,)
-    )
+    """The options that a command line such as ["data", "SPEC", ...] means. ValueError for an unknown stage;
+    SystemExit with a message for wrong options."""
+    try:
+        import tyro
+    except ModuleNotFoundError as error:
+        raise ValueError("the trainers need more libraries: pip install -e '.[train]'") from error
+    stage = stage_named(words[0])
+    return tyro.cli(stage.Options, prog=f"python -m trainers {words[0]}", args=words[1:],
+                    config=(tyro.conf.OmitArgPrefixes,))  # fmt: skip
+
+
+def sentence(error: OSError) -> str:
+    """An OSError in words: "PATH: No space left on device"."""
+    if error.strerror is None:
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Run folders: options, the command as typed, the lock, checkpoints on a full disk; and the loop that resumes."""
+"""Run folders: options, the command as typed, the lock, checkpoints on a full disk. The loop resumes."""
 
 import errno
 import json
