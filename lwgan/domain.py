@@ -1,7 +1,7 @@
 """Domain and Change: what the pictures of a generator are, and what an edit of them does.
 
 A generator's config.json carries its Domain under "domain_spec". The page, the cards, the evaluation and the API read
-nothing else about a kind of picture. A Domain that comes from the Hub is a stranger's text: `from_json` checks it.
+nothing else about a kind of picture. A Domain that comes from the Hub is a stranger's text: `domain_from_json` checks it.
 """
 
 import difflib
@@ -37,7 +37,7 @@ class Change:
     def __post_init__(self):
         if self.kind not in KINDS:
             raise ValueError(
-                f"change {self.name!r}: kind is {self.kind!r}, expected one of {', '.join(KINDS)}"
+                f"change {self.name!r}: kind is {short(self.kind)}, expected one of {', '.join(KINDS)}"
             )
         for side in (self.source, self.target):
             if not side:
@@ -141,15 +141,15 @@ def domain_from_json(data: object, source: str, frames: Sequence[str]) -> Domain
     fields |= {key: _text(data.get(key), source, key, TEXT_LIMIT) for key in ("licence", "about", "limits")}
     name, frame, draw = data.get("name"), data.get("frame"), data.get("draw", False)
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise ValueError(f"{source}: name is {_short(name)}, expected 1 to 64 of a-z, 0-9, _ and -")
+        raise ValueError(f"{source}: name is {short(name)}, expected 1 to 64 of a-z, 0-9, _ and -")
     if frame not in frames:
-        raise ValueError(f"{source}: frame is {_short(frame)}, expected one of {', '.join(frames)}")
+        raise ValueError(f"{source}: frame is {short(frame)}, expected one of {', '.join(frames)}")
     if not isinstance(draw, bool):
-        raise ValueError(f"{source}: draw is {_short(draw)}, expected true or false")
+        raise ValueError(f"{source}: draw is {short(draw)}, expected true or false")
     attributes = data.get("attributes")
     if not isinstance(attributes, list | tuple) or len(attributes) > LABELS_LIMIT:
         raise ValueError(
-            f"{source}: attributes is {_short(attributes)}, expected at most {LABELS_LIMIT} names"
+            f"{source}: attributes is {short(attributes)}, expected at most {LABELS_LIMIT} names"
         )
     for label in attributes:
         _label(label, source)
@@ -158,7 +158,7 @@ def domain_from_json(data: object, source: str, frames: Sequence[str]) -> Domain
     changes = data.get("changes")
     if not isinstance(changes, list | tuple) or len(changes) > 2 * LABELS_LIMIT:
         raise ValueError(
-            f"{source}: changes is {_short(changes)}, expected at most {2 * LABELS_LIMIT} changes"
+            f"{source}: changes is {short(changes)}, expected at most {2 * LABELS_LIMIT} changes"
         )
     parsed = tuple(change_from_json(change, source) for change in changes)
     return Domain(name=name, frame=frame, attributes=tuple(attributes), changes=parsed, draw=draw, **fields)
@@ -175,7 +175,7 @@ def change_from_json(data: object, source: str) -> Change:
             _label(label, source)
             if not isinstance(value, bool):
                 raise ValueError(
-                    f"{source}: change {name!r}: {label} is {_short(value)}, expected true or false"
+                    f"{source}: change {name!r}: {label} is {short(value)}, expected true or false"
                 )
     words = {
         key: _text(data.get(key), source, f"change {name!r}, {key}", TITLE_LIMIT)
@@ -183,7 +183,7 @@ def change_from_json(data: object, source: str) -> Change:
     }
     kind, adds = data.get("kind", "place"), data.get("adds", False)
     if not isinstance(adds, bool):
-        raise ValueError(f"{source}: change {name!r}: adds is {_short(adds)}, expected true or false")
+        raise ValueError(f"{source}: change {name!r}: adds is {short(adds)}, expected true or false")
     try:
         return Change(name, **sides, **words, kind=kind, adds=adds)
     except ValueError as error:
@@ -203,24 +203,25 @@ def _object(value: object, source: str, what: str) -> Mapping:
         or len(value) > LABELS_LIMIT
         or not all(isinstance(key, str) for key in value)
     ):
-        raise ValueError(f"{source}: {what} is {_short(value)}, expected an object")
+        raise ValueError(f"{source}: {what} is {short(value)}, expected an object")
     return value
 
 
 def _text(value: object, source: str, key: str, limit: int) -> str:
     if not isinstance(value, str) or not value.strip() or len(value) > limit:
-        raise ValueError(f"{source}: {key} is {_short(value)}, expected a text of 1 to {limit} characters")
+        raise ValueError(f"{source}: {key} is {short(value)}, expected a text of 1 to {limit} characters")
     return value
 
 
 def _label(value: object, source: str) -> str:
     if not isinstance(value, str) or not LABEL.fullmatch(value):
         raise ValueError(
-            f"{source}: the label {_short(value)} may have 1 to 60 letters, digits, spaces and _.,&+'()-"
+            f"{source}: the label {short(value)} may have 1 to 60 letters, digits, spaces and _.,&+'()-"
         )
     return value
 
 
-def _short(value: object, limit: int = 100) -> str:
+def short(value: object, limit: int = 200) -> str:
+    """A value for an error message, cut to `limit` characters: a stranger's may have any length."""
     text = repr(value)
     return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"

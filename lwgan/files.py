@@ -1,8 +1,9 @@
-"""A model's folder, and the Hub repo that holds the same files:
+"""Model folders, and files that are written whole or not at all.
 
-    config.json  model.safetensors  README.md (the card)  metrics.json (what was measured)  images/*.png
+    config.json  model.safetensors  README.md (the card)  metrics.json (the evaluation)  images/*.png
 
-Written whole or not at all, and never read unchecked: schema, size, sha256, names, shapes, types, finite values.
+A model's Hub repo holds the same files. A folder is checked when it is read: the config, size and sha256 of the
+weights, names, shapes and types of the tensors, finite values.
 """
 
 import hashlib
@@ -20,25 +21,28 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from lwgan.domain import LABEL, NAME, change_from_json, domain_from_json, short
+from lwgan.frames import FRAMES
+
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS, METRICS = "config.json", "model.safetensors", "metrics.json"
+PARTIAL_WEIGHTS = f".{WEIGHTS}.*.partial"  # see `save_folder`
 EDIT_KINDS = ("affine", "translation")
-AFFINE, FACTORS = {"weight", "bias"}, {"out", "into", "bias"}  # A, or a thin A = out @ into
+AFFINE, FACTORS = {"weight", "bias"}, {"out", "into", "bias"}  # A, or A = out @ into of low rank
 EDIT_TENSORS = {"affine": (AFFINE, FACTORS), "translation": ({"bias"},)}
 STORED = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-COUNTS = (torch.uint8, torch.int32, torch.int64, torch.bool)  # what may lie beside floats (pictures, labels)
-
-NAME = re.compile(r"[a-z0-9_-]{1,64}")  # attributes, models, domains: they become labels, file names and tags
+INTEGERS = (torch.uint8, torch.int32, torch.int64, torch.bool)  # types of pictures, labels and counters
 
 CONFIG_LIMIT = 1_000_000  # bytes
 EDIT_LIMIT, MODEL_LIMIT = 64_000_000, 4_000_000_000  # bytes of weights
+POINTS_LIMIT = 1000  # of a strength curve
 
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A name to write to; on success what was written there replaces `path`, on any error nothing is left behind.
+    """Yields a new path to write to. On success that file replaces `path`; after an error it is deleted.
 
-    The name is new each time, so that two processes never write the same partial file. Makes the folder if needed.
+    Each call uses another name, so two processes never write to one partial file. Makes the folder if needed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
@@ -62,7 +66,7 @@ def write_json(path: Path, value: object) -> None:
 
 
 class Rule(NamedTuple):
-    """What a config's value under a key (dots lead into it) must be, and how to say so."""
+    """What a config may hold under a key. Dots in the key lead into nested objects."""
 
     key: str
     holds: Callable[[object], bool]
@@ -79,43 +83,55 @@ def _is_count(value) -> bool:
     return type(value) is int and value > 0
 
 
+def _is_number(value) -> bool:
+    return type(value) in (int, float) and abs(value) <= 1e9  # False for NaN
+
+
 def _is_revision(value) -> bool:
-    return isinstance(value, dict) and all(
-        part is None or _matches(r"[0-9a-f]{40}([0-9a-f]{24})?")(part) for part in value.values()
+    is_hash = _matches(r"[0-9a-f]{40}([0-9a-f]{24})?")
+    return isinstance(value, dict) and all(part is None or is_hash(part) for part in value.values())
+
+
+def _is_point(value) -> bool:
+    return (
+        isinstance(value, dict)
+        and all(_is_number(value.get(key)) for key in ("alpha", "target_change"))
+        and all(figure is None or _is_number(figure) for figure in value.values())
     )
 
 
-_is_name = _matches(NAME.pattern)
+def _is_curve(value) -> bool:
+    return isinstance(value, list) and len(value) <= POINTS_LIMIT and all(map(_is_point, value))
+
+
 _is_repo = _matches(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
-_is_label = lambda value: isinstance(value, str) and 0 < len(value) <= 200
-_is_number = lambda value: type(value) in (int, float) and abs(value) <= 1e9  # nor NaN
+_is_name, _name = _matches(NAME.pattern), "1 to 64 of a-z, 0-9, _ and -"
+_points = f"at most {POINTS_LIMIT} points, each with numbers alpha and target_change"
 
 RULES = (
     Rule("format_version", _is_count, f"{FORMAT_VERSION}", required=True),
-    Rule("kind", _is_name, "1 to 64 of a-z, 0-9, _ and -", required=True),
-    *(Rule(key, _is_name, "1 to 64 of a-z, 0-9, _ and -") for key in ("domain", "method", "attribute")),
-    Rule(
-        "dtype",
-        lambda value: isinstance(value, str) and value in STORED,
-        f"one of {', '.join(STORED)}",
-        required=True,
-    ),
+    Rule("kind", _is_name, _name, required=True),
+    *(Rule(key, _is_name, _name) for key in ("domain", "method")),
+    Rule("dtype", lambda value: value in list(STORED), f"one of {', '.join(STORED)}", required=True),
     Rule("weights.file", lambda value: value == WEIGHTS, f"{WEIGHTS!r}", required=True),
     Rule("weights.size", _is_count, "a number of bytes", required=True),
     Rule("weights.sha256", _matches("[0-9a-f]{64}"), "64 hex digits", required=True),
-    *(
-        Rule(key, _is_count, "a positive integer", required=True, edits_only=True)
-        for key in ("num_ws", "w_dim")
-    ),
-    *(Rule(key, _is_label, "a text of 1 to 200 characters", edits_only=True) for key in ("from", "to")),
+    Rule("num_ws", _is_count, "a positive integer", required=True, edits_only=True),
+    Rule("w_dim", _is_count, "a positive integer", required=True, edits_only=True),
     Rule("alpha", _is_number, "a number of at most 1e9", edits_only=True),
+    Rule("strength", lambda value: isinstance(value, dict), "an object", edits_only=True),
+    Rule(
+        "strength.unit", lambda value: _is_number(value) and value > 0, "a positive number", edits_only=True
+    ),
+    Rule("strength.reach", lambda value: _is_number(value) and 0 <= value <= 1, "0 to 1", edits_only=True),
+    Rule("strength.curve", _is_curve, _points, edits_only=True),
     *(Rule(key, _is_repo, "a Hub id of the form org/name") for key in ("base_model", "base_encoder")),
     Rule("base_revision", _is_revision, "an object of sha256 hashes or commits, 64 or 40 hex digits each"),
 )
 
 
 class Damaged(ValueError):
-    """The files are not what they once were; another download may cure it."""
+    """The files changed after they were written, for example on the way. Another download may help."""
 
 
 def save_folder(
@@ -123,66 +139,41 @@ def save_folder(
 ) -> None:
     """Writes model.safetensors and config.json, whole or not at all.
 
-    dtype: float32 (the default), float16 or bfloat16, in which float tensors are stored; others stay as they are.
-    Adds format_version, dtype and weights {file, size, sha256} to the config. ValueError if the result could not be loaded again.
+    dtype: float32 (the default), float16 or bfloat16: how floats are stored. Other tensors keep their type.
+    Adds format_version, dtype and weights {file, size, sha256} to the config.
+    ValueError if `read_folder` would refuse the result.
 
-    Both files are first written under other names. Renaming the config is the moment of change; a process killed
-    before it leaves the old model, one killed after it leaves the new one, whose weights `_weights` finds under either name.
+    The config is renamed first. A process that is killed before that leaves the old model; one that is killed
+    between the two renames leaves the new one, whose weights `_weights` finds under their partial name.
     """
     folder, dtype = Path(folder), dtype or "float32"
     if dtype not in STORED:
         raise ValueError(f"dtype {dtype!r} is unknown: choose one of {', '.join(STORED)}")
     tensors = {name: _stored(value, STORED[dtype]) for name, value in tensors.items()}
-    # One metadata key: safetensors writes several in random order, and the same model would get another sha256.
+    # One metadata key: safetensors writes several in random order, which would change the sha256.
     data = safetensors.torch.save(tensors, metadata={"format": "pt"})
     weights = {"file": WEIGHTS, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     config = {"format_version": FORMAT_VERSION, **config, "dtype": dtype, "weights": weights}
     text = json.dumps(config, indent=1, allow_nan=False)
     _check_config(json.loads(text), str(folder))
     _check_tensors(config, tensors, str(folder))
-
-    folder.mkdir(parents=True, exist_ok=True)
-    _settle(folder)
-    try:
-        _write(folder / f"{WEIGHTS}.new", data)
-        _write(folder / f"{CONFIG}.new", text.encode())
-    except BaseException:
-        for name in (WEIGHTS, CONFIG):
-            (folder / f"{name}.new").unlink(missing_ok=True)
-        raise
-    os.replace(folder / f"{CONFIG}.new", folder / CONFIG)
-    os.replace(folder / f"{WEIGHTS}.new", folder / WEIGHTS)
+    with atomic(folder / WEIGHTS) as new_weights, atomic(folder / CONFIG) as new_config:
+        new_weights.write_bytes(data)
+        new_config.write_text(text, "utf-8")
+    for left in folder.glob(PARTIAL_WEIGHTS):  # by processes that were killed
+        left.unlink(missing_ok=True)
 
 
 def _stored(value: Tensor, dtype: torch.dtype) -> Tensor:
-    """A copy of its own: safetensors refuses tensors that share memory."""
-    return (
-        value.detach().to("cpu", dtype if value.is_floating_point() else value.dtype, copy=True).contiguous()
-    )
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _settle(folder: Path) -> None:
-    """Finishes what a killed `save_folder` left behind: puts new weights that belong to the config in their place."""
-    new = folder / f"{WEIGHTS}.new"
-    try:
-        config = json.loads((folder / CONFIG).read_bytes())
-        if hashlib.sha256(new.read_bytes()).hexdigest() == config["weights"]["sha256"]:
-            os.replace(new, folder / WEIGHTS)
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return  # nothing was left behind
+    """A copy, because safetensors refuses tensors that share memory."""
+    dtype = dtype if value.is_floating_point() else value.dtype
+    return value.detach().to("cpu", dtype, copy=True).contiguous()
 
 
 def read_folder(
     folder: Path, source: str, kinds: tuple[str, ...] | None = None
 ) -> tuple[dict, dict[str, Tensor], bytes]:
-    """Config, tensors as stored, and the weights' bytes of a folder, all checked. `source` names it in errors."""
+    """Config, tensors as stored, and the bytes of the weights, all checked. Errors as `read_config`."""
     config = read_config(folder, source, kinds)
     data = _weights(folder, config, source)
     try:
@@ -194,14 +185,16 @@ def read_folder(
 
 
 def read_config(folder: Path, source: str, kinds: tuple[str, ...] | None = None) -> dict:
-    """The config of a folder, checked. ValueError that begins with `source`; Damaged if another download may help."""
+    """The checked config of a folder.
+
+    kinds: the kinds that the caller can use; None for any. ValueError that begins with `source` and names key and value;
+    Damaged if another download may help.
+    """
     path = folder / CONFIG
     if not path.is_file():
         raise ValueError(f"{source} is no model: it holds no {CONFIG}")
-    if path.stat().st_size > CONFIG_LIMIT:
-        raise ValueError(
-            f"{source}: {CONFIG} has {path.stat().st_size} bytes, at most {CONFIG_LIMIT} are read"
-        )
+    if (size := path.stat().st_size) > CONFIG_LIMIT:
+        raise ValueError(f"{source}: {CONFIG} has {size} bytes, at most {CONFIG_LIMIT} are read")
     try:
         config = json.loads(path.read_text("utf-8"), parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
@@ -217,9 +210,10 @@ def _no_constant(word: str):
 
 
 def _check_config(config, source: str) -> None:
-    """ValueError unless this version can read the config: RULES, in their order. Keys that it does not know are kept and ignored."""
+    """ValueError unless this version can read the config. Keys that it does not know are kept and ignored."""
+    said = f"{source}: {CONFIG}"
     if not isinstance(config, dict):
-        raise ValueError(f"{source}: {CONFIG} holds a {type(config).__name__}, expected an object")
+        raise ValueError(f"{said} holds a {type(config).__name__}, expected an object")
     for rule in RULES:
         if rule.edits_only and config.get("kind") not in EDIT_KINDS:
             continue
@@ -227,117 +221,123 @@ def _check_config(config, source: str) -> None:
         for key in rule.key.split("."):
             value = value.get(key) if isinstance(value, dict) else None
         if (value is not None or rule.required) and not rule.holds(value):
-            raise ValueError(f"{source}: {CONFIG}: {rule.key} is {short(value)}, expected {rule.expected}")
+            raise ValueError(f"{said}: {rule.key} is {short(value)}, expected {rule.expected}")
         if rule.key == "format_version" and value > FORMAT_VERSION:
             raise ValueError(
-                f"{source}: {CONFIG}: format_version is {value}, this lwgan reads up to {FORMAT_VERSION}: update lwgan"
+                f"{said}: format_version is {value}, this lwgan reads up to {FORMAT_VERSION}: update lwgan"
             )
     size, limit = config["weights"]["size"], limit_of(config["kind"])
     if size > limit:
+        raise ValueError(f"{said}: weights.size is {size}, kind {config['kind']!r} may have {limit} bytes")
+    if config["kind"] in EDIT_KINDS and config.get("change") is not None:
+        change_from_json(config["change"], said)
+    if config.get("domain_spec") is not None:
+        _check_domain(config, said)
+
+
+def _check_domain(config: dict, said: str) -> None:
+    domain = domain_from_json(config["domain_spec"], f"{said}: domain_spec", tuple(FRAMES))
+    if domain.name != config.get("domain"):
         raise ValueError(
-            f"{source}: {CONFIG}: weights.size is {size}, kind {config['kind']!r} may have {limit} bytes"
+            f"{said}: domain_spec: name is {domain.name!r}, domain says {config.get('domain')!r}"
         )
 
 
-def short(value, limit: int = 200) -> str:
-    """A value of a config for a message: a stranger's may be of any length."""
-    text = repr(value)
-    return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
-
-
 def _weights(folder: Path, config: dict, source: str) -> bytes:
-    """The bytes that the config speaks of (see `save_folder` for the second name). Damaged if they are not there."""
-    wanted, found = config["weights"], None
-    for name in (WEIGHTS, f"{WEIGHTS}.new"):
-        path = folder / name
+    """The bytes that have the size and sha256 of the config. Damaged if no file has them."""
+    wanted, wrong = config["weights"], []
+    for path in [folder / WEIGHTS, *folder.glob(PARTIAL_WEIGHTS)]:
         if not path.is_file():
             continue
-        if path.stat().st_size != wanted["size"]:
-            found = found or f"{path.stat().st_size} bytes, {CONFIG} says {wanted['size']}"
+        if (size := path.stat().st_size) != wanted["size"]:
+            wrong.append(f"{size} bytes, {CONFIG} says {wanted['size']}")
             continue
         data = path.read_bytes()
-        digest = hashlib.sha256(data).hexdigest()
-        if digest == wanted["sha256"]:
+        if (digest := hashlib.sha256(data).hexdigest()) == wanted["sha256"]:
             return data
-        found = found or f"sha256 {digest}, {CONFIG} says {wanted['sha256']}"
-    raise Damaged(f"{source}: {WEIGHTS} {'has ' + found if found else 'is missing'}")
+        wrong.append(f"sha256 {digest}, {CONFIG} says {wanted['sha256']}")
+    raise Damaged(f"{source}: {WEIGHTS} {'has ' + wrong[0] if wrong else 'is missing'}")
 
 
 def _check_tensors(config: dict, tensors: dict[str, Tensor], source: str) -> None:
     said, kind = f"{source}: {WEIGHTS}", config["kind"]
     if not tensors:
-        raise ValueError(f"{said} holds no tensor, kind {kind!r} has {tensors_of(kind)}")
+        raise ValueError(f"{said} holds no tensor, kind {kind!r} has {_names_of(kind)}")
     for name, value in tensors.items():
-        if value.dtype != STORED[config["dtype"]] and value.dtype not in COUNTS:
+        if value.dtype != STORED[config["dtype"]] and value.dtype not in INTEGERS:
+            raise ValueError(f"{said}: tensor {name!r} is {_type(value)}, {CONFIG} says {config['dtype']}")
+        if value.is_floating_point() and (bad := int((~torch.isfinite(value)).sum())):
             raise ValueError(
-                f"{said}: tensor {name!r} is {str(value.dtype)[6:]}, {CONFIG} says {config['dtype']}"
+                f"{said}: tensor {name!r} holds NaN or infinity ({bad} of {value.numel()} numbers)"
             )
-        if value.is_floating_point() and not (finite := torch.isfinite(value)).all():
-            bad = int((~finite).sum())
-            raise ValueError(
-                f"{said}: tensor {name!r} holds NaN or infinity ({bad} of {value.numel()} numbers), expected finite ones"
-            )
-    if kind not in EDIT_KINDS:
-        return  # the architecture decides: load_module
+    if kind in EDIT_KINDS:
+        _check_edit(config, tensors, said)  # of other kinds the architecture decides: load_module
+
+
+def _check_edit(config: dict, tensors: dict[str, Tensor], said: str) -> None:
+    kind, num_ws, w_dim = config["kind"], config["num_ws"], config["w_dim"]
     if set(tensors) not in EDIT_TENSORS[kind]:
-        raise ValueError(f"{said} holds {short(sorted(tensors))}, kind {kind!r} has {tensors_of(kind)}")
-    num_ws, w_dim = config["num_ws"], config["w_dim"]
+        raise ValueError(f"{said} holds {short(sorted(tensors))}, kind {kind!r} has {_names_of(kind)}")
     rank = tensors["out"].shape[2] if "out" in tensors and tensors["out"].ndim == 3 else w_dim
-    shapes = {
-        "weight": (num_ws, w_dim, w_dim),
-        "out": (num_ws, w_dim, rank),
-        "into": (num_ws, rank, w_dim),
-        "bias": (num_ws, w_dim),
-    }
+    shapes = {"weight": (num_ws, w_dim, w_dim), "out": (num_ws, w_dim, rank), "into": (num_ws, rank, w_dim),
+              "bias": (num_ws, w_dim)}  # fmt: skip
     for name in sorted(tensors):
-        found, wanted = tuple(tensors[name].shape), shapes[name]
-        shared = name != "bias" and found == (1, *wanted[1:])  # one map for all layers
-        if found != wanted and not shared:
-            raise ValueError(f"{said}: {name} has shape {found}, num_ws and w_dim say {wanted}")
+        shape, wanted = tuple(tensors[name].shape), shapes[name]
+        shared = name != "bias" and shape == (1, *wanted[1:])  # one map for all layers
+        if shape != wanted and not shared:
+            raise ValueError(f"{said}: {name} has shape {shape}, num_ws and w_dim say {wanted}")
         if not tensors[name].is_floating_point():
-            raise ValueError(f"{said}: {name} is {str(tensors[name].dtype)[6:]}, expected {config['dtype']}")
+            raise ValueError(f"{said}: {name} is {_type(tensors[name])}, expected {config['dtype']}")
 
 
-def tensors_of(kind: str) -> str:
-    """The names of a kind's tensors, for errors."""
+def _type(value: Tensor) -> str:
+    return str(value.dtype).removeprefix("torch.")
+
+
+def _names_of(kind: str) -> str:
     return " or ".join(str(sorted(names)) for names in EDIT_TENSORS.get(kind, (["some"],)))
 
 
-def check_pictures(tensors: dict[str, Tensor], side: int, source: str) -> None:
-    """ValueError unless pictures to try are as `lwgan.pipeline` shows them: images uint8 [N, side, side] or [N, 3, side, side], and, if
-    there are any, numbers of digits, integers [N, 10]."""
-    said = f"{source}: {WEIGHTS}"
-    if "images" not in tensors:
+def check_pictures(config: dict, tensors: dict[str, Tensor], side: int, source: str) -> None:
+    """ValueError unless sample pictures are as the pipeline shows them.
+
+    images: uint8 [N, side, side] or [N, 3, side, side]. Optional are labels, uint8 [N, K], 0, 1 or 255 for unknown,
+    whose K names the config lists under `names`; and numbers, integers [N, 10], how often each digit occurs.
+    """
+    said, names, images = f"{source}: {WEIGHTS}", config.get("names", []), tensors.get("images")
+    if images is None or not images.numel():
         raise ValueError(
-            f"{said} holds {short(sorted(tensors))}, kind 'pictures' has ['images'] or ['images', 'numbers']"
+            f"{said} holds {short(sorted(tensors))} and no picture, kind 'pictures' has ['images']"
         )
-    images, numbers = tensors["images"], tensors.get("numbers")
-    if tuple(images.shape[1:]) not in ((side, side), (3, side, side)) or not len(images):
-        wanted = f"[N, {side}, {side}] or [N, 3, {side}, {side}]"
-        raise ValueError(
-            f"{said}: images has shape {tuple(images.shape)}, the encoder's resolution says {wanted}"
-        )
-    if images.dtype != torch.uint8:
-        raise ValueError(f"{said}: images is {str(images.dtype)[6:]}, expected uint8")
-    if numbers is not None and tuple(numbers.shape) != (len(images), 10):
-        raise ValueError(
-            f"{said}: numbers has shape {tuple(numbers.shape)}, {len(images)} images say {(len(images), 10)}"
-        )
-    if numbers is not None and numbers.dtype not in (torch.uint8, torch.int32, torch.int64):
-        raise ValueError(f"{said}: numbers is {str(numbers.dtype)[6:]}, expected uint8, int32 or int64")
+    if not isinstance(names, list) or not all(map(_matches(LABEL.pattern), names)):
+        raise ValueError(f"{source}: {CONFIG}: names is {short(names)}, expected a list of labels")
+    for name, types, shapes in (
+        ("images", INTEGERS[:1], ((side, side), (3, side, side))),
+        ("labels", INTEGERS[:1], ((len(names),),)),
+        ("numbers", INTEGERS[:3], ((10,),)),
+    ):
+        value, wanted = tensors.get(name), [(*images.shape[:1], *shape) for shape in shapes]
+        if value is not None and (value.dtype not in types or tuple(value.shape) not in wanted):
+            raise ValueError(
+                f"{said}: {name} is {_type(value)} {tuple(value.shape)}, "
+                f"expected {' or '.join(str(kind)[6:] for kind in types)} {' or '.join(map(str, wanted))}"
+            )
 
 
 def check_base(config: dict, source: str, base: dict, base_source: str) -> None:
-    """ValueError, with both names and hashes, unless a model was made for the weights of `base` (the config of a net). An edit has to
-    say what it was made for, a net may."""
-    made_for, held = (config.get("base_revision") or {}).get(base["kind"]), base["weights"]["sha256"]
-    if made_for != held and (made_for or config["kind"] in EDIT_KINDS):
-        named = config.get({"encoder": "base_encoder"}.get(base["kind"], "base_model"))
+    """ValueError, with names and hashes, unless a model was made for the net `base` (its config).
+
+    An edit must name the weights that it was made for; a net may.
+    """
+    made_for, present = (config.get("base_revision") or {}).get(base["kind"]), base["weights"]["sha256"]
+    if made_for != present and (made_for or config["kind"] in EDIT_KINDS):
+        named = config.get("base_encoder" if base["kind"] == "encoder" else "base_model") or "without a name"
         raise ValueError(
-            f"{source} was made for the {base['kind']} {named or 'without a name'} with weights sha256 {made_for}, {base_source} has {held}"
+            f"{source} was made for the {base['kind']} {named} with weights sha256 {made_for}, "
+            f"{base_source} has {present}"
         )
 
 
 def limit_of(kind: str | None) -> int:
-    """How many bytes the weights of a kind may have."""
+    """The largest size of a kind's weights in bytes."""
     return EDIT_LIMIT if kind in EDIT_KINDS else MODEL_LIMIT

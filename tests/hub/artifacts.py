@@ -14,7 +14,18 @@ CARD = "---\nlicense: apache-2.0\nlibrary_name: lwgan\ntags: [lwgan]\nbase_model
 CONFIG = {
     "kind": "affine",
     "method": "lw",
-    "attribute": "one-more-digit",
+    "change": {
+        "name": "1to2",
+        "source": {"2-or-more": False},
+        "target": {"2-or-more": True},
+        "before": "1 digit",
+        "after": "2 digits",
+    },
+    "strength": {
+        "unit": 0.8,
+        "reach": 0.8,
+        "curve": [{"alpha": 0.8, "target_change": 0.8, "all_kept": None}],
+    },
     "domain": "multimnist",
     "num_ws": 3,
     "w_dim": 4,
@@ -70,6 +81,14 @@ def weights_say(**changes):
     )
 
 
+def change(**changes):
+    return says(change=CONFIG["change"] | changes)
+
+
+def strength(**changes):
+    return says(strength=CONFIG["strength"] | changes)
+
+
 def pickled(folder: Path) -> None:
     torch.save({"weight": WEIGHT, "bias": BIAS}, folder / "model.safetensors")
     rewrite(folder, data=(folder / "model.safetensors").read_bytes())
@@ -88,13 +107,25 @@ BROKEN = {
     "a format in words": (says(format_version="1"), C, "format_version is '1'", "expected 1"),
     "no kind": (says(kind=None), C, "kind is None", "expected 1 to 64 of a-z"),
     "another kind": (says(kind="generator"), "", "of kind 'generator'", "expected 'affine' or 'translation'"),
-    "an attribute that is a path": (says(attribute="../evil"), C, "attribute is '../evil'", "1 to 64 of a-z"),
-    "an attribute with markup": (says(attribute="One More <b>"), C, "attribute is 'One More <b>'", "1 to 64 of a-z"),
+    "a domain that is a path": (says(domain="../evil"), C, "domain is '../evil'", "1 to 64 of a-z"),
     "a method of 65 letters": (says(method="m" * 65), C, f"method is '{'m' * 65}'", "1 to 64 of a-z"),
     "a domain that is a list": (says(domain=["x"]), C, "domain is ['x']", "1 to 64 of a-z"),
-    "an endless label": (says(**{"from": "x" * 5000}), C, "... (5002 characters)", "1 to 200 characters"),
-    "a strength in words": (says(alpha="strong"), C, "alpha is 'strong'", "a number of at most 1e9"),
-    "a strength beyond all numbers": (says(alpha=10**400), C, "alpha is 1000", "a number of at most 1e9"),
+    "an alpha in words": (says(alpha="strong"), C, "alpha is 'strong'", "a number of at most 1e9"),
+    "an alpha beyond all numbers": (says(alpha=10**400), C, "alpha is 1000", "a number of at most 1e9"),
+    "a change in words": (says(change="more"), C, "change is 'more'", "an object"),
+    "a change with markup": (change(name="<b>"), C, "label '<b>'", "letters, digits"),
+    "a change without an end": (change(target={}), C, "change '1to2'", "at least one label"),
+    "a change of nothing": (change(target={"2-or-more": False}), C, "change '1to2'", "no label differs"),
+    "a change to a number": (change(target={"2-or-more": 1}), C, "2-or-more is 1", "true or false"),
+    "an endless word": (change(after="x" * 5000), C, "after is 'xxx", "... (5002 characters)"),
+    "an unknown kind of change": (change(kind=["x"]), C, "kind is ['x']", "one of place, choice"),
+    "a strength in words": (says(strength="strong"), C, "strength is 'strong'", "an object"),
+    "a strength without a unit of its own": (strength(unit=0), C, "strength.unit is 0", "a positive number"),
+    "a reach beyond all pictures": (strength(reach=1.5), C, "strength.reach is 1.5", "0 to 1"),
+    "a curve in words": (strength(curve="steep"), C, "strength.curve is 'steep'", "at most 1000 points"),
+    "a point of no change": (strength(curve=[{"alpha": 1}]), C, "strength.curve is [{'alpha': 1}]", "target_change"),
+    "a point of words": (strength(curve=[{"alpha": 1, "target_change": 1, "x": "y"}]), C, "'x': 'y'", "numbers"),
+    "an endless curve": (strength(curve=[{"alpha": 1, "target_change": 1}] * 1001), C, "characters)", "at most 1000"),
     "a base that is a path": (says(base_model="/models/g"), C, "base_model is '/models/g'", "org/name"),
     "a base of no hash": (says(base_revision={"generator": "main"}), C, "base_revision is {'generator': 'main'}", "64 or 40 hex digits"),
     "no number of layers": (says(num_ws=None), C, "num_ws is None", "a positive integer"),
@@ -122,8 +153,8 @@ BROKEN = {
     "a factor without its rank": (says(tensors={"out": torch.ones(3), "into": WEIGHT, "bias": BIAS}), W, "out has shape (3,)", "say (3, 4, 4)"),
     "a factor without a shape": (says(tensors={"out": torch.ones(()), "into": WEIGHT, "bias": BIAS}), W, "out has shape ()", "say (3, 4, 4)"),
     "a translation with a matrix": (says(kind="translation"), W, "holds ['bias', 'weight']", "kind 'translation' has ['bias']"),
-    "not a number": (says(tensors={"weight": WEIGHT, "bias": BIAS * NAN}), W, "'bias' holds NaN or infinity (12 of 12", "finite"),
-    "infinity": (says(tensors={"weight": WEIGHT / 0, "bias": BIAS}), W, "'weight' holds NaN or infinity (48 of 48", "finite"),
+    "not a number": (says(tensors={"weight": WEIGHT, "bias": BIAS * NAN}), W, "'bias' holds NaN or infinity (12 of 12", "numbers"),
+    "infinity": (says(tensors={"weight": WEIGHT / 0, "bias": BIAS}), W, "'weight' holds NaN or infinity (48 of 48", "numbers"),
     "another precision": (says(tensors={"weight": WEIGHT.half(), "bias": BIAS}), W, "'weight' is float16", "config.json says float32"),
     "whole numbers": (says(tensors={"weight": WEIGHT.long(), "bias": BIAS}), W, "weight is int64", "expected float32"),
     "a pickle": (pickled, W, "is no safetensors file", ""),

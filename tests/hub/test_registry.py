@@ -62,7 +62,7 @@ def test_numbers_that_half_precision_cannot_hold_are_refused_before_the_folder_c
             folder, CONFIG | {"metrics": {"loss": float("nan")}}, registry.load_model(folder)[1]
         )
     assert files(folder) == before
-    assert not list(folder.glob("*.new"))
+    assert not list(folder.glob(".*"))
 
 
 KILLED = """
