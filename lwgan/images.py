@@ -12,39 +12,38 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 MAX_MEGAPIXELS = 40
+FRAMED = "lwgan_framed"  # key in a PIL picture's info: the size that the picture had when it was framed
 
 
 # --- Opening ---------------------------------------------------------------------------------------------------------
 
 
 def open_picture(source: str | Path | bytes | Image.Image) -> Image.Image:
-    """A picture as PIL "RGB" or "L", upright and without alpha (laid on white): from a file, its bytes or a PIL picture.
+    """A picture as PIL "RGB" or "L", upright, with alpha composited on white.
 
-    Of an animation the first frame. ValueError, in words that a visitor can read and with no path, for what is no
-    picture, is damaged, is empty or holds more than MAX_MEGAPIXELS. FileNotFoundError for a file that is not there.
+    source: a file, the bytes of a file, or a PIL picture. The first frame of an animation is taken.
+    FileNotFoundError if the file does not exist. ValueError if it is no picture, is damaged, is empty or has more than
+    MAX_MEGAPIXELS. The messages suit visitors and contain no path.
     """
     if isinstance(source, (str, Path)) and not Path(source).is_file():
         raise FileNotFoundError(f"there is no file {Path(source).name}")
-    with _in_words():
-        picture = (
-            source
-            if isinstance(source, Image.Image)
-            else Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
-        )
+    with _decoding_errors():
+        picture = source
+        if not isinstance(source, Image.Image):
+            picture = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
     _check_size(picture.size)
-    with _in_words():
+    with _decoding_errors():
         picture.load()
-        return _flat(ImageOps.exif_transpose(picture))
+        return _to_8_bit(ImageOps.exif_transpose(picture))
 
 
 @contextmanager
-def _in_words():
-    """ValueError, in our own words, for whatever Pillow's many decoders raise."""
+def _decoding_errors():
+    """Turns the many exceptions of Pillow's decoders into a ValueError with a message for visitors."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", Image.DecompressionBombWarning
-            )  # our own limit is asked before decoding
+            # The size is checked against MAX_MEGAPIXELS before anything is decoded.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             yield
     except Image.DecompressionBombError:  # Pillow's own limit, far above ours
         raise ValueError(f"that picture has more than {MAX_MEGAPIXELS} megapixels: shrink it first") from None
@@ -57,26 +56,38 @@ def _in_words():
 def _check_size(size: tuple[int, int]) -> None:
     width, height = size
     if width * height > MAX_MEGAPIXELS * 1e6:
-        raise ValueError(
-            f"that picture has {width * height / 1e6:.0f} megapixels, more than {MAX_MEGAPIXELS}: shrink it first"
-        )
+        found = f"{width * height / 1e6:.0f} megapixels, more than {MAX_MEGAPIXELS}"
+        raise ValueError(f"that picture has {found}: shrink it first")
     if width < 1 or height < 1:
         raise ValueError(f"that picture is empty: {width} x {height} px")
 
 
-def _flat(picture: Image.Image) -> Image.Image:
-    """To 8 bits a channel, grey or RGB. 16-bit greys are scaled, not clipped; alpha lets white paper through."""
+def _to_8_bit(picture: Image.Image) -> Image.Image:
+    """To 8-bit "L" or "RGB". 16-bit greys are scaled, not clipped; transparent pixels become white."""
     if picture.mode in ("I", "F") or picture.mode.startswith("I;"):
-        values = np.asarray(picture, np.float64)
-        return Image.fromarray(
-            (np.nan_to_num(values).clip(0, 65535) / (257 if values.max() > 255 else 1))
-            .round()
-            .astype(np.uint8)
-        )
+        values = np.nan_to_num(np.asarray(picture, np.float64)).clip(0, 65535)
+        return Image.fromarray((values / (257 if values.max() > 255 else 1)).round().astype(np.uint8))
     if picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
     return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
+
+
+# --- Framed pictures -------------------------------------------------------------------------------------------------
+
+
+def mark_framed(picture: Image.Image, **info) -> Image.Image:
+    """Marks a picture as being in its generator's training frame, so that it is not framed a second time.
+
+    Its `info` is replaced by the mark and the given entries: camera data, such as a place, is dropped.
+    """
+    picture.info = {**info, FRAMED: picture.size}
+    return picture
+
+
+def is_marked(picture: Image.Image) -> bool:
+    """Whether `mark_framed` marked this very picture; a crop inherits the mark but not the size."""
+    return picture.info.get(FRAMED) == picture.size
 
 
 # --- Tensors and sheets ----------------------------------------------------------------------------------------------
@@ -95,18 +106,18 @@ def to_tensor(pictures: Image.Image | Sequence[Image.Image]) -> Tensor:
 
 
 def to_pil(pictures: Tensor) -> list[Image.Image]:
-    """[N, C, H, W] in [-1, 1] (beyond is clipped) -> N PIL pictures, "L" for C = 1, "RGB" for C = 3."""
+    """[N, C, H, W], clipped to [-1, 1] -> N PIL pictures, "L" for C = 1, "RGB" for C = 3."""
     return [Image.fromarray(picture) for picture in to_uint8(pictures)]
 
 
 def to_uint8(pictures: Tensor) -> np.ndarray:
-    """Pictures [N, C, H, W] in [-1, 1] (beyond is clipped) -> uint8 [N, H, W] for C = 1, [N, H, W, 3] for C = 3."""
-    bytes_ = ((pictures.detach().cpu().float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    return (bytes_[:, 0] if bytes_.shape[1] == 1 else bytes_.permute(0, 2, 3, 1)).numpy()
+    """Pictures [N, C, H, W], clipped to [-1, 1] -> uint8 [N, H, W] for C = 1, [N, H, W, 3] for C = 3."""
+    values = ((pictures.detach().cpu().float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return (values[:, 0] if values.shape[1] == 1 else values.permute(0, 2, 3, 1)).numpy()
 
 
 def sheet(pictures: Tensor, columns: int) -> Image.Image:
-    """One picture that shows all: [N, C, H, W] in [-1, 1], row by row, a grey line between."""
+    """All pictures [N, C, H, W] in [-1, 1] in one, row by row, with grey lines of 1 px between them."""
     tiles = to_uint8(pictures)
     height, width = tiles.shape[1:3]
     rows = -(-len(tiles) // columns)
@@ -118,9 +129,10 @@ def sheet(pictures: Tensor, columns: int) -> Image.Image:
 
 
 def save_sheet(path: Path, pictures: Tensor, columns: int) -> None:
+    """Writes `sheet` as a small PNG (`save_small`)."""
     save_small(path, sheet(pictures, columns))
 
 
 def save_small(path: Path, image: Image.Image) -> None:
-    """Writes a picture that is to be looked at, not measured: with 256 colours or 16 greys, in a third to half of the bytes."""
+    """Writes a PNG with 256 colours or 16 greys: a third to half of the bytes, for looking at, not for measuring."""
     image.quantize(256 if image.mode == "RGB" else 16).save(path, optimize=True)

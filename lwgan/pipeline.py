@@ -6,94 +6,69 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from numbers import Real
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from lwgan.cloud import Cloud
 from lwgan.devices import DTYPES, device_of
+from lwgan.domain import Change, Domain, change_from_json, domain_from_json, plain_domain
 from lwgan.edit import AffineEdit
 from lwgan.encoder import Encoder, hold_half
-from lwgan.frames.face import frame_face, mark_framed
+from lwgan.frames import FRAMES
 from lwgan.generator import Generator
 from lwgan.hub import registry as models
-from lwgan.images import frame_digits, open_picture, to_pil, to_tensor
-from lwgan.judges import AttributeJudge, DigitJudge, IdentityNetwork, LatentClassifier
-from lwgan.strength import MAX_ALPHA, Scale, curve_of, scale_of
+from lwgan.images import is_marked, mark_framed, to_pil, to_tensor
+from lwgan.judges import IdentityNetwork, Judge, LatentClassifier
+from lwgan.strength import MAX_ALPHA, Scale, scale_of
 
-
-def frame_square(picture: Image.Image, side: int) -> Image.Image:
-    """The middle square of a picture, "RGB", side x side px. One of that size passes unchanged."""
-    return ImageOps.fit(open_picture(picture).convert("RGB"), (side, side), Image.Resampling.LANCZOS)
-
-
-# How a domain's pictures are brought into the training frame: (picture, side in px that its encoder takes) -> picture.
-FRAMES = {
-    "multimnist": lambda picture, side: frame_digits(picture),
-    "faces": frame_face,
-    "synthfaces": frame_square,
-}
 MODULES = {"generator": Generator, "encoder": Encoder}
-# What else a registry may hold for a domain: kind -> (attribute of the pipeline, its class). All of it can be done without.
-EXTRAS = {
-    "judge": ("judge", DigitJudge), "attribute-judge": ("judge", AttributeJudge), "identity": ("identity", IdentityNetwork),
-    "latent-classifier": ("latent_classifier", LatentClassifier), "pictures": (None, None),
-}  # fmt: skip
-CLOUD_CODES, CLOUD_PICTURES, TRIED = (
-    4000,
-    100,
-    16,
-)  # TRIED: of the generator's samples, to find one with a label
-
-
-class Seen(NamedTuple):
-    """How many digits the judge sees in a picture, and which, ascending. It is asked for both: they may disagree."""
-
-    count: int
-    digits: tuple[int, ...]
+# Optional models of a domain: the kind, with _ for -, is the pipeline's attribute.
+EXTRAS = {"judge": Judge, "identity": IdentityNetwork, "latent-classifier": LatentClassifier}
+CLOUD_CODES, CLOUD_PICTURES = 4000, 100  # codes that fit the cloud; sample pictures that scale its distances
+SAMPLES = 16  # generated samples of which the labels are read, where the registry has no pictures
+UNKNOWN = 255  # in labels
 
 
 class EditingPipeline:
     """The generator, the encoder and the edits of one domain.
 
-    edits: name -> AffineEdit.  refused: name -> why that edit (judge, pictures) cannot be used.  config: which models serve, from where.
-    device, dtype: where and in which precision the networks run: "float32", "bfloat16" (half to two thirds of the time on CPUs that have it, 1% off)
-    or, on CUDA, "float16" (0.1% off); either halves the encoder's weights for good. Codes stay on the CPU, in float32.
-    For many pictures on CUDA, `pipe.generator.synthesis.compile(mode="reduce-overhead")` compiles what draws them, in place, at the first
-    calls. Nothing was measured on a GPU.
-    judge: reads a picture's digits (DigitJudge) or named attributes (`names`, logits [N, K]), or None.  latent_classifier: the same
-    of codes, or None.  identity: embeds a face, or None.  images, numbers: real pictures to try, uint8 [N, H, W] or [N, 3, H, W], and
-    how many of each digit they hold, [N, 10]; or None.  revisions: sha256 of the weights in use, by kind.  sources: where each edit is from.
-    scales: what its strength 1 means.
+    domain: the Domain in the generator's config, or else a plain one (square pictures, the labels of the judge).
+    edits: name -> AffineEdit.  changes: name -> the edit's Change, None for an edit without one.
+    scales: name -> Scale, what strength 1 means.  sources: name -> the registry entry of an edit.
+    refused: name -> why this edit (judge, ...) of the registry cannot be used.
+    judge: reads labels in pictures.  latent_classifier: reads labels in codes.  identity: embeds pictures.  Each or None.
+    images: sample pictures, uint8 [N, H, W] or [N, 3, H, W], or None.  labels: theirs.
+    config: the models in use, kind -> {"name", "revision"}.  revisions: kind -> sha256 of the weights in use.
+    device, dtype: where and in which precision the networks run. "bfloat16" takes half to two thirds of the time on CPUs
+    that support it, with 1% error; "float16" is for CUDA, with 0.1% error. Both keep the encoder's weights in half
+    precision. Codes are always float32 on the CPU.
+
+    On CUDA, `pipe.generator.synthesis.compile(mode="reduce-overhead")` compiles the synthesis for many pictures.
     """
 
     def __init__(
         self, generator: Generator, encoder: Encoder, edits: Mapping[str, AffineEdit] | None = None, *,
-        domain: str = "multimnist", judge: DigitJudge | None = None, device: str = "cpu", dtype: str = "float32",
+        judge: Judge | None = None, device: str = "cpu", dtype: str = "float32",
     ):  # fmt: skip
-        for name, value, known in (("domain", domain, tuple(FRAMES)), ("dtype", dtype, DTYPES)):
-            if value not in known:
-                raise ValueError(f"{name} {value!r} is unknown: choose one of {', '.join(known)}")
+        if dtype not in DTYPES:
+            raise ValueError(f"dtype {dtype!r} is unknown: choose one of {', '.join(DTYPES)}")
         self.device, self.dtype = device_of(device), dtype
         if dtype == "float16" and self.device.type == "cpu":  # measured: up to thirty times float32's time
-            raise ValueError(
-                "dtype 'float16' is for CUDA: on the device 'cpu' it is slower than float32, choose bfloat16"
-            )
+            raise ValueError("dtype 'float16' is for CUDA: on the device 'cpu' it is slower than float32, choose bfloat16")  # fmt: skip
         self.generator, self.encoder, self.judge = generator.to(self.device), encoder.to(self.device), judge
+        self.domain = _domain_of(generator, judge)
         if dtype != "float32":
             hold_half(self.encoder, DTYPES[dtype])
         self._encode, self._synthesize, self._map = self._encode_here, self._synthesize_here, self._map_here
-        self.latent_classifier = self.identity = self.images = self.numbers = None
-        self.config: dict = {"domain": domain}
-        self.revisions = {
-            kind: module.card_config["weights"]["sha256"]
-            for kind, module in self._nets()
-            if hasattr(module, "card_config")
-        }
+        self.latent_classifier = self.identity = self.images = self._known_labels = None
+        self.config: dict[str, dict] = {}
+        nets = {"generator": generator, "encoder": encoder}
+        self.revisions = {kind: revision for kind, net in nets.items() if (revision := _revision_of(net))}
         self.edits: dict[str, AffineEdit] = {}
+        self.changes: dict[str, Change | None] = {}
         self.scales: dict[str, Scale] = {}
         self.sources: dict[str, models.Entry] = {}
         self.refused: dict[str, str] = {}
@@ -102,149 +77,157 @@ class EditingPipeline:
 
     @classmethod
     def from_pretrained(
-        cls,
-        registry: str | Path | None = None,
-        domain: str | None = None,
-        *,
-        device: str = "cpu",
+        cls, registry: str | Path | None = None, domain: str | None = None, *, device: str = "cpu",
         dtype: str = "float32",
-    ) -> "EditingPipeline":
-        """All models of a domain (by default MultiMNIST, or else the registry's first). `registry` as in `lwgan.hub.registry.models`;
-        device: "cpu", "cuda", "cuda:N", or "auto" for CUDA where there is one.
+    ) -> "EditingPipeline":  # fmt: skip
+        """All models of a domain, by default the registry's first. `registry`: as in `lwgan.hub.registry.models`.
 
-        ValueError if the registry has no generator or no encoder for the domain. An edit that is broken, or made for
-        another generator or encoder, is left out and stands in `refused` with the reason.
+        device: "cpu", "cuda", "cuda:N", or "auto" for CUDA if available. ValueError if the registry has no generator or
+        no encoder for the domain. An edit that is broken, or made for other networks, is in `refused`.
         """
         entries = models.models(registry, whole=False)
-        return cls.from_entries(entries, domain or _default_domain(entries), device=device, dtype=dtype)
+        return cls.from_entries(entries, domain, device=device, dtype=dtype)
 
     @classmethod
     def from_entries(
-        cls, entries: Sequence[models.Entry], domain: str, *, device: str = "cpu", dtype: str = "float32"
-    ) -> "EditingPipeline":
-        """As `from_pretrained`, of models that were listed before."""
-        found = {kind: _only(entries, kind, domain) for kind in (*MODULES, *EXTRAS)}
+        cls, entries: Sequence[models.Entry], domain: str | None = None, *, device: str = "cpu",
+        dtype: str = "float32",
+    ) -> "EditingPipeline":  # fmt: skip
+        """As `from_pretrained`, with models that were listed before (`lwgan.hub.registry.models`)."""
+        domain = domain or next(iter(domains_of(entries)), None)
+        usable = [entry for entry in entries if entry.domain == domain and not entry.refused]
+        chosen = {}  # the first entry of each kind
+        for entry in usable:
+            if entry.kind in (*MODULES, *EXTRAS, "pictures"):
+                chosen.setdefault(entry.kind, entry)
         for kind in MODULES:
-            if found[kind] is None:
-                broken = "".join(
-                    f"; {entry.name} is refused: {entry.refused}" for entry in entries if entry.refused
-                )
-                raise ValueError(f"the registry has no {kind} for the domain {domain!r}{broken}")
+            if kind not in chosen:
+                where = f" for the domain {domain!r}" if domain else ""
+                broken = "".join(f"; {entry.name} is refused: {entry.refused}" for entry in entries if entry.refused)  # fmt: skip
+                raise ValueError(f"the registry has no {kind}{where}{broken}")
         nets = [
-            module.from_pretrained(found[kind].source, found[kind].revision)
-            for kind, module in MODULES.items()
+            known.from_pretrained(chosen[kind].source, chosen[kind].revision)
+            for kind, known in MODULES.items()
         ]
-        pipe = cls(*nets, domain=domain, device=device, dtype=dtype)
-        edits = [entry for entry in entries if entry.kind in models.EDIT_KINDS and entry.domain == domain]
-        for entry in [
-            *(found[kind] for kind in EXTRAS),
-            *edits,
-            *(entry for entry in entries if entry.refused),
-        ]:
-            if entry:
-                pipe.take(entry)
-        pipe.config.update({kind: models.as_served(entry) for kind, entry in found.items() if entry})
+        pipe = cls(*nets, device=device, dtype=dtype)
+        optional = [chosen[kind] for kind in (*EXTRAS, "pictures") if kind in chosen]
+        edits = [entry for entry in usable if entry.kind in models.EDIT_KINDS]
+        for entry in (*optional, *edits, *(entry for entry in entries if entry.refused)):
+            pipe.take(entry)
+        pipe.config = {kind: models.as_served(entry) for kind, entry in chosen.items()}
         return pipe
 
     def lend(self, wrap: Callable, device: str = "cuda") -> None:
-        """Moves the networks to a device that is there only inside of functions that `wrap` has wrapped (`spaces.GPU` on ZeroGPU).
-        They take arrays and give arrays. What can be known before, where codes lie, is computed here first."""
+        """Moves the networks to a device that exists only inside functions that `wrap` wraps (`spaces.GPU` on ZeroGPU).
+
+        The wrapped functions take and return arrays. What does not depend on a visitor, the cloud, is computed before.
+        """
         _ = self.cloud
         self.device = torch.device(device)
         self.generator.to(self.device)
         self.encoder.to(self.device)
-        self._encode, self._synthesize, self._map = (
-            wrap(self._encode_here),
-            wrap(self._synthesize_here),
-            wrap(self._map_here),
-        )
+        self._encode, self._synthesize = wrap(self._encode_here), wrap(self._synthesize_here)
+        self._map = wrap(self._map_here)
 
     def take(self, entry: models.Entry, name: str | None = None) -> None:
-        """Loads what the pipeline can do without: a judge, the pictures to try, an edit (as `name`). What does not load goes
-        among `refused`."""
+        """Loads an edit (as `name`), a judge or another optional model. One that does not load goes into `refused`."""
+        name = name or entry.name
         try:
             if entry.refused:
                 raise ValueError(entry.refused)
             if entry.kind == "pictures":
-                self._take_pictures(
-                    *models.load_pictures(entry.source, entry.revision, self.encoder.config["resolution"])
-                )
+                self._take_pictures(entry)
             elif entry.kind in EXTRAS:
                 self._take_extra(entry)
             else:
-                edit = AffineEdit.from_pretrained(entry.source, entry.revision)
-                self.add_edit(
-                    name or entry.name, edit, scale_of(edit.config, curve_of(entry.source, edit.config))
-                )
-                self.sources[name or entry.name] = models.as_loaded(entry)
+                self.add_edit(name, AffineEdit.from_pretrained(entry.source, entry.revision))
+                self.sources[name] = models.as_loaded(entry)
         except (ValueError, OSError) as error:
-            self.refused[name or entry.name] = models.told(error, [entry])
+            self.refused[name] = models.told(error, [entry])
 
-    def _take_pictures(self, config: dict, tensors: dict[str, Tensor]) -> None:
-        self.images, self.numbers = tensors["images"], tensors.get("numbers")
+    def _take_pictures(self, entry: models.Entry) -> None:
+        side = self.encoder.config["resolution"]
+        config, tensors = models.load_pictures(entry.source, entry.revision, side)
+        wanted = (len(tensors["images"]), len(self.domain.attributes))
+        labels = tensors.get("labels")
+        if labels is not None and tuple(labels.shape) != wanted:
+            raise ValueError(f"{entry.name!r}: labels has shape {tuple(labels.shape)}, expected {wanted}")
+        self.images, self._known_labels = tensors["images"], labels
         self.revisions["pictures"] = config["weights"]["sha256"]
 
     def _take_extra(self, entry: models.Entry) -> None:
-        attribute, known = EXTRAS[entry.kind]
-        module = known.from_pretrained(entry.source, entry.revision)
+        module = EXTRAS[entry.kind].from_pretrained(entry.source, entry.revision)
         if isinstance(module, LatentClassifier):
             self._check_base(f"{entry.name!r}", module.card_config)
             names = module.card_config.get("names")
             if not isinstance(names, list) or len(names) != module.config["outputs"]:
                 raise ValueError(f"{entry.name!r} has {module.config['outputs']} outputs and names {names!r}")
-        setattr(self, attribute, module)
-        self.revisions[entry.kind] = module.card_config["weights"]["sha256"]
+        setattr(self, entry.kind.replace("-", "_"), module)
+        if isinstance(module, Judge):
+            self.domain = _domain_of(self.generator, module)
+        self.revisions[entry.kind] = _revision_of(module)
 
-    def _nets(self) -> tuple:
-        return ("generator", self.generator), ("encoder", self.encoder)
-
-    def add_edit(self, name: str, edit: AffineEdit, scale: Scale | None = None) -> None:
-        """Adds an edit. ValueError if it was made for another generator or encoder than those loaded."""
+    def add_edit(self, name: str, edit: AffineEdit) -> None:
+        """Adds an edit. ValueError if it was made for other networks than those loaded, or its config is invalid."""
         shape, wanted = tuple(edit.bias.shape), (self.generator.num_ws, self.generator.w_dim)
         if shape != wanted:
             raise ValueError(f"edit {name!r} is for codes of {shape}, the generator takes {wanted}")
         self._check_base(f"edit {name!r}", edit.config)
-        self.scales[name] = scale or scale_of(edit.config, curve_of(None, edit.config))
+        change = edit.config.get("change")
+        self.changes[name] = None if change is None else change_from_json(change, f"edit {name!r}")
+        self.scales[name] = scale_of(edit.config)
         self.edits = dict(sorted({**self.edits, name: edit}.items()))
 
-    def _check_base(self, what: str, config: dict) -> None:
-        for role, module in self._nets():
-            made_for, loaded = (
-                (config.get("base_revision") or {}).get(role),
-                module.card_config["weights"]["sha256"],
-            )
-            if made_for != loaded:
+    def _check_base(self, what: str, config: Mapping) -> None:
+        """Networks that were built in Python have no recorded weights: nothing can be checked against them."""
+        made_for = config.get("base_revision") or {}
+        for role in MODULES:
+            loaded = self.revisions.get(role)
+            if loaded and made_for.get(role) != loaded:
                 raise ValueError(
-                    f"{what} was made for the {role} with weights sha256 {made_for}, the one loaded has {loaded}"
+                    f"{what} was made for the {role} with weights sha256 {made_for.get(role)}, the one loaded has {loaded}"
                 )
 
     def describe_edits(self) -> list[dict]:
-        """What a caller needs to know of each edit, in the order in which they are applied."""
-        keys = ("attribute", "from", "to", "method", "domain", "alpha")
-        return [
-            {"name": name, **{key: edit.config.get(key) for key in keys}} for name, edit in self.edits.items()
-        ]
+        """Each edit for callers, in the order in which edits are applied: what it changes, its method, its alpha."""
+        return [self._described(name, edit.config) for name, edit in self.edits.items()]
+
+    def _described(self, name: str, config: Mapping) -> dict:
+        change = self.changes[name]
+        words = (change.name, change.before, change.after) if change else (None, None, None)
+        facts = {"method": config.get("method"), "domain": self.domain.name, "alpha": config.get("alpha")}
+        return {"name": name, **dict(zip(("change", "from", "to"), words, strict=True)), **facts}
+
+    # --- From pictures to codes and back -----------------------------------------------------------------------------
 
     def frame(self, picture: Image.Image) -> Image.Image:
-        """A picture as the encoder takes it: digits in their cells, a face in FFHQ's frame. Framed once, it passes unchanged."""
-        return FRAMES[self.config["domain"]](picture, self.encoder.config["resolution"])
+        """The picture in the training frame, at the size and in the mode that the encoder takes.
+
+        A framed picture passes unchanged when it is framed again. `info["note"]`, if there is one, is a remark for the
+        visitor. ValueError for a picture that cannot be framed.
+        """
+        side = self.encoder.config["resolution"]
+        if not is_marked(picture):
+            picture = FRAMES[self.domain.frame](picture, side)
+        if picture.size != (side, side):
+            picture = picture.resize((side, side), Image.Resampling.LANCZOS)
+        notes = {"note": picture.info["note"]} if picture.info.get("note") else {}
+        return mark_framed(picture.convert(_mode(self.encoder)), **notes)
 
     @torch.inference_mode()
     def encode(self, pictures: Image.Image | Sequence[Image.Image] | Tensor) -> Tensor:
-        """Pictures -> codes w [N, num_ws, w_dim]. PIL pictures are framed first; a tensor [N, C, H, W] in [-1, 1] is taken as it is."""
+        """Pictures -> codes w [N, num_ws, w_dim].
+
+        PIL pictures are framed first. A tensor [N, C, H, W] in [-1, 1] must be in the training frame already.
+        """
         if not isinstance(pictures, Tensor):
             pictures = [pictures] if isinstance(pictures, Image.Image) else pictures
             pictures = to_tensor([self.frame(picture) for picture in pictures])
         return torch.from_numpy(self._encode(pictures.numpy()))
 
     @torch.inference_mode()
-    def _encode_here(self, pictures: np.ndarray) -> np.ndarray:
-        with self._precision():
-            return self.encoder(torch.from_numpy(pictures).to(self.device)).cpu().numpy()
-
-    @torch.inference_mode()
     def edit(self, w: Tensor, alphas: Mapping[str, float]) -> Tensor:
-        """Codes w [N, num_ws, w_dim], each named edit applied at its strength alpha (Eq. 1), one after another by name.
+        """Codes w [N, num_ws, w_dim], to which the named edits are applied one after another, by name, each at its alpha.
 
         ValueError for a name that is unknown or refused, and for an alpha that is no number within +-MAX_ALPHA.
         """
@@ -261,18 +244,20 @@ class EditingPipeline:
             return
         if name in self.refused:
             raise ValueError(f"edit {name!r} cannot be used: {self.refused[name]}")
-        near, some = difflib.get_close_matches(name, self.edits, 1), ", ".join(list(self.edits)[:3])
-        hint = (
-            f"did you mean {near[0]!r}"
-            if near
-            else f"there are {len(self.edits)}" + (f", such as {some}" if some else "")
-        )
+        near = difflib.get_close_matches(name, self.edits, 1)
+        some = f", such as {', '.join(list(self.edits)[:3])}" if self.edits else ""
+        hint = f"did you mean {near[0]!r}" if near else f"there are {len(self.edits)}{some}"
         raise ValueError(f"edit {name!r} is unknown: {hint}")
 
     @torch.inference_mode()
     def generate(self, w: Tensor) -> list[Image.Image]:
         """Codes w [N, num_ws, w_dim] -> N pictures."""
         return to_pil(torch.from_numpy(self._synthesize(w.cpu().numpy())))
+
+    @torch.inference_mode()
+    def _encode_here(self, pictures: np.ndarray) -> np.ndarray:
+        with self._precision():
+            return self.encoder(torch.from_numpy(pictures).to(self.device)).cpu().numpy()
 
     @torch.inference_mode()
     def _synthesize_here(self, w: np.ndarray) -> np.ndarray:
@@ -283,81 +268,96 @@ class EditingPipeline:
     def _map_here(self, z: np.ndarray) -> np.ndarray:
         return self.generator.mapping(torch.from_numpy(z).to(self.device)).float().cpu().numpy()
 
-    @cached_property
-    def cloud(self) -> Cloud:
-        """Where codes lie, the generator's own and those of the pictures to try, to tell how far outside a code is."""
-        z = torch.randn(CLOUD_CODES, self.generator.z_dim, generator=torch.Generator().manual_seed(0))
-        known = (
-            None
-            if self.images is None
-            else self.encode([self.sample(i) for i in range(min(CLOUD_PICTURES, len(self.images)))])
-        )
-        return Cloud(torch.from_numpy(self._map(z.numpy())), known)
-
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.device.type, DTYPES[self.dtype], enabled=self.dtype != "float32")
 
-    def read(self, pictures: Sequence[Image.Image]) -> list[Seen]:
-        """What the judge sees in each picture (already framed). ValueError if there is no judge."""
-        if self.judge is None:
-            raise ValueError("the registry has no judge: nobody can read the pictures")
-        if not isinstance(self.judge, DigitJudge):
-            raise ValueError("the registry's judge reads attributes, not digits")
-        reading = self.judge.read(to_tensor(pictures))
-        digits = [tuple(torch.arange(10).repeat_interleave(row).tolist()) for row in reading.numbers]
-        return [Seen(*seen) for seen in zip(reading.count.tolist(), digits, strict=True)]
+    # --- Samples and what is read in pictures ------------------------------------------------------------------------
 
     def sample(self, seed: int) -> Image.Image:
-        """A picture to try: a real one that no training saw, or, where the registry has none, one of the generator's."""
+        """A framed picture: the registry's sample `seed` (modulo their number), or one that the generator draws."""
         if self.images is not None:
             image = self.images[seed % len(self.images)]
-            return mark_framed(
-                Image.fromarray((image if image.ndim == 2 else image.permute(1, 2, 0)).contiguous().numpy())
-            )
-        z = torch.randn(1, self.generator.z_dim, generator=torch.Generator().manual_seed(seed % 2**63))
-        drawn = self.generate(torch.from_numpy(self._map(z.numpy())))[0]
-        return mark_framed(drawn)  # what it draws is as its training pictures were
+            image = image if image.ndim == 2 else image.permute(1, 2, 0)
+            return mark_framed(Image.fromarray(image.contiguous().numpy()))
+        return mark_framed(self.generate(torch.from_numpy(self._map(self._z(1, seed % 2**63))))[0])
 
-    def seed_of(self, label: str | None) -> int:
-        """The first seed whose sample has a label, such as "1 digit": as is known, or of what the generator draws, as the judge reads it;
-        0 if there is none."""
-        counts = [] if self.numbers is None else self.numbers.sum(1).tolist()
-        if self.images is None and isinstance(self.judge, DigitJudge):
-            counts = [seen.count for seen in self.read([self.sample(seed) for seed in range(TRIED)])]
-        return next((seed for seed, count in enumerate(counts) if count_label(count) == label), 0)
+    def _z(self, n: int, seed: int) -> np.ndarray:
+        return torch.randn(n, self.generator.z_dim, generator=torch.Generator().manual_seed(seed)).numpy()
+
+    @cached_property
+    def cloud(self) -> Cloud:
+        """The distribution of the generator's codes; its unit of distance is that of the codes of sample pictures."""
+        known = None
+        if self.images is not None:
+            known = self.encode([self.sample(i) for i in range(min(CLOUD_PICTURES, len(self.images)))])
+        return Cloud(torch.from_numpy(self._map(self._z(CLOUD_CODES, 0))), known)
+
+    def as_generated(self, pictures: Sequence[Image.Image]) -> Tensor:
+        """Pictures [N, C, H, W] at the size and in the mode of the generator's, which judges are trained to read."""
+        side, mode = self.generator.config["resolution"], _mode(self.generator)
+        pictures = [picture.convert(mode) for picture in pictures]
+        return to_tensor([p if p.size == (side, side) else p.resize((side, side)) for p in pictures])
+
+    @torch.inference_mode()
+    def read(self, pictures: Sequence[Image.Image]) -> list[dict[str, float]]:
+        """The judge's probability of each label, by name, for framed or generated pictures. ValueError without a judge."""
+        if self.judge is None:
+            raise ValueError("the registry has no judge: nobody can read the pictures")
+        probabilities = torch.cat([self.judge(part) for part in self.as_generated(pictures).split(50)]).sigmoid()
+        return [dict(zip(self.judge.names, row, strict=True)) for row in probabilities.tolist()]
+
+    @cached_property
+    def labels(self) -> Tensor | None:
+        """The labels of the samples, uint8 [N, K] in the order of `domain.attributes`: 0, 1, or 255 where unknown.
+
+        Those that the registry has, else those that the judge reads; None without either.
+        """
+        if self._known_labels is not None or self.judge is None:
+            return self._known_labels
+        count = SAMPLES if self.images is None else len(self.images)
+        read = self.read([self.sample(seed) for seed in range(count)])
+        rows = [[UNKNOWN if name not in seen else seen[name] > 0.5 for name in self.domain.attributes] for seen in read]
+        return torch.tensor(rows, dtype=torch.uint8)
+
+    def seeds_of(self, change: Change) -> list[int]:
+        """The seeds of the samples that are source cases of a change; empty if their labels are unknown."""
+        if self.labels is None or not set(change.source) <= set(self.domain.attributes):
+            return []
+        columns = [self.domain.attributes.index(name) for name in change.source]
+        wanted = torch.tensor(list(change.source.values()), dtype=torch.uint8)
+        return (self.labels[:, columns] == wanted).all(1).nonzero().flatten().tolist()
 
 
-def count_label(count: int) -> str:
-    """1 -> "1 digit", 2 -> "2 digits": the labels that the edits of MultiMNIST lead from and to."""
-    return f"{count} digit" if count == 1 else f"{count} digits"
+def domains_of(entries: Sequence[models.Entry]) -> list[str]:
+    """The names of the domains that have a generator, in the order of the registry."""
+    return list(dict.fromkeys(e.domain for e in entries if e.kind == "generator" and e.domain and not e.refused))
+
+
+def _domain_of(generator: Generator, judge: Judge | None) -> Domain:
+    """The Domain in the generator's config, else a plain one. ValueError if it is invalid."""
+    config = getattr(generator, "card_config", {})
+    if config.get("domain_spec") is not None:
+        return domain_from_json(config["domain_spec"], "domain_spec of the generator", tuple(FRAMES))
+    return plain_domain(config.get("domain") or "pictures", judge.names if judge else ())
+
+
+def _revision_of(module: torch.nn.Module) -> str | None:
+    """The sha256 of a module's weights; None for a module that was built in Python."""
+    return module.card_config["weights"]["sha256"] if hasattr(module, "card_config") else None
+
+
+def _mode(module: Generator | Encoder) -> str:
+    return "L" if module.config["img_channels"] == 1 else "RGB"
 
 
 def check_alphas(alphas: Mapping[str, float]) -> None:
-    """ValueError unless `alphas` is edit name -> finite number within +-MAX_ALPHA; it names the culprit."""
+    """ValueError unless `alphas` maps edit names to numbers within +-MAX_ALPHA; it names the culprit."""
     if not isinstance(alphas, Mapping):
         raise ValueError(f"edits must be given as edit name -> alpha, not as {type(alphas).__name__}")
     for name, alpha in alphas.items():
         if not isinstance(name, str):
             raise ValueError(f"edit {name!r}: a name must be a string")
-        if (
-            isinstance(alpha, bool)
-            or not isinstance(alpha, Real)
-            or abs(alpha) > MAX_ALPHA
-            or not math.isfinite(alpha)
-        ):
-            raise ValueError(
-                f"edit {name!r}: alpha is {alpha!r}, expected a number from -{MAX_ALPHA} to {MAX_ALPHA}"
-            )
-
-
-def _default_domain(entries: list[models.Entry]) -> str:
-    domains = [entry.domain for entry in entries if entry.kind == "generator" and entry.domain in FRAMES]
-    return domains[0] if domains and "multimnist" not in domains else "multimnist"
-
-
-def _only(entries: list[models.Entry], kind: str, domain: str) -> models.Entry | None:
-    """The domain's entry of a kind; the first by name if there are several."""
-    return next(
-        (entry for entry in entries if entry.kind == kind and entry.domain == domain and not entry.refused),
-        None,
-    )
+        number = isinstance(alpha, Real) and not isinstance(alpha, bool)
+        if not number or abs(alpha) > MAX_ALPHA or not math.isfinite(alpha):
+            expected = f"expected a number from -{MAX_ALPHA} to {MAX_ALPHA}"
+            raise ValueError(f"edit {name!r}: alpha is {alpha!r}, {expected}")

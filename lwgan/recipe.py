@@ -1,10 +1,11 @@
-"""Recipes: all that it takes to make a picture again, as JSON, in a PNG's text, in a link.
+"""Recipes: everything needed to make a picture again, as JSON, in a PNG's text, or in a link.
 
     {"lwgan": "1.0", "recipe": 1, "domain": "multimnist", "base": {"generator": sha256, "encoder": sha256},
      "source": {"seed": 6, "pictures": sha256 or null} or {"png": base64 of the framed picture},
      "edits": [{"name": "lwgan-multimnist-lw-1to2", "alpha": 0.82, "sha256": sha256}]}
 
-Weights are named by their sha256. On one machine the same recipe gives the same bytes.
+Weights are named by their sha256. The same recipe gives the same bytes on the same machine. Recipes come from
+strangers: `from_json` checks their form, `alphas_of` and `source_picture` check them against the models in use.
 """
 
 import base64
@@ -16,58 +17,48 @@ from pathlib import Path
 
 from PIL import Image, PngImagePlugin
 
-from lwgan.frames.face import mark_framed
-from lwgan.images import MAX_MEGAPIXELS, open_picture
+from lwgan.images import MAX_MEGAPIXELS, mark_framed, open_picture
 from lwgan.pipeline import EditingPipeline, check_alphas
 
 VERSION = "1.0"  # of the app
 FORMAT = 1
-KEY = "lwgan"  # the PNG's text chunk
+KEY = "lwgan"  # keyword of the PNG's text chunk
 LIMIT = 2_000_000  # bytes of JSON
-LINK_LIMIT = 12_000  # characters: longer addresses are cut off by some servers
+LINK_LIMIT = 12_000  # characters: some servers cut longer addresses off
 MAX_SEED = 2**31 - 1
+BASE = ("generator", "encoder")
 
 
 def make(pipe: EditingPipeline, source: Mapping, alphas: Mapping[str, float]) -> dict:
-    """The recipe of a source (`of_seed` or `of_picture`) with these edits; those at 0 are left out."""
+    """The recipe of a source (`of_seed` or `of_picture`) with these edits; edits with alpha 0 are left out."""
     edits = [
         {"name": name, "alpha": alpha, "sha256": _sha256(pipe, name)}
         for name, alpha in sorted(alphas.items())
         if alpha
     ]
-    base = {role: pipe.revisions[role] for role in ("generator", "encoder")}
-    return {
-        "lwgan": VERSION,
-        "recipe": FORMAT,
-        "domain": pipe.config["domain"],
-        "base": base,
-        "source": dict(source),
-        "edits": edits,
-    }
+    base = {role: pipe.revisions.get(role) for role in BASE}
+    return {"lwgan": VERSION, "recipe": FORMAT, "domain": pipe.domain.name, "base": base,
+            "source": dict(source), "edits": edits}  # fmt: skip
 
 
 def of_seed(pipe: EditingPipeline, seed: int) -> dict:
-    """The source that a seed's sample picture is. ValueError for a seed out of range."""
-    if (
-        isinstance(seed, bool)
-        or not isinstance(seed, (int, float))
-        or not 0 <= seed <= MAX_SEED
-        or int(seed) != seed
-    ):
+    """The source of a sample picture. ValueError unless the seed is a whole number from 0 to MAX_SEED."""
+    whole = isinstance(seed, int | float) and not isinstance(seed, bool)
+    if not whole or not 0 <= seed <= MAX_SEED or int(seed) != seed:
         raise ValueError(f"seed {seed}: a whole number from 0 to {MAX_SEED} is needed")
     return {"seed": int(seed), "pictures": pipe.revisions.get("pictures")}
 
 
 def of_picture(framed: Image.Image) -> dict:
-    """The source that a framed picture is."""
+    """The source of a framed picture (`EditingPipeline.frame`)."""
     return {"png": base64.b64encode(png(framed)).decode()}
 
 
 def source_picture(pipe: EditingPipeline, source: Mapping) -> Image.Image:
-    """The framed picture of a source. ValueError if it is none, or another registry's sample."""
+    """The framed picture of a source. ValueError if it is no picture, or a sample of another registry."""
     if "seed" in source:
         picture = pipe.sample(of_seed(pipe, source["seed"])["seed"])
-        _same("sample pictures", source.get("pictures"), pipe.revisions.get("pictures"))
+        _check_same("sample pictures", source.get("pictures"), pipe.revisions.get("pictures"))
         return pipe.frame(picture)
     try:
         return pipe.frame(mark_framed(open_picture(base64.b64decode(source["png"], validate=True))))
@@ -76,43 +67,46 @@ def source_picture(pipe: EditingPipeline, source: Mapping) -> Image.Image:
 
 
 def alphas_of(pipe: EditingPipeline, recipe: Mapping) -> dict[str, float]:
-    """The edits of a recipe as name -> alpha, in names of this registry. ValueError if the recipe was made with other weights."""
-    for role in ("generator", "encoder"):
-        _same(role, (recipe.get("base") or {}).get(role), pipe.revisions[role])
+    """The edits of a recipe as name -> alpha, by their names here. ValueError if it was made with other weights."""
+    for role in BASE:
+        _check_same(role, (recipe.get("base") or {}).get(role), pipe.revisions.get(role))
     alphas = {}
     for edit in recipe.get("edits") or []:
-        wanted, name = edit.get("sha256"), edit.get("name")
-        if wanted and (
-            name not in pipe.edits or _sha256(pipe, name) != wanted
-        ):  # a model may go by another name here
-            name = next((known for known in pipe.edits if _sha256(pipe, known) == wanted), name)
+        name = _name_here(pipe, edit.get("name"), edit.get("sha256"))
         pipe.check_name(name)
-        _same(f"edit {name}", wanted, _sha256(pipe, name))
+        _check_same(f"edit {name}", edit.get("sha256"), _sha256(pipe, name))
         alphas[name] = edit.get("alpha")
     check_alphas(alphas)
     return alphas
+
+
+def _name_here(pipe: EditingPipeline, name: str, sha256: str | None) -> str:
+    """The name of the edit with these weights, which may be another one in this registry; else `name`."""
+    if not sha256 or (name in pipe.edits and _sha256(pipe, name) == sha256):
+        return name
+    return next((known for known in pipe.edits if _sha256(pipe, known) == sha256), name)
 
 
 def _sha256(pipe: EditingPipeline, name: str) -> str | None:
     return (pipe.edits[name].config.get("weights") or {}).get("sha256")
 
 
-def _same(what: str, recorded: str | None, here: str | None) -> None:
+def _check_same(what: str, recorded: str | None, here: str | None) -> None:
     if recorded and recorded != here:
-        raise ValueError(
-            f"the recipe was made with another {what} (sha256 {recorded[:12]}) than the one here ({(here or 'none')[:12]})"
-        )
+        hashes = f"sha256 {recorded[:12]}) than the one here ({(here or 'none')[:12]})"
+        raise ValueError(f"the recipe was made with another {what} ({hashes}")
 
 
 # --- JSON, PNG, link -------------------------------------------------------------------------------------------------
 
 
 def to_json(recipe: Mapping) -> str:
+    """The recipe as compact JSON with sorted keys: equal recipes give equal text."""
     return json.dumps(recipe, separators=(",", ":"), sort_keys=True, allow_nan=False)
 
 
 def from_json(text: str | bytes | Mapping) -> dict:
-    """A recipe from its JSON, its form checked. ValueError in words."""
+    """A recipe from its JSON. ValueError, in words, if its form is wrong."""
     try:
         recipe = dict(text) if isinstance(text, Mapping) else json.loads(text)
     except (ValueError, RecursionError):
@@ -122,26 +116,32 @@ def from_json(text: str | bytes | Mapping) -> dict:
     version = recipe.get("recipe", FORMAT)
     if type(version) is not int or not 1 <= version <= FORMAT:
         raise ValueError(f"the recipe has version {version!r}, this app reads up to {FORMAT}")
-    for key, kind in (("source", dict), ("base", dict), ("edits", list)):
+    for key, kind, expected in (("source", dict, "an object"), ("base", dict, "an object"), ("edits", list, "a list")):  # fmt: skip
         if not isinstance(recipe.get(key, kind()), kind):
-            raise ValueError(
-                f"the recipe's {key} is {recipe[key]!r}, expected {'an object' if kind is dict else 'a list'}"
-            )
+            raise ValueError(f"the recipe's {key} is {recipe[key]!r}, expected {expected}")
     for edit in recipe.get("edits", []):
         if not isinstance(edit, dict) or not isinstance(edit.get("name"), str):
             raise ValueError(f"the recipe holds the edit {edit!r}, expected an object with name and alpha")
-    base, source = recipe.get("base", {}), recipe.get("source", {})
-    words = {"domain": recipe.get("domain"), "base": [*base.values()], "source's pictures": source.get("pictures"), "source's png": source.get("png"),
-             "edits' sha256": [edit.get("sha256") for edit in recipe.get("edits", [])]}  # fmt: skip
-    for key, value in words.items():
-        for word in value if isinstance(value, list) and key.startswith(("base", "edits")) else [value]:
-            if not isinstance(word, (str, type(None))):
-                raise ValueError(f"the recipe's {key}: {word!r} is no string")
+    for key, value in _texts(recipe):
+        if not isinstance(value, str | None):
+            raise ValueError(f"the recipe's {key}: {value!r} is no string")
     return recipe
 
 
+def _texts(recipe: Mapping) -> list[tuple[str, object]]:
+    """All values of a recipe that must be strings or null, with their names for errors."""
+    source = recipe.get("source", {})
+    return [
+        ("domain", recipe.get("domain")),
+        ("source's pictures", source.get("pictures")),
+        ("source's png", source.get("png")),
+        *(("base", value) for value in recipe.get("base", {}).values()),
+        *(("edits' sha256", edit.get("sha256")) for edit in recipe.get("edits", [])),
+    ]
+
+
 def png(picture: Image.Image, recipe: Mapping | None = None) -> bytes:
-    """The picture as a PNG, with its recipe in the text."""
+    """The picture as the bytes of a PNG, with the recipe in its text."""
     file, text = io.BytesIO(), PngImagePlugin.PngInfo()
     if recipe is not None:
         text.add_text(KEY, to_json(recipe))
@@ -150,33 +150,31 @@ def png(picture: Image.Image, recipe: Mapping | None = None) -> bytes:
 
 
 def of_png(file: str | Path | bytes) -> dict | None:
-    """The recipe in a PNG's text; None if there is none, or the file is no PNG. ValueError if it is broken."""
+    """The recipe in a PNG's text; None without one, and for a file that is no PNG. ValueError if it is broken."""
     try:
         with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as picture:
-            small = (
-                picture.width * picture.height <= MAX_MEGAPIXELS * 1e6
-            )  # its text is read only after all of its pixels
-            text = (
-                picture.text.get(KEY) if isinstance(picture, PngImagePlugin.PngImageFile) and small else None
-            )
-    except Exception:  # Pillow's many decoders raise much
-        return None  # whoever opens the picture will say what is wrong with it
+            # Pillow decodes all pixels before it reads the text behind them: not for a picture that is too large.
+            readable = picture.width * picture.height <= MAX_MEGAPIXELS * 1e6
+            is_png = isinstance(picture, PngImagePlugin.PngImageFile)
+            text = picture.text.get(KEY) if is_png and readable else None
+    except Exception:  # of many kinds, from Pillow's decoders; opening the picture later gives the message
+        return None
     return None if text is None else from_json(text)
 
 
 def to_link(recipe: Mapping) -> str | None:
-    """What stands behind `?edit=`; None if it would be too long for an address."""
+    """The value of `?edit=` in a link; None if it would be longer than LINK_LIMIT."""
     text = base64.urlsafe_b64encode(zlib.compress(to_json(recipe).encode(), 9)).decode().rstrip("=")
     return text if len(text) <= LINK_LIMIT else None
 
 
 def from_link(text: str) -> dict:
-    """The recipe of a link, or of what stands behind its `?edit=`. ValueError in words."""
+    """The recipe of a link, or of the value of its `?edit=`. ValueError in words."""
     text = text.strip().rpartition("edit=")[2].partition("&")[0].partition("#")[0]
     try:
         packed = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
         unpacked = zlib.decompressobj().decompress(packed, LIMIT)
-        json.loads(unpacked)  # what was cut off within is said to be so, not to be a broken recipe
+        json.loads(unpacked)  # a link that was cut off gets this message, not that of a broken recipe
     except (ValueError, RecursionError, zlib.error):
         raise ValueError("that link holds no recipe: it may have been cut off") from None
     return from_json(unpacked)

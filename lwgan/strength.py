@@ -1,27 +1,29 @@
-"""Calibrated strengths. Alpha's unit is each edit's own; strength 1 is the alpha at which 80% of pictures are expected to change."""
+"""The strength of an edit: a unit of alpha that has the same effect for every edit.
 
-import json
-import math
+Alpha's scale differs between edits. Strength 1 is the alpha at which 80% of the source pictures are expected to change.
+An edit's config.json carries it under "strength": {"unit", "reach", "curve"}, so that the same edit has the same scale
+in the bundled models, in a folder and from the Hub.
+"""
+
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
-from lwgan.files import CONFIG_LIMIT, METRICS
 from lwgan.metrics import alpha_at, value_at
 
-MAX_ALPHA = 40  # what edits take: directions with a short unit go far
+MAX_ALPHA = 40  # the largest alpha that is accepted: directions with a short unit need large ones
 PLACES = 4  # decimals of an alpha on the page and in recipes
-WANTED = 0.8  # the target change that strength 1 is expected to have
-KEPT = ("digits_kept", "attribute_preservation")  # of the changed pictures; of the other attributes
+WANTED = 0.8  # the expected target change at strength 1
+KEPT = ("others_kept", "all_kept")  # figures of what an edit should leave alone, the better known first
 
 
 class Scale(NamedTuple):
     """What strength means for one edit: alpha = strength * unit.
 
-    reach: the expected target change at strength 1, WANTED where the curve gets there, else the most that it has; None if the edit
-    was never measured.  curve: alpha -> what was measured there ("target_change" and more), rising, from 0.
+    reach: the expected target change at strength 1. It is WANTED where the curve gets there, else the curve's maximum;
+    None if the edit was never measured.
+    curve: measured points {"alpha", "target_change", ...} with alpha increasing from 0; empty if never measured.
     """
 
     unit: float
@@ -29,88 +31,87 @@ class Scale(NamedTuple):
     curve: tuple[dict, ...]
 
     def alpha(self, strength: float) -> float:
-        """Rounded, so that it comes back as it was when it is written down and read again."""
+        """The alpha of a strength, rounded so that writing and reading it as text does not change it."""
         return round(strength * self.unit, PLACES)
 
     def alpha_for(self, wanted: float) -> float | None:
-        """The alpha at which so much target change is first expected; None if it never is."""
-        return round(found, PLACES) if (found := self._curve_alpha(wanted)) is not None else None
-
-    def _curve_alpha(self, wanted: float) -> float | None:
-        return alpha_at(*_columns(self.curve, "target_change"), wanted) if len(self.curve) > 1 else None
+        """The smallest alpha with an expected target change of `wanted`; None if the curve does not get there."""
+        alpha = alpha_at(*_columns(self.curve, "target_change"), wanted) if self.curve else None
+        return None if alpha is None else round(alpha, PLACES)
 
     def expected(self, key: str, alpha: float) -> float | None:
-        """A figure's value at an alpha by interpolation, None beyond the curve or where the figure was not measured on both sides."""
+        """A figure at an alpha, interpolated; None outside the range in which the figure was measured."""
         points = [point for point in self.curve if point.get(key) is not None]
         if len(points) < 2 or not points[0]["alpha"] <= alpha <= points[-1]["alpha"]:
             return None
         return value_at(*_columns(points, key), alpha)
 
     def kept(self, alpha: float) -> float | None:
-        """Of what the edit should leave alone, the share that is expected to stay."""
+        """The expected share of the other labels that stay as they are (of KEPT the first that was measured)."""
         return next((value for key in KEPT if (value := self.expected(key, alpha)) is not None), None)
 
 
-def scale_of(config: Mapping, curve: Sequence[Mapping]) -> Scale:
-    """The scale of an edit with this config and curve. Where no alpha has WANTED, the unit is the one with the most target change;
-    where none changes anything, or nothing was measured, the edit's own recommended alpha."""
-    own = config.get("alpha")
-    own = float(own) if _is_number(own) and own > 0 else 1.0
-    points = tuple(dict(point) for point in curve if point["alpha"] <= MAX_ALPHA)
-    if len(points) < 2:
-        return Scale(own, None, ())
+def scale_of(config: Mapping) -> Scale:
+    """The scale of an edit: its config's "strength". Without a valid one, strength 1 is the recommended alpha."""
+    strength = config.get("strength")
+    strength = strength if isinstance(strength, Mapping) else {}
+    unit, curve = strength.get("unit"), _points(strength.get("curve"))
+    if not _is_positive(unit):
+        return Scale(*_calibrated(curve, config.get("alpha")), curve)
+    reach = strength.get("reach")
+    return Scale(float(unit), float(reach) if _is_number(reach) else None, curve)
+
+
+def strength_of(curve: Sequence[Mapping], alpha: float) -> dict:
+    """The "strength" of an edit's config.json from a measured curve.
+
+    curve: points {"alpha", "target_change", "others_kept"?, "all_kept"?, ...}; those above MAX_ALPHA are dropped.
+    alpha: the recommended alpha, the unit of an edit whose curve never rises above 0.
+    """
+    points = _points(curve)
+    unit, reach = _calibrated(points, alpha)
+    return {"unit": unit, "reach": reach, "curve": [dict(point) for point in points]}
+
+
+def _calibrated(points: Sequence[Mapping], alpha: object) -> tuple[float, float | None]:
+    """Unit and reach: where the curve first has WANTED, else where it is highest, else the recommended alpha."""
+    own = float(alpha) if _is_positive(alpha) else 1.0
+    if not points:
+        return own, None
     alphas, change = _columns(points, "target_change")
     unit = alpha_at(alphas, change, WANTED)
     if unit is not None and unit > 0:
-        return Scale(round(unit, 4), WANTED, points)
-    most = int(change.argmax())
-    if change[most] <= 0 or alphas[most] <= 0:
-        return Scale(own, 0.0, points)
-    return Scale(round(float(alphas[most]), 4), float(change[most]), points)
+        return round(unit, PLACES), WANTED
+    highest = int(change.argmax())
+    if change[highest] <= 0 or alphas[highest] <= 0:
+        return own, 0.0
+    return round(float(alphas[highest]), PLACES), float(change[highest])
 
 
-def curve_of(source: str | Path | None, config: Mapping) -> list[dict]:
-    """The curve of an edit: what the judge measured (`curve` of the folder's metrics.json), else what chose its alpha (the config's).
-    A curve that is none counts as not measured: it is not needed to edit."""
-    for found in (_measured(source), config.get("curve")):
-        if points := _points(found):
-            return points
-    return []
+def _points(curve: object) -> tuple[dict, ...]:
+    """The valid points of a curve in increasing order of alpha, beginning with alpha 0, where nothing changes.
+
+    Only numbers are kept. An invalid curve counts as no curve: an edit works without one.
+    """
+    known = {0.0: {"alpha": 0.0, "target_change": 0.0}}
+    for point in curve if isinstance(curve, list | tuple) else ():
+        items = point.items() if isinstance(point, Mapping) else ()
+        numbers = {key: float(value) for key, value in items if _is_number(value)}
+        if {"alpha", "target_change"} <= numbers.keys() and 0 < numbers["alpha"] <= MAX_ALPHA:
+            known[numbers["alpha"]] = numbers
+    return tuple(known[alpha] for alpha in sorted(known)) if len(known) > 1 else ()
 
 
-def _measured(source: str | Path | None):
-    path = Path(source) / METRICS if source else None
-    try:
-        if path is None or not path.is_file() or path.stat().st_size > CONFIG_LIMIT:
-            return None
-        metrics = json.loads(path.read_text("utf-8"))
-        return metrics.get("curve") if isinstance(metrics, dict) else None
-    except (OSError, ValueError, RecursionError):
-        return None
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= 1e9  # nor NaN
 
 
-def _points(curve) -> list[dict]:
-    """The points of a curve from alpha 0 on, where nothing changes, in order, each with its numbers only."""
-    if not isinstance(curve, list):
-        return []
-    found = {0.0: {"alpha": 0.0, "target_change": 0.0, **dict.fromkeys(KEPT, None)}}
-    for point in curve:
-        if (
-            isinstance(point, dict)
-            and all(_is_number(point.get(key)) for key in ("alpha", "target_change"))
-            and point["alpha"] > 0
-        ):
-            found[float(point["alpha"])] = {
-                key: float(value) for key, value in point.items() if _is_number(value)
-            }
-    return [found[alpha] for alpha in sorted(found)] if len(found) > 1 else []
-
-
-def _is_number(value) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def _is_positive(value: object) -> bool:
+    return _is_number(value) and value > 0
 
 
 def _columns(points: Sequence[Mapping], key: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """The alphas of points and a figure at each, float64 [A]."""
     return tuple(
         torch.tensor([point[name] for point in points], dtype=torch.float64) for name in ("alpha", key)
     )

@@ -19,9 +19,6 @@ LANDMARKS = {5: "left eye, right eye, nose, left and right mouth corner", 68: "i
 SEARCH_SIDE = 1024  # px: faces are looked for at this size; their parts are then read at 48 px anyway
 SMALLEST_SHARE = 32  # a face is at least 1 / 32 of the longer side
 MIN_QUAD = 16  # px: a frame smaller than this shows no face
-FRAMED = (
-    "lwgan_framed"  # the key in a PIL picture's info that says: in the frame already, when it had this size
-)
 ALREADY = 0.1  # of the side: if all corners of the frame are this near to the picture's, it was cut out by such a frame
 
 
@@ -65,24 +62,16 @@ def align_face(source, landmarks=None, *, size: int = 1024, supersample: int = 4
 def frame_face(source, size: int = 256) -> Image.Image:
     """A photograph as the encoder of faces takes it: the largest face in FFHQ's frame, "RGB", size x size px.
 
-    A picture that is in the frame already (a file of FFHQ or CelebA-HQ, or what this function returned) is only resized.
-    What `align_face` has to say of a photograph stands in the result's `info`, as "note" and "quad". Errors as `align_face`.
+    A picture that is in this frame already, such as a file of FFHQ or CelebA-HQ, is only resized. The result's `info` may
+    hold "note", a remark for the user, and "quad" (see `Aligned`). Errors as `align_face`.
     """
-    if isinstance(source, Image.Image) and source.info.get(FRAMED) == source.size:
-        return mark_framed(source.convert("RGB").resize((size, size), Image.Resampling.LANCZOS))
     picture = open_picture(source).convert("RGB")
     landmarks, note = find_landmarks(picture)
     if is_framed(picture.size, quad_of(_checked(landmarks, picture.size))):
-        return mark_framed(picture.resize((size, size), Image.Resampling.LANCZOS))
+        return picture.resize((size, size), Image.Resampling.LANCZOS)
     aligned = align_face(picture, landmarks, size=size, supersample=1)
-    return mark_framed(aligned.picture, note=note, quad=aligned.quad.tolist())
-
-
-def mark_framed(picture: Image.Image, **info) -> Image.Image:
-    """The same picture, known to be in the frame: it is not looked through for faces again. Of its `info` only what is given
-    here stays: no place where a photograph was taken travels along."""
-    picture.info = {**info, FRAMED: picture.size}  # a part cut out of it inherits the entry, but not the size
-    return picture
+    aligned.picture.info = {"note": note, "quad": aligned.quad.tolist()}
+    return aligned.picture
 
 
 def is_framed(size: tuple[int, int], quad: np.ndarray) -> bool:

@@ -18,7 +18,7 @@ MIN_SIDE = 12  # px: less than this shows no digit
 MIN_CONTRAST = 40  # of 255: a picture whose ink differs less from its paper is blank
 
 
-def frame_ink(picture: Image.Image, side: int = 64) -> Image.Image:
+def frame_ink(picture: Image.Image, side: int = FRAME) -> Image.Image:
     """A picture of up to four digits, drawn anywhere, as the training pictures are: "L", 64 x 64, bright ink on black.
 
     Each digit, which may consist of several strokes, is moved to a cell of a 2 x 2 grid (the arrangement is kept as far
