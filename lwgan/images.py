@@ -1,4 +1,5 @@
-"""Opening pictures, and converting them to and from tensors: the only place that knows pixel ranges, EXIF and alpha."""
+"""Opening pictures, and converting them to and from tensors: the only place that knows pixel ranges, EXIF and
+alpha."""
 
 import io
 import warnings
@@ -22,8 +23,8 @@ def open_picture(source: str | Path | bytes | Image.Image) -> Image.Image:
     """A picture as PIL "RGB" or "L", upright, with alpha composited on white.
 
     source: a file, the bytes of a file, or a PIL picture. The first frame of an animation is taken.
-    FileNotFoundError if the file does not exist. ValueError if it is no picture, is damaged, is empty or has more than
-    MAX_MEGAPIXELS. The messages suit visitors and contain no path.
+    FileNotFoundError if the file does not exist. ValueError if it is no picture, is damaged, is empty or has
+    more than MAX_MEGAPIXELS. The messages suit visitors and contain no path.
     """
     if isinstance(source, (str, Path)) and not Path(source).is_file():
         raise FileNotFoundError(f"there is no file {Path(source).name}")
@@ -134,5 +135,6 @@ def save_sheet(path: Path, pictures: Tensor, columns: int) -> None:
 
 
 def save_small(path: Path, image: Image.Image) -> None:
-    """Writes a PNG with 256 colours or 16 greys: a third to half of the bytes, for looking at, not for measuring."""
+    """Writes a PNG with 256 colours or 16 greys: a third to half of the bytes, for looking at, not for
+    measuring."""
     image.quantize(256 if image.mode == "RGB" else 16).save(path, optimize=True)

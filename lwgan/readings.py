@@ -1,4 +1,5 @@
-"""What the judges read in a picture before and after an edit, what else changed, and how far the code has moved.
+"""What the judges read in a picture before and after an edit, what else changed, and how far the code has
+moved.
 
 All figures here are of one picture. What is expected of an edit, measured on many pictures, is in its curve
 (`lwgan.strength`).
@@ -31,7 +32,8 @@ class Opinion(NamedTuple):
 
 
 class Sight(NamedTuple):
-    """One picture with its code [1, num_ws, w_dim], the judges' opinions and its distance from the cloud of codes."""
+    """One picture with its code [1, num_ws, w_dim], the judges' opinions and its distance from the cloud of
+    codes."""
 
     picture: Image.Image
     w: Tensor
@@ -76,7 +78,8 @@ def judge_code(pipe: EditingPipeline, w: Tensor) -> Opinion | None:
 
 
 def psnr(original: Image.Image, reconstruction: Image.Image) -> float:
-    """Peak signal-to-noise ratio in dB. A reconstruction of another size is first resized to the original's."""
+    """Peak signal-to-noise ratio in dB. A reconstruction of another size is first resized to the
+    original's."""
     if reconstruction.size != original.size:
         reconstruction = reconstruction.resize(original.size, Image.Resampling.BOX)
     original = np.asarray(original.convert(reconstruction.mode), float)
@@ -92,8 +95,8 @@ def agreement(a: Opinion, b: Opinion) -> tuple[int, int]:
 def compare(pipe: EditingPipeline, before: Sight, after: Sight, changes: Sequence[Change]) -> Effect:
     """What the edits with these changes did besides, as the judge of pictures (else that of codes) reads it.
 
-    The labels of the changes are left out. If a change may add other labels (`Change.adds`), labels that did not hold
-    before are left out too.
+    The labels of the changes are left out. If a change may add other labels (`Change.adds`), labels that did
+    not hold before are left out too.
     """
     identity = _identity(pipe, before.picture, after.picture, changes)
     if not before.opinions:
@@ -114,7 +117,8 @@ def _identity(
 ) -> float | None:
     """Sec. 4.2: the cosine of the embeddings by the identity network, or else by the judge's features.
 
-    An edit that adds something draws it on the background: only the places that were bright before are compared.
+    An edit that adds something draws it on the background: only the places that were bright before are
+    compared.
     """
     embed = pipe.identity or getattr(pipe.judge, "features", None)
     if embed is None:
@@ -133,7 +137,8 @@ def _identity(
 
 
 def spell(opinion: Opinion, labels: Sequence[str]) -> str:
-    """The probabilities of some labels, of which the judge may not know all: "Eyeglasses 91%, Wearing Hat 3%"."""
+    """The probabilities of some labels, of which the judge may not know all: "Eyeglasses 91%, Wearing Hat
+    3%"."""
     known = [label for label in labels if label in opinion.labels]
     return ", ".join(f"{label.replace('_', ' ')} {percent(opinion.labels[label])}" for label in known) or "–"
 

@@ -5,7 +5,8 @@
      "edits": [{"name": "lwgan-multimnist-lw-1to2", "alpha": 0.82, "sha256": sha256}]}
 
 Weights are named by their sha256. The same recipe gives the same bytes on the same machine. Recipes come from
-strangers: `from_json` checks their form, `alphas_of` and `source_picture` check them against the models in use.
+strangers: `from_json` checks their form, `alphas_of` and `source_picture` check them against the models in
+use.
 """
 
 import base64
@@ -30,7 +31,8 @@ BASE = ("generator", "encoder")
 
 
 def make(pipe: EditingPipeline, source: Mapping, alphas: Mapping[str, float]) -> dict:
-    """The recipe of a source (`of_seed` or `of_picture`) with these edits; edits with alpha 0 are left out."""
+    """The recipe of a source (`of_seed` or `of_picture`) with these edits; edits with alpha 0 are left
+    out."""
     edits = [
         {"name": name, "alpha": alpha, "sha256": _sha256(pipe, name)}
         for name, alpha in sorted(alphas.items())
@@ -67,7 +69,8 @@ def source_picture(pipe: EditingPipeline, source: Mapping) -> Image.Image:
 
 
 def alphas_of(pipe: EditingPipeline, recipe: Mapping) -> dict[str, float]:
-    """The edits of a recipe as name -> alpha, by their names here. ValueError if it was made with other weights."""
+    """The edits of a recipe as name -> alpha, by their names here. ValueError if it was made with other
+    weights."""
     for role in BASE:
         _check_same(role, (recipe.get("base") or {}).get(role), pipe.revisions.get(role))
     alphas = {}
@@ -150,7 +153,8 @@ def png(picture: Image.Image, recipe: Mapping | None = None) -> bytes:
 
 
 def of_png(file: str | Path | bytes) -> dict | None:
-    """The recipe in a PNG's text; None without one, and for a file that is no PNG. ValueError if it is broken."""
+    """The recipe in a PNG's text; None without one, and for a file that is no PNG. ValueError if it is
+    broken."""
     try:
         with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as picture:
             # Pillow decodes all pixels before it reads the text behind them: not for a picture that is too large.

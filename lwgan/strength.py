@@ -1,8 +1,9 @@
 """The strength of an edit: a unit of alpha that has the same effect for every edit.
 
-Alpha's scale differs between edits. Strength 1 is the alpha at which 80% of the source pictures are expected to change.
-An edit's config.json carries it under "strength": {"unit", "reach", "curve"}, so that the same edit has the same scale
-in the bundled models, in a folder and from the Hub.
+Alpha's scale differs between edits. Strength 1 is the alpha at which 80% of the source pictures are expected
+to change.
+An edit's config.json carries it under "strength": {"unit", "reach", "curve"}, so that the same edit has the
+same scale in the bundled models, in a folder and from the Hub.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,9 +22,10 @@ KEPT = ("others_kept", "all_kept")  # figures of what an edit should leave alone
 class Scale(NamedTuple):
     """What strength means for one edit: alpha = strength * unit.
 
-    reach: the expected target change at strength 1. It is WANTED where the curve gets there, else the curve's maximum;
-    None if the edit was never measured.
-    curve: measured points {"alpha", "target_change", ...} with alpha increasing from 0; empty if never measured.
+    reach: the expected target change at strength 1. It is WANTED where the curve gets there, else the curve's
+    maximum; None if the edit was never measured.
+    curve: measured points {"alpha", "target_change", ...} with alpha increasing from 0; empty if never
+    measured.
     """
 
     unit: float
@@ -35,7 +37,8 @@ class Scale(NamedTuple):
         return round(strength * self.unit, PLACES)
 
     def alpha_for(self, wanted: float) -> float | None:
-        """The smallest alpha with an expected target change of `wanted`; None if the curve does not get there."""
+        """The smallest alpha with an expected target change of `wanted`; None if the curve does not get
+        there."""
         alpha = alpha_at(*_columns(self.curve, "target_change"), wanted) if self.curve else None
         return None if alpha is None else round(alpha, PLACES)
 
@@ -47,12 +50,14 @@ class Scale(NamedTuple):
         return value_at(*_columns(points, key), alpha)
 
     def kept(self, alpha: float) -> float | None:
-        """The expected share of the other labels that stay as they are (of KEPT the first that was measured)."""
+        """The expected share of the other labels that stay as they are (of KEPT the first that was
+        measured)."""
         return next((value for key in KEPT if (value := self.expected(key, alpha)) is not None), None)
 
 
 def scale_of(config: Mapping) -> Scale:
-    """The scale of an edit: its config's "strength". Without a valid one, strength 1 is the recommended alpha."""
+    """The scale of an edit: its config's "strength". Without a valid one, strength 1 is the recommended
+    alpha."""
     strength = config.get("strength")
     strength = strength if isinstance(strength, Mapping) else {}
     unit, curve = strength.get("unit"), _points(strength.get("curve"))
@@ -65,7 +70,8 @@ def scale_of(config: Mapping) -> Scale:
 def strength_of(curve: Sequence[Mapping], alpha: float) -> dict:
     """The "strength" of an edit's config.json from a measured curve.
 
-    curve: points {"alpha", "target_change", "others_kept"?, "all_kept"?, ...}; those above MAX_ALPHA are dropped.
+    curve: points {"alpha", "target_change", "others_kept"?, "all_kept"?, ...}; those above MAX_ALPHA are
+    dropped.
     alpha: the recommended alpha, the unit of an edit whose curve never rises above 0.
     """
     points = _points(curve)
@@ -74,7 +80,8 @@ def strength_of(curve: Sequence[Mapping], alpha: float) -> dict:
 
 
 def _calibrated(points: Sequence[Mapping], alpha: object) -> tuple[float, float | None]:
-    """Unit and reach: where the curve first has WANTED, else where it is highest, else the recommended alpha."""
+    """Unit and reach: where the curve first has WANTED, else where it is highest, else the recommended
+    alpha."""
     own = float(alpha) if _is_positive(alpha) else 1.0
     if not points:
         return own, None
@@ -89,7 +96,8 @@ def _calibrated(points: Sequence[Mapping], alpha: object) -> tuple[float, float 
 
 
 def _points(curve: object) -> tuple[dict, ...]:
-    """The valid points of a curve in increasing order of alpha, beginning with alpha 0, where nothing changes.
+    """The valid points of a curve in increasing order of alpha, beginning with alpha 0, where nothing
+    changes.
 
     Only numbers are kept. An invalid curve counts as no curve: an edit works without one.
     """

@@ -1,4 +1,5 @@
-"""A stand-in registry: small nets of the real classes with random weights, in folders laid out as the bundled ones.
+"""A stand-in registry: small nets of the real classes with random weights, in folders laid out as the bundled
+ones.
 
 They load, encode, edit and render as trained ones do, but draw nothing legible. Each edit moves the picture.
 """
@@ -36,7 +37,9 @@ def toy_domain(name: str, attributes: tuple[str, ...], frame: str = "square") ->
 
 
 def toy_generator(**config) -> Generator:
-    return Generator(resolution=64, w_dim=W_DIM, channels=(16, 16, 16, 8, 8), z_dim=16, mapping_layers=2, **config)
+    return Generator(
+        resolution=64, w_dim=W_DIM, channels=(16, 16, 16, 8, 8), z_dim=16, mapping_layers=2, **config
+    )
 
 
 def toy_encoder(resolution: int = 64, img_channels: int = 3) -> Encoder:
@@ -56,7 +59,8 @@ def synthfaces_nets(names, features: int = 16) -> dict[str, torch.nn.Module]:
 
 
 def save_nets(folder: Path, domain: Domain, nets: dict[str, torch.nn.Module]) -> dict[str, str]:
-    """Writes each net into `folder`/lwgan-DOMAIN-KIND. -> the sha256 of generator and encoder, the base of edits"""
+    """Writes each net into `folder`/lwgan-DOMAIN-KIND. -> the sha256 of generator and encoder, the base of
+    edits"""
     base = {}
     for kind, module in nets.items():
         config = {"kind": kind, "domain": domain.name, "architecture": module.config}
@@ -76,8 +80,8 @@ def make_registry(
     folder: Path, *, judge: bool = True, samples: np.ndarray | None = None, labels: np.ndarray | None = None,
     calibrator: bool = False,
 ) -> Path:  # fmt: skip
-    """The domain of digits: a generator, an encoder, three edits and, if wanted, a judge, a latent classifier of
-    counts, samples (uint8 [N, 64, 64]) and their labels (uint8 [N, 44])."""
+    """The domain of digits: a generator, an encoder, three edits and, if wanted, a judge, a latent classifier
+    of counts, samples (uint8 [N, 64, 64]) and their labels (uint8 [N, 44])."""
     torch.manual_seed(0)
     nets = {"generator": toy_generator(img_channels=1, output="tanh"), "encoder": toy_encoder(img_channels=1)}
     if judge:
@@ -90,7 +94,9 @@ def make_registry(
     if samples is not None:
         tensors = {"images": torch.from_numpy(samples)}
         tensors |= {} if labels is None else {"labels": torch.from_numpy(labels)}
-        save_folder(folder / "lwgan-multimnist-samples", {"kind": "pictures", "domain": "multimnist"}, tensors)
+        save_folder(
+            folder / "lwgan-multimnist-samples", {"kind": "pictures", "domain": "multimnist"}, tensors
+        )
     return folder
 
 
@@ -109,7 +115,8 @@ def made_for(folder: Path) -> str:
 
 
 def make_faces_registry(folder: Path) -> Path:
-    """Photographs of faces: an encoder of 256-px pictures in colour, a generator of 64 px, to be quick, and one edit."""
+    """Photographs of faces: an encoder of 256-px pictures in colour, a generator of 64 px, to be quick, and
+    one edit."""
     torch.manual_seed(0)
     nets = {"generator": toy_generator(), "encoder": toy_encoder(256)}
     base = save_nets(folder, toy_domain("faces", ("Eyeglasses",), "face"), nets)
@@ -118,8 +125,8 @@ def make_faces_registry(folder: Path) -> Path:
 
 
 def make_synthfaces(folder: Path) -> Path:
-    """A second domain: RGB pictures, a judge of labels, identity, a classifier of codes, edits of two labels by two
-    methods."""
+    """A second domain: RGB pictures, a judge of labels, identity, a classifier of codes, edits of two labels
+    by two methods."""
     torch.manual_seed(1)
     classifier = LatentClassifier(num_ws=NUM_WS, w_dim=W_DIM, outputs=3, hidden=(8, 8))
     nets = synthfaces_nets(FACE_NAMES) | {"latent-classifier": classifier}

@@ -1,7 +1,9 @@
-"""The models that the page serves: a pipeline for each domain, at once from local folders, later from the Hub.
+"""The models that the page serves: a pipeline for each domain, at once from local folders, later from the
+Hub.
 
-A registry in a folder is served alone. A registry on the Hub (a namespace or a collection) joins the bundled models as
-soon as it has been read, in a thread of its own, so that a slow or broken Hub never delays the page.
+A registry in a folder is served alone. A registry on the Hub (a namespace or a collection) joins the bundled
+models as soon as it has been read, in a thread of its own, so that a slow or broken Hub never delays the
+page.
 """
 
 import os
@@ -15,11 +17,13 @@ from lwgan.pipeline import EditingPipeline, domains_of
 
 class Catalog:
     """pipes: name of a domain -> its pipeline, the first of the registry first.
-    refused: name of a model or registry -> why it cannot be used.  pending: whether more models may still arrive.
+    refused: name of a model or registry -> why it cannot be used.  pending: whether more models may still
+    arrive.
     """
 
     def __init__(self, registry: str | Path | None = None, *, device: str = "auto"):
-        """registry: as in `lwgan.hub.registry.models`. ValueError or OSError if there is no generator to begin with."""
+        """registry: as in `lwgan.hub.registry.models`. ValueError or OSError if there is no generator to
+        begin with."""
         registry = registry or os.environ.get("LWGAN_REGISTRY") or "bundled"
         self.pipes: dict[str, EditingPipeline] = {}
         self.refused: dict[str, str] = {}
@@ -35,7 +39,8 @@ class Catalog:
             self._thread.start()
 
     def lend(self, wrap: Callable, device: str = "cuda") -> None:
-        """`EditingPipeline.lend` for all pipelines. Networks that arrive later are refused: ZeroGPU does not take them."""
+        """`EditingPipeline.lend` for all pipelines. Networks that arrive later are refused: ZeroGPU does not
+        take them."""
         for pipe in self.pipes.values():
             pipe.lend(wrap, device)
         self._lent = True
@@ -61,8 +66,8 @@ class Catalog:
             self.pending = False
 
     def _join(self, registry: str, entries: list[models.Entry]) -> None:
-        """Adds the models of a registry on the Hub: networks with other weights become a domain of their own, edits
-        join every pipeline that they fit."""
+        """Adds the models of a registry on the Hub: networks with other weights become a domain of their own,
+        edits join every pipeline that they fit."""
         known = {pipe.revisions["generator"] for pipe in self.pipes.values()}
         for domain in domains_of(entries):
             nets = [e for e in entries if e.kind == "generator" and e.domain == domain and not e.refused]
@@ -84,7 +89,10 @@ class Catalog:
         except (ValueError, OSError) as error:
             self.refused[name] = _line(error)
         else:
-            self.pipes = {**self.pipes, name: pipe}  # a new dict: other threads may be iterating over the old one
+            self.pipes = {
+                **self.pipes,
+                name: pipe,
+            }  # a new dict: other threads may be iterating over the old one
             self.refused |= pipe.refused
 
     def _join_edit(self, entry: models.Entry) -> None:
@@ -95,7 +103,10 @@ class Catalog:
             self.refused[entry.name] = reason
         for pipe in fitting:
             name, known = entry.name, pipe.edits.get(entry.name)
-            if known and (known.config.get("weights") or {}).get("sha256") == entry.config["weights"]["sha256"]:
+            if (
+                known
+                and (known.config.get("weights") or {}).get("sha256") == entry.config["weights"]["sha256"]
+            ):
                 continue  # the same edit
             if known:
                 name = f"{entry.source.partition('/')[0].lower()}-{name}"[:64]
