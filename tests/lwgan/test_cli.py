@@ -9,8 +9,8 @@ from PIL import Image
 import lwgan
 from lwgan import EditingPipeline, cli, recipe
 from lwgan.hub import registry
-from tests.pictures import draw
 from tests.nets import EDITS, files_of, put
+from tests.pictures import draw
 
 ONE, TWO, _ = EDITS
 

@@ -1,0 +1,306 @@
+"""What an edit does to codes of real pictures (Sec. 4.2), and how near it comes to the ideal edit where one
+is known."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy import stats
+from torch import Tensor
+from torch.nn import functional as F
+
+from lwgan.domain import Change
+from lwgan.edit import AffineEdit
+from lwgan.encoder import Encoder
+from lwgan.generator import Generator
+from lwgan.judges import IdentityNetwork, Judge, LatentClassifier
+from lwgan.metrics import alpha_at, calibrate, identity_preservation, meets, readings
+
+BATCH = 50  # pictures at a time: with more, a layer's maps leave a CPU's caches
+MULTIPLES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # of the recommended alpha: the points of a curve
+MATCHED = 0.8  # the target change at which edits are compared
+CLOSE, TRIES = 0.01, 3  # how near to MATCHED is near enough, and how often a nearer alpha is tried
+ALL = 0.995  # of the codes: our "100%" of Table 2
+LIMIT = 16.0  # the largest alpha that the calibration tries
+CHANGED = 8  # of 255: where an ideal edit's picture differs by more, it changed
+NEAR = 2  # px around what an ideal edit changed that still count as its region
+
+
+class Nets(NamedTuple):
+    """Generator and readers. judge: reads labels of pictures.  identity: tells people apart.  codes: reads
+    labels of codes; its `names` are in its config. Each reader may be None, but judge or codes must be
+    there."""
+
+    generator: Generator
+    judge: Judge | None = None
+    identity: IdentityNetwork | None = None
+    codes: LatentClassifier | None = None
+
+    @property
+    def device(self) -> torch.device:
+        return self.generator.mapping.w_avg.device
+
+    @property
+    def code_names(self) -> tuple[str, ...]:
+        return tuple(self.codes.card_config["names"]) if self.codes else ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The labels that count: the judge's, or those of the codes' reader if there is no judge."""
+        return tuple(self.judge.names) if self.judge else self.code_names
+
+
+class Seen(NamedTuple):
+    """What the readers see in codes w [N, num_ws, w_dim] or in the pictures [N, C, H, W] that these become.
+
+    logits: float [N, K] of `Nets.names`.  codes: float [N, L] of `Nets.code_names`.  embeddings: [N, D].
+    features: [N, F] of the judge.  What there is no reader for, or was not asked for, is None.
+    """
+
+    logits: Tensor
+    codes: Tensor | None = None
+    embeddings: Tensor | None = None
+    features: Tensor | None = None
+    pictures: Tensor | None = None
+
+    @property
+    def read(self) -> Tensor:
+        """bool [N, K]: the labels that are read (p > .5)."""
+        return self.logits > 0
+
+    def rows(self, rows: Tensor) -> "Seen":
+        return Seen(*(None if part is None else part[rows] for part in self))
+
+
+@dataclass(frozen=True)
+class Cases:
+    """The pictures that a change is for. w: codes [N, num_ws, w_dim].  labels: uint8 [N, K], the truth of
+    `Nets.names`. rows: int64 [N], which pictures of the split these are.  seen: what their reconstructions
+    show. counted: bool [K], the labels that are read well enough to count."""
+
+    change: Change
+    w: Tensor
+    labels: Tensor
+    rows: Tensor
+    seen: Seen
+    counted: Tensor
+
+
+@torch.no_grad()
+def encode(encoder: Encoder, images: Tensor) -> Tensor:
+    """uint8 [N, C, H, W] -> codes [N, num_ws, w_dim] on the encoder's device."""
+    device = encoder.w_avg.device
+    return torch.cat([encoder(as_input(part, device)) for part in images.split(BATCH)])
+
+
+def as_input(images: Tensor, device: torch.device) -> Tensor:
+    """uint8 [N, C, H, W] -> float [N, C, H, W] in [-1, 1]."""
+    return images.to(device).float() / 127.5 - 1
+
+
+@torch.no_grad()
+def see(nets: Nets, w: Tensor, keep: bool = False) -> Seen:
+    """What the readers see in codes. keep: with features and pictures, which need memory."""
+    if nets.judge is None and nets.identity is None and not keep:
+        codes = nets.codes(w)
+        return Seen(codes, codes)
+    parts = [look(nets, nets.generator.synthesis(part), keep, part) for part in w.split(BATCH)]
+    return joined(parts)
+
+
+@torch.no_grad()
+def look(nets: Nets, x: Tensor, keep: bool = False, w: Tensor | None = None) -> Seen:
+    """What the readers see in pictures [N, C, H, W], and in their codes if these are given."""
+    codes = None if nets.codes is None or w is None else nets.codes(w)
+    return Seen(
+        logits=nets.judge(x).float() if nets.judge else codes,
+        codes=codes,
+        embeddings=nets.identity(x) if nets.identity else None,
+        features=nets.judge.features(x) if nets.judge and keep else None,
+        pictures=x if keep else None,
+    )
+
+
+def joined(parts: Sequence[Seen]) -> Seen:
+    return Seen(*(None if column[0] is None else torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+# Figures
+
+
+@torch.no_grad()
+def figures(edit: AffineEdit, alpha: float, cases: Cases, nets: Nets) -> tuple[dict, Seen]:
+    """What becomes of the cases at one strength: figure -> a value for each picture, of which the mean is the
+    figure; and what is seen there. Figures as `lwgan.metrics.readings`, and norm: the length of the edit;
+    identity: the cosine of the embeddings; code_change: target change as the codes' reader sees it."""
+    edited = edit(cases.w, alpha)
+    seen = see(nets, edited) if alpha else cases.seen
+    values = {"norm": (edited - cases.w).flatten(1).norm(dim=1)}
+    values |= readings(cases.seen.read, seen.read, nets.names, cases.change, cases.labels, cases.counted)
+    if seen.embeddings is not None:
+        values["identity"] = identity_preservation(cases.seen.embeddings, seen.embeddings)
+    if cases.change.label in nets.code_names:
+        values["code_change"] = code_change(cases.seen.codes, seen.codes, nets.code_names, cases.change)
+    return values, seen
+
+
+def code_change(before: Tensor, after: Tensor, names: Sequence[str], change: Change) -> Tensor:
+    """Of the codes that are read as lacking the change's label (having it, if the change takes it away),
+    those that are read otherwise after the edit: bool. before, after: logits [N, L] of the labels `names`."""
+    k, wanted = names.index(change.label), change.target[change.label]
+    return ((after[:, k] > 0) == wanted)[(before[:, k] > 0) != wanted]
+
+
+def summary(alpha: float, values: Mapping[str, Tensor]) -> dict:
+    """alpha, the mean norm, and each figure as {value, low, high, n}, or None where no picture counts."""
+    rates = {key: interval(value) for key, value in values.items() if key != "norm"}
+    return {"alpha": alpha, "norm": values["norm"].mean().item(), **rates}
+
+
+def means(alpha: float, values: Mapping[str, Tensor]) -> dict:
+    """alpha and the figures as plain numbers, None where no picture counts."""
+    return {"alpha": alpha} | {
+        key: value.double().mean().item() if len(value) else None for key, value in values.items()
+    }
+
+
+def interval(values: Tensor) -> dict | None:
+    """The mean of values [N] with its 95% interval: Wilson's for bool, else the bootstrap's percentiles. None
+    if N = 0."""
+    n, mean = len(values), values.double().mean().item()
+    if n < 2:
+        return None if n == 0 else {"value": mean, "low": mean, "high": mean, "n": n}
+    if values.dtype == torch.bool:
+        found = stats.binomtest(int(values.sum()), n).proportion_ci(method="wilson")
+    else:
+        sample = values.double().cpu().numpy()
+        found = stats.bootstrap(
+            (sample,), np.mean, n_resamples=1000, method="percentile", rng=0
+        ).confidence_interval
+    return {"value": mean, "low": float(found.low), "high": float(found.high), "n": n}
+
+
+# An edit
+
+
+def measured(
+    edit: AffineEdit, cases: Cases, nets: Nets, tuning: Tensor | None, ideal: "Ideal | None"
+) -> dict:
+    """All figures of an edit: at its recommended alpha ("chosen"), at multiples of it ("curve", plain
+    numbers), where it first changes MATCHED of the pictures ("matched"), and where the reader of codes sees
+    the change everywhere in `tuning`, codes of validation pictures ("calibrated", Table 2). The last two are
+    None where no alpha is found."""
+    recommended = edit.config["alpha"]
+    at = {multiple: figures(edit, multiple * recommended, cases, nets)[0] for multiple in MULTIPLES}
+    curve = [means(multiple * recommended, values) for multiple, values in at.items()]
+    alpha = None if tuning is None else calibrated(edit, tuning, nets, cases.change)
+    return {
+        "chosen": summary(recommended, at[1.0]),
+        "calibrated": None if alpha is None else summary(alpha, figures(edit, alpha, cases, nets)[0]),
+        "matched": matched(edit, curve, cases, nets, ideal),
+        "curve": curve,
+    }
+
+
+def matched(
+    edit: AffineEdit, curve: list[dict], cases: Cases, nets: Nets, ideal: "Ideal | None"
+) -> dict | None:
+    """The figures where the curve first reaches MATCHED, with the leakage into each other label (how much
+    more often it is read, -1 to 1) and the distances to the ideal edit; None if the curve never does."""
+    points = [(point["alpha"], point["target_change"] or 0.0) for point in curve]
+    for _ in range(TRIES):
+        if (alpha := alpha_at(*zip(*sorted(points), strict=True), MATCHED)) is None:
+            return None
+        values, seen = figures(edit, alpha, cases, nets)
+        change = values["target_change"].double().mean().item()
+        if abs(change - MATCHED) <= CLOSE:
+            break
+        points.append((alpha, change))  # the curve bends here: once more, between nearer points
+    more = (seen.read.double().mean(0) - cases.seen.read.double().mean(0)).tolist()
+    leakage = {
+        name: round(value, 4)
+        for name, value, counts in zip(nets.names, more, cases.counted.tolist(), strict=True)
+        if counts and name not in cases.change.labels
+    }
+    near = ideal and ideal.distances(nets, see(nets, edit(cases.w[ideal.rows], alpha), keep=True))
+    return summary(alpha, values) | {"leakage": leakage, "oracle": near}
+
+
+@torch.no_grad()
+def calibrated(edit: AffineEdit, w: Tensor, nets: Nets, change: Change) -> float | None:
+    """The alpha of Table 2: the least at which the reader of codes sees the change in (nearly) all codes w
+    [N, num_ws, w_dim] that it reads as not yet changed; None if it never does, or there is no such code."""
+    before = nets.codes(w)
+    target_change: Callable[[float], Tensor] = lambda alpha: code_change(
+        before, nets.codes(edit(w, alpha)), nets.code_names, change
+    )
+    if not len(target_change(0.0)):
+        return None
+    return calibrate(lambda alpha: target_change(alpha).double().mean().item(), ALL, LIMIT)
+
+
+# The ideal edit
+
+
+@dataclass(frozen=True)
+class Ideal:
+    """Pictures that edits should give, for data sets that can make them.
+
+    rows: int64 [M], the cases that have one.  seen: what the ideal pictures show.  outside: bool [M, 1, H,
+    W], where they are as before.  unit: the mean distance of the judge's features between two pictures of the
+    data set.
+    """
+
+    rows: Tensor
+    seen: Seen
+    outside: Tensor
+    unit: float
+
+    def distances(self, nets: Nets, seen: Seen) -> dict:
+        """From M pictures to their ideals: {features: Euclidean, in units of `unit`; identity: cosine;
+        outside: mean squared error of values in [0, 1] where the ideal edit changes nothing}, each with its
+        interval."""
+        error = ((seen.pictures - self.seen.pictures) / 2).square().mean(1, keepdim=True)
+        sizes = self.outside.flatten(1).sum(1)
+        outside = (error * self.outside).flatten(1).sum(1)[sizes > 0] / sizes[sizes > 0]
+        found = {"outside": interval(outside)}
+        if nets.judge:
+            found["features"] = interval((seen.features - self.seen.features).norm(dim=1) / self.unit)
+        if nets.identity:
+            found["identity"] = interval(identity_preservation(seen.embeddings, self.seen.embeddings))
+        return found
+
+
+def ideal_of(nets: Nets, rows: Tensor, real: Tensor, ideal: Tensor, unit: float) -> Ideal:
+    """rows: int64 [M] of the cases.  real, ideal: uint8 [M, C, H, W], their pictures before and after the
+    ideal edit."""
+    before, after = (as_input(images, nets.device) for images in (real, ideal))
+    region = ((after - before).abs().amax(1, keepdim=True) > 2 * CHANGED / 255).float()
+    outside = F.max_pool2d(region, 2 * NEAR + 1, stride=1, padding=NEAR) == 0
+    return Ideal(rows, joined([look(nets, part, True) for part in after.split(BATCH)]), outside, unit)
+
+
+def bounds(encoder: Encoder, nets: Nets, cases: Cases, ideal: Ideal) -> dict:
+    """What no edit at all gets ("no edit": read as target before any edit, and distances), and what encoder
+    and generator make of the ideal pictures themselves ("oracle"), which no edit of codes can be expected to
+    surpass."""
+    before = see(nets, cases.w[ideal.rows], keep=True)
+    parts = ideal.seen.pictures.split(BATCH)
+    with torch.no_grad():
+        codes = torch.cat([encoder(part) for part in parts])
+    through = see(nets, codes, keep=True)
+    rates = readings(
+        before.read, through.read, nets.names, cases.change, cases.labels[ideal.rows], cases.counted
+    )
+    return {
+        "no edit": ideal.distances(nets, before),
+        "oracle": ideal.distances(nets, through) | {key: interval(value) for key, value in rates.items()},
+    }
+
+
+def already(cases: Cases, nets: Nets) -> dict | None:
+    """Of all cases the share that is read as target before any edit: errors of the encoder and of the
+    judge."""
+    return interval(meets(cases.seen.read, nets.names, cases.change.target))
