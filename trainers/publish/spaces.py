@@ -1,4 +1,4 @@
-"""The Space: app.py, lwgan and requirements.txt of this repository, and a README whose head pins the models that it shows."""
+"""The Space: app.py, lwgan and requirements.txt of this repository, and a README that pins its models."""
 
 import re
 from pathlib import Path
@@ -13,13 +13,14 @@ from lwgan.hub import pushing as hub_push
 from trainers.publish.cards import TEMPLATES
 
 ROOT = Path(__file__).parents[2]
+FILES = ("app.py", "requirements.txt", "LICENSE")
 LEFT_OUT = re.compile(r"(^|/)(bundled|__pycache__|\.)")
 
 
 def push(api: HfApi, repo_id: str, pins: dict[str, str], source: str, private: bool) -> hub_push.Pushed:
-    """Makes the Space hold the demo, in one commit, and lets it take its models from `source` (what LWGAN_REGISTRY may be).
+    """Pushes the demo to a Space in one commit and sets its variable LWGAN_REGISTRY to `source`.
 
-    pins: repo -> commit of the models that are fetched when the Space is built.
+    pins: repository -> commit of the models that the Space fetches when it is built.
     """
     repo = hub_push.Repo(repo_id, "space", private, owned=("lwgan/",))
     pushed = hub_push.push_files(api, repo, files(repo_id, pins, source), message="Push the demo")
@@ -28,29 +29,20 @@ def push(api: HfApi, repo_id: str, pins: dict[str, str], source: str, private: b
 
 
 def files(repo_id: str, pins: dict[str, str], source: str) -> dict[str, bytes]:
-    """What the Space holds: path -> bytes."""
-    paths = [
-        ROOT / "app.py",
-        ROOT / "requirements.txt",
-        ROOT / "LICENSE",
-        *sorted((ROOT / "lwgan").rglob("*")),
-    ]
+    """The files of the Space: path -> bytes."""
+    paths = [*(ROOT / name for name in FILES), *sorted((ROOT / "lwgan").rglob("*"))]
     names = {path.relative_to(ROOT).as_posix(): path for path in paths if path.is_file()}
-    held = {name: path.read_bytes() for name, path in names.items() if not LEFT_OUT.search(name)}
-    return {"README.md": readme(repo_id, pins, source).encode(), **held}
+    code = {name: path.read_bytes() for name, path in names.items() if not LEFT_OUT.search(name)}
+    return {"README.md": readme(repo_id, pins, source).encode(), **code}
 
 
 def readme(repo_id: str, pins: dict[str, str], source: str) -> str:
-    """The README of the repository's head, with the models that the Space shows, at the commits that it fetches; and a page about it."""
+    """The Space's README: the head of the repository's README with the models pinned, and a short text."""
     head = yaml.safe_load((ROOT / "README.md").read_text("utf-8").split("---\n")[1])
-    head |= {
-        "models": list(pins),
-        "preload_from_hub": [f"{name} {CONFIG},{WEIGHTS} {commit}" for name, commit in pins.items()],
-    }
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    body = environment.get_template("space.md").render(
-        name=repo_id.split("/")[1], models=list(pins), source=source
-    )
+    head["models"] = list(pins)
+    head["preload_from_hub"] = [f"{name} {CONFIG},{WEIGHTS} {commit}" for name, commit in pins.items()]
+    loader = jinja2.FileSystemLoader(TEMPLATES)
+    environment = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    values = {"name": repo_id.split("/")[1], "models": list(pins), "source": source}
+    body = environment.get_template("space.md").render(values)
     return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n{body}"

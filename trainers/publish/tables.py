@@ -1,218 +1,154 @@
-"""Figures as the text of a card: tables, what they mean, and what of them goes into the card's metadata."""
+"""Figures as tables of a card, their definitions, and the figures that go into the card's metadata.
+
+Figures are nested JSON objects. A leaf is a number, a list, a rate {value, low, high, n}, a mean {mean,
+..., n}, or an object {label: number}.
+"""
 
 import json
 import re
+from collections.abc import Collection, Iterator
 
-# What figures of an edit say, those of what it does before those of what it leaks.
-MEANINGS = {
-    "target_change": "what was asked for is there afterwards",
-    "true_change": "it is there, and none of the old digits is lost",
-    "latent_change": "a classifier of codes, not of pictures, says that it is there",
-    "no_edit": "it is there without any edit: how often the reading errs",
-    "digits_kept": "of those that changed, the old digits are all still there",
-    "attribute_preservation": "other attributes are read as before",
-    "identity": "likeness to the picture before, 1 = the same",
-    "overshoot": "more has changed than was asked for",
-}
-OF_LABELS = {  # where attributes are labelled, these say something else
-    "true_change": "it is there, times the share of all other attributes that are read as before",
-    "identity": "mean cosine of the embeddings of who is in the picture, before and after, 1 = the same",
-}
-# What the other figures of the tables say.
-NOTES = {
-    "norm": "how far codes move, on average",
-    "at_least": "as much as was asked for is there, or more",
-    "confident": "of those that changed, the judge is sure of what it reads",
-    "added_ink": "brightness that the edit adds, in units of an old digit's",
-    "count_right_before": "pictures that were read right before the edit",
-    "d_reached": "whether half of the validation cases ever change",
-    "features": "distance of the judge's features to the oracle (the renderer's own picture of that person so changed), in units of that between two pictures",
-    "outside": "mean squared error against the oracle, where that changes nothing, as a share of the square of full contrast",
-    "samples": "pictures drawn to measure by",
-    "count_shares": "of samples, how many are read as one, two, three, four digits; training pictures have equal shares",
-    "legible_singles": "of samples read as a single digit, how many the judge is sure of; real: of real pictures",
-    "relative_frechet_distance": "Frechet distance of samples to real pictures, of the judge's features, over their variance; real: of real pictures to others",
-    "count_kept": "the reconstruction is read as holding as many digits",
-    "count_kept_by_count": "the same of pictures with one, two, three, four digits",
-    "pixel_error": "squared error of reconstructions, as a share of a black picture's",
-    "mean_squared_error": "of reconstructions, as a share of the square of full contrast",
-    "attributes_read_as_in_the_picture": "of the attributes that the judge reads well, how many it reads in the reconstruction as in the picture",
-    "identity_of_others": "mean cosine of two different people",
-    "feature_distance": "of the judge's features, from picture to reconstruction, in units of that between two pictures",
-    "judge_count_accuracy_real": "how often the judge reads the count of a real picture right",
-    "judge_digits_accuracy_real": "how often it reads all digits of a real picture right",
-    "calibrator_accuracy": "how often a classifier of codes reads the count of a real picture's code right",
-    "accuracy": "how often the answer is right",
-    "commoner_answer": "how often always giving the commoner answer would be",
-    "balanced_accuracy": "accuracy, with those that have and that lack an attribute counted equally",
+# What the figures mean. Those of edits come in the order in which a card names them.
+DEFINITIONS = {
+    "target_change": "of the pictures read as source before the edit, the share read as target after it",
+    "true_change": "the share of pictures that change and keep all other labels",
+    "all_kept": "of the pictures that change, the share that keep all other labels",
+    "others_kept": "the mean share of the other labels that stay as they were",
+    "identity": "mean cosine of the embeddings of a picture before and after, 1 for the same",
+    "code_change": "the share that a classifier of codes reads as target after the edit",
+    "overshoot": "the share of pictures that change further than to the target",
+    "norm": "mean length of the step that the edit makes in the latent space",
+    "features": "distance to the ideal edit in the judge's features, over that of random pictures",
+    "outside": "mean squared error where the ideal edit changes nothing, relative to full contrast squared",
+    "samples": "number of samples that were drawn",
+    "count_shares": "shares of the samples that show one, two, three, ... objects",
+    "legible_singles": "of the samples with one object, the share that the judge reads with confidence",
+    "relative_frechet_distance": "Frechet distance of judge's features to real pictures, over their variance",
+    "count_kept": "share of reconstructions with as many objects as the picture",
+    "digits_kept": "share of reconstructions with the same digits as the picture",
+    "pixel_error": "mean squared error of reconstructions, relative to that of a black picture",
+    "mean_squared_error": "of reconstructions, relative to full contrast squared",
+    "identity_of_others": "mean cosine of two different individuals",
+    "feature_distance": "distance of reconstructions in the judge's features, over that of random pictures",
+    "accuracy": "share of right answers",
+    "commoner_answer": "accuracy of always giving the more common answer",
+    "balanced_accuracy": "accuracy with equal weight on pictures with and without a label",
+    "auc": "area under the ROC curve",
+    "top_1": "share of pictures whose nearest other embedding shows the same individual",
 }  # fmt: skip
-# What metadata leave out: settings, numbers of cases, and what was measured on other pictures than those of the test split.
-SETTINGS = ("alpha", "d", "n", "low", "high", "samples", "identities", "test_n", "pictures")
-OTHER_PICTURES = ("validation", "also", "known")
-PEOPLE = {
-    "known": "of the training split, in other pictures",
-    "validation": "of the validation split",
-    "test": "of the test split",
-}
+EDIT_FIGURES = tuple(DEFINITIONS)[:7]
+# Not in the metadata: settings, numbers of cases, and figures of other pictures than those of the test split.
+SETTINGS = ("alpha", "d", "n", "samples", "identities", "pictures", "d_reached")
+OTHER_SPLITS = ("validation", "also", "known")
+
+Path = tuple[str, ...]
 
 
-def meanings(found: dict, labelled: bool) -> list[dict]:
-    """What the figures that every reader should see say. labelled: of attributes, not of digits."""
-    lines = {line["key"]: line for line in rows(found)}
-    told = MEANINGS | (OF_LABELS if labelled else {})
-    return [lines[key] | {"meaning": meaning} for key, meaning in told.items() if key in lines]
+def leaves(figures: dict, labels: Collection[str] = (), path: Path = ()) -> Iterator[tuple[Path, object]]:
+    """(path, leaf) of nested figures."""
+    for key, value in figures.items():
+        if isinstance(value, dict) and _number(value) is None and not _by_label(value, labels):
+            yield from leaves(value, labels, (*path, key))
+        else:
+            yield (*path, key), value
 
 
-def notes(found: dict) -> list[dict]:
-    """What the figures of the table say that are not among the meanings."""
-    keys = {line["key"].split(" / ")[-1] for line in rows(found)}
-    return [{"name": label(key), "meaning": meaning} for key, meaning in NOTES.items() if key in keys]
-
-
-def measures(found: dict) -> list[tuple[str, float]]:
-    """What of `scalars` the card's metadata tell: what was measured on the test split."""
-    told = lambda name: name.split("/")[-1] not in SETTINGS and not name.startswith(OTHER_PICTURES)
-    return [(name, value) for name, value in scalars(found) if told(name)]
-
-
-def scalars(metrics: dict, before: str = "") -> list[tuple[str, float]]:
-    """(name, number) of all that is one number or a rate {value, low, high, n}, nested names joined by /."""
+def rows(figures: dict, labels: Collection[str] = ()) -> list[list[str]]:
+    """The figures that fill a line each: name, value, 95% interval, number of cases."""
     found = []
-    for key, value in metrics.items():
-        name = f"{before}{key}"
-        if is_number(value):
-            found.append((name, value))
-        elif isinstance(value, dict) and is_number(value.get("value")):
-            found.append((name, value["value"]))
-        elif isinstance(value, dict):
-            found += scalars(value, f"{name}/")
-    return found
-
-
-def rows(metrics: dict, before: str = "") -> list[dict]:
-    """Lines of the card's table: numbers, rates with their interval, short lists."""
-    found = []
-    for key, value in metrics.items():
-        line = {"key": f"{before}{key}", "name": label(f"{before}{key}"), "interval": "", "cases": ""}
-        if isinstance(value, dict) and "value" in value:
+    for path, leaf in leaves(figures, labels):
+        if isinstance(leaf, dict) and (value := _number(leaf)) is not None:
             interval = (
-                f"{cell(value['low'])} to {cell(value['high'])}" if {"low", "high"} <= set(value) else ""
+                f"{cell(leaf['low'])} to {cell(leaf['high'])}"
+                if {"value", "low", "high"} <= set(leaf)
+                else ""
             )
-            found.append(
-                line
-                | {"value": cell(value["value"]), "interval": interval, "cases": cell(value.get("n", ""))}
-            )
-        elif isinstance(value, dict):
-            found += rows(value, f"{before}{key} / ")
-        elif not is_table(value) and value != [] and key != "read_by":
-            found.append(line | {"value": cell(value)})
+            found.append([name_of(path), cell(value), interval, cell(leaf.get("n", ""))])
+        elif not isinstance(leaf, dict) and not _is_table(leaf):
+            found.append([name_of(path), cell(leaf), "", ""])
     return found
 
 
-def tables(metrics: dict) -> list[dict]:
-    """Lists of records, such as a strength curve."""
+def groups(figures: dict, labels: Collection[str], title: str = "") -> list[dict]:
+    """The tables {title, head, lines} of a card: single figures, figures by label, lists of objects."""
+    found = [(title, ["figure", "value", "95% interval", "cases"], rows(figures, labels))]
+    columns = {path: leaf for path, leaf in leaves(figures, labels) if _by_label(leaf, labels)}
+    names = [label for label in labels if any(label in leaf for leaf in columns.values())]
+    lines = [[cell(name), *(cell(leaf.get(name)) for leaf in columns.values())] for name in names]
+    found.append(("Label by label:", ["label", *map(name_of, columns)], lines))
+    for path, leaf in leaves(figures, labels):
+        if _is_table(leaf):
+            found.append((f"{name_of(path).capitalize()}:", *_records(leaf)))
+    return [{"title": title, "head": head, "lines": lines} for title, head, lines in found if lines]
+
+
+def curve(points: list[dict], title: str) -> list[dict]:
+    """The table of a strength curve, with the figures that have a definition; [] without points."""
+    keys = [key for key in ("alpha", *EDIT_FIGURES) if any(key in point for point in points)]
+    head, lines = _records([{key: point.get(key) for key in keys} for point in points])
+    return [{"title": title, "head": head, "lines": lines}] if points else []
+
+
+def definitions(tables: list[dict]) -> list[tuple[str, str]]:
+    """(name, meaning) of the figures that the tables show."""
+    shown = {cell for table in tables for cell in (*table["head"], *(line[0] for line in table["lines"]))}
+    shown = {part for name in shown for part in (name, name.split(" / ")[-1])}
+    return [(name_of((key,)), meaning) for key, meaning in DEFINITIONS.items() if name_of((key,)) in shown]
+
+
+def side_effects(leakage: dict, most: int = 8) -> list[dict]:
+    """The table of the labels that an edit changes most; [] if it changes none."""
+    found = [(label, value) for label, value in leakage.items() if value]
+    lines = [[cell(label), f"{value:+.4g}"] for label, value in sorted(found, key=lambda item: -abs(item[1]))]
+    title = "The labels whose share in the pictures changes most, at the same strength:"
+    return [{"title": title, "head": ["label", "change"], "lines": lines[:most]}] if lines else []
+
+
+def measures(figures: dict, labels: Collection[str] = ()) -> list[tuple[str, float]]:
+    """(name, number) for the card's metadata: the figures of the test split, nested names joined by /."""
     found = []
-    for key, lines in metrics.items():
-        if is_table(lines):
-            names = list(lines[0])
-            head = [label(name) for name in names]
-            found.append(
-                {
-                    "name": label(key),
-                    "head": head,
-                    "lines": [[cell(line[name]) for name in names] for line in lines],
-                }
-            )
+    for path, leaf in leaves(figures, labels):
+        if path[0].startswith(OTHER_SPLITS) or path[-1].split("_")[-1] in SETTINGS or path[-1] in SETTINGS:
+            continue
+        if _by_label(leaf, labels):
+            found += [("/".join((*path, label)), value) for label, value in leaf.items() if value is not None]
+        elif (value := _number(leaf)) is not None:
+            found.append(("/".join(path), value))
     return found
 
 
-def is_table(value) -> bool:
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(isinstance(line, dict) and set(line) == set(value[0]) for line in value)
-    )
-
-
-def is_number(value) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def label(key: str) -> str:
-    """A key as words of a table."""
-    return cell(key.replace("_", " "))
-
-
-def cell(value) -> str:
-    """A value as text of a table's cell; numbers to four significant digits."""
+def cell(value: object) -> str:
+    """A value as the text of a table's cell: numbers to four significant digits, no markup."""
     if value is None or value in ([], ()):
         return "none"
     if isinstance(value, float):
-        return (
-            f"{value:.4g}" if abs(value) > 1e-12 else "0"
-        )  # a bound of an interval, as far as its float goes
+        return f"{value:.4g}" if abs(value) > 1e-12 else "0"
     if isinstance(value, (list, tuple)):
-        return ", ".join(cell(part) for part in value)
+        return ", ".join(map(cell, value))
     text = value if isinstance(value, str) else json.dumps(value)
     return re.sub(r"[|<>`\[\]\r\n]", " ", text)
 
 
-# Of the judges of faces
+def name_of(path: Path) -> str:
+    """The words for a figure: ("oracle", "true_change") -> "oracle / true change"."""
+    return cell(" / ".join(path).replace("_", " "))
 
 
-def areas(metrics: dict) -> list[dict]:
-    """Of a judge of attributes: a line for each attribute, a column for each set of pictures."""
-    sets = {key: found for key, found in metrics.items() if key.endswith("_auc") and isinstance(found, dict)}
-    names = list(dict.fromkeys(name for found in sets.values() for name in found))
-    lines = [[label(name), *(cell(found.get(name)) for found in sets.values())] for name in names]
-    return (
-        [
-            {
-                "name": "Area under the ROC curve, attribute by attribute",
-                "head": ["attribute", *map(label, sets)],
-                "lines": lines,
-            }
-        ]
-        if names
-        else []
-    )
+def _number(leaf: object) -> float | None:
+    """The number of a number, a rate or a mean; None for anything else."""
+    if isinstance(leaf, dict):
+        leaf = leaf.get("value", leaf.get("mean"))
+    return leaf if isinstance(leaf, (int, float)) and not isinstance(leaf, bool) else None
 
 
-def likeness(metrics: dict) -> list[dict]:
-    """Of the network that knows people: whom it recognises among how many, cosines of the same and of other people, and of one person
-    with one attribute flipped."""
-    lines = [
-        [words, *(cell(metrics[key].get(name)) for name in ("identities", "n", "top_1")), *(span(metrics[key].get(name)) for name in ("same", "other"))]
-        for key, words in PEOPLE.items() if key in metrics
-    ]  # fmt: skip
-    head = [
-        "people",
-        "how many",
-        "pictures asked about",
-        "recognised",
-        "cosine, same person",
-        "cosine, other people",
-    ]
-    found = [{"name": "Recognised, and how alike", "head": head, "lines": lines}] if lines else []
-    if oracle := metrics.get("oracle"):
-        flipped = [
-            ["all", span(oracle)],
-            *([label(name), cell(value)] for name, value in (oracle.get("by_attribute") or {}).items()),
-        ]
-        name = "Cosine of a rendered person and the same one with one attribute flipped: the most that an edit of it should leave"
-        found.append({"name": name, "head": ["attribute", "cosine"], "lines": flipped})
-    return found
+def _by_label(leaf: object, labels: Collection[str]) -> bool:
+    return isinstance(leaf, dict) and bool(leaf) and set(leaf) <= set(labels)
 
 
-def span(found: dict | None) -> str:
-    """A mean of cosines, and between which nine of ten lie."""
-    return (
-        "none" if found is None else f"{cell(found['mean'])} ({cell(found['low'])} to {cell(found['high'])})"
-    )
+def _is_table(leaf: object) -> bool:
+    return isinstance(leaf, list) and bool(leaf) and all(isinstance(line, dict) for line in leaf)
 
 
-def leaks(metrics: dict, most: int = 8) -> list[dict]:
-    """The other attributes that an edit changes most, where edits are compared: how much more (or less) often they are read."""
-    found = (metrics.get("matched") or {}).get("leakage") or {}
-    largest = sorted(found.items(), key=lambda item: -abs(item[1]))[:most]
-    return [{"name": label(name), "value": cell(value)} for name, value in largest if value]
+def _records(lines: list[dict]) -> tuple[list[str], list[list[str]]]:
+    keys = list(dict.fromkeys(key for line in lines for key in line))
+    return [name_of((key,)) for key in keys], [[cell(line.get(key)) for key in keys] for line in lines]
