@@ -21,7 +21,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from lwgan.domain import LABEL, NAME, change_from_json, domain_from_json, short
+from lwgan.domain import NAME, change_from_json, domain_from_json, short
 from lwgan.frames import FRAMES
 
 FORMAT_VERSION = 1
@@ -298,30 +298,22 @@ def _names_of(kind: str) -> str:
     return " or ".join(str(sorted(names)) for names in EDIT_TENSORS.get(kind, (["some"],)))
 
 
-def check_pictures(config: dict, tensors: dict[str, Tensor], side: int, source: str) -> None:
+def check_pictures(tensors: dict[str, Tensor], side: int, source: str) -> None:
     """ValueError unless sample pictures are as the pipeline shows them.
 
-    images: uint8 [N, side, side] or [N, 3, side, side]. Optional are labels, uint8 [N, K], 0, 1 or 255 for unknown,
-    whose K names the config lists under `names`; and numbers, integers [N, 10], how often each digit occurs.
+    images: uint8 [N, side, side] or [N, 3, side, side]. Optional: labels, uint8 [N, K] of 0, 1 or 255 for unknown, in
+    the order of the Domain's K attributes. Other tensors are ignored.
     """
-    said, names, images = f"{source}: {WEIGHTS}", config.get("names", []), tensors.get("images")
+    said, images, labels = f"{source}: {WEIGHTS}", tensors.get("images"), tensors.get("labels")
     if images is None or not images.numel():
+        raise ValueError(f"{said} holds no picture, kind 'pictures' has ['images'] or ['images', 'labels']")
+    if images.dtype != torch.uint8 or tuple(images.shape[1:]) not in ((side, side), (3, side, side)):
+        wanted = f"uint8 (N, {side}, {side}) or (N, 3, {side}, {side})"
+        raise ValueError(f"{said}: images is {_type(images)} {tuple(images.shape)}, expected {wanted}")
+    if labels is not None and (labels.dtype != torch.uint8 or labels.ndim != 2 or len(labels) != len(images)):
         raise ValueError(
-            f"{said} holds {short(sorted(tensors))} and no picture, kind 'pictures' has ['images']"
+            f"{said}: labels is {_type(labels)} {tuple(labels.shape)}, expected uint8 ({len(images)}, K)"
         )
-    if not isinstance(names, list) or not all(map(_matches(LABEL.pattern), names)):
-        raise ValueError(f"{source}: {CONFIG}: names is {short(names)}, expected a list of labels")
-    for name, types, shapes in (
-        ("images", INTEGERS[:1], ((side, side), (3, side, side))),
-        ("labels", INTEGERS[:1], ((len(names),),)),
-        ("numbers", INTEGERS[:3], ((10,),)),
-    ):
-        value, wanted = tensors.get(name), [(*images.shape[:1], *shape) for shape in shapes]
-        if value is not None and (value.dtype not in types or tuple(value.shape) not in wanted):
-            raise ValueError(
-                f"{said}: {name} is {_type(value)} {tuple(value.shape)}, "
-                f"expected {' or '.join(str(kind)[6:] for kind in types)} {' or '.join(map(str, wanted))}"
-            )
 
 
 def check_base(config: dict, source: str, base: dict, base_source: str) -> None:

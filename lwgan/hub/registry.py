@@ -98,7 +98,7 @@ def load_module(cls, kind: str, source: str | Path, revision: str | None = None,
 def load_pictures(source: str | Path, revision: str | None, side: int) -> tuple[dict, dict[str, Tensor]]:
     """As `load_model`, of pictures to try (`lwgan.files.check_pictures`) for an encoder that takes side x side px."""
     config, tensors = load_model(source, "pictures", revision)
-    check_pictures(config, tensors, side, str(source))
+    check_pictures(tensors, side, str(source))
     return config, tensors
 
 
