@@ -1,35 +1,33 @@
-"""Stage 4: codes of REAL pictures (Sec. 4.1: "latent codes corresponding to real images previously projected").
+"""Stage 5: codes of real pictures (Sec. 4.1: "latent codes corresponding to real images previously projected").
 
 python -m trainers codes --data ../runs/data --encoder ../runs/encoder --run ../runs/codes
-python -m trainers codes --data ../runs/faces/data --encoder ../runs/faces/encoder --run ../runs/faces/codes
-python -m trainers codes --data CelebA-HQ-img --labels list_attr.txt --encoder ../runs/encoder --run ../runs/codes
-python -m trainers codes --data codes.npy --labels labels.npy --encoder ../runs/encoder --run ../runs/codes
+
+A stopped run resumes when its command is repeated.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save, save_file
+from safetensors.torch import save
 from torch import Tensor
+from torch.nn import functional as F
 from tqdm import tqdm
 
 from lwgan.domain import Change, Domain, domain_from_json, nearest
 from lwgan.encoder import Encoder
 from lwgan.files import atomic
 from lwgan.frames import FRAMES
-from lwgan.images import to_tensor
 from trainers import run
-from trainers.data import bias_of, load_images, load_labels, load_pictures
-from trainers.datasets import celebahq
-from trainers.nets.generator import to_pictures
+from trainers.shards import DATASET, SPLITS, Images, load_split
 
-PART = 64  # pictures: some minutes of a large encoder on a CPU
+PART = 1000  # pictures: what a stopped run loses at most
+BATCH_PIXELS = 200 * 64**2  # of the pictures that are encoded at a time
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Options:
     """Encode the pictures of all splits."""
 
     data: Path
-    """Folder that `python -m trainers data` wrote; with --labels a folder of pictures, or a .npy of codes that this encoder made."""
+    """Folder that `python -m trainers data` wrote."""
     encoder: Path
     """Folder of the encoder."""
     run: Path
@@ -46,10 +44,6 @@ class Options:
     """Pictures of the training split to encode (the paper has 25K)."""
     heldout: int = 4_000
     """Pictures of the validation and of the test split to encode."""
-    labels: Path | None = None
-    """CelebA's list_attr_celeba.txt, a CSV of 0 and 1 with a header, or (for a .npy of codes) a .npy of 40 labels a row."""
-    align: bool = False
-    """The pictures are photographs: cut the largest face out of each as FFHQ does. CelebA-HQ's and FFHQ's need no such thing."""
     device: str = "auto"
 
 
@@ -94,129 +88,72 @@ class Codes:
 
 
 def main(options: Options) -> None:
-    if options.align and not options.labels:
-        raise ValueError("--align is for photographs of faces: give their --labels too")
     device = run.device_of(options.device)
     encoder = Encoder.from_pretrained(options.encoder).to(device, memory_format=torch.channels_last)
-    base = base_of(encoder, options.encoder)
-    (labelled if options.labels else counted)(options, encoder, base)
-
-
-def counted(options: Options, encoder: Encoder, base: dict[str, str]) -> None:
-    """Codes of the pictures that `python -m trainers data` made, and how many of each digit they hold, or which attributes."""
-    options.run.mkdir(parents=True, exist_ok=True)
-    for split in ("train", "validation", "test"):
-        images, domain = load_images(options.data, split)
-        images = images[: options.train if split == "train" else options.heldout]
-        if domain == "multimnist":
-            named = {"numbers": torch.from_numpy(load_pictures(options.data, split).numbers)}
-        else:
-            numbers, names = load_labels(options.data, split)
-            named = {
-                "numbers": numbers,
-                "names": names,
-                "domain": domain,
-                "bias": bias_of(options.data, split),
-            }
-        named["numbers"] = named["numbers"][: len(images)].long()
-        save_codes(
-            options.run / f"{split}.safetensors",
-            Codes(encode(encoder, images, progress=split), **named),
-            base,
+    splits = {split: load_split(options.data, split) for split in SPLITS}
+    made_of = base_of(encoder, options.encoder)
+    made_of |= {"data": hashlib.sha256((options.data / DATASET).read_bytes()).hexdigest()}
+    run.start(options.run, options)
+    for name, split in splits.items():
+        path, count = (
+            options.run / f"{name}.safetensors",
+            options.train if name == "train" else options.heldout,
         )
+        labels = split.labels[:count]
+        if _kept(path, made_of) is None:
+            w = _encode_parts(encoder, split.images, len(labels), options.run / f"{name}.parts", made_of)
+            save_codes(path, Codes(w, labels, split.domain, split.facts), made_of)
+            shutil.rmtree(options.run / f"{name}.parts")
+        print(f"{name}: {len(labels)} codes")
 
 
 def base_of(encoder: Encoder, folder: Path) -> dict[str, str]:
-    """sha256 of the encoder's weights and of its generator's. ValueError if its config does not name the generator."""
+    """sha256 of the weights of the encoder and of its generator. ValueError if its config names no generator."""
     generator = (encoder.card_config.get("base_revision") or {}).get("generator")
     if not isinstance(generator, str):
         raise ValueError(
-            f"{folder}: its config.json does not say for which generator it is (base_revision, generator: sha256)"
+            f"{folder}: config.json does not say for which generator the encoder is (base_revision)"
         )
     return {"encoder": encoder.card_config["weights"]["sha256"], "generator": generator}
 
 
-# Pictures with yes/no labels
-
-
-def labelled(options: Options, encoder: Encoder, base: dict[str, str]) -> None:
-    """Codes and labels of all splits, split by the pictures' names. A run that was stopped goes on where it was."""
-    if options.data.suffix == ".npy":
-        num_ws, w_dim = encoder.config["num_ws"], encoder.config["w_dim"]
-        w, table = celebahq.read_arrays(options.data, options.labels, num_ws, w_dim)
-    else:
-        table = celebahq.read_table(options.labels)
-        paths = celebahq.picture_paths(options.data, table.files)
-    splits = {
-        split: celebahq.rows_of(table.files, split, options.train if split == "train" else options.heldout)
-        for split in celebahq.SPLITS
-    }
-    run.start(options.run, options)
-    domain = encoder.card_config.get("domain") or "faces"
-    for split, rows in splits.items():
-        if options.data.suffix == ".npy":
-            codes = torch.from_numpy(np.asarray(w[rows], np.float32))
-        else:
-            codes = encode_files(
-                encoder, [paths[row] for row in rows], options.run / f"{split}.parts", base, options.align
-            )
-        numbers = torch.from_numpy(table.labels[rows]).long()
-        save_codes(options.run / f"{split}.safetensors", Codes(codes, numbers, table.names, domain), base)
-        print(f"{split}: {len(rows)} codes")
-
-
-def encode_files(
-    encoder: Encoder, paths: list[Path], folder: Path, base: dict[str, str], align: bool
+def _encode_parts(
+    encoder: Encoder, images: Images, count: int, folder: Path, made_of: dict[str, str]
 ) -> Tensor:
-    """Pictures -> codes [N, num_ws, w_dim], PART at a time; `folder` keeps the parts, and what is there is not made again."""
-    folder.mkdir(parents=True, exist_ok=True)
-    size, device = encoder.config["resolution"], encoder.w_avg.device
+    """Codes of the first `count` pictures. Parts that an earlier run left in the folder are not made again."""
     parts = []
-    for number, part in enumerate(tqdm(list(celebahq.batches(paths, PART)), folder.stem)):
-        names = "\n".join(
-            [str(align), *(f"{path.name} {path.stat().st_size}" for path in part)]
-        )  # sizes tell other folders' pictures apart
-        made_of = base | {"pictures": hashlib.sha256(names.encode()).hexdigest()}
-        parts.append(
-            _kept(
-                folder / f"{number:05d}.safetensors",
-                made_of,
-                lambda part=part: _encoded(encoder, part, size, device, align),
-            )
-        )
+    for start in tqdm(range(0, count, PART), folder.stem):
+        path = folder / f"{start:07d}.safetensors"
+        w = _kept(path, made_of)
+        if w is None:
+            w = encode(encoder, images[start : min(start + PART, count)])
+            with atomic(path) as partial:
+                partial.write_bytes(save({"w": w.half()}, metadata=made_of))
+        parts.append(w)
     return torch.cat(parts)
 
 
-@torch.no_grad()
-def _encoded(encoder: Encoder, paths: list[Path], size: int, device: torch.device, align: bool) -> Tensor:
-    pictures = ([celebahq.load_face(path, size, align) for path in few] for few in celebahq.batches(paths, 8))
-    return torch.cat([encoder(to_tensor(few).to(device)).float().cpu() for few in pictures])
-
-
-def _kept(path: Path, made_of: dict[str, str], make: Callable[[], Tensor]) -> Tensor:
-    """The codes in a file, if they were made of just this, else those that `make` makes, kept there."""
+def _kept(path: Path, made_of: dict[str, str]) -> Tensor | None:
+    """The codes in a file if it is whole and its metadata says that they were made of this; else None."""
     try:
-        with safe_open(path, "pt") as held:
-            if held.metadata() == made_of:
-                return held.get_tensor("w").float()
+        with safe_open(path, "pt") as file:
+            return file.get_tensor("w").float() if made_of.items() <= file.metadata().items() else None
     except (FileNotFoundError, SafetensorError):
-        pass  # not made yet, or torn
-    w, partial = make(), path.with_name(path.name + ".partial")
-    save_file({"w": w.half()}, partial, metadata=made_of)
-    partial.replace(path)
-    return w
+        return None
 
 
 @torch.no_grad()
 def encode(encoder: Encoder, images: Tensor, progress: str | None = None) -> Tensor:
-    """uint8 [N, H, W] or [N, H, W, 3] -> codes [N, num_ws, w_dim]."""
-    device = encoder.w_avg.device
-    return torch.cat(
-        [
-            encoder(to_pictures(part, device)).cpu()
-            for part in tqdm(images.split(200), progress, disable=progress is None)
-        ]
-    )
+    """uint8 [N, C, H, W] -> codes [N, num_ws, w_dim] on the CPU. Pictures of another size are scaled first."""
+    side, device = encoder.config["resolution"], encoder.w_avg.device
+    batches = images.split(max(1, BATCH_PIXELS // side**2))
+    codes = []
+    for batch in tqdm(batches, progress, disable=progress is None):
+        x = batch.to(device).float() / 127.5 - 1
+        if x.shape[2] != side:
+            x = F.interpolate(x, (side, side), mode="bicubic", antialias=True).clamp(-1, 1)
+        codes.append(encoder(x).float().cpu())
+    return torch.cat(codes)
 
 
 def save_codes(path: Path, codes: Codes, base: dict[str, str]) -> None:

@@ -1,230 +1,188 @@
-"""Stage 0: compose or render the pictures of a domain once, for all stages that train on them.
+"""Stage 1: writes the pictures and labels of a data set once, for all stages that train on them.
 
-python -m trainers data --data ../runs/data
-python -m trainers data --domain synthfaces --data ../runs/faces
-python -m trainers data --domain synthfaces --data ../runs/judges --bias 0 --flat 0.5 --train 20000 --heldout 2000 --seed 10
-python -m trainers data --domain synthfaces --data ../runs/identities --identities 1000 --each 20 --seed 20
+python -m trainers data multimnist --data ../runs/digits/data
+python -m trainers data synthfaces --data ../runs/faces/data --options bias=0 flat=0.5
+python -m trainers data folder:shoes --data ../runs/shoes/data --resolution 128 --options title=Shoes
 
-Of faces the first are what generator, encoder and edits learn from; the second, in which rare attributes are not rare, judges of attributes;
-the third, of 1,000 people 20 pictures each, the network that knows people.
+A stopped run resumes when its command is repeated. Pictures that cannot be read are listed in skipped.csv.
 """
 
+import csv
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from tqdm import tqdm
+from tyro.conf import Positional
 
+from lwgan.files import atomic
 from lwgan.hub import registry
-from trainers.datasets.mnist import load_digits
-from trainers.datasets.multimnist import Pictures, compose
+from trainers import run
+from trainers.datasets import Dataset, open_dataset
+from trainers.nets.parallel import launch
+from trainers.shards import DATASET, SHARD_BYTES, SHARD_PICTURES, SPLITS, load_split, read_shard, shard_path
+from trainers.shards import write_dataset, write_shard
 
-SEEDS = {"train": 0, "validation": 1, "test": 2}
-
-
-# Pictures in the training split, and in the validation and in the test split; the paper trains on 25K digits.
-SIZES = {"multimnist": (100_000, 10_000), "synthfaces": (30_000, 3_000)}
-SAMPLES = {"multimnist": 200, "synthfaces": 50}  # pictures for the app: 0.8 and 0.6 MB
+SAMPLE_BYTES, FEWEST_SAMPLES = 820_000, 12  # of the pictures that the page shows: 200 digits, 66 faces
 
 
 @dataclass(frozen=True)
 class Options:
-    """Make the pictures of the three splits: MultiMNIST, or rendered faces with 41 attributes."""
+    """Write the pictures and labels of a data set, in three splits."""
 
+    dataset: Positional[str]
+    """multimnist, synthfaces, celebahq:PATH, folder:PATH or hf:org/name."""
     data: Path
-    """The folder to write: train.safetensors, validation.safetensors, test.safetensors, and the app's samples/."""
-    domain: str = "multimnist"
-    """multimnist or synthfaces."""
-    mnist: Path | None = None
-    """Folder of MNIST's four IDX files; by default the files of ylecun/mnist on the Hub."""
-    layout: str = "cells"
-    """Of digits: cells, free or slots (slots needs --resolution 128)."""
+    """The folder to write: shards of each split, dataset.json, skipped.csv and samples/."""
     resolution: int = 64
-    """Side of a picture in px: 64 or 128."""
+    """Side of a picture in px: a power of two from 32 to 1024."""
     train: int | None = None
-    """Pictures in the training split: 100,000 by default, 30,000 of faces."""
+    """The largest number of training pictures; by default what the data set says."""
     heldout: int | None = None
-    """Pictures in the validation and in the test split: 10,000 by default, 3,000 of faces."""
-    bias: float = 1.0
-    """Of faces: 1 = attributes correlated as people's are, 0 = independent."""
-    flat: float = 0.0
-    """Of faces: 1 = rare attributes as frequent as others, 0 = as frequent as people's are."""
-    identities: int = 0
-    """Of faces: identities in the training split, of which each is shown --each times (none of them Blurry); it sets --train.
-    0: everybody is somebody else."""
-    each: int = 20
-    """Of faces with --identities: pictures of an identity, in all splits."""
-    seed: int = 0
+    """The largest number of validation pictures, and of test pictures."""
+    options: tuple[str, ...] = ()
+    """key=value: options of the data set; an unknown key lists them."""
+    max_skipped: float = 0.01
+    """The largest share of pictures that may be skipped because they cannot be read."""
     processes: int = 2
-    """Of faces: processes that render."""
+
+
+class Shard(NamedTuple):
+    """The rows of a split that one file holds."""
+
+    split: str
+    number: int
+    rows: range
 
 
 def main(options: Options) -> None:
-    if options.domain not in SIZES:
-        raise ValueError(f"domain {options.domain!r} is unknown: choose one of {', '.join(SIZES)}")
-    (compose_digits if options.domain == "multimnist" else render_faces)(options)
-    save_samples(options)
-
-
-def size_of(split: str, options: Options) -> int:
-    """How many pictures a split is to have."""
-    if split == "train" and options.identities:
-        return options.identities * options.each
-    wanted = options.train if split == "train" else options.heldout
-    return SIZES[options.domain][split != "train"] if wanted is None else wanted
-
-
-def render_faces(options: Options) -> None:
-    """Renders the splits, of other people each. A run that was stopped goes on where it was."""
-    from trainers.datasets.synthfaces import files  # here: no other domain needs numba, which is slow to load
-
-    if options.mnist is not None or options.layout != "cells":
-        raise ValueError(
-            f"--mnist {options.mnist} and --layout {options.layout} are for digits: --domain synthfaces takes neither"
-        )
     if options.processes < 1:
-        raise ValueError(f"--processes {options.processes}: at least 1 must render")
-    if options.identities and (options.each < 2 or options.train is not None):
-        raise ValueError(f"--identities {options.identities} with --each {options.each} and --train {options.train}: at least 2 pictures of each "
-                         "identity are needed, and their number follows")  # fmt: skip
-    knobs = {
-        "resolution": options.resolution,
-        "bias": options.bias,
-        "flat": options.flat,
-        "each": options.each if options.identities else 0,
-    }
-    sources = {
-        split: files.Source(size_of(split, options), 3 * options.seed + offset, **knobs)
-        for split, offset in SEEDS.items()
-    }
-    for source in sources.values():
-        files.check(source)
-    for split, source in sources.items():
-        files.write_split(options.data / f"{split}.safetensors", source, options.processes)
-        print(f"{split}: {source.n} faces")
+        raise ValueError(f"--processes {options.processes}: at least 1 is needed")
+    dataset = open_dataset(options.dataset, **_said(options))
+    shards = shards_of(dataset)
+    run.start(options.data, options)
+    (options.data / DATASET).unlink(missing_ok=True)
+    allowed = options.max_skipped * sum(len(shard.rows) for shard in shards)
+    launch(_write, options.processes if dataset.parallel else 1, options.data, dataset, shards, allowed)
+    sizes = _finish(options.data, shards, allowed)
+    write_dataset(
+        options.data, dataset.domain, sizes, {"spec": options.dataset, **_said(options)}, **dataset.facts
+    )
+    save_samples(options.data, dataset.hidden)
+    for split, size in sizes.items():
+        print(f"{split}: {size} pictures")
 
 
-def compose_digits(options: Options) -> None:
-    if (options.bias, options.flat, options.identities) != (1, 0, 0):
-        words = f"--bias {options.bias}, --flat {options.flat} and --identities {options.identities}"
-        raise ValueError(f"{words} are for faces: digits have no attributes that correlate, and no identity")
-    splits = {}
-    for split, offset in SEEDS.items():
-        digits, n = load_digits(split, options.mnist), size_of(split, options)
-        splits[split] = compose(
-            digits,
-            n,
-            seed=3 * options.seed + offset,
-            resolution=options.resolution,
-            layout=options.layout,
-            progress=True,
+def _said(options: Options) -> dict[str, object]:
+    """What the command line says of the data set, for `open_dataset`."""
+    if wrong := [word for word in options.options if "=" not in word]:
+        raise ValueError(f"--options {wrong[0]!r}: expected key=value")
+    said = dict(word.split("=", 1) for word in options.options)
+    for key in ("resolution", "train", "heldout"):
+        if (value := getattr(options, key)) is not None:
+            said[key] = value
+    return said
+
+
+def shards_of(dataset: Dataset) -> list[Shard]:
+    """How the pictures are divided into files. ValueError for an empty split."""
+    length = max(1, min(SHARD_PICTURES, SHARD_BYTES // (dataset.channels * dataset.resolution**2)))
+    shards = []
+    for split in SPLITS:
+        if (size := dataset.size(split)) < 1:
+            raise ValueError(f"the {split} split has {size} pictures: at least one is needed")
+        starts = range(0, size, length)
+        shards += [Shard(split, i, range(start, min(start + length, size))) for i, start in enumerate(starts)]
+    return shards
+
+
+def _write(
+    rank: int, processes: int, folder: Path, dataset: Dataset, shards: list[Shard], allowed: float
+) -> None:
+    """Writes every `processes`-th shard, unless it is there; stops if too many pictures had to be skipped."""
+    skipped = 0
+    for shard in tqdm(shards[rank::processes], "shards", disable=rank > 0):
+        made_of = hashlib.sha256(dataset.made_of(shard.split, shard.rows).encode()).hexdigest()
+        facts = read_shard(folder, shard.split, shard.number)
+        if facts.get("made_of") != made_of:
+            part = dataset.read(shard.split, shard.rows)
+            facts = {"made_of": made_of, "skipped": json.dumps(part.skipped)}
+            write_shard(folder, shard.split, shard.number, part.images, part.labels, part.groups, facts)
+        skipped += len(json.loads(facts["skipped"]))
+        if skipped > allowed:
+            return
+
+
+def _finish(folder: Path, shards: list[Shard], allowed: float) -> dict[str, int]:
+    """Writes skipped.csv, removes shards of an earlier, larger data set, and counts the pictures of each split.
+
+    ValueError if too many pictures were skipped.
+    """
+    sizes, skipped = dict.fromkeys(SPLITS, 0), []
+    for shard in shards:
+        bad = json.loads(read_shard(folder, shard.split, shard.number).get("skipped", "[]"))
+        sizes[shard.split] += len(shard.rows) - len(bad)
+        skipped += [(shard.split, *each) for each in bad]
+    with atomic(folder / "skipped.csv") as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("split", "picture", "reason"), *skipped])
+    if len(skipped) > allowed:
+        raise ValueError(
+            f"{len(skipped)} pictures cannot be used, at most {int(allowed)} may be skipped (--max-skipped); the "
+            f"first is {skipped[0][1]}: {skipped[0][2]}; {folder / 'skipped.csv'} lists those found so far"
         )
-        print(
-            f"{split}: {n} pictures of {len(digits.labels)} digits, counts {np.bincount(splits[split].count)[1:].tolist()}"
-        )
-    options.data.mkdir(parents=True, exist_ok=True)  # only now: what is refused leaves nothing behind
-    for split, pictures in splits.items():
-        save_pictures(options.data / f"{split}.safetensors", pictures)
+    kept = {shard_path(folder, shard.split, shard.number) for shard in shards}
+    for path in folder.glob("*-[0-9]*.safetensors"):
+        if path not in kept:
+            path.unlink()
+    return sizes
 
 
-def save_samples(options: Options) -> None:
-    """The last test pictures as a model folder, for the app to show (of digits the first thousands are for figures; of faces none that are
-    Blurry, which would look like the encoder's fault)."""
-    images, domain = load_images(options.data, "test")
-    if domain == "synthfaces":
-        labels, names = load_labels(options.data, "test")
-        images = images[labels[:, names.index("Blurry")] == 0]
-    last = images[-SAMPLES[domain] :]
-    if domain == "multimnist":
-        tensors = {
-            "images": last,
-            "numbers": torch.from_numpy(load_pictures(options.data, "test").numbers[-len(last) :]),
-        }
-        told = {"layout": options.layout}
-    else:
-        tensors, told = (
-            {"images": last.permute(0, 3, 1, 2).contiguous()},
-            {"bias": options.bias, "flat": options.flat},
-        )
-    training = {"split": "test", **told, "seed": options.seed}
+def save_samples(folder: Path, hidden: tuple[str, ...] = ()) -> None:
+    """The last test pictures as a model folder, for the page. hidden: labels whose pictures are left out."""
+    split = load_split(folder, "test")
+    columns = [split.domain.attributes.index(name) for name in hidden]
+    rows = torch.nonzero((split.labels[:, columns] != 1).all(1))[:, 0]
+    rows = rows[-max(FEWEST_SAMPLES, SAMPLE_BYTES // split.images[0].numel()) :]
+    images = split.images[rows]
+    config = {"kind": "pictures", "domain": split.domain.name, "names": list(split.domain.attributes)}
     registry.save_folder(
-        options.data / "samples", {"kind": "pictures", "domain": domain, "training": training}, tensors
+        folder / "samples",
+        config | {"training": {"split": "test", **split.facts}},
+        {"images": images[:, 0] if images.shape[1] == 1 else images, "labels": split.labels[rows]},
     )
 
 
-def save_pictures(path: Path, pictures: Pictures) -> None:
-    partial = path.with_name(path.name + ".partial")
-    save_file(
-        {"images": torch.from_numpy(pictures.images), "numbers": torch.from_numpy(pictures.numbers)}, partial
-    )
-    partial.replace(path)
+def reopen(folder: Path) -> Dataset:
+    """The data set that a data folder was written from, for its oracle. ValueError if dataset.json does not say it."""
+    made_by = json.loads((folder / DATASET).read_text("utf-8")).get("made_by")
+    if not isinstance(made_by, dict) or "spec" not in made_by:
+        raise ValueError(f"{folder / DATASET} does not say which data set the pictures come from")
+    return open_dataset(**made_by)
 
 
-def load_images(folder: Path, split: str) -> tuple[Tensor, str]:
-    """The pictures of a split of any domain, uint8 [N, H, W] or RGB [N, H, W, 3], and the domain. Errors as `load_pictures`."""
-    path = _existing(folder, split)
-    try:
-        with safe_open(path, "pt") as held:
-            return held.get_tensor("images"), (held.metadata() or {}).get("domain", "multimnist")
-    except Exception as error:
-        raise ValueError(
-            f"{path} is damaged ({error}): make it again with `python -m trainers data`"
-        ) from error
+# Until all stages call `load_split`: what they called before. To be deleted.
 
 
-def load_labels(folder: Path, split: str) -> tuple[Tensor, tuple[str, ...]]:
-    """Of a split of rendered faces: uint8 [N, K], 1 for each attribute that a picture has, and the K names. Errors as `load_pictures`."""
-    path = _existing(folder, split)
-    try:
-        with safe_open(path, "pt") as held:
-            names = (held.metadata() or {}).get("names")
-            labels = held.get_tensor("labels") if names else None
-    except Exception as error:
-        raise ValueError(
-            f"{path} is damaged ({error}): make it again with `python -m trainers data`"
-        ) from error
-    if labels is None:
-        raise ValueError(
-            f"{path} holds no labelled attributes: make it with `python -m trainers data --domain synthfaces`"
-        )
-    return labels, tuple(json.loads(names))
+def load_images(folder: Path, split: str):
+    loaded = load_split(folder, split)
+    images = loaded.images.all()
+    return (images[:, 0] if images.shape[1] == 1 else images.permute(0, 2, 3, 1)), loaded.domain.name
 
 
-def bias_of(folder: Path, split: str) -> float | None:
-    """How correlated the attributes of a split of rendered faces are (`Options.bias`); None where that was not said. Errors as `load_pictures`."""
-    path = _existing(folder, split)
-    try:
-        with safe_open(path, "pt") as held:
-            said = (held.metadata() or {}).get("bias")
-    except Exception as error:
-        raise ValueError(
-            f"{path} is damaged ({error}): make it again with `python -m trainers data`"
-        ) from error
-    return None if said is None else float(json.loads(said))
+def load_labels(folder: Path, split: str):
+    loaded = load_split(folder, split)
+    return loaded.labels, loaded.domain.attributes
 
 
-def load_pictures(folder: Path, split: str) -> Pictures:
-    """A split of digits that `python -m trainers data` wrote. FileNotFoundError, ValueError if it is missing or damaged."""
-    path = _existing(folder, split)
-    try:
-        held = load_file(path)
-    except Exception as error:
-        raise ValueError(
-            f"{path} is damaged ({error}): make it again with `python -m trainers data`"
-        ) from error
-    if "numbers" not in held:
-        raise ValueError(
-            f"{path} holds {', '.join(sorted(held))}, not the images and numbers of pictures of digits"
-        )
-    return Pictures(held["images"].numpy(), held["numbers"].numpy())
+def bias_of(folder: Path, split: str):
+    return load_split(folder, split).facts.get("bias")
 
 
-def _existing(folder: Path, split: str) -> Path:
-    path = folder / f"{split}.safetensors"
-    if not path.exists():
-        raise FileNotFoundError(f"{path} is missing: make it with `python -m trainers data --data {folder}`")
-    return path
+def load_pictures(folder: Path, split: str):
+    from trainers.datasets.multimnist import Pictures, numbers_of
+
+    loaded = load_split(folder, split)
+    return Pictures(loaded.images.all()[:, 0].numpy(), numbers_of(loaded.labels).to(torch.uint8).numpy())

@@ -16,7 +16,7 @@ from lwgan.devices import device_of as device_of  # of all stages' --device
 from lwgan.files import atomic, write_json
 
 # Options that may differ when a run is resumed: where its data lie, how long it trains and on which device.
-FREE = ("run", "data", "device", "processes", "max_minutes", "kimg", "steps", "progress")
+FREE = ("run", "data", "device", "processes", "max_skipped", "max_minutes", "kimg", "steps", "progress")
 _locks: dict[Path, IO] = {}  # the run folders that this process has locked
 
 

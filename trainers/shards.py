@@ -5,7 +5,8 @@
     validation-00000.safetensors ...
     test-00000.safetensors ...
 
-A shard has at most SHARD_BYTES of pictures, so that 1024-px pictures never have to be in memory together.
+A shard has at most SHARD_PICTURES pictures and SHARD_BYTES bytes: no stage needs all pictures in memory, and a stopped
+run of `data` loses one shard.
 """
 
 import json
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -25,7 +26,7 @@ from lwgan.frames import FRAMES
 DATASET = "dataset.json"
 SPLITS = ("train", "validation", "test")
 UNKNOWN = 255  # a label that nobody gave
-SHARD_BYTES = 256_000_000
+SHARD_BYTES, SHARD_PICTURES = 256_000_000, 1000
 
 
 class Images:
@@ -78,22 +79,48 @@ class Split:
     groups: Tensor | None
     domain: Domain
     facts: dict
+    name: str = "test"
+
+
+def shard_path(folder: Path, split: str, number: int) -> Path:
+    return folder / f"{split}-{number:05d}.safetensors"
 
 
 def write_shard(
-    folder: Path, split: str, number: int, images: Tensor, labels: Tensor, groups: Tensor | None
+    folder: Path,
+    split: str,
+    number: int,
+    images: Tensor,
+    labels: Tensor,
+    groups: Tensor | None = None,
+    facts: dict[str, str] | None = None,
 ) -> None:
-    """Writes one shard, whole or not at all. images uint8 [n, C, H, W]; labels uint8 [n, K]; groups int64 [n] or None."""
+    """Writes one shard, whole or not at all.
+
+    images uint8 [n, C, H, W]; labels uint8 [n, K]; groups int64 [n] or None; facts: text for `read_shard`.
+    """
     tensors = {"images": images.contiguous(), "labels": labels.contiguous()}
     if groups is not None:
         tensors["groups"] = groups.contiguous()
-    with atomic(folder / f"{split}-{number:05d}.safetensors") as partial:
-        partial.write_bytes(save(tensors))
+    with atomic(shard_path(folder, split, number)) as partial:
+        partial.write_bytes(save(tensors, metadata=facts))
 
 
-def write_dataset(folder: Path, domain: Domain, sizes: dict[str, int], **facts) -> None:
-    """Writes dataset.json: the last thing that `data` does. sizes: split -> pictures."""
-    write_json(folder / DATASET, {"domain": domain.as_json(), "sizes": sizes, "facts": facts})
+def read_shard(folder: Path, split: str, number: int) -> dict[str, str]:
+    """The facts of a shard; empty if it is missing or torn."""
+    try:
+        with safe_open(shard_path(folder, split, number), "pt") as file:
+            return file.metadata() or {}
+    except (FileNotFoundError, SafetensorError):
+        return {}
+
+
+def write_dataset(
+    folder: Path, domain: Domain, sizes: dict[str, int], made_by: dict | None = None, **facts
+) -> None:
+    """Writes dataset.json, after all shards. sizes: split -> pictures.  made_by: arguments of `open_dataset`."""
+    said = {"domain": domain.as_json(), "sizes": sizes, "facts": facts, "made_by": made_by}
+    write_json(folder / DATASET, said)
 
 
 def load_dataset(folder: Path) -> tuple[Domain, dict, dict[str, int]]:
@@ -137,4 +164,4 @@ def load_split(folder: Path, split: str) -> Split:
         raise ValueError(
             f"{folder}: {split} has {labels.shape[1]} labels a picture, {DATASET} names {len(domain.attributes)}"
         )
-    return Split(images, labels, groups, domain, facts)
+    return Split(images, labels, groups, domain, facts, split)

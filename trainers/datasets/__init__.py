@@ -1,1 +1,59 @@
-"""Data sets: each yields (picture, labels), deterministically by seed."""
+"""Data sets of labelled pictures.
+
+dataset = open_dataset("folder:shoes", resolution=128)
+dataset.domain                                  # what the pictures are
+dataset.read("train", range(100)).images        # uint8 [100, 3, 128, 128]
+"""
+
+import importlib
+
+from trainers.datasets.base import Dataset
+
+KINDS = {
+    "multimnist": "multimnist.MultiMnist",
+    "synthfaces": "synthfaces.dataset.SynthFaces",
+    "celebahq": "celebahq.CelebaHq",
+    "folder": "folder.Folder",
+    "hf": "hub.HubDataset",
+}
+PLACES = {"celebahq": "a folder of pictures", "folder": "a folder of pictures", "hf": "org/name on the Hub"}
+SIDES = (32, 64, 128, 256, 512, 1024)
+
+
+def open_dataset(spec: str, **options: object) -> Dataset:
+    """The data set that a text names: multimnist, synthfaces, celebahq:PATH, folder:PATH or hf:org/name.
+
+    options: fields of the data set's class, as values or as text. ValueError for an unknown data set or option, and
+    for a value that makes no sense; FileNotFoundError for a missing file.
+    """
+    kind, _, place = spec.partition(":")
+    if kind not in KINDS or bool(place) != (kind in PLACES):
+        forms = [
+            f"{name}:{'org/name' if name == 'hf' else 'PATH'}" if name in PLACES else name for name in KINDS
+        ]
+        raise ValueError(f"the data set {spec!r} is unknown: choose one of {', '.join(forms)}")
+    module, _, name = KINDS[kind].rpartition(".")
+    cls = getattr(importlib.import_module(f"trainers.datasets.{module}"), name)
+    known = {option: default for option, default in cls.options().items() if option != "place"}
+    if unknown := sorted(set(options) - set(known)):
+        raise ValueError(f"{kind} has no option {unknown[0]!r}: choose from {', '.join(known)}")
+    values = {option: _parsed(option, value, known[option]) for option, value in options.items()}
+    if values.get("resolution", SIDES[0]) not in SIDES:
+        raise ValueError(f"resolution {values['resolution']}: choose one of {', '.join(map(str, SIDES))} px")
+    return cls(**({"place": place} if place else {}), **values)
+
+
+def _parsed(name: str, value: object, default: object) -> object:
+    """A value given as text, in the type of the default."""
+    if not isinstance(value, str):
+        return value
+    if isinstance(default, bool):
+        if value.lower() not in ("true", "false"):
+            raise ValueError(f"{name} is {value!r}, expected true or false")
+        return value.lower() == "true"
+    if isinstance(default, tuple):
+        return tuple(word.strip() for word in value.split(","))
+    try:
+        return type(default)(value)
+    except ValueError:
+        raise ValueError(f"{name} is {value!r}, expected a number") from None

@@ -1,21 +1,27 @@
-"""MultiMNIST (the paper's Sec. 4.1): pictures of 1-4 real MNIST digits, labelled with which digits they hold.
+"""MultiMNIST (the paper's Sec. 4.1): pictures of 1-4 real MNIST digits, labelled with their digits.
 
-Three layouts place the digits; sizes are given for 64 px and double at 128 px.
+Three layouts place the digits. Sizes are given for 64 px and double at 128 px.
 `cells`  distinct random cells of a 2 x 2 grid, ink centred in its cell and jittered by up to 4 px: the default.
 `free`   anywhere, ink boxes apart: much harder to invert.
 `slots`  as the repository that the paper cites (shaohua0116/MultiDigitMNIST, generator.py): equal vertical slots,
          digits unscaled at 28 px, left to right. The geometry alone gives the count away.
 """
 
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from lwgan.domain import Change, Domain
 from lwgan.frames.ink import CELL_JITTER, FRAME_SIZES, ink_box
-from trainers.datasets.mnist import Digits
+from trainers.datasets.base import Dataset, Part
+from trainers.datasets.mnist import Digits, load_digits
+from trainers.shards import SPLITS, Split
 
 # Counts as yes/no labels: how many digits there are, and how many of each. The order is that of `CountJudge`.
 MOST = 4
@@ -62,9 +68,85 @@ def labels_of(numbers: np.ndarray) -> np.ndarray:
     return (counts[:, :, None] >= np.arange(1, MOST + 1)).reshape(len(numbers), -1).astype(np.uint8)
 
 
+def numbers_of(labels: Tensor) -> Tensor:
+    """Labels of NAMES, uint8 [N, 44] -> how many of each digit, int64 [N, 10]."""
+    return labels[:, MOST:].reshape(len(labels), 10, MOST).sum(2)
+
+
 LAYOUTS = ("cells", "free", "slots")
-MAX_COUNT = 4
 MAX_TRIES = 200
+
+
+@dataclass
+class MultiMnist(Dataset):
+    """Pictures of real digits, composed in memory. No digit of one split is in a picture of another."""
+
+    train: int = 100_000
+    heldout: int = 10_000
+    seed: int = 0
+    mnist: str = ""
+    """Folder of MNIST's four IDX files; empty: the files of ylecun/mnist on the Hub."""
+    layout: str = "cells"
+    """cells, free or slots."""
+
+    channels: int = field(init=False, default=1)
+    parallel: bool = field(init=False, default=False)  # the pictures of a split share one random stream
+
+    def __post_init__(self):
+        self.domain, self.facts = DOMAIN, {"layout": self.layout, "seed": self.seed}
+        _check(min(self.train, self.heldout), self.resolution, self.layout)
+
+    def read(self, split: str, rows: range) -> Part:
+        pictures = _composed(
+            split, self.size(split), self.seed, self.resolution, self.layout, self.mnist or None
+        )
+        chosen = slice(rows.start, rows.stop)
+        labels = labels_of(pictures.numbers[chosen])
+        return Part(torch.from_numpy(pictures.images[chosen][:, None]), torch.from_numpy(labels))
+
+    def made_of(self, split: str, rows: range) -> str:
+        """The number of pictures counts: it decides the order of the random numbers. The folder of MNIST does not."""
+        return repr((self.resolution, self.size(split), self.seed, self.layout, split, rows))
+
+    def oracle(
+        self, change: Change, rows: Tensor, split: Split, seed: int = 0
+    ) -> tuple[Tensor, Tensor] | None:
+        """Pastes the digit of another picture into an empty quarter, where it fits."""
+        if not change.adds:
+            return None
+        singles = torch.nonzero((split.labels[:, 0] == 1) & (split.labels[:, 1] == 0))[:, 0].numpy()
+        rng, kept, results = np.random.default_rng(seed), [], []
+        for row in rows.tolist():
+            donor = split.images[int(rng.choice(singles))][0].numpy()
+            result = _pasted(rng, split.images[row][0].numpy(), donor[ink_box(donor)])
+            if result is not None:
+                kept, results = [*kept, row], [*results, result]
+        if not kept:
+            return None
+        return torch.tensor(kept), torch.from_numpy(np.stack(results)[:, None])
+
+
+@lru_cache(maxsize=1)
+def _composed(split: str, n: int, seed: int, resolution: int, layout: str, mnist: Path | None) -> "Pictures":
+    """One split in memory: 4 kB a picture of 64 px."""
+    seed = 3 * seed + SPLITS.index(split)
+    return compose(
+        load_digits(split, mnist), n, seed=seed, resolution=resolution, layout=layout, progress=True
+    )
+
+
+def _pasted(rng, picture: np.ndarray, glyph: np.ndarray) -> np.ndarray | None:
+    """A copy of the picture with the glyph in the first empty quarter of a random order; None if there is none."""
+    side = picture.shape[0]
+    for quarter in rng.permutation(4):
+        centre = np.array(divmod(int(quarter), 2)) * side // 2 + side // 4
+        top, left = np.clip(centre - np.array(glyph.shape) // 2, 0, side - np.array(glyph.shape))
+        place = np.s_[top : top + glyph.shape[0], left : left + glyph.shape[1]]
+        if not picture[place].any():
+            result = picture.copy()
+            result[place] = glyph
+            return result
+    return None
 
 
 class Pictures(NamedTuple):
@@ -86,20 +168,11 @@ def compose(
 
     resolution: 64 or 128 px. ValueError for another layout or resolution, or for n < 1.
     """
-    if layout not in LAYOUTS:
-        raise ValueError(f"layout {layout!r} is unknown: choose one of {', '.join(LAYOUTS)}")
-    if resolution not in (64, 128):
-        raise ValueError(f"resolution {resolution}: MultiMNIST is made at 64 or 128 px")
-    if layout == "slots" and resolution < 128:
-        raise ValueError(
-            "layout 'slots' gives four digits 28 px each side by side: it needs resolution 128, not 64"
-        )
-    if n < 1:
-        raise ValueError(f"n = {n}: at least one picture is needed")
+    _check(n, resolution, layout)
     rng = np.random.default_rng(seed)
-    counts = rng.permutation(np.arange(n) % MAX_COUNT + 1)
-    chosen = rng.integers(len(digits.labels), size=(n, MAX_COUNT))
-    sizes = _frame_sizes(rng, (n, MAX_COUNT), resolution, layout)
+    counts = rng.permutation(np.arange(n) % MOST + 1)
+    chosen = rng.integers(len(digits.labels), size=(n, MOST))
+    sizes = _frame_sizes(rng, (n, MOST), resolution, layout)
     glyphs = _glyphs(digits, chosen, sizes, cropped=layout != "slots")
     images = np.zeros((n, resolution, resolution), np.uint8)
     numbers = np.zeros((n, 10), np.uint8)
@@ -110,6 +183,17 @@ def compose(
             images[i, top : top + glyph.shape[0], left : left + glyph.shape[1]] = glyph
             numbers[i, digits.labels[chosen[i, k]]] += 1
     return Pictures(images, numbers)
+
+
+def _check(n: int, resolution: int, layout: str) -> None:
+    if layout not in LAYOUTS:
+        raise ValueError(f"layout {layout!r} is unknown: choose one of {', '.join(LAYOUTS)}")
+    if resolution not in (64, 128):
+        raise ValueError(f"resolution {resolution}: MultiMNIST is made at 64 or 128 px")
+    if layout == "slots" and resolution < 128:
+        raise ValueError("layout 'slots' puts four digits of 28 px side by side: it needs resolution 128")
+    if n < 1:
+        raise ValueError(f"n = {n}: at least one picture is needed")
 
 
 def _frame_sizes(rng, shape, resolution: int, layout: str) -> np.ndarray:

@@ -10,10 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from lwgan.images import CELL_JITTER, FRAME_SIZES, ink_box
+from lwgan.frames.ink import CELL_JITTER, FRAME_SIZES, ink_box
 from trainers.datasets import mnist as reader
+from trainers.datasets import open_dataset
 from trainers.datasets.mnist import Digits, load_digits, read_idx
-from trainers.datasets.multimnist import compose
+from trainers.datasets.multimnist import DOMAIN, compose, labels_of, numbers_of
+from trainers.shards import Split
 
 FILES = (
     "train-images.idx3-ubyte.gz",
@@ -327,10 +329,48 @@ def _squeezed(picture: np.ndarray) -> np.ndarray:
     [
         ({"layout": "grid"}, "layout 'grid' is unknown: choose one of cells, free, slots"),
         ({"resolution": 96}, "resolution 96"),
-        ({"layout": "slots"}, "needs resolution 128, not 64"),
+        ({"layout": "slots"}, "needs resolution 128"),
         ({"n": 0}, "n = 0"),
     ],
 )
 def test_impossible_pictures_are_refused(digits, change, message):
     with pytest.raises(ValueError, match=message):
         compose(**{"digits": digits, "n": 4, "seed": 0} | change)
+
+
+# The data set
+
+
+def test_labels_count_digits(digits):
+    pictures = compose(digits, 60, seed=8)
+    labels = labels_of(pictures.numbers)
+    assert labels.shape == (60, len(DOMAIN.attributes)) and labels.dtype == np.uint8
+    for row, numbers in zip(labels, pictures.numbers, strict=True):
+        names = {name for name, value in zip(DOMAIN.attributes, row, strict=True) if value}
+        assert ("3-or-more" in names) == (numbers.sum() >= 3)
+        for digit in range(10):
+            assert (str(digit) in names) == (numbers[digit] >= 1)
+            assert (f"2-or-more-{digit}s" in names) == (numbers[digit] >= 2)
+    assert np.array_equal(numbers_of(torch.from_numpy(labels)).numpy(), pictures.numbers)
+
+
+def test_the_data_set_reads_what_compose_makes(mnist):
+    dataset = open_dataset("multimnist", mnist=str(mnist), train="30", heldout="20", seed="1")
+    wanted = compose(load_digits("test", mnist), 20, seed=5)
+    part = dataset.read("test", range(4, 10))
+    assert np.array_equal(part.images[:, 0].numpy(), wanted.images[4:10])
+    assert np.array_equal(part.labels.numpy(), labels_of(wanted.numbers[4:10]))
+
+
+def test_an_ideal_edit_adds_one_digit_and_keeps_the_picture(mnist):
+    dataset = open_dataset("multimnist", mnist=str(mnist), train=30, heldout=40)
+    part = dataset.read("test", range(40))
+    split = Split(part.images, part.labels, None, DOMAIN, {}, "test")
+    change = DOMAIN.change("2to3")
+    cases = torch.nonzero((part.labels[:, 1] == 1) & (part.labels[:, 2] == 0))[:, 0]
+    rows, images = dataset.oracle(change, cases, split)
+    assert len(rows) > 5 and set(rows.tolist()) <= set(cases.tolist())
+    for row, image in zip(rows, images, strict=True):
+        old = part.images[row]
+        assert (image[old > 0] == old[old > 0]).all() and ((image > 0) & (old == 0)).sum() > 20
+    assert dataset.oracle(DOMAIN.change("not-7"), cases, split) is None

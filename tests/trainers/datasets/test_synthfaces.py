@@ -1,4 +1,4 @@
-"""Rendered faces: who is drawn, what an oracle changes and what it leaves, and the files of the data stage."""
+"""Rendered faces: which people are drawn, what an oracle changes and leaves, and the data set."""
 
 import dataclasses
 import functools
@@ -7,20 +7,18 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
 
 from lwgan.hub import registry
 from lwgan.judges import IdentityNetwork
-from trainers import data
-from trainers.datasets import synthfaces
+from trainers.datasets import open_dataset, synthfaces
 from trainers.datasets.celeba import CELEBA
-from trainers.datasets.synthfaces import NAMES, files, labels_of, oracle, render, sample
+from trainers.datasets.synthfaces import NAMES, labels_of, oracle, render, sample
 from trainers.datasets.synthfaces.bake import used_shapes
 from trainers.datasets.synthfaces.head import template
 from trainers.datasets.synthfaces.looks import look
 from trainers.datasets.synthfaces.sampler import BEARDS, TABLE
-from trainers.nets.generator import to_pictures
-from trainers.oracles import edited
+from trainers.datasets.synthfaces.dataset import beside
+from trainers.shards import Split
 
 BASES = {rule.name: rule.base for rule in TABLE if not rule.without}
 EXCLUSIVE = {frozenset((rule.name, other)) for rule in TABLE for other in rule.without}
@@ -245,23 +243,27 @@ def test_identity_outlives_every_attribute(people):
         assert (before.paint.iris == after.paint.iris).all()
 
 
-def test_a_network_that_knows_people_knows_an_oracle():
-    """By the bundled network, which saw other people: a picture and its oracle are alike where two people are not. Skin is half of who one is."""
+def test_an_identity_network_recognises_an_oracle():
+    """The bundled network saw other people. It finds a picture and its oracle alike, two people not.
+
+    Skin is half of what it recognises.
+    """
     people = sample(12, 77)
     network = IdentityNetwork.from_pretrained(registry.bundled() / "lwgan-synthfaces-identity")
-    pictures = lambda shown: to_pictures(
-        torch.from_numpy(synthfaces.render_all(shown, 64)), torch.device("cpu")
-    )
     with torch.inference_mode():
-        base = network(pictures(people))
-        alike = {
-            name: (base[rows] * network(pictures(shown))).sum(1).mean()
-            for name in NAMES
-            for rows, shown in [edited(people, name)]
-        }
+        base, alike = network(floats(people)), {}
+        for name in NAMES:
+            pairs = [(i, oracle(person, name)) for i, person in enumerate(people)]
+            pairs = [(i, other) for i, other in pairs if not beside(people[i], other, name)]
+            rows, others = zip(*pairs, strict=True)
+            alike[name] = (base[list(rows)] * network(floats(others))).sum(1).mean()
     assert (base @ base.T).fill_diagonal_(0).sum() / 132 < 0.1
     assert alike.pop("Pale_Skin") > 0.4
     assert all(value > 0.7 for value in alike.values()), alike
+
+
+def floats(people) -> torch.Tensor:
+    return torch.from_numpy(synthfaces.render_all(people, 64)).movedim(3, 1).float() / 127.5 - 1
 
 
 # Pictures
@@ -320,90 +322,49 @@ def test_bad_requests_are_refused_with_their_values():
             ask("Smilling")
 
 
-# The data stage
+# The data set
 
 
-def options(folder, **change) -> data.Options:
-    return data.Options(
-        **{"data": folder, "domain": "synthfaces", "train": 5, "heldout": 3, "processes": 1} | change
-    )
-
-
-def test_the_stage_writes_three_splits_of_different_people(tmp_path):
-    data.main(options(tmp_path, bias=0.5, seed=2))
-    written = {}
+def test_rows_are_people_of_the_splits_seed():
+    dataset = open_dataset("synthfaces", train=5, heldout=3, bias=0.5, seed=2)
     for split, seed in (("train", 6), ("validation", 7), ("test", 8)):
-        faces = files.load_faces(tmp_path, split)
-        people = sample(5 if split == "train" else 3, seed, bias=0.5)
-        assert (faces.images == synthfaces.render_all(people)).all() and (
-            faces.labels == labels_of(people)
-        ).all()
-        assert faces.source.people() == people and faces.names == NAMES  # so that oracles can be made
-        written[split] = {image.tobytes() for image in faces.images}
-    assert len(set.union(*written.values())) == 11
-    with pytest.raises(ValueError, match="holds images, labels, not .* digits"):
-        data.load_pictures(tmp_path, "train")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "samples",
-        "test.safetensors",
-        "train.safetensors",
-        "validation.safetensors",
-    ]
+        people = sample(3, seed, bias=0.5)
+        part = dataset.read(split, range(1, 3))
+        assert (part.images.permute(0, 2, 3, 1).numpy() == synthfaces.render_all(people[1:])).all()
+        assert (part.labels.numpy() == labels_of(people[1:])).all() and part.groups is None
+    assert dataset.facts == {"bias": 0.5, "flat": 0.0, "seed": 2} and dataset.domain.attributes == NAMES
 
 
-def test_a_stopped_run_goes_on(tmp_path, monkeypatch):
-    rendered, really = [], files.render_all
-
-    def until_the_third(people, resolution):
-        rendered.extend(person.identity for person in people)
-        if len(rendered) == 5:
-            raise KeyboardInterrupt
-        return really(people, resolution)
-
-    monkeypatch.setattr(files, "PART", 2)
-    monkeypatch.setattr(files, "render_all", until_the_third)
-    with pytest.raises(KeyboardInterrupt):
-        data.main(options(tmp_path))
-    assert not (tmp_path / "train.safetensors").exists()
-    data.main(options(tmp_path))
-    assert rendered[:5] == [(0, i) for i in range(5)] and rendered[5] == (
-        0,
-        4,
-    )  # only the part that was missing
-    assert (files.load_faces(tmp_path, "train").images == really(sample(5, 0), 64)).all()
-    del rendered[:]
-    data.main(options(tmp_path))
-    assert rendered == []  # all is there
-    data.main(options(tmp_path, flat=1.0, heldout=3, train=4))
-    assert (files.load_faces(tmp_path, "train").labels == labels_of(sample(4, 0, flat=1.0))).all()
+def test_identities_are_groups_and_never_blurry():
+    dataset = open_dataset("synthfaces", identities="3", each="4", heldout="4", flat="1")
+    part = dataset.read("train", range(12))
+    assert dataset.size("train") == 12 and part.groups.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert not part.labels[:, NAMES.index("Blurry")].any()
+    people = dataset.people("train", range(4))
+    assert {person.identity for person in people} == {(0, 0)} and len({p.nuisance for p in people}) == 4
 
 
-def test_processes_share_the_work(tmp_path):
-    source = files.Source(files.PART + 1, 3, 64, 1, 0)
-    files.write_split(tmp_path / "train.safetensors", source, processes=2)
-    images = files.load_faces(tmp_path, "train").images
-    assert (images[0] == render(source.people(0, 1)[0])).all() and (
-        images[-1] == render(source.people(files.PART)[0])
-    ).all()
-    with safe_open(tmp_path / "train.safetensors", "pt") as held:
-        assert held.metadata()["seed"] == "3" and held.metadata()["version"] == str(synthfaces.VERSION)
+def test_ideal_edits_change_one_attribute_of_source_cases(tmp_path):
+    dataset = open_dataset("synthfaces", train=1, heldout=12)
+    part = dataset.read("test", range(12))
+    split = Split(part.images, part.labels, None, dataset.domain, {}, "test")
+    for change in (dataset.domain.change("Smiling"), dataset.domain.change("not-Smiling")):
+        rows, images = dataset.oracle(change, torch.arange(12), split)
+        assert (
+            rows.tolist()
+            == torch.nonzero(part.labels[:, NAMES.index("Smiling")] == (change.sign < 0))[:, 0].tolist()
+        )
+        person = sample(12, 2)[int(rows[0])]
+        assert (images[0].permute(1, 2, 0).numpy() == render(oracle(person, "Smiling"))).all()
 
 
-def test_the_stage_refuses_what_makes_no_sense(tmp_path):
+def test_a_request_that_makes_no_sense_is_refused():
     for change, message in (
-        ({"domain": "faces"}, "domain 'faces' is unknown: choose one of multimnist, synthfaces"),
         ({"resolution": 32}, "resolution 32: .* 64 or 128"),
         ({"bias": 2.0}, "bias = 2.0"),
-        ({"heldout": 0}, "n = 0"),
-        ({"layout": "slots"}, "--layout slots"),
-        ({"processes": 0}, "--processes 0"),
-        ({"domain": "multimnist", "flat": 0.5}, "--flat 0.5"),
+        ({"identities": 2, "each": 1}, "each 1"),
+        ({"identities": 2, "heldout": 30}, "heldout 30"),
+        ({"layout": "slots"}, "synthfaces has no option 'layout': choose from resolution"),
     ):
         with pytest.raises(ValueError, match=message):
-            data.main(options(tmp_path / "data", **change))
-    assert not (tmp_path / "data").exists()
-    with pytest.raises(FileNotFoundError, match="--domain synthfaces"):
-        files.load_faces(tmp_path, "train")
-    (tmp_path / "train.safetensors").write_bytes(b"cut short")
-    with pytest.raises(ValueError, match="damaged"):
-        files.load_faces(tmp_path, "train")
+            open_dataset("synthfaces", **change)
