@@ -57,7 +57,7 @@ $(VENV)/.app: requirements.txt
 	$(PIP) install -r requirements.txt
 	@rm $(BUSY) && touch $@
 
-$(VENV)/.dev: requirements-dev.txt requirements-train.txt requirements-faces.txt $(VENV)/.app
+$(VENV)/.dev: requirements-dev.txt requirements-train.txt $(VENV)/.app
 	@echo $$PPID >$(BUSY)
 	$(PIP) install -r requirements-dev.txt
 	@rm $(BUSY) && touch $@

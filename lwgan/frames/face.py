@@ -1,8 +1,9 @@
-"""Photographs of faces brought into the frame of FFHQ (Karras et al., 2019, Appendix A), on which the generators of faces were trained.
+"""Photographs of faces brought into the frame of FFHQ (Karras et al., 2019, Appendix A), on which the
+generators of faces were trained.
 
-The frame is a square, turned and scaled with the face, that eyes and mouth corners determine: `quad_of`. All coordinates are
-x, y in px of the upright picture (after its EXIF rotation), the first pixel's middle at 0, 0. Part of `lwgan.images`' work,
-in a file of its own for its length.
+The frame is a square, turned and scaled with the face, that eyes and mouth corners determine: `quad_of`. All
+coordinates are x, y in px of the upright picture (after its EXIF rotation), the first pixel's middle at 0, 0.
+Part of `lwgan.images`' work, in a file of its own for its length.
 """
 
 import math
@@ -25,8 +26,9 @@ ALREADY = 0.1  # of the side: if all corners of the frame are this near to the p
 class Aligned(NamedTuple):
     """A face in FFHQ's frame.
 
-    picture: "RGB", size x size px.  quad: [4, 2], the frame's corners in the photograph: upper left, lower left, lower right,
-    upper right as seen in `picture`; they may lie outside of the photograph.  landmarks: [5, 2] or [68, 2], those used.
+    picture: "RGB", size x size px.  quad: [4, 2], the frame's corners in the photograph: upper left, lower
+    left, lower right, upper right as seen in `picture`; they may lie outside of the photograph.  landmarks:
+    [5, 2] or [68, 2], those used.
     note: what a user should know, such as that one of several faces was taken; or None.
     """
 
@@ -39,10 +41,12 @@ class Aligned(NamedTuple):
 def align_face(source, landmarks=None, *, size: int = 1024, supersample: int = 4) -> Aligned:
     """Cuts a face out of a photograph as FFHQ's published script does.
 
-    source: whatever `open_picture` takes.  landmarks: [5, 2] or [68, 2] (see LANDMARKS); None: found by `lwgan.frames.mtcnn`, the largest
-    face.  size: of the result in px.  supersample: the frame is first read at so many times the size (FFHQ: 1024, 4; pSp: 256, 1).
-    What the photograph lacks of the frame is mirrored, blurred and fades into its median colour. ValueError, in words for a
-    visitor, for a picture that cannot be opened, without a face, or with landmarks that are no upright face's.
+    source: whatever `open_picture` takes.  landmarks: [5, 2] or [68, 2] (see LANDMARKS); None: found by
+    `lwgan.frames.mtcnn`, the largest face.  size: of the result in px.  supersample: the frame is first read
+    at so many times the size (FFHQ: 1024, 4; pSp: 256, 1).
+    What the photograph lacks of the frame is mirrored, blurred and fades into its median colour. ValueError,
+    in words for a visitor, for a picture that cannot be opened, without a face, or with landmarks that are no
+    upright face's.
     """
     if size < 1 or supersample < 1:
         raise ValueError(f"size is {size} and supersample {supersample}: both must be at least 1")
@@ -62,13 +66,16 @@ def align_face(source, landmarks=None, *, size: int = 1024, supersample: int = 4
 def frame_face(source, size: int = 256) -> Image.Image:
     """A photograph as the encoder of faces takes it: the largest face in FFHQ's frame, "RGB", size x size px.
 
-    A picture that is in this frame already, such as a file of FFHQ or CelebA-HQ, is only resized. The result's `info` may
-    hold "note", a remark for the user, and "quad" (see `Aligned`). Errors as `align_face`.
+    A picture that is in this frame already, such as a file of FFHQ or CelebA-HQ, is only resized. The
+    result's `info` may hold "note", a remark for the user, and "quad" (see `Aligned`). Errors as
+    `align_face`.
     """
     picture = open_picture(source).convert("RGB")
     landmarks, note = find_landmarks(picture)
     if is_framed(picture.size, quad_of(_checked(landmarks, picture.size))):
-        return picture.resize((size, size), Image.Resampling.LANCZOS)
+        framed = picture.resize((size, size), Image.Resampling.LANCZOS)
+        framed.info = {}
+        return framed
     aligned = align_face(picture, landmarks, size=size, supersample=1)
     aligned.picture.info = {"note": note, "quad": aligned.quad.tolist()}
     return aligned.picture
@@ -82,7 +89,8 @@ def is_framed(size: tuple[int, int], quad: np.ndarray) -> bool:
 
 
 def find_landmarks(picture: Image.Image) -> tuple[np.ndarray, str | None]:
-    """Landmarks [5, 2] of the largest face of an upright "RGB" picture, and a note if there are others. ValueError if there is none."""
+    """Landmarks [5, 2] of the largest face of an upright "RGB" picture, and a note if there are others.
+    ValueError if there is none."""
     from lwgan.frames.mtcnn import find_faces
 
     reduced = picture.copy()
@@ -101,10 +109,12 @@ def find_landmarks(picture: Image.Image) -> tuple[np.ndarray, str | None]:
 
 
 def quad_of(landmarks: np.ndarray) -> np.ndarray:
-    """The corners [4, 2] of FFHQ's frame (upper left, lower left, lower right, upper right) for [5, 2] or [68, 2] landmarks.
+    """The corners [4, 2] of FFHQ's frame (upper left, lower left, lower right, upper right) for [5, 2] or
+    [68, 2] landmarks.
 
-    Its middle lies a tenth of the way from the eyes to the mouth. Its x axis is the sum of the line between the eyes and
-    the line across that from eyes to mouth; half its side is twice the first or 1.8 times the second, whichever is more.
+    Its middle lies a tenth of the way from the eyes to the mouth. Its x axis is the sum of the line between
+    the eyes and the line across that from eyes to mouth; half its side is twice the first or 1.8 times the
+    second, whichever is more.
     """
     left_eye, right_eye, left_mouth, right_mouth = _eyes_and_mouth(landmarks)
     eyes, mouth = (left_eye + right_eye) / 2, (left_mouth + right_mouth) / 2
@@ -121,14 +131,16 @@ def _turned(vector: np.ndarray) -> np.ndarray:
 
 
 def _eyes_and_mouth(landmarks: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Left eye, right eye, left and right mouth corner, each [2]. iBUG's points 36..41 and 42..47 go around the eyes."""
+    """Left eye, right eye, left and right mouth corner, each [2]. iBUG's points 36..41 and 42..47 go around
+    the eyes."""
     if len(landmarks) == 5:
         return tuple(landmarks[[0, 1, 3, 4]])
     return landmarks[36:42].mean(0), landmarks[42:48].mean(0), landmarks[48], landmarks[54]
 
 
 def _checked(landmarks, size: tuple[int, int]) -> np.ndarray:
-    """Landmarks as float64, [5, 2] or [68, 2]. ValueError unless they are a face's in a picture of `size` (w, h)."""
+    """Landmarks as float64, [5, 2] or [68, 2]. ValueError unless they are a face's in a picture of `size` (w,
+    h)."""
     try:
         points = np.array(landmarks, np.float64)
     except (TypeError, ValueError):
@@ -197,8 +209,8 @@ def _reduced(picture: Image.Image, quad: np.ndarray, times: int) -> tuple[Image.
 def _padded(
     picture: Image.Image, quad: np.ndarray, border: int, side: float
 ) -> tuple[Image.Image, np.ndarray]:
-    """Picture and quad, with room for the quad: where the picture ends within it by more than a little, mirrored pixels
-    follow, the blurrier and the nearer to the median colour the farther out."""
+    """Picture and quad, with room for the quad: where the picture ends within it by more than a little,
+    mirrored pixels follow, the blurrier and the nearer to the median colour the farther out."""
     (left, top), (right, bottom) = -np.floor(quad.min(0)), np.ceil(quad.max(0)) - picture.size
     room = [max(int(value) + border, 0) for value in (left, top, right, bottom)]
     if max(room) <= border - 4:
@@ -217,7 +229,8 @@ def _padded(
 
 
 def _blurred(pixels: np.ndarray, sigma: float) -> np.ndarray:
-    """float32 [H, W, 3] under a Gaussian of `sigma` px, cut off at 4 sigma; beyond the edges the picture is mirrored."""
+    """float32 [H, W, 3] under a Gaussian of `sigma` px, cut off at 4 sigma; beyond the edges the picture is
+    mirrored."""
     reach = int(4 * sigma + 0.5)
     kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
     kernel = (kernel / kernel.sum()).expand(3, 1, 1, -1)
