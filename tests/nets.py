@@ -66,6 +66,8 @@ def save_nets(folder: Path, domain: Domain, nets: dict[str, torch.nn.Module]) ->
         config = {"kind": kind, "domain": domain.name, "architecture": module.config}
         if kind == "generator":
             config["domain_spec"] = domain.as_json()
+        if kind in ("judge", "identity"):
+            config["resolution"] = 64
         if base:
             config["base_revision"] = dict(base)
         if kind == "latent-classifier":

@@ -45,7 +45,7 @@ def card(
         "config": config, "domain": domain, "repo_id": repo_id, "name": _last(repo_id), "url": url,
         "code": code,
         "pictures": sorted((path.stem for path in images.glob("*.png")), reverse=True),
-        "licence": licence(domain)[1], "command": training.pop("command", None),
+        "licence": licence(domain), "command": training.pop("command", None),
         "training": [(tables.name_of(path), tables.cell(value)) for path, value in tables.leaves(training)],
         "evaluation_command": metrics.get("command"),
     }  # fmt: skip

@@ -64,7 +64,7 @@ def rows(figures: dict, labels: Collection[str] = ()) -> list[list[str]]:
                 else ""
             )
             found.append([name_of(path), cell(value), interval, cell(leaf.get("n", ""))])
-        elif not isinstance(leaf, dict) and not _is_table(leaf):
+        elif leaf is not None and not isinstance(leaf, dict) and not _is_table(leaf):
             found.append([name_of(path), cell(leaf), "", ""])
     return found
 
@@ -131,7 +131,8 @@ def cell(value: object) -> str:
 
 def name_of(path: Path) -> str:
     """The words for a figure: ("oracle", "true_change") -> "oracle / true change"."""
-    return cell(" / ".join(path).replace("_", " "))
+    parts = ("number of cases" if part == "n" else part.replace("_", " ") for part in path)
+    return cell(" / ".join(parts))
 
 
 def _number(leaf: object) -> float | None:
