@@ -1,18 +1,17 @@
-"""Where models come from while the page already serves: what is bundled, what a Hub adds later, what is refused; and a lent GPU."""
+"""The models of the page: what is bundled, what the Hub adds later, what is refused; and a lent GPU."""
 
 import json
 import shutil
 
 import numpy as np
 import pytest
+import torch
 
 from lwgan import EditingPipeline
 from lwgan.hub.catalog import Catalog
-from lwgan.page import views
-from lwgan.page.editor import Editor
+from lwgan.readings import CODES, look
 from tests.hub_server import MiniHub
-from tests.live import pixels
-from tests.nets import EDITS, SHIFT, files_of, make_domains, put
+from tests.nets import EDITS, SHIFT, W_DIM, files_of, make_domains, put
 
 ONE, TWO, THREE = EDITS
 
@@ -36,51 +35,35 @@ def late(folder, monkeypatch, tmp_path):
         yield hub
 
 
+def test_the_first_domain_is_the_first_of_the_registry(folder):
+    catalog = Catalog(folder, device="cpu")
+    assert list(catalog.pipes) == ["multimnist", "synthfaces"] and not catalog.refused and not catalog.pending
+
+
 def test_a_judge_that_does_not_fit_is_refused_and_the_rest_serves(folder, tmp_path):
-    copy, name = shutil.copytree(folder, tmp_path / "copy"), "lwgan-synthfaces-attribute-judge"
+    copy, name = shutil.copytree(folder, tmp_path / "copy"), "lwgan-synthfaces-judge"
     config = json.loads((copy / name / "config.json").read_text())
     config["architecture"]["features"] = 17
     (copy / name / "config.json").write_text(json.dumps(config))
     catalog = Catalog(copy, device="cpu")
-    assert list(catalog.pipes) == ["multimnist", "synthfaces"] and not catalog.pending
-    assert (
-        "does not fit AttributeJudge" in catalog.refused[name] and catalog.pipes["synthfaces"].judge is None
-    )
-    session, sliders = Editor(catalog).start("synthfaces")
-    shown = Editor(catalog).show(session, sliders, "Edit")
-    rows = {row[0]: row[1:] for row in shown["readings"]["rows"]}
-    assert (
-        sliders["refused"]
-        and shown["edit"]["edited"]
-        and "Picture judge" not in rows
-        and rows["Code classifier"][0].startswith("Eyeglasses")
-    )
+    pipe = catalog.pipes["synthfaces"]
+    assert "does not fit a judge" in catalog.refused[name] and pipe.judge is None and len(pipe.edits) == 4
+    sight = look(pipe, pipe.sample(0), torch.zeros(1, 10, W_DIM))
+    assert [opinion.judge for opinion in sight.opinions] == [CODES]
 
 
 def test_what_comes_from_the_hub_joins_the_bundled_models(folder, late):
     put(late, f"someone/{THREE}", files_of(folder / THREE))
     put(late, f"someone/{ONE}", files_of(folder / ONE))  # the same one that is here already
+    put(late, f"someone/{TWO}", files_of(folder / THREE))  # another one of the same name
     broken = files_of(folder / TWO)
     put(late, "someone/lwgan-broken", {**broken, "config.json": b"{"})
     catalog = Catalog("someone", device="cpu")
     assert list(catalog.pipes["multimnist"].edits) == sorted([SHIFT, ONE, TWO])  # at once
     catalog._thread.join(60)
-    assert not catalog.pending and THREE in catalog.pipes["multimnist"].edits
-    assert (
-        "someone-" + ONE not in catalog.pipes["multimnist"].edits
-        and "no JSON" in catalog.refused["lwgan-broken"]
-    )
-    editor = Editor(catalog)
-    session, _ = editor.start()
-    about = views.about(editor.pipe_of(session), THREE)
-    assert about["card"] == f"https://huggingface.co/someone/{THREE}"
-    moved = {"rows": [{"name": ONE, "strength": 0.3}], "current": 0, "made": 5}
-    arrived = editor.arrivals(session, moved)
-    assert arrived["rows"] == moved["rows"] and (arrived["made"], arrived["keep"], arrived["pending"]) == (
-        5,
-        True,
-        False,
-    )
+    pipe = catalog.pipes["multimnist"]
+    assert not catalog.pending and list(pipe.edits) == sorted([SHIFT, ONE, TWO, THREE, f"someone-{TWO}"])
+    assert pipe.sources[THREE].source == f"someone/{THREE}" and "no JSON" in catalog.refused["lwgan-broken"]
 
 
 def test_a_collection_joins_the_bundled_models(folder, late):
@@ -103,7 +86,7 @@ def test_a_collection_joins_the_bundled_models(folder, late):
 def test_what_a_domain_of_the_hub_does_without_is_listed(folder, late):
     for path in folder.glob("lwgan-synthfaces-*"):
         files = files_of(path)
-        if path.name.endswith("attribute-judge"):
+        if path.name.endswith("-judge"):
             config = json.loads(files["config.json"])
             config["architecture"]["features"] = 17
             files["config.json"] = json.dumps(config).encode()
@@ -111,13 +94,13 @@ def test_what_a_domain_of_the_hub_does_without_is_listed(folder, late):
     catalog = Catalog("someone", device="cpu")
     catalog._thread.join(60)
     assert catalog.pipes["synthfaces"].judge is None and len(catalog.pipes["synthfaces"].edits) == 4
-    assert "does not fit AttributeJudge" in catalog.refused["lwgan-synthfaces-attribute-judge"]
+    assert "does not fit a judge" in catalog.refused["lwgan-synthfaces-judge"]
 
 
 def test_a_hub_that_never_answers_does_not_keep_the_page_waiting(late, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     catalog = Catalog("nobody", device="cpu")
-    assert catalog.pipes["multimnist"].edits and Editor(catalog).start()[0]["before"]
+    assert catalog.pipes["multimnist"].edits
     catalog._thread.join(60)
     assert not catalog.pending and "the Hub is away" in catalog.refused["nobody"]
 
@@ -130,10 +113,7 @@ def test_where_nothing_is_bundled_the_hub_is_waited_for(folder, late, monkeypatc
     monkeypatch.setattr("lwgan.hub.registry.bundled", lambda: tmp_path / "nothing")
     catalog = Catalog("someone", device="cpu")
     assert not catalog.pending and list(catalog.pipes) == ["multimnist"] and not catalog.refused
-    session, sliders = Editor(catalog).start()
-    assert [row["name"] for row in sliders["rows"]] == [ONE, TWO, THREE] and Editor(catalog).show(
-        session, sliders, "Edit"
-    )["edit"]["edited"]
+    assert list(catalog.pipes["multimnist"].edits) == sorted([SHIFT, ONE, TWO, THREE])
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(OSError, match="the Hub is away"):
         Catalog("nobody", device="cpu")
@@ -162,14 +142,11 @@ def test_where_a_gpu_is_lent_its_functions_take_and_give_arrays(folder):
         return lent
 
     catalog = Catalog(folder, device="cpu")
-    Editor(catalog).start("multimnist")  # the first picture is made before
     catalog.lend(lend, "cpu")
-    assert not seen
-    session, sliders = Editor(catalog).start("multimnist")
-    catalog.pipes["multimnist"]._map(np.zeros((1, 16), np.float32))
-    shown = Editor(catalog).show(session, sliders, "Edit")["edit"]
+    assert not seen  # the cloud was computed before
+    pipe, plain = catalog.pipes["multimnist"], EditingPipeline.from_pretrained(folder, domain="multimnist")
+    w = pipe.encode(pipe.sample(1))
+    assert pipe.generate(w)[0].tobytes() == plain.generate(plain.encode(plain.sample(1)))[0].tobytes()
+    pipe.images = None
+    pipe.sample(1)
     assert set(seen) == {"_encode_here", "_synthesize_here", "_map_here"}
-    plain = EditingPipeline.from_pretrained(folder, domain="multimnist")
-    assert np.array_equal(
-        pixels(shown["reconstruction"]), np.asarray(plain.generate(plain.encode(session["framed"]))[0])
-    )
