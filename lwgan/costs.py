@@ -7,7 +7,7 @@ Eq. 4 in the space of the codes, Eq. 5 in the space phi_l = sqrt(1 - gamma_lk) F
 import torch
 from torch import Tensor
 
-MEDIAN_SAMPLES = 1000  # of each cloud: their 10^6 distances give the median to about .1%
+MEDIAN_SAMPLES = 1000  # points of each cloud: their 10^6 distances give the median to about .1%
 
 
 def latent_space(w: Tensor) -> Tensor:
@@ -31,25 +31,30 @@ def attribute_space(logits: Tensor, gamma: Tensor) -> Tensor:
     return (1 - gamma).clamp(min=0).sqrt().to(logits) * logits
 
 
-def correlations(labels: Tensor) -> Tensor:
+def correlations(labels: Tensor, known: Tensor | None = None) -> Tensor:
     """gamma_lk: absolute correlation of attributes l and k over labels [N, K] -> float64 [K, K] with 1 on the diagonal.
 
-    An attribute that all samples have, or none, is correlated with no other.
+    known: bool [N, K]; a pair of attributes is compared on the samples where both are known. Default: all.
+    An attribute that is constant there is correlated with no other.
     """
     labels = torch.as_tensor(labels)
     if labels.ndim != 2 or len(labels) < 2:
         raise ValueError(f"labels have shape {tuple(labels.shape)}, expected [N, K] with N >= 2")
-    centred = labels.double() - labels.double().mean(0)
-    norm = centred.norm(dim=0)
-    unit = torch.where(norm > 0, centred / norm, 0.0)
-    return (unit.T @ unit).abs().clamp(max=1).fill_diagonal_(1)
+    known = (torch.ones_like(labels) if known is None else known).double()
+    x = labels.double() * known
+    n, totals = (known.T @ known).clamp(min=1), x.T @ known  # [l, k]: over the samples where both are known
+    covariance = x.T @ x - totals * totals.T / n
+    variance = x.square().T @ known - totals.square() / n
+    scale = (variance * variance.T).clamp(min=0).sqrt()
+    gamma = torch.where(scale > 1e-9 * n, covariance / scale, 0.0)
+    return gamma.abs().clamp(max=1).fill_diagonal_(1)
 
 
 @torch.no_grad()
 def median_distance(x: Tensor, y: Tensor) -> float:
-    """The median distance between the points x [N, D] and y [M, D]: the unit in which a blur is chosen.
+    """The median distance between points x [N, D] and y [M, D], the unit in which a blur is chosen.
 
-    Of large clouds, evenly spaced points stand for all.
+    Of large clouds, MEDIAN_SAMPLES evenly spaced points are used.
     """
     x, y = (points[:: -(-len(points) // MEDIAN_SAMPLES)] for points in (x, y))
     centre = y.mean(0)

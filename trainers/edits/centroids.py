@@ -1,37 +1,27 @@
-"""Centroids: the shift by the difference of the mean codes, the baseline that every edit has to beat; plain, or balanced.
+"""Centroids: the shift by the difference of the mean codes, the baseline that every edit has to beat.
 
-Balanced as in P. Doubinsky et al., "Multi-Attribute Balanced Sampling for Disentangled GAN Controls" (2021): they draw a combination
-of attributes, all equally likely, then a sample that has it. Here the mean is taken with the masses of that draw (`measures.balanced`),
-as if endlessly many were drawn. Combinations that one side lacks are left out, and labels are the data's own, where theirs are a
-classifier's confident answers.
+With `--masses balanced` it follows P. Doubinsky et al., "Multi-Attribute Balanced Sampling for Disentangled GAN
+Controls" (2021). They draw a combination of attributes uniformly, then a sample that has it. Here the mean is taken with
+the masses of that draw (`measures.balanced`), which is its expectation. Combinations that one side lacks are left out.
+Labels are the data's own; theirs are the confident answers of a classifier.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from lwgan.domain import Change
 from lwgan.edit import AffineEdit
-from trainers.edits import Attribute, Label, Masses, Splits, evened, masses_told, sides
+from trainers.edits.base import Splits
+from trainers.edits.masses import WithMasses, masses_report, sides
 
 
 @dataclass(frozen=True)
-class Options:
+class Centroids(WithMasses):
     """The difference of the mean codes."""
 
-    masses: Masses = "uniform"
-    """How samples weigh; "balanced" is balanced sampling. Of digits all but uniform need --balance."""
-    balance: tuple[str, ...] = ()
-    """Attributes whose combinations the masses even out between source and target, the most important first (`evened`); the edited one is
-    left out. Empty: those that are most correlated with it (`related`)."""
-
-
-def fit(codes: Splits, attribute: Attribute | Label, options: Options) -> AffineEdit:
-    """H(w) = mean of the target's codes - mean of the source's."""
-    balance = evened(codes.train, attribute, options.masses, options.balance)
-    source, target = sides(codes.train, attribute, options.masses, balance)
-    return AffineEdit(
-        None, target.mean() - source.mean(), masses_told(codes.train, attribute, options.masses, balance)
-    )
-
-
-def check(codes: Splits, attribute: Attribute | Label, options: Options) -> None:
-    """ValueError, before a run begins, for masses without anything to balance."""
-    evened(codes.train, attribute, options.masses, options.balance)
+    def fit(self, codes: Splits, change: Change, folder: Path | None = None) -> AffineEdit:
+        """H(w) = mean of the target's codes - mean of the source's."""
+        balance = self.balanced(codes.train, change)
+        source, target = sides(codes.train, change, self.masses, balance)
+        report = masses_report(codes.train, change, self.masses, balance)
+        return AffineEdit(None, target.mean() - source.mean(), report)

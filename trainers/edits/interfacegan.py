@@ -1,128 +1,119 @@
-"""InterFaceGAN: Y. Shen et al., "InterFaceGAN: Interpreting the Disentangled Face Representation" (2020). The normal of the plane that
-a linear support vector machine puts between codes with and without the attribute; its offset is dropped.
+"""InterFaceGAN, Y. Shen et al., "InterFaceGAN: Interpreting the Disentangled Face Representation" (2020).
 
-As there: C = 1, the codes of the highest and the lowest 2% of scores, the normals of attributes to be kept projected out (conditional
-manipulation). All of these codes fit the plane, where its author's code fits 70% and only reports the accuracy on the rest. Adapted to W+:
-all layers are one long code (or `per_layer`, its author's other way). Scores are a latent classifier's; without one, labels have no
-order, and evenly many codes of either side are drawn.
+The direction is the normal of the plane that a linear support vector machine puts between codes with and without the
+attribute; the offset is dropped. As in the paper: C = 1, the codes with the highest and the lowest 2% of scores, and the
+normals of attributes to keep are projected out (conditional manipulation).
+Adapted: all of these codes fit the plane (its code fits 70% and reports the accuracy on the rest). All layers of a W+
+code are one long vector, or with `per_layer` each layer has a plane. Scores are a latent classifier's; without one,
+labels have no order, and equally many codes of each side are drawn.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from lwgan.attributes import index_of
 from torch import Tensor
 
+from lwgan.domain import Change, change_of
 from lwgan.edit import AffineEdit
 from lwgan.judges import LatentClassifier
 from trainers.codes import Codes
-from trainers.edits import Attribute, Label, Splits, classifier_for, mean_shift
+from trainers.edits.base import Method, Splits, classifier_for, mean_shift
 
 
 @dataclass(frozen=True)
-class Options:
-    """The normal of the separating plane. alpha = 1: as near to the mean target as it leads (`scaled`)."""
+class InterFaceGAN(Method):
+    """The normal of the separating plane, scaled to the mean shift (alpha = 1)."""
 
     c: float = 1.0
-    """Cost of codes on the wrong side."""
+    """Cost of codes on the wrong side of the plane."""
     classifier: Path | None = None
-    """Folder that `python -m trainers latent-classifier` wrote: its logits are the scores. None: the labels decide."""
+    """Folder that `python -m trainers judge codes` wrote: its logits are the scores. Default: labels decide."""
     share: float = 0.02
-    """With --classifier: how much of all codes, of the highest and of the lowest scores each."""
+    """With --classifier: fraction of all codes taken from each end of the scores."""
     samples: int = 2_000
-    """Without --classifier: codes of either side, at most; memory and time grow with the square."""
+    """Without --classifier: codes of each side, at most. Memory and time grow with the square."""
     per_layer: bool = False
-    """A plane for each layer, instead of one for all."""
+    """Fit one plane for each layer, instead of one for all."""
     condition: tuple[str, ...] = ()
-    """Labelled attributes to keep: the direction is made orthogonal to their normals."""
+    """Labels to keep: the direction is made orthogonal to their normals."""
     seed: int = 0
-    """Of the draw without --classifier."""
+    """Seed of the draw without --classifier."""
+
+    def check(self, codes: Splits, change: Change) -> None:
+        for each in (change, *map(change_of, self.condition)) if self.classifier else ():
+            classifier_for(codes.train, each, self.classifier, "--share")
+        if self.c <= 0 or not 0 < self.share <= 0.5 or self.samples < 1:
+            raise ValueError(
+                f"--c {self.c}, --share {self.share}, --samples {self.samples}: expected > 0, in (0, .5], at least 1"
+            )
+        for name in self.condition:
+            if name == change.label:
+                raise ValueError(f"--condition {name} is the edited label itself")
+            if not all(len(side) for side in both_sides(codes.train, change_of(name))):
+                raise ValueError(f"--condition {name}: all training pictures have it, or none has")
+
+    def fit(self, codes: Splits, change: Change, folder: Path | None = None) -> AffineEdit:
+        """H(w) = a multiple of the normal, orthogonal to the normals of `condition`."""
+        rows = codes.train.meets(change.source) | codes.train.meets(change.target)
+        n = self.normal(codes.train.where(rows), change)
+        if self.condition:
+            kept = [self.normal(codes.train, change_of(name)) for name in self.condition]
+            n = orthogonal(n, torch.stack(kept))
+        source, target = both_sides(codes.train, change)
+        shift = mean_shift(source.w, target.w).view_as(n)
+        return AffineEdit(None, ((n * shift).sum(1, keepdim=True) * n).view(source.w.shape[1:]))
+
+    def normal(self, codes: Codes, change: Change) -> Tensor:
+        """The unit normal from source to target: [1, num_ws * w_dim], or with `per_layer` [num_ws, w_dim]."""
+        if self.classifier is None:
+            w, positive = self.by_label(codes, change)
+        else:
+            w, positive = self.by_score(
+                codes, change, classifier_for(codes, change, self.classifier, "--share")
+            )
+        parts = w if self.per_layer else w.flatten(1)[:, None]
+        return torch.stack([self.svm(part, positive) for part in parts.unbind(1)])
+
+    @torch.no_grad()
+    def by_score(self, codes: Codes, change: Change, classifier: LatentClassifier) -> tuple[Tensor, Tensor]:
+        """The codes with the highest and the lowest scores [2n, num_ws, w_dim], and which are the highest, bool [2n]."""
+        k = classifier.card_config["names"].index(change.label)
+        scores = torch.cat([classifier(part)[:, k] for part in codes.w.split(500)])
+        order = scores.mul(change.sign).argsort()
+        n = max(1, int(len(order) * self.share))
+        return codes.w[torch.cat([order[:n], order[-n:]])], torch.arange(2 * n) >= n
+
+    def by_label(self, codes: Codes, change: Change) -> tuple[Tensor, Tensor]:
+        """Equally many random codes of source and target, and which are the target's, bool [2n]."""
+        parts = [side.w for side in both_sides(codes, change)]
+        n = min(*map(len, parts), self.samples)
+        generator = torch.Generator().manual_seed(self.seed)
+        drawn = torch.cat([w[torch.randperm(len(w), generator=generator)[:n]] for w in parts])
+        return drawn, torch.arange(2 * n) >= n
+
+    def svm(self, points: Tensor, positive: Tensor) -> Tensor:
+        """The unit normal [D] of the plane between the positive (bool [N]) and the other points [N, D]."""
+        from sklearn.svm import SVC  # imported here: it takes two seconds, and no other method needs it
+
+        # The Gram matrix gives the same plane as SVC's linear kernel, many times faster where codes are long.
+        centred = (points - points.mean(0)).double()
+        machine = SVC(C=self.c, kernel="precomputed").fit((centred @ centred.T).numpy(), positive.numpy())
+        found = (torch.tensor(machine.dual_coef_) @ centred[torch.tensor(machine.support_).long()])[0]
+        return (found / found.norm()).to(points)
 
 
-def fit(codes: Splits, attribute: Attribute | Label, options: Options) -> AffineEdit:
-    """H(w) = the multiple of the normal, less what it shares with the normals of `condition`."""
-    classifier = scorer(codes.train, options)
-    source, target = attribute.source(codes.train), attribute.target(codes.train)
-    both = Codes(torch.cat([source.w, target.w]), torch.cat([source.numbers, target.numbers]), source.names)
-    n = normal(both, attribute, classifier, options)
-    if options.condition:
-        kept = [normal(codes.train, Label(name), classifier, options) for name in options.condition]
-        n = orthogonal(n, torch.stack(kept))
-    shift = mean_shift(source.w, target.w).view_as(n)
-    return AffineEdit(None, ((n * shift).sum(1, keepdim=True) * n).view(source.w.shape[1:]))
-
-
-def check(codes: Splits, attribute: Attribute | Label, options: Options) -> None:
-    """ValueError, before a run begins, for options out of range, a classifier of other codes, attributes that are not there."""
-    scorer(codes.train, options)
-    if options.c <= 0 or not 0 < options.share <= 0.5 or options.samples < 1:
-        raise ValueError(
-            f"--c {options.c}, --share {options.share}, --samples {options.samples}: expected > 0, in (0, .5], at least 1"
-        )
-    for name in options.condition:
-        if codes.train.has(name).all() or not codes.train.has(name).any():
-            raise ValueError(f"--condition {name}: all training pictures have it, or none has")
-        if name == attribute.label:
-            raise ValueError(f"--condition {name} is the edited attribute itself")
-
-
-def scorer(codes: Codes, options: Options) -> LatentClassifier | None:
-    return None if options.classifier is None else classifier_for(codes, options.classifier, "--share")
-
-
-def normal(
-    codes: Codes, attribute: Attribute | Label, classifier: LatentClassifier | None, options: Options
-) -> Tensor:
-    """The unit normal from the attribute's source to its target: [1, num_ws * w_dim], or [num_ws, w_dim] of unit rows (`per_layer`)."""
-    w, positive = (by_label if classifier is None else by_score)(codes, attribute, classifier, options)
-    parts = w if options.per_layer else w.flatten(1)[:, None]
-    return torch.stack([svm(part, positive, options) for part in parts.unbind(1)])
-
-
-def svm(points: Tensor, positive: Tensor, options: Options) -> Tensor:
-    """The unit normal [D] of the plane between points [N, D] that are positive (bool [N]) and those that are not."""
-    from sklearn.svm import SVC  # here: it takes two seconds that no other stage should wait
-
-    # By the matrix of inner products, N x N: as SVC's own linear kernel, but many times as fast where codes are long.
-    centred = (points - points.mean(0)).double()
-    machine = SVC(C=options.c, kernel="precomputed").fit((centred @ centred.T).numpy(), positive.numpy())
-    found = (torch.tensor(machine.dual_coef_) @ centred[torch.tensor(machine.support_).long()])[0]
-    return (found / found.norm()).to(points)
-
-
-def by_score(
-    codes: Codes, attribute: Attribute | Label, classifier: LatentClassifier, options: Options
-) -> tuple[Tensor, Tensor]:
-    """The codes of the highest and of the lowest scores, and which of them are the highest."""
-    k = index_of(attribute.label, codes.label_names)
-    with torch.no_grad():
-        order = (
-            torch.cat([classifier(part)[:, k] for part in codes.w.split(500)]).mul(attribute.sign).argsort()
-        )
-    n = max(1, int(len(order) * options.share))
-    return codes.w[torch.cat([order[:n], order[-n:]])], torch.arange(2 * n) >= n
-
-
-def by_label(
-    codes: Codes, attribute: Attribute | Label, classifier: None, options: Options
-) -> tuple[Tensor, Tensor]:
-    """Evenly many codes of source and target, drawn with the seed, and which of them are the target's."""
-    parts = attribute.source(codes).w, attribute.target(codes).w
-    n = min(*map(len, parts), options.samples)
-    generator = torch.Generator().manual_seed(options.seed)
-    return torch.cat([w[torch.randperm(len(w), generator=generator)[:n]] for w in parts]), torch.arange(
-        2 * n
-    ) >= n
+def both_sides(codes: Codes, change: Change) -> tuple[Codes, Codes]:
+    return codes.source(change), codes.target(change)
 
 
 def orthogonal(n: Tensor, others: Tensor) -> Tensor:
-    """Unit rows n [P, D] without what they share with the span of others [C, P, D]; unit rows again.
+    """Unit rows n [P, D] minus their projections on the span of others [C, P, D], as unit rows.
     ValueError if nothing is left."""
     spans = torch.linalg.qr(others.permute(1, 2, 0)).Q  # [P, D, C]
     left = n - torch.einsum("pdc,pec,pe->pd", spans, spans, n)
     if (left.norm(dim=1) < 1e-4).any():
         raise ValueError(
-            "--condition leaves nothing: the edited attribute's normal lies in the span of the others'"
+            "--condition leaves nothing: the edited label's normal lies in the span of the others'"
         )
     return left / left.norm(dim=1, keepdim=True)

@@ -1,189 +1,240 @@
-"""Latent Wasserstein, LW (Sec. 3): H moves the codes that lack the attribute onto those that have it.
+"""Latent Wasserstein, LW (Sec. 3): an affine map that moves the codes without an attribute onto those with it.
 
-No classifier takes part, unless L_pres does (Eq. 5, preservation_weight > 0): its F is one. Masses (Sec. 3.2) undo correlations
-of the data. What the paper leaves open is chosen here: the shape of the map, where it starts, the blurs, the weighed attributes.
+No classifier takes part, unless L_pres does (Eq. 5, `--preservation-weight` > 0): F is one. Masses (Sec. 3.2) undo
+correlations in the data. The paper leaves open the shape of the map, its start, the blurs and the balanced labels.
+
+Two losses. `--solver sinkhorn` is the paper's Wasserstein loss (Eq. 4). `--solver partial`, the default, is ours: exact
+partial transport (`lwgan.losses.partial_transport`), in which a target code takes up to kappa times its share. W2 asks
+the edited codes to cover the target evenly, which no affine map can do sharply where the change is a choice among cells,
+such as the place of one more digit. What kappa > 1 gives in sharpness it takes from coverage.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
-from lwgan.attributes import index_of
 from torch import Tensor
 from tqdm import tqdm
 
 from lwgan.costs import attribute_space, correlations, latent_space, median_distance
+from lwgan.domain import Change
 from lwgan.edit import AffineEdit
 from lwgan.losses import objective
 from trainers import run
 from trainers.codes import Codes
-from trainers.edits import Attribute, Label, Masses, Side, Splits, classifier_for, evened, masses_told, sides
+from trainers.edits.base import Splits, classifier_for, columns_of
+from trainers.edits.masses import Side, WithMasses, masses_report, sides
+from trainers.shards import UNKNOWN
+
+# Defaults by Change.kind: a choice among cells needs a map; a place in the cloud only a shift (a map learns noise there).
+DEFAULTS = {
+    "choice": {"solver": "partial", "kappa": 2.0, "skip": 0.0, "rank": 4, "starts": 4, "steps": 140,
+               "learning_rate": 0.3, "batch": 400},
+    "place": {"solver": "partial", "kappa": 4.0, "skip": 0.5, "rank": 0, "starts": 4, "steps": 30,
+              "learning_rate": 1.0, "batch": 400},
+}  # fmt: skip
+# Sec. 4.1: Eq. 4 with Adam at 1e-3 and batches of the smaller side (here at most 4,096). The paper gives no steps.
+PAPER = {"solver": "sinkhorn", "kappa": 1.0, "skip": 0.0, "rank": "full", "starts": 1, "steps": 1000,
+         "learning_rate": 1e-3, "batch": 4096}  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Options:
-    """Eq. 4 with Adam (Sec. 4.1). Where the defaults differ from the paper's, what was seen on digits says why."""
+class LatentWasserstein(WithMasses):
+    """L_edit + lambda L_pres. Options without a default here have one that depends on the kind of change (DEFAULTS)."""
 
-    steps: int = 100
-    learning_rate: float = 2e-2
-    """Adam's at the start, falling to zero; the paper's 1e-3 has hardly begun to turn the shift into a map after 100 steps."""
-    batch: int = 800
-    """Codes of a side in a step, at most (the paper: all of the smaller side)."""
+    paper: bool = False
+    """The paper's setting instead of these defaults: the Sinkhorn divergence, a full map, one start."""
+    solver: Literal["partial", "sinkhorn"] | None = None
+    """L_edit: exact partial transport, or the paper's Sinkhorn divergence."""
+    kappa: float | None = None
+    """partial: how many times its share a target code may take; 1 is the exact W2."""
+    skip: float | None = None
+    """partial: the fraction of source codes in a batch that need not arrive, the dearest ones."""
+    rank: int | Literal["full"] | None = None
+    """Rank of each A_l; 0 is a plain shift."""
+    starts: int | None = None
+    """Fits from different seeds. The one with the least loss on validation codes is kept."""
+    steps: int | None = None
+    learning_rate: float | None = None
+    """At the start; it falls linearly to zero. Of Adam; for rank 0 of gradient descent, where 1 is a full step."""
+    batch: int | None = None
+    """Source codes in a step, at most. The target batch has kappa times as many."""
     blur: float = 0.05
-    """Blur of the Wasserstein loss, as a share of the median distance between source and target codes. At .5 and more the map
-    stays near a shift, which puts digits into several empty cells or none; far below, batches pull the edited cloud together
-    (to half its variance), which a generator trained with noise on its codes forgives."""
-    rank: int | None = None
-    """Rank of each A_l; None: full."""
+    """sinkhorn: blur as a fraction of the median distance between source and target codes. From .5 on the map stays
+    near a shift. Far below, batches pull the edited cloud together (`lwgan.losses.wasserstein`)."""
+    scaling: float = 0.9
+    """sinkhorn: nearer to 1 the gradient is closer to convergence, and a step slower."""
     decay: float = 0.0
-    """Weight of 1/2 |A w|^2 beside the Wasserstein loss, in the same units: keeps the map near a plain shift. Not used by the bundled edits."""
+    """Weight of 1/2 |A w|^2, in the units of the loss: keeps the map near a shift."""
     preservation_weight: float = 0.0
-    """lambda of L_edit + lambda L_pres (Sec. 4.1: 1 for faces, 15 for glasses); above 0 it needs --classifier."""
+    """lambda (Sec. 4.1: 1 for faces, 15 for glasses). Above 0 it needs --classifier."""
     classifier: Path | None = None
-    """Folder that `python -m trainers latent-classifier` wrote: F, whose logits of the other attributes are to stay."""
+    """F: folder that `python -m trainers judge codes` wrote."""
     logit_blur: float = 0.05
-    """Blur of L_pres, as a share of the median distance between the source's and the target's logits (Eq. 5's space)."""
-    masses: Masses = "uniform"
-    """How samples weigh (Eq. 2, Sec. 3.2); of digits all but uniform need --balance."""
-    balance: tuple[str, ...] = ()
-    """Attributes whose combinations the masses even out between source and target, the most important first (`evened`); the edited one is
-    left out. Empty: those that are most correlated with it (`related`)."""
-    validate_every: int = 5
+    """Blur of L_pres as a fraction of the median distance between the logits of source and target (Eq. 5's space)."""
+    validate_every: int = 10
     patience: int = 50
-    """Stop after so many steps without a better Wasserstein distance on codes of other digits; the best map is kept."""
+    """Stop a start after so many steps without a smaller loss on validation codes; the best map is kept."""
     validation_codes: int = 800
     seed: int = 0
 
+    def resolved(self, change: Change) -> "LatentWasserstein":
+        defaults = PAPER if self.paper else DEFAULTS[change.kind]
+        unset = [field.name for field in fields(self) if getattr(self, field.name) is None]
+        return replace(self, **{name: defaults[name] for name in unset if name in defaults})
+
+    def check(self, codes: Splits, change: Change) -> None:
+        super().check(codes, change)
+        w_dim = codes.train.w.shape[-1]
+        if self.kappa < 1 or not 0 <= self.skip < 1 or self.starts < 1:
+            raise ValueError(f"--kappa {self.kappa:g}, --skip {self.skip:g}, --starts {self.starts}: "
+                             "expected at least 1, in [0, 1), at least 1")  # fmt: skip
+        if self.rank != "full" and not 0 <= self.rank <= w_dim:
+            raise ValueError(f"--rank is {self.rank}: expected full or 0 to {w_dim}, the length of a code's layer")
+        if self.preservation_weight > 0:
+            classifier_for(codes.train, change, self.classifier, "--preservation-weight")
+
+    def fit(self, codes: Splits, change: Change, folder: Path | None = None) -> AffineEdit:
+        """The best map of all starts. The config says which start and step it comes from ("best")."""
+        balance = self.balanced(codes.train, change)
+        source, target = sides(codes.train, change, self.masses, balance)
+        loss = self.loss(source, target, codes.train, change)
+        held = self.held_out(*sides(codes.validation, change, self.masses, balance))
+        state = (folder is not None and run.load_checkpoint(folder)) or {"start": 0, "step": 0, "best": None}
+        best = state["best"]
+        for start in range(state["start"], self.starts):
+            best = self.descend(start, state, best, (source, target), held, loss, folder)
+            state = {"step": 0}
+        if best["step"] == 0:
+            print(f"{change.name}: no step lowered the loss on validation codes. The edit is the mean shift.")
+        h = Map(source, target, self.rank)
+        h.load_state_dict(best["map"])
+        edit = h.edit(codes.train.w.shape[1])
+        edit.config |= masses_report(codes.train, change, self.masses, balance)
+        edit.config["best"] = {key: best[key] for key in ("start", "step", "loss")}
+        return edit
+
+    def descend(
+        self,
+        start: int,
+        state: dict,
+        best: dict | None,
+        sides: tuple[Side, Side],
+        held: tuple[Tensor, Tensor],
+        loss: Callable[[Tensor, Tensor, Tensor], Tensor],
+        folder: Path | None,
+    ) -> dict:
+        """One start, from a checkpoint's state if its step is > 0. -> the best map so far {map, loss, start, step}."""
+        source, target = sides
+        torch.manual_seed(self.seed + start)
+        h = Map(source, target, self.rank)
+        optimiser = (torch.optim.SGD if self.rank == 0 else torch.optim.Adam)(h.parameters(), self.learning_rate)
+        least, least_step, done = float("inf"), 0, state["step"]
+        if done:
+            h.load_state_dict(state["map"])
+            optimiser.load_state_dict(state["optimiser"])
+            least, least_step = state["least"], state["least_step"]
+        size = min(self.batch, len(source.w), len(target.w))
+        for step in tqdm(range(done, self.steps + 1), f"start {start + 1}", total=self.steps, initial=done):
+            if step % self.validate_every == 0 or step == self.steps:
+                with torch.no_grad():
+                    now = loss(h(held[0]), *held).item()
+                if now < least:
+                    least, least_step = now, step
+                if best is None or now < best["loss"]:
+                    kept = {key: value.clone() for key, value in h.state_dict().items()}
+                    best = {"map": kept, "loss": now, "start": start, "step": step}
+                if folder is not None:
+                    run.log(folder, start=start, step=step, validation_loss=now, best_step=least_step)
+                    run.save_checkpoint(folder, start=start, step=step, map=h.state_dict(), best=best, least=least,
+                                        least_step=least_step, optimiser=optimiser.state_dict())  # fmt: skip
+                if step - least_step >= self.patience:
+                    break
+            torch.manual_seed(hash((self.seed + start, step)))
+            x, y = source.batch(size), target.batch(round(self.kappa * size))
+            total = loss(h(x), x, y)
+            if self.decay:
+                total = total + self.decay / 2 * h.linear(x).flatten(1).square().sum(1).mean()
+            optimiser.param_groups[0]["lr"] = self.learning_rate * (1 - step / (self.steps + 1))
+            optimiser.zero_grad()
+            total.backward()
+            optimiser.step()
+        return best
+
+    def held_out(self, source: Side, target: Side) -> tuple[Tensor, Tensor]:
+        """Validation codes of both sides, kappa times as many of the target: always the same, because the least possible
+        loss depends on their number."""
+        size = min(self.validation_codes, len(source.w), int(len(target.w) / self.kappa))
+        torch.manual_seed(self.seed)
+        wanted = {"source": (source, size), "target": (target, round(self.kappa * size))}
+        x, y = (side.w[:n] if side.mass is None else side.batch(n) for side, n in wanted.values())
+        return x, y
+
+    def loss(
+        self, source: Side, target: Side, codes: Codes, change: Change
+    ) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+        """L as a function of edited codes, their sources and target codes."""
+        settings = {"blur": None, "skip": self.skip, "scaling": self.scaling}
+        if self.solver == "sinkhorn":
+            unit = median_distance(latent_space(source.w), latent_space(target.w))
+            settings["blur"] = self.blur * unit
+        if self.preservation_weight > 0:
+            classifier = classifier_for(codes, change, self.classifier, "--preservation-weight")
+            labels = columns_of(codes, classifier)
+            k = classifier.card_config["names"].index(change.label)
+            gamma = correlations(labels, labels != UNKNOWN)[k]
+            with torch.no_grad():
+                logits = [attribute_space(classifier(side.w), gamma) for side in (source, target)]
+            settings |= {"classifier": classifier, "gamma": gamma, "preservation_weight": self.preservation_weight,
+                         "logit_blur": self.logit_blur * median_distance(*logits)}  # fmt: skip
+        return lambda edited, x, y: objective(edited, x, y, **settings).total
+
 
 class Map(torch.nn.Module):
-    """H(w)_l = A_l w_l + b_l, as Latent Transformer's layer (equalised learning rate), around the mean source code.
+    """w + H(w), H(w)_l = A_l (w_l - mean source code) + b_l, with the equalised learning rate of Latent Transformer.
 
-    It starts as the shift between the mean codes: a random start would scatter the old digits before the loss says a word.
+    It starts as the mean shift: a random start would destroy pictures before the loss acts. Where all layers of all
+    codes are equal (an encoder into W), all layers share one map, which is what separate maps would learn.
     """
 
-    def __init__(self, source: Side, target: Side, rank: int | None):
+    def __init__(self, source: Side, target: Side, rank: int | Literal["full"]):
         super().__init__()
-        num_ws, w_dim = source.w.shape[1:]
-        self.register_buffer("centre", source.mean())
-        self.gain = w_dim**-0.5
-        self.bias = torch.nn.Parameter(target.mean() - source.mean())
-        self.out = torch.nn.Parameter(torch.zeros(num_ws, w_dim, rank or w_dim))
-        self.into = None if rank is None else torch.nn.Parameter(torch.randn(num_ws, rank, w_dim))
-
-    def weight(self) -> Tensor:
-        """A: [num_ws, w_dim, w_dim]."""
-        return (
-            self.out * self.gain
-            if self.into is None
-            else self.out @ self.into * self.gain / self.into.shape[1] ** 0.5
-        )
+        shared = all((side.w == side.w[:, :1]).all() for side in (source, target))
+        self.layers = 1 if shared else source.w.shape[1]
+        w_dim = source.w.shape[2]
+        self.register_buffer("centre", source.mean()[: self.layers])
+        self.bias = torch.nn.Parameter((target.mean() - source.mean())[: self.layers])
+        self.out = self.into = None
+        if rank == "full":
+            self.gain = w_dim**-0.5
+            self.out = torch.nn.Parameter(torch.zeros(self.layers, w_dim, w_dim))
+        elif rank > 0:
+            self.gain = (w_dim * rank) ** -0.5
+            self.out = torch.nn.Parameter(torch.zeros(self.layers, w_dim, rank))
+            self.into = torch.nn.Parameter(torch.randn(self.layers, rank, w_dim))
 
     def linear(self, w: Tensor) -> Tensor:
-        return torch.einsum("nli,loi->nlo", w - self.centre, self.weight())
+        """A (w - centre): codes [N, num_ws, w_dim] -> the same shape."""
+        if self.out is None:
+            return torch.zeros_like(w)
+        moved = w[:, : self.layers] - self.centre
+        if self.into is not None:
+            moved = torch.einsum("nli,lri->nlr", moved, self.into)
+        return torch.einsum("nlr,lor->nlo", moved, self.out * self.gain).expand_as(w)
 
-    def edit(self) -> AffineEdit:
-        """The run-time scale and the centre folded into A and b."""
-        weight = self.weight().detach().clone()
-        bias = (self.bias - torch.einsum("loi,li->lo", weight, self.centre)).detach()
+    def forward(self, w: Tensor) -> Tensor:
+        return w + self.linear(w) + self.bias
+
+    def edit(self, num_ws: int) -> AffineEdit:
+        """The map with its gain and centre folded into A and b."""
+        if self.out is None:
+            return AffineEdit(None, self.bias.detach().expand(num_ws, -1).clone())
+        out = self.out.detach() * self.gain
+        weight = out if self.into is None else out @ self.into.detach()
+        bias = self.bias.detach() - torch.einsum("loi,li->lo", weight, self.centre)
+        bias = bias.expand(num_ws, -1).clone()
         if self.into is None:
-            return AffineEdit(weight, bias)
-        return AffineEdit.low_rank(
-            self.out.detach() * self.gain / self.into.shape[1] ** 0.5, self.into.detach().clone(), bias
-        )
-
-
-def fit(
-    codes: Splits, attribute: Attribute | Label, options: Options, folder: Path | None = None
-) -> AffineEdit:
-    """The edit that minimises L_edit + lambda L_pres. folder: of the run, whose checkpoint a stopped run resumes from."""
-    balance = evened(codes.train, attribute, options.masses, options.balance)
-    source, target = sides(codes.train, attribute, options.masses, balance)
-    loss = loss_of(source, target, codes.train, attribute, options)
-    torch.manual_seed(options.seed)
-    held = [
-        side.first(options.validation_codes)
-        for side in sides(codes.validation, attribute, options.masses, balance)
-    ]
-    h = Map(source, target, options.rank)
-    adam = torch.optim.Adam(h.parameters(), options.learning_rate)
-    best, best_step, best_loss, step = h.state_dict(), 0, float("inf"), 0
-    if folder is not None and (state := run.load_checkpoint(folder)):
-        step, best, best_step, best_loss = (
-            state["step"],
-            state["best"],
-            state["best_step"],
-            state["best_loss"],
-        )
-        h.load_state_dict(state["map"])
-        adam.load_state_dict(state["adam"])
-
-    size = min(options.batch, len(source.w), len(target.w))
-    for step in tqdm(range(step, options.steps + 1), attribute.name, total=options.steps, initial=step):
-        if step % options.validate_every == 0:
-            # The same codes at every validation: the loss's floor depends on their number.
-            with torch.no_grad():
-                now = loss(held[0].w + h.linear(held[0].w) + h.bias, *held).item()
-            if now < best_loss:
-                best, best_step, best_loss = {k: v.clone() for k, v in h.state_dict().items()}, step, now
-            if folder is not None:
-                run.log(folder, step=step, validation_loss=now, best_step=best_step)
-                run.save_checkpoint(
-                    folder,
-                    step=step,
-                    map=h.state_dict(),
-                    adam=adam.state_dict(),
-                    best=best,
-                    best_step=best_step,
-                    best_loss=best_loss,
-                )
-            if step - best_step >= options.patience:
-                break
-        torch.manual_seed(hash((options.seed, step)))
-        x, y = source.batch(size), target.batch(size)
-        moved = h.linear(x.w)
-        total = loss(x.w + moved + h.bias, x, y)
-        if options.decay:
-            total = total + options.decay / 2 * moved.flatten(1).square().sum(1).mean()
-        adam.param_groups[0]["lr"] = options.learning_rate * (1 - step / (options.steps + 1))
-        adam.zero_grad()
-        total.backward()
-        adam.step()
-    h.load_state_dict(best)
-    edit = h.edit()
-    edit.config |= masses_told(codes.train, attribute, options.masses, balance)
-    return edit
-
-
-def check(codes: Splits, attribute: Attribute | Label, options: Options) -> None:
-    """ValueError, before a run begins, for masses without anything to balance and for lambda without a fitting classifier."""
-    sides(
-        codes.validation,
-        attribute,
-        options.masses,
-        evened(codes.train, attribute, options.masses, options.balance),
-    )
-    if options.preservation_weight > 0:
-        classifier_for(codes.train, options.classifier, flag_of(options))
-
-
-def loss_of(
-    source: Side, target: Side, codes: Codes, attribute: Attribute | Label, options: Options
-) -> Callable[..., Tensor]:
-    """The loss of edited codes, their source and the target: L_edit (Eq. 4), and lambda L_pres (Eq. 5) where lambda > 0."""
-    blur = options.blur * median_distance(latent_space(source.w), latent_space(target.w))
-    preservation = {}
-    if options.preservation_weight > 0:
-        classifier = classifier_for(codes, options.classifier, flag_of(options))
-        gamma = correlations(codes.labels)[index_of(attribute.label, codes.label_names)]
-        with torch.no_grad():
-            logits = [attribute_space(classifier(side.w), gamma) for side in (source, target)]
-        logit_blur = options.logit_blur * median_distance(*logits)
-        preservation = {
-            "classifier": classifier, "gamma": gamma, "preservation_weight": options.preservation_weight, "logit_blur": logit_blur
-        }  # fmt: skip
-    return lambda edited, x, y: objective(edited, x.w, y.w, x.mass, y.mass, blur=blur, **preservation).total
-
-
-def flag_of(options: Options) -> str:
-    return f"--preservation-weight {options.preservation_weight:g}"
+            return AffineEdit(weight.expand(num_ws, -1, -1), bias)
+        return AffineEdit.low_rank(out, self.into.detach().clone(), bias)

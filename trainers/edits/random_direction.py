@@ -1,23 +1,23 @@
-"""A random direction: in each layer as long as the shift of the mean codes, in every other way by chance. What moves pictures no less
-than this has not shown that it found anything."""
+"""A random direction: what moves pictures no less than this has found nothing."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
+from lwgan.domain import Change
 from lwgan.edit import AffineEdit
-from trainers.edits import Attribute, Label, Splits, mean_shift
+from trainers.edits.base import Method, Splits, mean_shift
 
 
 @dataclass(frozen=True)
-class Options:
-    """A random direction of the mean shift's norm: alpha = 1 is as far as the two means are apart."""
+class RandomDirection(Method):
+    """A random direction with, in each layer, the norm of the mean shift."""
 
     seed: int = 0
 
-
-def fit(codes: Splits, attribute: Attribute | Label, options: Options) -> AffineEdit:
-    """H(w)_l drawn evenly from the sphere of the layer's mean shift."""
-    shift = mean_shift(attribute.source(codes.train).w, attribute.target(codes.train).w)
-    drawn = torch.randn(shift.shape, generator=torch.Generator().manual_seed(options.seed))
-    return AffineEdit(None, drawn / drawn.norm(dim=1, keepdim=True) * shift.norm(dim=1, keepdim=True))
+    def fit(self, codes: Splits, change: Change, folder: Path | None = None) -> AffineEdit:
+        """H(w)_l is drawn uniformly from the sphere whose radius is the norm of the layer's mean shift."""
+        shift = mean_shift(codes.train.source(change).w, codes.train.target(change).w)
+        drawn = torch.randn(shift.shape, generator=torch.Generator().manual_seed(self.seed))
+        return AffineEdit(None, drawn / drawn.norm(dim=1, keepdim=True) * shift.norm(dim=1, keepdim=True))

@@ -1,0 +1,195 @@
+"""Guided by a picture classifier: the idea of GuidedStyle, without its details.
+
+X. Hou et al., "GuidedStyle: Attribute Knowledge Guided Style Manipulation for Semantic Face Editing" (2022), of which
+only the abstract was read: a network that reads the attribute off the picture G(w') guides the edit, and an attention
+over the layers settles on a single one. Losses and settings are ours; these are not GuidedStyle's results.
+
+The guide is a judge (`--guide`; never the judge of the published figures), or by default a small network that first
+learns to separate pictures of the training's source codes from those of its target codes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from lwgan.domain import Change
+from lwgan.edit import AffineEdit
+from lwgan.generator import Generator
+from lwgan.judges import Judge
+from trainers import run
+from trainers.edits.base import Method, Splits, generator_for
+from trainers.edits.latent_transformer import Layers
+
+SIDE = 64  # px: the small network sees pictures at this size, at most
+CHECKED = 200  # validation codes of each side whose pictures measure the small network
+
+Guide = Callable[[Tensor], Tensor]  # pictures [N, C, H, W] in [-1, 1] -> logits [N] of showing the target
+
+
+class OneLayer(nn.Module):
+    """H(w)_l = attention_l (A_l w_l + b_l).
+
+    The attention is a softmax of scores over the layers that sharpens during the first half of the training. After that
+    it is 1 for the layer with the highest score, so that this layer's map learns to do without the others.
+    """
+
+    def __init__(self, num_ws: int, w_dim: int):
+        super().__init__()
+        self.layers = Layers(num_ws, w_dim)
+        self.scores = nn.Parameter(torch.zeros(num_ws))
+
+    def attention(self, progress: float, temperature: float) -> Tensor:
+        """[num_ws], sums to 1. progress: fraction of the training that is done. The softmax's temperature falls from 1
+        to `temperature` at half of the training."""
+        if progress >= 0.5:
+            return F.one_hot(self.scores.argmax(), len(self.scores)).float()
+        return (self.scores / temperature ** (2 * progress)).softmax(0)
+
+    def forward(self, w: Tensor, progress: float, temperature: float) -> Tensor:
+        return self.attention(progress, temperature)[:, None] * self.layers(w)
+
+    def edit(self) -> AffineEdit:
+        """The map of the layer with the highest score, 0 in all others; the config names the layer."""
+        whole, only = self.layers.edit(1), self.attention(1, 1)
+        weight, bias = whole.weight * only[:, None, None], whole.bias * only[:, None]
+        return AffineEdit(weight, bias, {"layer": int(only.argmax())})
+
+
+@dataclass(frozen=True)
+class Guided(Method):
+    """The guide's cross-entropy + closeness * mean (w' - w)^2 with Adam, at alpha = 1."""
+
+    guide: Path | None = None
+    """Folder of a judge that guides. Default: a small network is trained first."""
+    guide_steps: int = 300
+    """Training steps of the small network."""
+    steps: int = 300
+    batch: int = 16
+    learning_rate: float = 1e-2
+    """Adam's at the start; it falls to zero."""
+    closeness: float = 1.0
+    """Weight of the squared distance between edited code and source code."""
+    temperature: float = 0.05
+    """Final temperature of the softmax over the layers; it starts at 1."""
+    save_every: int = 25
+    seed: int = 0
+
+    def check(self, codes: Splits, change: Change) -> None:
+        generator_for(codes)
+        if self.guide is not None:
+            judge_of(change, self.guide)
+
+    def fit(self, codes: Splits, change: Change, folder: Path | None = None) -> AffineEdit:
+        """The map of one layer. The config names it and, for a small network, guide_accuracy {source, target}: its
+        accuracy on pictures of validation codes of each side."""
+        generator = generator_for(codes)
+        source = codes.train.source(change).w
+        torch.manual_seed(self.seed)
+        h = OneLayer(*source.shape[1:])
+        adam = torch.optim.Adam(h.parameters(), self.learning_rate)
+        state = (folder is not None and run.load_checkpoint(folder)) or {"step": 0}
+        guide, kept = self.open_guide(codes, change, generator, state.get("guide"))
+        if state["step"]:
+            h.load_state_dict(state["map"])
+            adam.load_state_dict(state["adam"])
+
+        done = state["step"]
+        for step in tqdm(range(done, self.steps), change.name, total=self.steps, initial=done):
+            torch.manual_seed(hash((self.seed, step)))
+            w = source[torch.randint(len(source), (self.batch,))]
+            moved = h(w, step / self.steps, self.temperature)
+            logits = guide(generator.synthesis(w + moved))
+            loss = F.softplus(-logits).mean() + self.closeness * moved.square().mean()
+            adam.param_groups[0]["lr"] = self.learning_rate * (1 - step / self.steps)
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+            if folder is not None and ((step + 1) % self.save_every == 0 or step + 1 == self.steps):
+                run.log(folder, step=step + 1, loss=loss.item(), layer=int(h.scores.argmax()))
+                state = {"step": step + 1, "map": h.state_dict(), "adam": adam.state_dict(), "guide": kept}
+                run.save_checkpoint(folder, **state)
+        edit = h.edit()
+        if kept is not None:
+            edit.config["guide_accuracy"] = kept["accuracy"]
+        return edit
+
+    def open_guide(
+        self, codes: Splits, change: Change, generator: Generator, state: dict | None
+    ) -> tuple[Guide, dict | None]:
+        """The guide, and its state for the checkpoint: {network, accuracy}, or None for a judge from a folder."""
+        if self.guide is not None:
+            return judge_of(change, self.guide), None
+        network = small_network(generator.synthesis.b4.torgb.bias.numel())
+        if state is None:
+            accuracy = self.train_guide(network, codes, change, generator)
+            state = {"network": network.state_dict(), "accuracy": accuracy}
+        network.load_state_dict(state["network"])
+        network.eval().requires_grad_(False)
+        return lambda x: network(x).squeeze(1), state
+
+    def train_guide(
+        self, network: nn.Module, codes: Splits, change: Change, generator: Generator
+    ) -> dict[str, float]:
+        """Trains the small network on pictures of training codes. -> its accuracy on those of validation codes."""
+        adam = torch.optim.Adam(network.parameters(), 2e-3)
+        w = [codes.train.source(change).w, codes.train.target(change).w]
+        truth = (torch.arange(2 * self.batch) >= self.batch).float()
+        for _ in tqdm(range(self.guide_steps), "guide"):
+            drawn = torch.cat([side[torch.randint(len(side), (self.batch,))] for side in w])
+            with torch.no_grad():
+                x = generator.synthesis(drawn)
+            loss = F.binary_cross_entropy_with_logits(network(x).squeeze(1), truth)
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+        network.eval()
+        reads = [
+            reads_target(network, generator, side.w[:CHECKED])
+            for side in (codes.validation.source(change), codes.validation.target(change))
+        ]
+        accuracy = {"source": 1 - reads[0], "target": reads[1]}
+        print(f"{change.name}: accuracy of the guide on validation pictures: {accuracy}")
+        return accuracy
+
+
+@torch.no_grad()
+def reads_target(network: nn.Module, generator: Generator, w: Tensor) -> float:
+    """The fraction of codes in whose pictures the network sees the target."""
+    logits = torch.cat([network(generator.synthesis(part)) for part in w.split(50)])
+    return (logits > 0).double().mean().item()
+
+
+def judge_of(change: Change, folder: Path) -> Guide:
+    """A judge as a guide: the soft minimum of its logits for the target's labels. ValueError for a judge that does not
+    read them."""
+    judge = Judge.from_pretrained(folder)
+    if unread := [name for name in change.target if name not in judge.names]:
+        raise ValueError(f"--guide {folder} does not read {unread[0]!r}, but {', '.join(judge.names)}")
+    columns = [judge.names.index(name) for name in change.target]
+    signs = torch.tensor([1.0 if value else -1.0 for value in change.target.values()])
+    return lambda x: -(-judge(x)[:, columns] * signs).logsumexp(1)
+
+
+def small_network(channels: int) -> nn.Module:
+    """Pictures [N, channels, H, W] -> one logit [N, 1].
+
+    Without batch normalisation: where most of a picture is black, running statistics are far from those of a batch, and
+    the network would not guide by what it learned.
+    """
+    body = [Shrink()]
+    for before, after in ((channels, 16), (16, 32), (32, 64)):
+        body += [nn.Conv2d(before, after, 3, padding=1), nn.LeakyReLU(0.2)]
+        body += [nn.Conv2d(after, after, 3, stride=2, padding=1), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 1))
+
+
+class Shrink(nn.Module):
+    """Scales larger pictures down to SIDE px."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.adaptive_avg_pool2d(x, min(SIDE, x.shape[-1]))
