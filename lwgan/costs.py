@@ -1,8 +1,8 @@
 """Eqs. 4-5: the spaces in which the ground cost c_ij is half a squared distance, 1/2 |u_i - v_j|^2.
 
 Both costs of the paper are of this form, so that one `losses.wasserstein` serves both:
-Eq. 4 in the space of the codes, Eq. 5 in the space phi_l = sqrt(1 - gamma_lk) F_l(w) of scaled attribute logits.
-"""
+Eq. 4 in the space of the codes, Eq. 5 in the space phi_l = sqrt(1 - gamma_lk) F_l(w) of scaled attribute
+logits."""
 
 import torch
 from torch import Tensor
@@ -16,23 +16,23 @@ def latent_space(w: Tensor) -> Tensor:
 
 
 def attribute_space(logits: Tensor, gamma: Tensor) -> Tensor:
-    """Eq. 5: logits F_l(w) [N, K] and the correlations gamma_lk [K] with the edited attribute k -> points [N, K].
+    """Eq. 5: logits F_l(w) [N, K] and the correlations gamma_lk [K] with the edited attribute k -> points [N,
+    K].
 
-    1/2 |phi(x) - phi(y)|^2 = 1/2 sum_l (1 - gamma_lk) |F_l(x) - F_l(y)|^2. As gamma_kk = 1, k itself drops out.
-    """
+    1/2 |phi(x) - phi(y)|^2 = 1/2 sum_l (1 - gamma_lk) |F_l(x) - F_l(y)|^2. As gamma_kk = 1, k itself drops
+    out."""
     if logits.ndim != 2 or gamma.shape != logits.shape[1:]:
-        raise ValueError(
-            f"logits of shape {tuple(logits.shape)} and gamma of {tuple(gamma.shape)}: expected [N, K] and [K]"
-        )
+        shapes = f"logits of shape {tuple(logits.shape)} and gamma of {tuple(gamma.shape)}"
+        raise ValueError(f"{shapes}: expected [N, K] and [K]")
     if not ((gamma >= 0) & (gamma <= 1 + 1e-6)).all():
-        raise ValueError(
-            f"gamma reaches from {gamma.min().item():g} to {gamma.max().item():g}: absolute correlations lie in [0, 1]"
-        )
+        reach = f"from {gamma.min().item():g} to {gamma.max().item():g}"
+        raise ValueError(f"gamma reaches {reach}: absolute correlations lie in [0, 1]")
     return (1 - gamma).clamp(min=0).sqrt().to(logits) * logits
 
 
 def correlations(labels: Tensor, known: Tensor | None = None) -> Tensor:
-    """gamma_lk: absolute correlation of attributes l and k over labels [N, K] -> float64 [K, K] with 1 on the diagonal.
+    """gamma_lk: absolute correlation of attributes l and k over labels [N, K] -> float64 [K, K] with 1 on the
+    diagonal.
 
     known: bool [N, K]; a pair of attributes is compared on the samples where both are known. Default: all.
     An attribute that is constant there is correlated with no other.

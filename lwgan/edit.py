@@ -1,4 +1,5 @@
-"""Eq. 1 of the paper: w' = w + alpha * H(w), with H(w)_l = A_l w_l + b_l for each layer l. (The paper's z is our w.)"""
+"""Eq. 1 of the paper: w' = w + alpha * H(w), with H(w)_l = A_l w_l + b_l for each layer l. (The paper's z is
+our w.)"""
 
 import math
 import tempfile
@@ -38,12 +39,11 @@ class AffineEdit:
 
     @classmethod
     def low_rank(cls, out: Tensor, into: Tensor, bias: Tensor, config: dict | None = None) -> "AffineEdit":
-        """The edit with A = out @ into, and stored so. out: float [num_ws, w_dim, r], into: float [num_ws, r, w_dim] (or [1, ...] for all
-        layers); bias: as ever. ValueError for other shapes."""
+        """The edit with A = out @ into, and stored so. out: float [num_ws, w_dim, r], into: float [num_ws, r,
+        w_dim] (or [1, ...] for all layers); bias: as ever. ValueError for other shapes."""
         if out.ndim != 3 or into.shape != out.mT.shape:
-            raise ValueError(
-                f"out has shape {tuple(out.shape)}, into {tuple(into.shape)}: expected [L, w_dim, r] and [L, r, w_dim]"
-            )
+            shapes = f"out has shape {tuple(out.shape)}, into {tuple(into.shape)}"
+            raise ValueError(f"{shapes}: expected [L, w_dim, r] and [L, r, w_dim]")
         if len(out) not in (1, len(bias)):
             raise ValueError(
                 f"out has {len(out)} maps, the bias {len(bias)} layers: expected as many, or 1 for all"
@@ -53,13 +53,13 @@ class AffineEdit:
         return edit
 
     def __call__(self, w: Tensor, alpha: float | Tensor = 1.0) -> Tensor:
-        """Codes w [N, num_ws, w_dim] -> edited codes, same shape, type and device. alpha: one strength, or one for each code [N]."""
+        """Codes w [N, num_ws, w_dim] -> edited codes, same shape, type and device. alpha: one strength, or
+        one for each code [N]."""
         self._check_codes(w)
         if isinstance(alpha, Tensor):
             if alpha.shape not in ((), (len(w),)):
-                raise ValueError(
-                    f"alpha has shape {tuple(alpha.shape)}, expected one number or [{len(w)}], one for each code"
-                )
+                wanted = f"one number or [{len(w)}], one for each code"
+                raise ValueError(f"alpha has shape {tuple(alpha.shape)}, expected {wanted}")
             return w + alpha.to(w).reshape(-1, 1, 1) * self.direction(w)
         if not math.isfinite(alpha):
             raise ValueError(f"alpha is {alpha}, expected a finite number")
@@ -97,8 +97,8 @@ class AffineEdit:
         return cls(None if weight is None else weight.expand(len(bias), -1, -1), bias, config)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Writes config.json and model.safetensors, in the type that the config names (float32 by default): A of low rank as its factors,
-        and a map that is the same in all layers once."""
+        """Writes config.json and model.safetensors, in the type that the config names (float32 by default): A
+        of low rank as its factors, and a map that is the same in all layers once."""
         tensors = {} if self.weight is None else {"weight": self.weight}
         if self.factors and torch.equal(
             (self.factors["out"] @ self.factors["into"]).expand_as(self.weight), self.weight
@@ -109,8 +109,9 @@ class AffineEdit:
         registry.save_folder(folder, self.config, {**tensors, "bias": self.bias}, self.config.get("dtype"))
 
     def push_to_hub(self, repo_id: str, private: bool = False, token: str | None = None) -> "registry.Pushed":
-        """Pushes config and weights in one commit; a card that the repo has stays. Errors as `lwgan.hub.registry.push`.
-        (`python -m trainers publish` pushes a folder with its card and pictures.)"""
+        """Pushes config and weights in one commit; a card that the repo has stays. Errors as
+        `lwgan.hub.registry.push`. (`python -m trainers publish` pushes a folder with its card and
+        pictures.)"""
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder)
             return registry.push(folder, repo_id, private=private, token=token)

@@ -1,11 +1,11 @@
-"""Eqs. 3-5: the Wasserstein loss and what it is applied to; and its partial variant, which is not in the paper.
+"""Eqs. 3-5: the Wasserstein loss and what it is applied to; and its partial variant, which is not in the
+paper.
 
     L = L_edit + lambda L_pres
     L_edit = W(mu'_s, mu_t) in the space of codes,    L_pres = W(mu'_s, mu_s) in the space of attributes
 
-mu_s, mu_t: codes without and with the attribute; mu'_s: the edited codes. (One of the paper's two texts prints
-L_pres = W(mu_s, mu_t), which no edit could change.)
-"""
+mu_s, mu_t: codes without and with the attribute; mu'_s: the edited codes. (One of the paper's two texts
+prints L_pres = W(mu_s, mu_t), which no edit could change.)"""
 
 import math
 from collections.abc import Callable
@@ -30,19 +30,21 @@ def wasserstein(
     blur: float,
     scaling: float = 0.9,
 ) -> Tensor:
-    """Eq. 3: debiased Sinkhorn divergence of sum_i a_i delta(x_i) and sum_j b_j delta(y_j), cost 1/2 |x - y|^2; a scalar.
+    """Eq. 3: debiased Sinkhorn divergence of sum_i a_i delta(x_i) and sum_j b_j delta(y_j), cost 1/2 |x -
+    y|^2; a scalar.
 
     x [N, D], y [M, D]: points.  a [N], b [M]: masses that sum to 1; None: all equal.
-    blur: a length in the units of x. Far below the distances between points the result is the exact transport cost, far
-    above them 1/2 |mean x - mean y|^2.  scaling: in (0, 1); nearer to 1 is slower and closer to convergence.
+    blur: a length in the units of x. Far below the distances between points the result is the exact transport
+    cost, far above them 1/2 |mean x - mean y|^2.  scaling: in (0, 1); nearer to 1 is slower and closer to
+    convergence.
 
-    Convergence: GeomLoss lowers the blur step by step and stops when it is reached. The value is then within 1%, but the
-    gradient may not be: on codes of digits at the default scaling it is 26 to 36% off for a blur of .03 to .05 of the
-    median distance, 1.5% off for .3 (`trainers/edits/latent_wasserstein.py` says what scaling .99 costs).
-    Bias: between minibatches the divergence is least for a cloud that is narrower than the target, at .6 of its width for
-    a blur of .03 of the median distance, .8 for .3, .9 for 1. Larger batches lessen it.
-    The gradient is of first order only. ValueError names what is wrong with an argument.
-    """
+    Convergence: GeomLoss lowers the blur step by step and stops when it is reached. The value is then within
+    1%, but the gradient may not be: on codes of digits at the default scaling it is 26 to 36% off for a blur
+    of .03 to .05 of the median distance, 1.5% off for .3 (`trainers/edits/latent_wasserstein.py` says what
+    scaling .99 costs).
+    Bias: between minibatches the divergence is least for a cloud that is narrower than the target, at .6 of
+    its width for a blur of .03 of the median distance, .8 for .3, .9 for 1. Larger batches lessen it. The
+    gradient is of first order only. ValueError names what is wrong with an argument."""
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or 0 in (*x.shape, *y.shape):
         raise ValueError(
             f"x has shape {tuple(x.shape)} and y {tuple(y.shape)}: expected [N, D] and [M, D], none of them 0"
@@ -55,7 +57,9 @@ def wasserstein(
     diameter = _diameter(x, y)
     least = 0.1 * diameter * torch.finfo(x.dtype).eps ** 0.5  # below it the gradient is lost in rounding
     if not (0 < blur < math.inf and blur >= least):
-        raise ValueError(f"blur is {blur:g}: expected a length > 0, and for {x.dtype} points at least {least:.2g}")
+        raise ValueError(
+            f"blur is {blur:g}: expected a length > 0, and for {x.dtype} points at least {least:.2g}"
+        )
     a, b = _masses("a", a, x), _masses("b", b, y)
     divergence = SamplesLoss(
         "sinkhorn",
@@ -77,25 +81,25 @@ def partial_transport(edited: Tensor, target: Tensor, skip: float = 0.0) -> Tens
         L = min over P >= 0 of sum_ij P_ij 1/2 |x_i - y_j|^2 / (1 - skip)
         with sum_j P_ij <= 1/B,  sum_i P_ij <= 1/B,  sum_ij P_ij = 1 - skip
 
-    An edited code carries the mass 1/B and a target code takes at most that, which is kappa = M / B times its share 1/M.
-    kappa = 1 is the exact W2 of Eq. 4, without blur. With kappa > 1 the targets need not be covered: the edit may choose
-    among them. For large kappa each code goes to its nearest target.
-    skip in [0, 1): the fraction of edited codes that stay without a partner, the dearest ones; rounded to whole codes.
+    An edited code carries the mass 1/B and a target code takes at most that, which is kappa = M / B times its
+    share 1/M. kappa = 1 is the exact W2 of Eq. 4, without blur. With kappa > 1 the targets need not be
+    covered: the edit may choose among them. For large kappa each code goes to its nearest target. skip in [0,
+    1): the fraction of edited codes that stay without a partner, the dearest ones; rounded to whole codes.
     The value is in squared units of the codes, as Eq. 4.
 
     The optimum is a rectangular assignment s (scipy's linear_sum_assignment). With s fixed, the gradient of
-    mean_i 1/2 |x_i - y_s(i)|^2 is that of L (envelope theorem). Complexity: a matrix [B, M], and about .01 s for 400 x 800.
+    mean_i 1/2 |x_i - y_s(i)|^2 is that of L (envelope theorem). Complexity: a matrix [B, M], and about .01 s
+    for 400 x 800.
 
-    Not in the paper. Sources: A. Figalli, "The optimal partial transport problem" (2010); L. Caffarelli and R. McCann,
-    "Free boundaries in optimal transport and Monge-Ampere obstacle problems" (2010).
-    ValueError for other shapes, M < B, skip out of range, and codes that hold NaN or infinity.
-    """
+    Not in the paper. Sources: A. Figalli, "The optimal partial transport problem" (2010); L. Caffarelli and
+    R. McCann, "Free boundaries in optimal transport and Monge-Ampere obstacle problems" (2010). ValueError
+    for other shapes, M < B, skip out of range, and codes that hold NaN or infinity."""
     if edited.ndim != 3 or edited.shape[1:] != target.shape[1:] or 0 in edited.shape:
         raise ValueError(f"edited has shape {tuple(edited.shape)} and target {tuple(target.shape)}: "
                          "expected [B, num_ws, w_dim] and [M, num_ws, w_dim]")  # fmt: skip
     if len(target) < len(edited):
         raise ValueError(
-            f"{len(target)} target codes for {len(edited)} edited codes: expected at least as many (kappa >= 1)"
+            f"{len(target)} target codes for {len(edited)} edited codes: expected at least as many"
         )
     if not 0 <= skip < 1:
         raise ValueError(f"skip is {skip}: expected a fraction in [0, 1)")
@@ -145,8 +149,8 @@ def preservation_loss(
 ) -> Tensor:
     """Eq. 5: distance of the other attributes' logits of the edited codes [N, K] from the source's [N, K].
 
-    gamma [K]: correlation of each attribute with the edited one.  blur: a length in the units of scaled logits.
-    """
+    gamma [K]: correlation of each attribute with the edited one.  blur: a length in the units of scaled
+    logits."""
     x, y = attribute_space(edited, gamma), attribute_space(source, gamma)
     return wasserstein(x, y, a, a, blur=blur, scaling=scaling)
 
@@ -192,7 +196,8 @@ def objective(
 
 
 def _masses(name: str, mass: Tensor | None, points: Tensor) -> Tensor:
-    """Masses [N] that sum to 1 exactly, in the points' type. ValueError if they are no masses of these points."""
+    """Masses [N] that sum to 1 exactly, in the points' type. ValueError if they are no masses of these
+    points."""
     if mass is None:
         return points.new_full((len(points),), 1 / len(points))
     mass = torch.as_tensor(mass).detach().to(points.device, torch.float64)
@@ -212,8 +217,8 @@ def _masses(name: str, mass: Tensor | None, points: Tensor) -> Tensor:
 def _diameter(x: Tensor, y: Tensor) -> float:
     """An upper bound of the distance between any two of the centred points, where the Sinkhorn loop starts.
 
-    In many dimensions it is a third of GeomLoss's own bound, which saves iterations. ValueError for NaN and infinity.
-    """
+    In many dimensions it is a third of GeomLoss's own bound, which saves iterations. ValueError for NaN and
+    infinity."""
     norms = [points.detach().norm(dim=1).max().item() for points in (x, y)]
     for name, norm in zip(("x", "y"), norms, strict=True):
         if not norm < float("inf"):

@@ -1,9 +1,9 @@
 """Stage: learn one edit on the codes of real pictures, and choose its strength.
 
-python -m trainers edit --codes R/codes --change 1to2 --run R/lw-1to2 --generator R/generator --selector R/selector lw
-python -m trainers edit --codes R/codes --change 1to2 --run R/mean-1to2 centroids
-python -m trainers edit --codes R/codes --change 1to2 --run R/lt-1to2 lt --classifier R/latent-classifier
-python -m trainers edit --codes R/codes --change not-Young --run R/sefa --generator R/generator sefa
+edit --codes R/codes --change 1to2 --run R/lw-1to2 --generator R/generator --selector R/selector lw
+edit --codes R/codes --change 1to2 --run R/mean-1to2 centroids
+edit --codes R/codes --change 1to2 --run R/lt-1to2 lt --classifier R/latent-classifier
+edit --codes R/codes --change not-Young --run R/sefa --generator R/generator sefa
 """
 
 from dataclasses import dataclass, field, replace
@@ -32,11 +32,12 @@ from trainers.edits.sefa import Sefa
 from trainers.edits.steerability import Steerability
 
 METHODS: dict[str, type[Method]] = {
-    "lw": LatentWasserstein, "lt": LatentTransformer, "interfacegan": InterFaceGAN, "ganspace": Ganspace, "sefa": Sefa,
-    "steerability": Steerability, "guided": Guided, "centroids": Centroids, "random": RandomDirection,
+    "lw": LatentWasserstein, "lt": LatentTransformer, "interfacegan": InterFaceGAN, "ganspace": Ganspace,
+    "sefa": Sefa, "steerability": Steerability, "guided": Guided, "centroids": Centroids,
+    "random": RandomDirection,
 }  # fmt: skip
 # `X | Y` cannot be made from a tuple.
-AnyMethod = Union[
+AnyMethod = Union[  # noqa: UP007
     tuple(Annotated[method, subcommand(name, prefix_name=False)] for name, method in METHODS.items())
 ]
 LEAST = 10  # codes of a side
@@ -50,16 +51,16 @@ class Options:
     codes: Path
     """Folder that `python -m trainers codes` wrote."""
     change: str
-    """A change of the codes' domain such as 1to2, or a label (Eyeglasses), or its opposite (not-Eyeglasses)."""
+    """A change of the codes' domain such as 1to2, or a label (Eyeglasses) or its opposite (not-Eyeglasses)."""
     run: Path
     """Folder of this run. An unfinished run there is resumed."""
     generator: Path | None = None
-    """Folder of the generator that renders the codes: for sefa, steerability and guided, and for a judge as --selector."""
+    """Folder of the codes' generator: for sefa, steerability and guided, and for a judge as --selector."""
     selector: Path | None = None
-    """Folder of the net that chooses the recommended alpha on validation codes: a judge, or a latent classifier that is
-    not --classifier; never the judge of the published figures. Default: alpha is 1."""
+    """Folder of the net that chooses the recommended alpha on validation codes: a judge, or a latent
+    classifier that is not --classifier; never the judge of the published figures. Default: alpha is 1."""
     layers: int | None = None
-    """Edit only the first so many layers, as Latent Transformer's test scripts do (11 of 18). Default: all."""
+    """Edit only the first layers, as Latent Transformer's test scripts do (11 of 18). Default: all."""
     method: AnyMethod = field(default_factory=LatentWasserstein)
     """How the edit is learned, and the method's own options."""
 
@@ -83,8 +84,11 @@ def main(options: Options) -> None:
 
 
 def load(options: Options) -> tuple[Splits, dict[str, str]]:
-    """Training and validation codes and the revisions of their nets. ValueError if the two do not belong together."""
-    (train, base), (validation, other) = (load_codes(options.codes, split) for split in ("train", "validation"))
+    """Training and validation codes and the revisions of their nets. ValueError if the two do not belong
+    together."""
+    (train, base), (validation, other) = (
+        load_codes(options.codes, split) for split in ("train", "validation")
+    )
     if base != other:
         raise ValueError(f"{options.codes}: train codes come from nets {base}, validation codes from {other}")
     if train.domain != validation.domain:
@@ -93,25 +97,26 @@ def load(options: Options) -> tuple[Splits, dict[str, str]]:
 
 
 def check(codes: Splits, change: Change, layers: int | None) -> None:
-    """ValueError for a side with too few codes to speak of a distribution, and for layers that the codes lack."""
+    """ValueError for a side with too few codes to be a distribution, and for layers that the codes lack."""
     for split, held in (("train", codes.train), ("validation", codes.validation)):
         for name, side in (("source", held.source(change)), ("target", held.target(change))):
             if len(side) < LEAST:
-                raise ValueError(
-                    f"{change.name}: the {split} codes hold {len(side)} {name} pictures, at least {LEAST} are needed"
-                )
+                found = f"the {split} codes hold {len(side)} {name} pictures"
+                raise ValueError(f"{change.name}: {found}, at least {LEAST} are needed")
     if layers is not None and not 1 <= layers <= codes.train.w.shape[1]:
         raise ValueError(f"--layers is {layers}: these codes have 1 to {codes.train.w.shape[1]}")
 
 
 def revisions(options: Options, base: dict[str, str]) -> dict[str, str]:
-    """sha256 of the nets that take part in the training, for config.json: a latent classifier, a guide. ValueError if
-    one of them, or the generator, does not belong to the codes."""
+    """sha256 of the nets that take part in the training, for config.json: a latent classifier, a guide.
+    ValueError if one of them, or the generator, does not belong to the codes."""
     used = {}
     if (folder := options.generator) is not None:
         found = registry.load_model(folder, "generator")[0]["weights"]["sha256"]
         if found != base["generator"]:
-            raise ValueError(f"{folder} has weights {found}, the codes come from generator {base['generator']}")
+            raise ValueError(
+                f"{folder} has weights {found}, the codes come from generator {base['generator']}"
+            )
     if (folder := getattr(options.method, "classifier", None)) is not None:
         config = registry.load_model(folder, "latent-classifier")[0]
         if (found := config.get("base_revision")) != base:
@@ -125,8 +130,8 @@ def revisions(options: Options, base: dict[str, str]) -> dict[str, str]:
 def describe(options: Options, codes: Splits, change: Change, base: dict[str, str]) -> dict:
     """What config.json says of the edit beside its tensors."""
     name = next(name for name, method in METHODS.items() if type(options.method) is method)
-    training = {"training_codes": len(codes.train), "command": run.command()}
-    return codes.train.facts | {
+    training = {"training_codes": len(codes.train), "facts": codes.train.facts, "command": run.command()}
+    return {
         "method": name,
         "domain": codes.train.domain.name,
         "change": change_as_json(change),
@@ -141,15 +146,17 @@ def describe(options: Options, codes: Splits, change: Change, base: dict[str, st
 def factored(edit: AffineEdit, w: Tensor) -> AffineEdit:
     """The edit with A in factors where these are smaller.
 
-    The rank is the least (of 8, 16, ...) with which edited codes w [N, num_ws, w_dim] differ by less than EXACT of w at
-    alpha 1, in root mean square. The factors are the principal directions of A w; where codes do not vary, A does nothing.
-    """
+    The rank is the least (of 8, 16, ...) with which edited codes w [N, num_ws, w_dim] differ by less than
+    EXACT of w at alpha 1, in root mean square. The factors are the principal directions of A w; where codes
+    do not vary, A does nothing."""
     shared = edit.weight is not None and torch.equal(edit.weight, edit.weight[:1].expand_as(edit.weight))
     if edit.weight is None or edit.factors or shared:
         return edit
     moves = lambda weight: torch.einsum("nli,loi->lno", w, weight)
     wanted, allowed = moves(edit.weight), (EXACT * w).square().sum()
-    directions = torch.linalg.eigh(wanted.mT @ wanted).eigenvectors  # [num_ws, w_dim, w_dim], the largest last
+    directions = torch.linalg.eigh(
+        wanted.mT @ wanted
+    ).eigenvectors  # [num_ws, w_dim, w_dim], the largest last
     for rank in range(8, edit.weight.shape[-1] // 2, 8):
         out = directions[:, :, -rank:].contiguous()
         into = out.mT @ edit.weight

@@ -1,8 +1,7 @@
 """The recommended alpha of an edit: chosen on validation codes by a selector, which has no other part in it.
 
-A selector is a judge of pictures, or a latent classifier with which the edit was not trained. It must not be the judge
-that gives the published figures.
-"""
+A selector is a judge of pictures, or a latent classifier with which the edit was not trained. It must not be
+the judge that gives the published figures."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -42,7 +41,8 @@ class Selector:
     revision: str
 
     def choose(self, edit: AffineEdit, alphas: Sequence[float]) -> dict:
-        """For config.json: the alpha with the most true changes, the strength and what was read at this alpha."""
+        """For config.json: the alpha with the most true changes, the strength and what was read at this
+        alpha."""
 
         def point(alpha: float) -> dict:
             found = means(alpha, figures(edit, alpha, self.cases, self.nets)[0])
@@ -64,9 +64,8 @@ def open_selector(
     """The selector of a folder, with its reading of the unedited validation cases.
 
     base: revisions of the codes' nets.  used: revisions of the nets that take part in the training.
-    ValueError for a selector that does not read the change's labels, has a part in the edit, reads other nets' codes, or
-    reads no validation case as the change's source.
-    """
+    ValueError for a selector that does not read the change's labels, has a part in the edit, reads other
+    nets' codes, or reads no validation case as the change's source."""
     config = registry.load_model(folder, ("judge", "latent-classifier"))[0]
     revision = config["weights"]["sha256"]
     if revision in used:
@@ -89,8 +88,8 @@ def open_selector(
 
 
 def open_nets(folder: Path, config: dict, generator: Path | None, base: dict[str, str]) -> Nets:
-    """The nets by which a selector reads codes. ValueError without a generator for a judge of pictures, and for a
-    latent classifier that was trained on other codes."""
+    """The nets by which a selector reads codes. ValueError without a generator for a judge of pictures, and
+    for a latent classifier that was trained on other codes."""
     if config["kind"] == "judge":
         if generator is None:
             raise ValueError(f"--selector {folder} reads pictures: give the --generator that renders them")
@@ -110,7 +109,8 @@ def labels_of(codes: Codes, names: Sequence[str]) -> Tensor:
 
 
 def alphas_to_try(edit: AffineEdit, codes: Codes, change: Change) -> list[float]:
-    """ALPHAS, continued by FURTHER while codes move at most REACH times the distance of the two mean codes."""
+    """ALPHAS, continued by FURTHER while codes move at most REACH times the distance of the two mean
+    codes."""
     source, target = codes.source(change).w, codes.target(change).w
     unit = (edit(source, 1.0) - source).flatten(1).norm(dim=1).mean().item()
     reach = REACH * (target.mean(0) - source.mean(0)).norm().item()
@@ -121,9 +121,11 @@ def alphas_to_try(edit: AffineEdit, codes: Codes, change: Change) -> list[float]
 
 
 def search(point: Callable[[float], dict], alphas: Sequence[float]) -> tuple[dict, list[dict]]:
-    """The point with the largest true_change, of equal ones that with alpha nearest to 1; and all points, by alpha.
+    """The point with the largest true_change, of equal ones that with alpha nearest to 1; and all points, by
+    alpha.
 
-    A coarse grid is read first. It is extended while its last point is the best, then refined around the best.
+    A coarse grid is read first. It is extended while its last point is the best, then refined around the
+    best.
     point: alpha -> {"alpha", "true_change", ...}; true_change may be None.
     """
 

@@ -16,8 +16,8 @@ from trainers.codes import Codes
 
 
 class Splits(NamedTuple):
-    """Codes to fit to, codes of other pictures for early stopping, and the folder of the generator that renders them
-    (None: not given)."""
+    """Codes to fit to, codes of other pictures for early stopping, and the folder of the generator that
+    renders them (None: not given)."""
 
     train: Codes
     validation: Codes
@@ -32,19 +32,20 @@ class Method(ABC):
         """The same options with defaults that depend on the change filled in."""
         return self
 
-    def check(self, codes: Splits, change: Change) -> None:
+    def check(self, codes: Splits, change: Change) -> None:  # noqa: B027, most options always fit
         """ValueError, before a run begins, for options that do not fit these codes."""
 
     @abstractmethod
-    def fit(self, codes: Splits, change: Change, folder: Path | None = None) -> AffineEdit:
+    def fit(self, codes: Splits, change: Change, folder: Path) -> AffineEdit:
         """Fits the edit. Its config says what the method found out, such as the number of an axis.
 
-        folder: of the run; a method that takes long saves a checkpoint there and resumes from it.
+        folder: of the run; methods that take long log there, save checkpoints and resume from them.
         """
 
 
 def classifier_for(codes: Codes, change: Change, folder: Path | None, flag: str) -> LatentClassifier:
-    """F, from its folder. `flag` is what asks for it. ValueError unless it reads such codes and the edited label."""
+    """F, from its folder. `flag` is what asks for it. ValueError unless it reads such codes and the edited
+    label."""
     if folder is None:
         raise ValueError(f"{flag} needs --classifier, a folder that `python -m trainers judge codes` wrote")
     classifier = LatentClassifier.from_pretrained(folder)
@@ -67,7 +68,9 @@ def columns_of(codes: Codes, classifier: LatentClassifier) -> Tensor:
 def generator_for(codes: Splits) -> Generator:
     """The generator of the codes. ValueError if none was given, or one that takes codes of another shape."""
     if codes.generator is None:
-        raise ValueError("this method needs the generator that renders the codes: --generator FOLDER, before its name")
+        raise ValueError(
+            "this method needs the generator that renders the codes: --generator FOLDER, before its name"
+        )
     generator = Generator.from_pretrained(codes.generator)
     wanted, found = tuple(codes.train.w.shape[1:]), (generator.num_ws, generator.w_dim)
     if wanted != found:
@@ -86,9 +89,8 @@ def mean_shift(source: Tensor, target: Tensor) -> Tensor:
 def scaled(direction: Tensor, source: Tensor, target: Tensor) -> Tensor:
     """The multiple of a direction [num_ws, w_dim] that is nearest to the mean shift.
 
-    So alpha = 1 means the same for every direction: the mean source code comes as near to the mean target code as the
-    direction can bring it. The sign follows too.
-    """
+    So alpha = 1 means the same for every direction: the mean source code comes as near to the mean target
+    code as the direction can bring it. The sign follows too."""
     unit = direction / direction.norm()
     return (unit * mean_shift(source, target)).sum() * unit
 
@@ -96,8 +98,8 @@ def scaled(direction: Tensor, source: Tensor, target: Tensor) -> Tensor:
 def best_component(components: Tensor, source: Tensor, target: Tensor) -> tuple[int, float]:
     """Which of unsupervised directions [C, num_ws, w_dim] separates source from target best, and how well.
 
-    The measure is Cohen's d: the distance of the two means along a direction over the pooled standard deviation.
-    """
+    The measure is Cohen's d: the distance of the two means along a direction over the pooled standard
+    deviation."""
     along = [torch.einsum("nli,cli->nc", side, components).double() for side in (source, target)]
     spread = ((along[0].var(0) + along[1].var(0)) / 2).sqrt()
     apart = (along[1].mean(0) - along[0].mean(0)).abs() / spread.clamp(min=1e-12)

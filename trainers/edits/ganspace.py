@@ -1,8 +1,9 @@
-"""GANSpace: E. Harkonen et al., "GANSpace: Discovering Interpretable GAN Controls" (2020). A principal axis of codes.
+"""GANSpace: E. Harkonen et al., "GANSpace: Discovering Interpretable GAN Controls" (2020). A principal axis
+of codes.
 
-Adapted: the axes are those of the W+ codes of the encoded training pictures, all layers at once; theirs are axes of
-sampled w codes, the same in every layer. The axis is chosen by labels (`best_component`); they choose it by eye.
-"""
+Adapted: the axes are those of the W+ codes of the encoded training pictures, all layers at once; theirs are
+axes of sampled w codes, the same in every layer. The axis is chosen by labels (`best_component`); they choose
+it by eye."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +31,11 @@ class Ganspace(Method):
                 f"--components is {self.components}: {n} codes of {size} numbers have 1 to {min(n, size)}"
             )
 
-    def fit(self, codes: Splits, change: Change, folder: Path | None = None) -> AffineEdit:
+    def fit(self, codes: Splits, change: Change, folder: Path) -> AffineEdit:
         """H(w) = a multiple of one principal axis. The config says which axis, and how well it separates."""
-        from sklearn.decomposition import PCA  # imported here: it takes two seconds, and no other method needs it
+        from sklearn.decomposition import (
+            PCA,
+        )  # imported here: it takes two seconds, and no other method needs it
 
         w = codes.train.w
         axes = PCA(self.components, random_state=self.seed).fit(w.flatten(1).numpy()).components_

@@ -1,12 +1,12 @@
 """Guided by a picture classifier: the idea of GuidedStyle, without its details.
 
-X. Hou et al., "GuidedStyle: Attribute Knowledge Guided Style Manipulation for Semantic Face Editing" (2022), of which
-only the abstract was read: a network that reads the attribute off the picture G(w') guides the edit, and an attention
-over the layers settles on a single one. Losses and settings are ours; these are not GuidedStyle's results.
+X. Hou et al., "GuidedStyle: Attribute Knowledge Guided Style Manipulation for Semantic Face Editing" (2022),
+of which only the abstract was read: a network that reads the attribute off the picture G(w') guides the edit,
+and an attention over the layers settles on a single one. Losses and settings are ours; these are not
+GuidedStyle's results.
 
-The guide is a judge (`--guide`; never the judge of the published figures), or by default a small network that first
-learns to separate pictures of the training's source codes from those of its target codes.
-"""
+The guide is a judge (`--guide`; never the judge of the published figures), or by default a small network that
+first learns to separate pictures of the training's source codes from those of its target codes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ from lwgan.domain import Change
 from lwgan.edit import AffineEdit
 from lwgan.generator import Generator
 from lwgan.judges import Judge
-from trainers import run
 from trainers.edits.base import Method, Splits, generator_for
 from trainers.edits.latent_transformer import Layers
+from trainers.loop import Loop
 
 SIDE = 64  # px: the small network sees pictures at this size, at most
 CHECKED = 200  # validation codes of each side whose pictures measure the small network
@@ -34,9 +34,9 @@ Guide = Callable[[Tensor], Tensor]  # pictures [N, C, H, W] in [-1, 1] -> logits
 class OneLayer(nn.Module):
     """H(w)_l = attention_l (A_l w_l + b_l).
 
-    The attention is a softmax of scores over the layers that sharpens during the first half of the training. After that
-    it is 1 for the layer with the highest score, so that this layer's map learns to do without the others.
-    """
+    The attention is a softmax of scores over the layers that sharpens during the first half of the training.
+    After that it is 1 for the layer with the highest score, so that this layer's map learns to do without the
+    others."""
 
     def __init__(self, num_ws: int, w_dim: int):
         super().__init__()
@@ -44,8 +44,8 @@ class OneLayer(nn.Module):
         self.scores = nn.Parameter(torch.zeros(num_ws))
 
     def attention(self, progress: float, temperature: float) -> Tensor:
-        """[num_ws], sums to 1. progress: fraction of the training that is done. The softmax's temperature falls from 1
-        to `temperature` at half of the training."""
+        """[num_ws], sums to 1. progress: fraction of the training that is done. The softmax's temperature
+        falls from 1 to `temperature` at half of the training."""
         if progress >= 0.5:
             return F.one_hot(self.scores.argmax(), len(self.scores)).float()
         return (self.scores / temperature ** (2 * progress)).softmax(0)
@@ -84,58 +84,40 @@ class Guided(Method):
         if self.guide is not None:
             judge_of(change, self.guide)
 
-    def fit(self, codes: Splits, change: Change, folder: Path | None = None) -> AffineEdit:
-        """The map of one layer. The config names it and, for a small network, guide_accuracy {source, target}: its
-        accuracy on pictures of validation codes of each side."""
+    def fit(self, codes: Splits, change: Change, folder: Path) -> AffineEdit:
+        """The map of one layer. The config names it and, for a small network, guide_accuracy {source,
+        target}: its accuracy on pictures of validation codes of each side."""
         generator = generator_for(codes)
         source = codes.train.source(change).w
         torch.manual_seed(self.seed)
         h = OneLayer(*source.shape[1:])
         adam = torch.optim.Adam(h.parameters(), self.learning_rate)
-        state = (folder is not None and run.load_checkpoint(folder)) or {"step": 0}
-        guide, kept = self.open_guide(codes, change, generator, state.get("guide"))
-        if state["step"]:
-            h.load_state_dict(state["map"])
-            adam.load_state_dict(state["adam"])
+        network = None if self.guide else small_network(generator.synthesis.b4.torgb.bias.numel())
+        parts = {"map": h, "adam": adam} | ({} if network is None else {"guide": network})
+        loop = Loop(folder, parts, steps=self.steps, every=self.save_every, seed=self.seed, title=change.name)
+        if network is not None and loop.step == 0:
+            self.train_guide(network, codes, change, generator)
+        guide = judge_of(change, self.guide) if network is None else lambda x: network(x).squeeze(1)
 
-        done = state["step"]
-        for step in tqdm(range(done, self.steps), change.name, total=self.steps, initial=done):
-            torch.manual_seed(hash((self.seed, step)))
+        for step in loop:
             w = source[torch.randint(len(source), (self.batch,))]
-            moved = h(w, step / self.steps, self.temperature)
+            moved = h(w, (step - 1) / self.steps, self.temperature)
             logits = guide(generator.synthesis(w + moved))
             loss = F.softplus(-logits).mean() + self.closeness * moved.square().mean()
-            adam.param_groups[0]["lr"] = self.learning_rate * (1 - step / self.steps)
+            adam.param_groups[0]["lr"] = self.learning_rate * (1 - (step - 1) / self.steps)
             adam.zero_grad()
             loss.backward()
             adam.step()
-            if folder is not None and ((step + 1) % self.save_every == 0 or step + 1 == self.steps):
-                run.log(folder, step=step + 1, loss=loss.item(), layer=int(h.scores.argmax()))
-                state = {"step": step + 1, "map": h.state_dict(), "adam": adam.state_dict(), "guide": kept}
-                run.save_checkpoint(folder, **state)
+            loop.log(loss=loss, layer=h.scores.argmax())
         edit = h.edit()
-        if kept is not None:
-            edit.config["guide_accuracy"] = kept["accuracy"]
+        if network is not None:
+            sides = codes.validation.source(change), codes.validation.target(change)
+            reads = [reads_target(network, generator, side.w[:CHECKED]) for side in sides]
+            edit.config["guide_accuracy"] = {"source": 1 - reads[0], "target": reads[1]}
         return edit
 
-    def open_guide(
-        self, codes: Splits, change: Change, generator: Generator, state: dict | None
-    ) -> tuple[Guide, dict | None]:
-        """The guide, and its state for the checkpoint: {network, accuracy}, or None for a judge from a folder."""
-        if self.guide is not None:
-            return judge_of(change, self.guide), None
-        network = small_network(generator.synthesis.b4.torgb.bias.numel())
-        if state is None:
-            accuracy = self.train_guide(network, codes, change, generator)
-            state = {"network": network.state_dict(), "accuracy": accuracy}
-        network.load_state_dict(state["network"])
-        network.eval().requires_grad_(False)
-        return lambda x: network(x).squeeze(1), state
-
-    def train_guide(
-        self, network: nn.Module, codes: Splits, change: Change, generator: Generator
-    ) -> dict[str, float]:
-        """Trains the small network on pictures of training codes. -> its accuracy on those of validation codes."""
+    def train_guide(self, network: nn.Module, codes: Splits, change: Change, generator: Generator) -> None:
+        """Trains the small network on pictures of training codes."""
         adam = torch.optim.Adam(network.parameters(), 2e-3)
         w = [codes.train.source(change).w, codes.train.target(change).w]
         truth = (torch.arange(2 * self.batch) >= self.batch).float()
@@ -147,14 +129,7 @@ class Guided(Method):
             adam.zero_grad()
             loss.backward()
             adam.step()
-        network.eval()
-        reads = [
-            reads_target(network, generator, side.w[:CHECKED])
-            for side in (codes.validation.source(change), codes.validation.target(change))
-        ]
-        accuracy = {"source": 1 - reads[0], "target": reads[1]}
-        print(f"{change.name}: accuracy of the guide on validation pictures: {accuracy}")
-        return accuracy
+        network.requires_grad_(False)
 
 
 @torch.no_grad()
@@ -165,8 +140,8 @@ def reads_target(network: nn.Module, generator: Generator, w: Tensor) -> float:
 
 
 def judge_of(change: Change, folder: Path) -> Guide:
-    """A judge as a guide: the soft minimum of its logits for the target's labels. ValueError for a judge that does not
-    read them."""
+    """A judge as a guide: the soft minimum of its logits for the target's labels. ValueError for a judge that
+    does not read them."""
     judge = Judge.from_pretrained(folder)
     if unread := [name for name in change.target if name not in judge.names]:
         raise ValueError(f"--guide {folder} does not read {unread[0]!r}, but {', '.join(judge.names)}")
@@ -178,9 +153,8 @@ def judge_of(change: Change, folder: Path) -> Guide:
 def small_network(channels: int) -> nn.Module:
     """Pictures [N, channels, H, W] -> one logit [N, 1].
 
-    Without batch normalisation: where most of a picture is black, running statistics are far from those of a batch, and
-    the network would not guide by what it learned.
-    """
+    Without batch normalisation: where most of a picture is black, running statistics are far from those of a
+    batch, and the network would not guide by what it learned."""
     body = [Shrink()]
     for before, after in ((channels, 16), (16, 32), (32, 64)):
         body += [nn.Conv2d(before, after, 3, padding=1), nn.LeakyReLU(0.2)]

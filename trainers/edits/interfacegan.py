@@ -1,12 +1,11 @@
 """InterFaceGAN, Y. Shen et al., "InterFaceGAN: Interpreting the Disentangled Face Representation" (2020).
 
-The direction is the normal of the plane that a linear support vector machine puts between codes with and without the
-attribute; the offset is dropped. As in the paper: C = 1, the codes with the highest and the lowest 2% of scores, and the
-normals of attributes to keep are projected out (conditional manipulation).
-Adapted: all of these codes fit the plane (its code fits 70% and reports the accuracy on the rest). All layers of a W+
-code are one long vector, or with `per_layer` each layer has a plane. Scores are a latent classifier's; without one,
-labels have no order, and equally many codes of each side are drawn.
-"""
+The direction is the normal of the plane that a linear support vector machine puts between codes with and
+without the attribute; the offset is dropped. As in the paper: C = 1, the codes with the highest and the
+lowest 2% of scores, and the normals of attributes to keep are projected out (conditional manipulation).
+Adapted: all of these codes fit the plane (its code fits 70% and reports the accuracy on the rest). All layers
+of a W+ code are one long vector, or with `per_layer` each layer has a plane. Scores are a latent
+classifier's; without one, labels have no order, and equally many codes of each side are drawn."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +27,8 @@ class InterFaceGAN(Method):
     c: float = 1.0
     """Cost of codes on the wrong side of the plane."""
     classifier: Path | None = None
-    """Folder that `python -m trainers judge codes` wrote: its logits are the scores. Default: labels decide."""
+    """Folder that `python -m trainers judge codes` wrote: its logits are the scores. Default: labels
+    decide."""
     share: float = 0.02
     """With --classifier: fraction of all codes taken from each end of the scores."""
     samples: int = 2_000
@@ -44,16 +44,15 @@ class InterFaceGAN(Method):
         for each in (change, *map(change_of, self.condition)) if self.classifier else ():
             classifier_for(codes.train, each, self.classifier, "--share")
         if self.c <= 0 or not 0 < self.share <= 0.5 or self.samples < 1:
-            raise ValueError(
-                f"--c {self.c}, --share {self.share}, --samples {self.samples}: expected > 0, in (0, .5], at least 1"
-            )
+            given = f"--c {self.c}, --share {self.share}, --samples {self.samples}"
+            raise ValueError(f"{given}: expected > 0, in (0, .5], at least 1")
         for name in self.condition:
             if name == change.label:
                 raise ValueError(f"--condition {name} is the edited label itself")
             if not all(len(side) for side in both_sides(codes.train, change_of(name))):
                 raise ValueError(f"--condition {name}: all training pictures have it, or none has")
 
-    def fit(self, codes: Splits, change: Change, folder: Path | None = None) -> AffineEdit:
+    def fit(self, codes: Splits, change: Change, folder: Path) -> AffineEdit:
         """H(w) = a multiple of the normal, orthogonal to the normals of `condition`."""
         rows = codes.train.meets(change.source) | codes.train.meets(change.target)
         n = self.normal(codes.train.where(rows), change)
@@ -77,7 +76,8 @@ class InterFaceGAN(Method):
 
     @torch.no_grad()
     def by_score(self, codes: Codes, change: Change, classifier: LatentClassifier) -> tuple[Tensor, Tensor]:
-        """The codes with the highest and the lowest scores [2n, num_ws, w_dim], and which are the highest, bool [2n]."""
+        """The codes with the highest and the lowest scores [2n, num_ws, w_dim], and which are the highest,
+        bool [2n]."""
         k = classifier.card_config["names"].index(change.label)
         scores = torch.cat([classifier(part)[:, k] for part in codes.w.split(500)])
         order = scores.mul(change.sign).argsort()

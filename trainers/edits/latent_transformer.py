@@ -1,16 +1,18 @@
-"""Latent Transformer, LT: X. Yao et al., "A Latent Transformer for Disentangled Face Editing in Images and Videos" (2021).
+"""Latent Transformer, LT: X. Yao et al., "A Latent Transformer for Disentangled Face Editing in Images and
+Videos" (2021).
 
-An affine map of each layer, trained so that a latent classifier F changes its answer about the label (L_cls), keeps its
-logits of the other labels (L_reg), and the code stays near (L_rec). One map serves both ways: its strength alpha is the
-change of probability that is asked for. `--regularisation 0 --reconstruction 0` give LT* of the Latent Wasserstein paper
-(Sec. 4.3).
+An affine map of each layer, trained so that a latent classifier F changes its answer about the label (L_cls),
+keeps its logits of the other labels (L_reg), and the code stays near (L_rec). One map serves both ways: its
+strength alpha is the change of probability that is asked for. `--regularisation 0 --reconstruction 0` give
+LT* of the Latent Wasserstein paper (Sec. 4.3).
 
-This is a new implementation; nothing of the authors' code was copied (its licence forbids distribution). What their published code
-does where the paper is silent was noted beforehand and is followed: shape and initialisation of the map, the batch-wise
-class balance, the optimiser's settings. Two differences: all layers are edited, as in their training, while their test
-scripts restore layers 11 to 17 (codes of 64-px pictures have 10 layers); and F reads this domain's labels.
-"""
+This is a new implementation; nothing of the authors' code was copied (its licence forbids distribution). What
+their published code does where the paper is silent was noted beforehand and is followed: shape and
+initialisation of the map, the batch-wise class balance, the optimiser's settings. Two differences: all layers
+are edited, as in their training, while their test scripts restore layers 11 to 17 (codes of 64-px pictures
+have 10 layers); and F reads this domain's labels."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +20,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from lwgan.costs import correlations
 from lwgan.domain import Change
 from lwgan.edit import AffineEdit
-from trainers import run
 from trainers.codes import Codes
 from trainers.edits.base import Method, Splits, classifier_for, columns_of
+from trainers.loop import Loop
 from trainers.shards import UNKNOWN
 
 
@@ -68,41 +69,39 @@ class LatentTransformer(Method):
     def check(self, codes: Splits, change: Change) -> None:
         classifier_for(codes.train, change, self.classifier, "lt")
 
-    def fit(self, codes: Splits, change: Change, folder: Path | None = None) -> AffineEdit:
+    def fit(self, codes: Splits, change: Change, folder: Path) -> AffineEdit:
         """The map after all epochs."""
         loss, classifier = self.loss(codes.train, change)
-        # Codes without the label first, be they source or target: a change and its opposite train the same map.
+        # Codes without the label first, be they source or target: a change and its opposite train the same
+        # map.
         w = torch.cat([codes.train.source(change).w, codes.train.target(change).w][:: change.sign])
         with torch.no_grad():
             before = torch.cat([classifier(part) for part in w.split(500)])
         torch.manual_seed(self.seed)
         t = Layers(*w.shape[1:])
         adam = torch.optim.Adam(t.parameters(), self.learning_rate, weight_decay=self.decay)
-        done = 0
-        if folder is not None and (state := run.load_checkpoint(folder)):
-            done = state["epoch"]
-            t.load_state_dict(state["map"])
-            adam.load_state_dict(state["adam"])
-
-        for epoch in range(done, self.epochs):
-            torch.manual_seed(hash((self.seed, epoch)))
-            batches = torch.randperm(len(w)).split(self.batch)
-            for rows in tqdm(batches, f"{change.name} epoch {epoch + 1}/{self.epochs}"):
-                total = loss(t, w[rows], before[rows])
-                adam.zero_grad()
-                total.backward()
-                adam.step()
-            if folder is not None:
-                run.log(folder, epoch=epoch + 1, loss=total.item())
-                run.save_checkpoint(folder, epoch=epoch + 1, map=t.state_dict(), adam=adam.state_dict())
+        batches = math.ceil(len(w) / self.batch)
+        parts, steps = {"map": t, "adam": adam}, self.epochs * batches
+        loop = Loop(folder, parts, steps=steps, every=batches, seed=self.seed, title=change.name)
+        for step in loop:
+            if (step - 1) % batches == 0:  # checkpoints are saved between epochs
+                order = torch.randperm(len(w)).split(self.batch)
+            rows = order[(step - 1) % batches]
+            total = loss(t, w[rows], before[rows])
+            adam.zero_grad()
+            total.backward()
+            adam.step()
+            loop.log(loss=total)
         return t.edit(change.sign)
 
-    def loss(self, codes: Codes, change: Change) -> tuple[Callable[[Layers, Tensor, Tensor], Tensor], Callable]:
+    def loss(
+        self, codes: Codes, change: Change
+    ) -> tuple[Callable[[Layers, Tensor, Tensor], Tensor], Callable]:
         """The loss of a map on codes w [N, num_ws, w_dim] with F's logits `before` [N, K]; and F.
 
-        L_reg weighs the squared difference of logits by (1 - gamma)^2, as LT's paper does: 1 - gamma stands inside the
-        square. Eq. 5 of the Latent Wasserstein paper (`lwgan.costs.attribute_space`) weighs it by 1 - gamma.
-        """
+        L_reg weighs the squared difference of logits by (1 - gamma)^2, as LT's paper does: 1 - gamma stands
+        inside the square. Eq. 5 of the Latent Wasserstein paper (`lwgan.costs.attribute_space`) weighs it by
+        1 - gamma."""
         classifier = classifier_for(codes, change, self.classifier, "lt")
         k, labels = classifier.card_config["names"].index(change.label), columns_of(codes, classifier)
         mask = (1 - correlations(labels, labels != UNKNOWN)[k]).float()
@@ -123,5 +122,6 @@ class LatentTransformer(Method):
 
 
 def balance(goal: Tensor) -> Tensor:
-    """Weights [N] with which the goals 0 and 1 [N] count equally: N over the number of samples with the same goal."""
+    """Weights [N] with which the goals 0 and 1 [N] count equally: N over the number of samples with the same
+    goal."""
     return 1 / torch.where(goal == 1, goal.mean(), 1 - goal.mean())

@@ -1,13 +1,15 @@
-"""Latent Wasserstein, LW (Sec. 3): an affine map that moves the codes without an attribute onto those with it.
+"""Latent Wasserstein, LW (Sec. 3): an affine map that moves the codes without an attribute onto those with
+it.
 
-No classifier takes part, unless L_pres does (Eq. 5, `--preservation-weight` > 0): F is one. Masses (Sec. 3.2) undo
-correlations in the data. The paper leaves open the shape of the map, its start, the blurs and the balanced labels.
+No classifier takes part, unless L_pres does (Eq. 5, `--preservation-weight` > 0): F is one. Masses (Sec. 3.2)
+undo correlations in the data. The paper leaves open the shape of the map, its start, the blurs and the
+balanced labels.
 
-Two losses. `--solver sinkhorn` is the paper's Wasserstein loss (Eq. 4). `--solver partial`, the default, is ours: exact
-partial transport (`lwgan.losses.partial_transport`), in which a target code takes up to kappa times its share. W2 asks
-the edited codes to cover the target evenly, which no affine map can do sharply where the change is a choice among cells,
-such as the place of one more digit. What kappa > 1 gives in sharpness it takes from coverage.
-"""
+Two losses. `--solver sinkhorn` is the paper's Wasserstein loss (Eq. 4). `--solver partial`, the default, is
+ours: exact partial transport (`lwgan.losses.partial_transport`), in which a target code takes up to kappa
+times its share. W2 asks the edited codes to cover the target evenly, which no affine map can do sharply where
+the change is a choice among cells, such as the place of one more digit. What kappa > 1 gives in sharpness it
+takes from coverage."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
@@ -16,33 +18,35 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from lwgan.costs import attribute_space, correlations, latent_space, median_distance
 from lwgan.domain import Change
 from lwgan.edit import AffineEdit
 from lwgan.losses import objective
-from trainers import run
 from trainers.codes import Codes
 from trainers.edits.base import Splits, classifier_for, columns_of
 from trainers.edits.masses import Side, WithMasses, masses_report, sides
+from trainers.loop import Loop
 from trainers.shards import UNKNOWN
 
-# Defaults by Change.kind: a choice among cells needs a map; a place in the cloud only a shift (a map learns noise there).
+# Defaults by Change.kind: a choice among cells needs a map; a place in the cloud only a shift (a map learns
+# noise there).
 DEFAULTS = {
     "choice": {"solver": "partial", "kappa": 2.0, "skip": 0.0, "rank": 4, "starts": 4, "steps": 140,
                "learning_rate": 0.3, "batch": 400},
     "place": {"solver": "partial", "kappa": 4.0, "skip": 0.5, "rank": 0, "starts": 4, "steps": 30,
               "learning_rate": 1.0, "batch": 400},
 }  # fmt: skip
-# Sec. 4.1: Eq. 4 with Adam at 1e-3 and batches of the smaller side (here at most 4,096). The paper gives no steps.
+# Sec. 4.1: Eq. 4 with Adam at 1e-3 and batches of the smaller side (here at most 4,096). The paper gives no
+# steps.
 PAPER = {"solver": "sinkhorn", "kappa": 1.0, "skip": 0.0, "rank": "full", "starts": 1, "steps": 1000,
          "learning_rate": 1e-3, "batch": 4096}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class LatentWasserstein(WithMasses):
-    """L_edit + lambda L_pres. Options without a default here have one that depends on the kind of change (DEFAULTS)."""
+    """L_edit + lambda L_pres. Options without a default here have one that depends on the kind of change
+    (DEFAULTS)."""
 
     paper: bool = False
     """The paper's setting instead of these defaults: the Sinkhorn divergence, a full map, one start."""
@@ -58,12 +62,13 @@ class LatentWasserstein(WithMasses):
     """Fits from different seeds. The one with the least loss on validation codes is kept."""
     steps: int | None = None
     learning_rate: float | None = None
-    """At the start; it falls linearly to zero. Of Adam; for rank 0 of gradient descent, where 1 is a full step."""
+    """At the start; it falls linearly to zero. Of Adam; for rank 0 of gradient descent, where 1 is a full
+    step."""
     batch: int | None = None
     """Source codes in a step, at most. The target batch has kappa times as many."""
     blur: float = 0.05
-    """sinkhorn: blur as a fraction of the median distance between source and target codes. From .5 on the map stays
-    near a shift. Far below, batches pull the edited cloud together (`lwgan.losses.wasserstein`)."""
+    """sinkhorn: blur as a fraction of the median distance between source and target codes. From .5 on the map
+    stays near a shift. Far below, batches pull the edited cloud together (`lwgan.losses.wasserstein`)."""
     scaling: float = 0.9
     """sinkhorn: nearer to 1 the gradient is closer to convergence, and a step slower."""
     decay: float = 0.0
@@ -73,8 +78,9 @@ class LatentWasserstein(WithMasses):
     classifier: Path | None = None
     """F: folder that `python -m trainers judge codes` wrote."""
     logit_blur: float = 0.05
-    """Blur of L_pres as a fraction of the median distance between the logits of source and target (Eq. 5's space)."""
-    validate_every: int = 10
+    """Blur of L_pres as a fraction of the median distance between the logits of source and target (Eq. 5's
+    space)."""
+    validate_every: int = 20
     patience: int = 50
     """Stop a start after so many steps without a smaller loss on validation codes; the best map is kept."""
     validation_codes: int = 800
@@ -92,67 +98,34 @@ class LatentWasserstein(WithMasses):
             raise ValueError(f"--kappa {self.kappa:g}, --skip {self.skip:g}, --starts {self.starts}: "
                              "expected at least 1, in [0, 1), at least 1")  # fmt: skip
         if self.rank != "full" and not 0 <= self.rank <= w_dim:
-            raise ValueError(f"--rank is {self.rank}: expected full or 0 to {w_dim}, the length of a code's layer")
+            raise ValueError(
+                f"--rank is {self.rank}: expected full or 0 to {w_dim}, the length of a code's layer"
+            )
         if self.preservation_weight > 0:
             classifier_for(codes.train, change, self.classifier, "--preservation-weight")
 
-    def fit(self, codes: Splits, change: Change, folder: Path | None = None) -> AffineEdit:
+    def fit(self, codes: Splits, change: Change, folder: Path) -> AffineEdit:
         """The best map of all starts. The config says which start and step it comes from ("best")."""
         balance = self.balanced(codes.train, change)
         source, target = sides(codes.train, change, self.masses, balance)
         loss = self.loss(source, target, codes.train, change)
         held = self.held_out(*sides(codes.validation, change, self.masses, balance))
-        state = (folder is not None and run.load_checkpoint(folder)) or {"start": 0, "step": 0, "best": None}
-        best = state["best"]
-        for start in range(state["start"], self.starts):
-            best = self.descend(start, state, best, (source, target), held, loss, folder)
-            state = {"step": 0}
-        if best["step"] == 0:
-            print(f"{change.name}: no step lowered the loss on validation codes. The edit is the mean shift.")
         h = Map(source, target, self.rank)
-        h.load_state_dict(best["map"])
-        edit = h.edit(codes.train.w.shape[1])
-        edit.config |= masses_report(codes.train, change, self.masses, balance)
-        edit.config["best"] = {key: best[key] for key in ("start", "step", "loss")}
-        return edit
-
-    def descend(
-        self,
-        start: int,
-        state: dict,
-        best: dict | None,
-        sides: tuple[Side, Side],
-        held: tuple[Tensor, Tensor],
-        loss: Callable[[Tensor, Tensor, Tensor], Tensor],
-        folder: Path | None,
-    ) -> dict:
-        """One start, from a checkpoint's state if its step is > 0. -> the best map so far {map, loss, start, step}."""
-        source, target = sides
-        torch.manual_seed(self.seed + start)
-        h = Map(source, target, self.rank)
-        optimiser = (torch.optim.SGD if self.rank == 0 else torch.optim.Adam)(h.parameters(), self.learning_rate)
-        least, least_step, done = float("inf"), 0, state["step"]
-        if done:
-            h.load_state_dict(state["map"])
-            optimiser.load_state_dict(state["optimiser"])
-            least, least_step = state["least"], state["least_step"]
+        optimiser = (torch.optim.SGD if self.rank == 0 else torch.optim.Adam)(
+            h.parameters(), self.learning_rate
+        )
+        best = Best(h, loss, held)
+        loop = Loop(folder, {"map": h, "optimiser": optimiser, "best": best}, steps=self.starts * self.steps,
+                    every=self.validate_every, seed=self.seed, title=change.name)  # fmt: skip
         size = min(self.batch, len(source.w), len(target.w))
-        for step in tqdm(range(done, self.steps + 1), f"start {start + 1}", total=self.steps, initial=done):
-            if step % self.validate_every == 0 or step == self.steps:
-                with torch.no_grad():
-                    now = loss(h(held[0]), *held).item()
-                if now < least:
-                    least, least_step = now, step
-                if best is None or now < best["loss"]:
-                    kept = {key: value.clone() for key, value in h.state_dict().items()}
-                    best = {"map": kept, "loss": now, "start": start, "step": step}
-                if folder is not None:
-                    run.log(folder, start=start, step=step, validation_loss=now, best_step=least_step)
-                    run.save_checkpoint(folder, start=start, step=step, map=h.state_dict(), best=best, least=least,
-                                        least_step=least_step, optimiser=optimiser.state_dict())  # fmt: skip
-                if step - least_step >= self.patience:
-                    break
-            torch.manual_seed(hash((self.seed + start, step)))
+        for number in loop:
+            start, step = divmod(number - 1, self.steps)
+            if step == 0:
+                h.restart()
+                optimiser.state.clear()
+                best.restart()
+            elif step - best.state["own_step"] >= self.patience:
+                continue
             x, y = source.batch(size), target.batch(round(self.kappa * size))
             total = loss(h(x), x, y)
             if self.decay:
@@ -161,11 +134,22 @@ class LatentWasserstein(WithMasses):
             optimiser.zero_grad()
             total.backward()
             optimiser.step()
-        return best
+            if loop.due or step + 1 == self.steps:
+                validation_loss = best.validate(h, start, step + 1)
+                loop.log(
+                    start=start, loss=total, validation_loss=validation_loss, best_step=best.state["step"]
+                )
+        if best.state["step"] == 0:
+            print(f"{change.name}: no step lowered the loss on validation codes: the edit is the mean shift.")
+        h.load_state_dict(best.state["map"])
+        edit = h.edit(codes.train.w.shape[1])
+        edit.config |= masses_report(codes.train, change, self.masses, balance)
+        edit.config["best"] = {key: best.state[key] for key in ("start", "step", "loss")}
+        return edit
 
     def held_out(self, source: Side, target: Side) -> tuple[Tensor, Tensor]:
-        """Validation codes of both sides, kappa times as many of the target: always the same, because the least possible
-        loss depends on their number."""
+        """Validation codes of both sides, kappa times as many of the target: always the same, because the
+        least possible loss depends on their number."""
         size = min(self.validation_codes, len(source.w), int(len(target.w) / self.kappa))
         torch.manual_seed(self.seed)
         wanted = {"source": (source, size), "target": (target, round(self.kappa * size))}
@@ -192,12 +176,45 @@ class LatentWasserstein(WithMasses):
         return lambda edited, x, y: objective(edited, x, y, **settings).total
 
 
-class Map(torch.nn.Module):
-    """w + H(w), H(w)_l = A_l (w_l - mean source code) + b_l, with the equalised learning rate of Latent Transformer.
+class Best:
+    """The map with the least loss on held-out codes so far: {map, loss, start, step}; of the current start
+    {own_loss, own_step}. A part of the run's checkpoint. Step 0 is the mean shift, where all starts begin."""
 
-    It starts as the mean shift: a random start would destroy pictures before the loss acts. Where all layers of all
-    codes are equal (an encoder into W), all layers share one map, which is what separate maps would learn.
-    """
+    def __init__(
+        self, h: "Map", loss: Callable[[Tensor, Tensor, Tensor], Tensor], held: tuple[Tensor, Tensor]
+    ):
+        self.loss, self.held = loss, held
+        self.state = {"loss": float("inf"), "own_loss": float("inf")}
+        self.shift_loss = self.validate(h, 0, 0)
+
+    def restart(self) -> None:
+        self.state |= {"own_loss": self.shift_loss, "own_step": 0}
+
+    @torch.no_grad()
+    def validate(self, h: "Map", start: int, step: int) -> float:
+        """The loss of a map on the held-out codes; keeps the map if it is the best."""
+        now = self.loss(h(self.held[0]), *self.held).item()
+        if now < self.state["own_loss"]:
+            self.state |= {"own_loss": now, "own_step": step}
+        if now < self.state["loss"]:
+            kept = {name: value.clone() for name, value in h.state_dict().items()}
+            self.state |= {"map": kept, "loss": now, "start": start, "step": step}
+        return now
+
+    def state_dict(self) -> dict:
+        return self.state
+
+    def load_state_dict(self, state: dict) -> None:
+        self.state = state
+
+
+class Map(torch.nn.Module):
+    """w + H(w), H(w)_l = A_l (w_l - mean source code) + b_l, with the equalised learning rate of Latent
+    Transformer.
+
+    It starts as the mean shift: a random start would destroy pictures before the loss acts. Where all layers
+    of all codes are equal (an encoder into W), all layers share one map, which is what separate maps would
+    learn."""
 
     def __init__(self, source: Side, target: Side, rank: int | Literal["full"]):
         super().__init__()
@@ -205,7 +222,8 @@ class Map(torch.nn.Module):
         self.layers = 1 if shared else source.w.shape[1]
         w_dim = source.w.shape[2]
         self.register_buffer("centre", source.mean()[: self.layers])
-        self.bias = torch.nn.Parameter((target.mean() - source.mean())[: self.layers])
+        self.shift = (target.mean() - source.mean())[: self.layers]
+        self.bias = torch.nn.Parameter(self.shift.clone())
         self.out = self.into = None
         if rank == "full":
             self.gain = w_dim**-0.5
@@ -214,6 +232,15 @@ class Map(torch.nn.Module):
             self.gain = (w_dim * rank) ** -0.5
             self.out = torch.nn.Parameter(torch.zeros(self.layers, w_dim, rank))
             self.into = torch.nn.Parameter(torch.randn(self.layers, rank, w_dim))
+
+    @torch.no_grad()
+    def restart(self) -> None:
+        """Back to the mean shift, with new random factors."""
+        self.bias.copy_(self.shift)
+        if self.out is not None:
+            self.out.zero_()
+        if self.into is not None:
+            self.into.normal_()
 
     def linear(self, w: Tensor) -> Tensor:
         """A (w - centre): codes [N, num_ws, w_dim] -> the same shape."""

@@ -1,4 +1,5 @@
-"""Masses of codes (Eq. 2, Sec. 3.2): which labels they balance between source and target, and what that costs."""
+"""Masses of codes (Eq. 2, Sec. 3.2): which labels they balance between source and target, and what that
+costs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,8 +36,8 @@ class Side(NamedTuple):
         """A random batch [size, num_ws, w_dim] of equal weights.
 
         Without masses: drawn without replacement; a side with fewer codes gives whole copies of itself first.
-        With masses: drawn with replacement in proportion to mass, so that cells keep their shares in every batch.
-        """
+        With masses: drawn with replacement in proportion to mass, so that cells keep their shares in every
+        batch."""
         if self.mass is not None:
             return self.w[torch.multinomial(self.mass, size, replacement=True)]
         copies, rest = divmod(size, len(self.w))
@@ -50,8 +51,8 @@ class WithMasses(Method):
     masses: Masses = "uniform"
     """How codes are weighed (Eq. 2)."""
     balance: tuple[str, ...] = ()
-    """Labels that the masses balance between source and target, the most important first. Labels that would leave a
-    side too small are dropped. Default: the labels that are most correlated with the edited one."""
+    """Labels that the masses balance between source and target, the most important first. Labels that would
+    leave a side too small are dropped. Default: the labels that are most correlated with the edited one."""
 
     def check(self, codes: Splits, change: Change) -> None:
         sides(codes.validation, change, self.masses, self.balanced(codes.train, change))
@@ -62,8 +63,8 @@ class WithMasses(Method):
 
 
 def sides(codes: Codes, change: Change, masses: Masses, balance: Sequence[str]) -> tuple[Side, Side]:
-    """Source and target with masses that balance some labels. Codes of mass 0 are left out, and so are codes with an
-    unknown label among these. ValueError if nothing is left."""
+    """Source and target with masses that balance some labels. Codes of mass 0 are left out, and so are codes
+    with an unknown label among these. ValueError if nothing is left."""
     both = [codes.source(change), codes.target(change)]
     if masses == "uniform":
         return Side(both[0].w), Side(both[1].w)
@@ -79,45 +80,48 @@ def sides(codes: Codes, change: Change, masses: Masses, balance: Sequence[str]) 
 def balanced_labels(codes: Codes, change: Change, masses: Masses, balance: Sequence[str]) -> list[str]:
     """Of the labels `balance` (none: `most_correlated`), in their order, those that masses can balance.
 
-    A label is dropped if with it the effective size of a side falls below LEAST of its codes: a label that nearly
-    always goes with the edited one would leave a handful of codes to learn from. ValueError if no label is left.
-    """
+    A label is dropped if with it the effective size of a side falls below LEAST of its codes: a label that
+    nearly always goes with the edited one would leave a handful of codes to learn from. ValueError if no
+    label is left."""
     if masses == "uniform":
         return []
     wanted = [name for name in balance or most_correlated(codes, change) if name not in change.labels]
     if not wanted:
-        raise ValueError(f"--masses {masses} needs --balance: labels to balance, other than those of {change.name!r}")
+        raise ValueError(
+            f"--masses {masses} needs --balance: labels to balance, other than those of {change.name!r}"
+        )
     found = []
     for name in wanted:
         codes.column(name)  # refuses unknown names
         if min(share for share, _ in effective_shares(codes, change, masses, [*found, name])) >= LEAST:
             found.append(name)
     if not found:
-        raise ValueError(
-            f"--masses {masses}: balancing any of {', '.join(wanted)} leaves less than {LEAST:.0%} of a side of "
-            f"{change.name!r}"
+        without = (
+            f"balancing any of {', '.join(wanted)} leaves less than {LEAST:.0%} of a side of {change.name!r}"
         )
+        raise ValueError(f"--masses {masses}: {without}")
     return found
 
 
 def most_correlated(codes: Codes, change: Change) -> list[str]:
     """The BALANCED labels that are most correlated with the edited one, the most first.
 
-    Labels that one side never has are left out: blond hair is never black, and to leave out all black hair would leave
-    only red, gray and no hair to learn from.
-    """
+    Labels that one side never has are left out: blond hair is never black, and to leave out all black hair
+    would leave only red, gray and no hair to learn from."""
     both, names = (codes.source(change), codes.target(change)), codes.domain.attributes
     gamma = correlations(codes.labels, codes.labels != UNKNOWN)[names.index(change.label)]
     ranked = [names[i] for i in gamma.argsort(descending=True, stable=True).tolist()]
-    usable = [name for name in ranked if name not in change.labels and all(side.has(name).any() for side in both)]
+    usable = [
+        name for name in ranked if name not in change.labels and all(side.has(name).any() for side in both)
+    ]
     return usable[:BALANCED]
 
 
 def effective_shares(
     codes: Codes, change: Change, masses: Masses, balance: Sequence[str]
 ) -> list[tuple[float, int]]:
-    """For source and target: effective sample size as a fraction of its codes, and the number of codes of mass 0.
-    (0, all) for sides without a cell in common."""
+    """For source and target: effective sample size as a fraction of its codes, and the number of codes of
+    mass 0. (0, all) for sides without a cell in common."""
     sizes = [len(codes.source(change)), len(codes.target(change))]
     try:
         weighed = sides(codes, change, masses, balance)
@@ -130,8 +134,8 @@ def effective_shares(
 
 
 def masses_report(codes: Codes, change: Change, masses: Masses, balance: Sequence[str]) -> dict:
-    """For config.json: the balanced labels and, for each side, the number of codes, their effective number and how many
-    have mass 0. Empty for uniform masses."""
+    """For config.json: the balanced labels and, for each side, the number of codes, their effective number
+    and how many have mass 0. Empty for uniform masses."""
     if masses == "uniform":
         return {}
     sizes = [len(codes.source(change)), len(codes.target(change))]

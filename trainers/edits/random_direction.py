@@ -16,7 +16,7 @@ class RandomDirection(Method):
 
     seed: int = 0
 
-    def fit(self, codes: Splits, change: Change, folder: Path | None = None) -> AffineEdit:
+    def fit(self, codes: Splits, change: Change, folder: Path) -> AffineEdit:
         """H(w)_l is drawn uniformly from the sphere whose radius is the norm of the layer's mean shift."""
         shift = mean_shift(codes.train.source(change).w, codes.train.target(change).w)
         drawn = torch.randn(shift.shape, generator=torch.Generator().manual_seed(self.seed))

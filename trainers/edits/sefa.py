@@ -1,10 +1,11 @@
 """SeFa: Y. Shen and B. Zhou, "Closed-Form Factorization of Latent Semantics in GANs" (2021).
 
-A style is an affine function of the code, s = B w + c. SeFa's directions are the eigenvectors of B^T B, where B stacks
-the weights of all layers and each row of B has length 1. As in their code (genforce/sefa@0d16060), each layer of the
-code counts once: by the affine of its convolution, the last layer by that of the last ToRGB.
-Adapted: the direction is chosen by labels among all directions (`best_component`); they look at the first few.
-"""
+A style is an affine function of the code, s = B w + c. SeFa's directions are the eigenvectors of B^T B, where
+B stacks the weights of all layers and each row of B has length 1. As in their code (genforce/sefa@0d16060),
+each layer of the code counts once: by the affine of its convolution, the last layer by that of the last
+ToRGB.
+Adapted: the direction is chosen by labels among all directions (`best_component`); they look at the first
+few."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,8 @@ from trainers.edits.base import Method, Splits, best_component, generator_for, s
 
 @dataclass(frozen=True)
 class Sefa(Method):
-    """The direction of styles that separates source from target best, scaled to the mean shift (alpha = 1)."""
+    """The direction of styles that separates source from target best, scaled to the mean shift (alpha =
+    1)."""
 
     components: int | None = None
     """Directions to choose from, those that change the styles most first. Default: all."""
@@ -31,9 +33,9 @@ class Sefa(Method):
     def check(self, codes: Splits, change: Change) -> None:
         self.directions(generator_for(codes))
 
-    def fit(self, codes: Splits, change: Change, folder: Path | None = None) -> AffineEdit:
-        """H(w)_l = a multiple of one direction, the same in each edited layer. The config says which direction, and how
-        well it separates."""
+    def fit(self, codes: Splits, change: Change, folder: Path) -> AffineEdit:
+        """H(w)_l = a multiple of one direction, the same in each edited layer. The config says which
+        direction, and how well it separates."""
         directions = self.directions(generator_for(codes))
         source, target = codes.train.source(change).w, codes.train.target(change).w
         chosen, separation = best_component(directions, source, target)
@@ -41,12 +43,15 @@ class Sefa(Method):
         return AffineEdit(None, scaled(directions[chosen], source, target), config)
 
     def directions(self, generator: Generator) -> Tensor:
-        """Right singular vectors of the stacked style weights, the largest singular value first, in the edited layers:
-        [components, num_ws, w_dim], of length 1 in each of these. ValueError for options that do not fit."""
+        """Right singular vectors of the stacked style weights, the largest singular value first, in the
+        edited layers: [components, num_ws, w_dim], of length 1 in each of these. ValueError for options that
+        do not fit."""
         affines = style_weights(generator)
         layers = tuple(range(len(affines))) if self.layers is None else self.layers
         if not layers or not set(layers) <= set(range(len(affines))):
-            raise ValueError(f"--layers {' '.join(map(str, layers))}: the code has layers 0 to {len(affines) - 1}")
+            raise ValueError(
+                f"--layers {' '.join(map(str, layers))}: the code has layers 0 to {len(affines) - 1}"
+            )
         stacked = torch.cat([affines[layer] for layer in layers])
         if self.normalise:
             stacked = stacked / stacked.norm(dim=1, keepdim=True)
