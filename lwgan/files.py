@@ -2,8 +2,8 @@
 
     config.json  model.safetensors  README.md (the card)  metrics.json (the evaluation)  images/*.png
 
-A model's Hub repo holds the same files. A folder is checked when it is read: the config, size and sha256 of the
-weights, names, shapes and types of the tensors, finite values.
+A model's Hub repo holds the same files. A folder is checked when it is read: the config, size and sha256 of
+the weights, names, shapes and types of the tensors, finite values.
 """
 
 import hashlib
@@ -187,8 +187,8 @@ def read_folder(
 def read_config(folder: Path, source: str, kinds: tuple[str, ...] | None = None) -> dict:
     """The checked config of a folder.
 
-    kinds: the kinds that the caller can use; None for any. ValueError that begins with `source` and names key and value;
-    Damaged if another download may help.
+    kinds: the kinds that the caller can use; None for any. ValueError that begins with `source` and names key
+    and value; Damaged if another download may help.
     """
     path = folder / CONFIG
     if not path.is_file():
@@ -301,8 +301,8 @@ def _names_of(kind: str) -> str:
 def check_pictures(tensors: dict[str, Tensor], side: int, source: str) -> None:
     """ValueError unless sample pictures are as the pipeline shows them.
 
-    images: uint8 [N, side, side] or [N, 3, side, side]. Optional: labels, uint8 [N, K] of 0, 1 or 255 for unknown, in
-    the order of the Domain's K attributes. Other tensors are ignored.
+    images: uint8 [N, side, side] or [N, 3, side, side]. Optional: labels, uint8 [N, K] of 0, 1 or 255 for
+    unknown, in the order of the Domain's K attributes. Other tensors are ignored.
     """
     said, images, labels = f"{source}: {WEIGHTS}", tensors.get("images"), tensors.get("labels")
     if images is None or not images.numel():

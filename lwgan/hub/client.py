@@ -1,5 +1,6 @@
-"""The Hub's client as the registry needs it: where the Hub is, how long it may take, and when it counts as away."""
+"""The Hub's client: its address, its time limits, and which errors mean that the Hub is away."""
 
+import errno
 import json
 import os
 import re
@@ -7,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,41 +22,51 @@ REVISION = re.compile(r"[\w.-]+(/[\w.-]+)*")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 PATIENCE = 10  # seconds for one answer
-DEADLINE = 25  # seconds for a pull, a push or a list, beside the transfer of bytes
-SLOWEST = 250_000  # bytes a second: a transfer that is slower counts as broken off
+DEADLINE = 25  # seconds for a pull, a push or a list, without the transfer of the weights
+SLOWEST = 250_000  # bytes a second: a slower transfer counts as broken off
+
+# JSONDecodeError: a proxy answered with a page of its own.
+NO_ANSWER = (
+    httpx.TransportError,
+    ConnectionError,
+    TimeoutError,
+    LocalEntryNotFoundError,
+    json.JSONDecodeError,
+)
+READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 Answer = TypeVar("Answer")
 
 
 def client(token: str | None) -> HfApi:
-    """HF_ENDPOINT is read here, not once for all at import as huggingface_hub does."""
-    return HfApi(
-        endpoint=(os.environ.get("HF_ENDPOINT") or "").rstrip("/") or None, token=token, library_name="lwgan"
-    )
+    """A client for HF_ENDPOINT as it is now; huggingface_hub reads it once, when it is imported."""
+    endpoint = (os.environ.get("HF_ENDPOINT") or "").rstrip("/") or None
+    return HfApi(endpoint=endpoint, token=token, library_name="lwgan")
 
 
 def cache() -> Path:
-    """The Hub's cache folder, read now rather than at import."""
+    """The Hub's cache folder, by the environment as it is now."""
     home = os.environ.get("HF_HOME")
-    return Path(
-        os.environ.get("HF_HUB_CACHE") or (os.path.join(home, "hub") if home else constants.HF_HUB_CACHE)
-    ).expanduser()
+    default = os.path.join(home, "hub") if home else constants.HF_HUB_CACHE
+    return Path(os.environ.get("HF_HUB_CACHE") or default).expanduser()
 
 
 def deadline(size: int = 0) -> float:
-    """When, on the clock of `left`, what begins now and moves so many bytes has to be done."""
+    """When a task that begins now and transfers `size` bytes must be done, for `left`."""
     return time.monotonic() + DEADLINE + size / SLOWEST
 
 
 def left(ends: float) -> float:
+    """Seconds until a deadline, at least 0."""
     return max(ends - time.monotonic(), 0)
 
 
 def within(seconds: float, ask: Callable[[], Answer]) -> Answer:
-    """What `ask` returns or raises; TimeoutError after so many seconds.
+    """Calls `ask` in a thread and returns its result. TimeoutError after so many seconds.
 
-    huggingface_hub has no timeout for most questions, and goes on asking for up to a minute. What is given up here may go on
-    in the background, and still come about: the caller must be able to bear that.
+    huggingface_hub has no time limit for most requests and retries for up to a minute. (`set_client_factory`
+    could limit single requests, but neither the retries nor the transfers by xet.) A call that timed out goes
+    on in the background and may still succeed: the caller must be able to bear that.
     """
     answer = Future()
 
@@ -66,56 +76,48 @@ def within(seconds: float, ask: Callable[[], Answer]) -> Answer:
         except BaseException as error:
             answer.set_exception(error)
 
-    threading.Thread(target=run, daemon=True).start()
-    try:
-        return answer.result(seconds)
-    except FutureTimeout as error:
-        if answer.done():
-            raise
-        raise TimeoutError(f"no answer within {seconds:.0f} s") from error
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not answer.done():
+        raise TimeoutError(f"no answer within {seconds:.0f} s")
+    return answer.result()
 
 
 def get(path: str, token: str | None, seconds: float, **params) -> httpx.Response:
-    """The answer to a question that huggingface_hub has no timeout for. Raises what the Hub says."""
-    asked = client(token)
-    answer = within(
-        seconds + 1,
-        lambda: get_session().get(
-            f"{asked.endpoint}{path}", params=params, headers=build_hf_headers(token=token), timeout=seconds
-        ),
-    )
+    """A GET request without retries, where HfApi's method has no time limit. Raises the Hub's error."""
+    url, headers = f"{client(token).endpoint}{path}", build_hf_headers(token=token)
+    ask = lambda: get_session().get(url, params=params, headers=headers, timeout=seconds)
+    answer = within(seconds + 1, ask)
     hf_raise_for_status(answer)
     return answer
 
 
 def root(error: Exception) -> Exception:
-    """What is behind the errors in which huggingface_hub wraps a failed upload, or a download that the cache could not replace."""
+    """The cause of an error in which huggingface_hub wraps a failed upload or download."""
     while type(error) in (RuntimeError, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
         error = error.__cause__
     return error
 
 
 def is_away(error: Exception) -> bool:
-    """Whether the Hub did not answer, or only to say that it cannot: then the cache may speak for it."""
+    """Whether the Hub gave no answer, or only that it cannot answer now."""
     error = root(error)
     if isinstance(error, HfHubHTTPError):
         return status(error) >= 500 or status(error) in (408, 429)
-    # JSONDecodeError: something between us and the Hub answered with a page of its own.
-    gone = (
-        httpx.TransportError,
-        ConnectionError,
-        TimeoutError,
-        FutureTimeout,
-        LocalEntryNotFoundError,
-        json.JSONDecodeError,
-    )
-    return isinstance(error, gone)
+    return isinstance(error, NO_ANSWER)
+
+
+def is_unwritable(error: Exception) -> bool:
+    """Whether the cache could not be written to."""
+    return isinstance(root(error), OSError) and root(error).errno in READ_ONLY
 
 
 def status(error: Exception) -> int:
-    """The HTTP status of the Hub's answer, 0 if the error is none."""
+    """The HTTP status of the Hub's answer; 0 if the error is of another kind."""
     return getattr(getattr(error, "response", None), "status_code", 0)
 
 
 def reason(error: Exception) -> str:
+    """The first line of an error's message."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

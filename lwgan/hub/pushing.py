@@ -1,6 +1,7 @@
-"""Pushing a model's folder to the Hub: one commit with the head that was seen as its parent, then a tag, and a place in a collection.
+"""Pushing models to the Hub: one commit, then a tag, then an item of a collection.
 
-Every step looks at what is there already, so that pushing the same again changes nothing, and a push that broke off is finished by the next.
+Each step first looks at what the Hub has. Pushing the same files again changes nothing, and the next push
+completes one that broke off.
 """
 
 import hashlib
@@ -13,32 +14,46 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.utils import httpx
+from huggingface_hub.utils.sha import git_hash
 
 from lwgan.files import CONFIG, METRICS, NAME, WEIGHTS, read_folder
 from lwgan.hub import client as hub
 
 PUSH_TRIES, PUSH_PAUSE = 5, 0.25  # seconds before the second try, doubled for each further one
-TIDYING = 2  # seconds beyond the deadline for each of the two questions by which a repo that stayed empty is taken away
-MADE_BY_HUB = {".gitattributes"}  # what a repo holds that was only made
+TIDYING = 2  # seconds for each of the two requests that delete a repo after a failed push
+MADE_BY_HUB = {".gitattributes"}  # the files of a new repo
+VERSION = re.compile(r"v(\d{1,9})")  # tags
 
 
 @dataclass(frozen=True)
 class Repo:
+    """A repo to push to.
+
+    type: "model" or "space".  private: whether a new repo becomes private.  owned: folders from which files
+    that are not pushed are deleted.
+    """
+
     id: str
-    type: str = "model"  # or "space"
-    private: bool = False  # if it has yet to be made
-    owned: tuple[str, ...] = ("images/",)  # folders in which nothing stays that is not pushed
+    type: str = "model"
+    private: bool = False
+    owned: tuple[str, ...] = ("images/",)
 
 
 @dataclass(frozen=True)
 class Pushed:
+    """The result of a push.
+
+    commit: 40 hex digits.  changed: False if the repo had these files already.  tag: v1, v2, ..., one for
+    each commit that changed something.  pull_request: its address.  collection: its slug.
+    """
+
     repo_id: str
     commit: str
     url: str
-    changed: bool  # False: the repo held just these files already
-    tag: str | None = None  # v1, v2, ...: one for each commit that changed something
-    pull_request: str | None = None  # its address, if one was asked for and made
-    collection: str | None = None  # the slug
+    changed: bool
+    tag: str | None = None
+    pull_request: str | None = None
+    collection: str | None = None
 
 
 def push(
@@ -51,12 +66,15 @@ def push(
     create_pr: bool = False,
     collection: str | None = None,
 ) -> Pushed:
-    """Makes the repo hold what the folder holds (config, weights, card, metrics, images), in one commit; none if it does already.
+    """Pushes a model folder (config, weights, card, metrics, images) in one commit, or in none.
 
-    private: for a repo that has yet to be made; one that is public already is refused. create_pr: propose the commit to a repo that
-    is there. collection: the title of one of the namespace, made if need be, that shall list the model.
-    ValueError for a folder that could not be pulled again, a token that is missing, refused or may not write there, a card whose
-    metadata the Hub refuses; all before any upload. A push that fails leaves the Hub as it was: a repo made for it is taken away again.
+    private: make a new repo private; ValueError if the repo exists and is public.  create_pr: open a pull
+    request in an existing repo.  collection: the title of a collection of the namespace, made if needed, to
+    which to add the repo.
+
+    ValueError before any upload for a folder that could not be pulled again, for a token that is missing,
+    refused or may not write there, and for card metadata that the Hub refuses. A push that fails leaves the
+    Hub as it was: a repo that it made is deleted again.
     """
     if not hub.REPO_ID.fullmatch(repo_id) or not NAME.fullmatch(repo_id.split("/")[1]):
         raise ValueError(
@@ -81,35 +99,38 @@ def push_files(
     collection: str | None = None,
     ends: float | None = None,
 ) -> Pushed:
-    """`push` of files (path in the repo -> bytes) by a client whose token may write; done, or given up, when the clock says `ends`."""
+    """`push` of files, path in the repo -> bytes.
+
+    api: a client of `writer`.  ends: when to give up, a value of `client.deadline`.
+    """
     message, size = message or f"Push {repo.id.split('/')[1]}", sum(map(len, files.values()))
     ends = hub.deadline(size) if ends is None else ends
     if create_pr:
-        return _within_reason(ends, size, lambda: _propose(api, repo, files, message))
-    made: list[str] = []  # the repo, if this call made it
+        return _try(ends, size, lambda: _propose(api, repo, files, message))
+    made: list[str] = []  # the repo, if this push made it
     try:
-        pushed = _again(ends, size, lambda turn: _commit(api, repo, files, message, made, turn))
+        pushed = _retry(ends, size, lambda turn: _commit(api, repo, files, message, made, turn))
     except Exception:
         if made:
-            _take_away(api, repo)
+            _delete(api, repo)
         raise
     if repo.type == "model":
-        pushed = replace(pushed, tag=_again(ends, 0, lambda turn: _tag(api, repo.id, pushed.commit)))
+        pushed = replace(pushed, tag=_retry(ends, 0, lambda turn: _tag(api, repo.id, pushed.commit)))
     if collection:
-        pushed = replace(pushed, collection=_again(ends, 0, lambda turn: _collect(api, repo, collection)))
+        pushed = replace(pushed, collection=_retry(ends, 0, lambda turn: _collect(api, repo, collection)))
     return pushed
 
 
 def files_of(folder: str | Path) -> dict[str, bytes]:
-    """The files that `push` uploads, checked: path in the repo -> bytes. Errors as `lwgan.hub.registry.load_model`."""
+    """The files that `push` uploads, path in the repo -> bytes. Checked; errors as `registry.load_model`."""
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: there is no such folder")
     _, _, weights = read_folder(folder, str(folder))
     files = {CONFIG: (folder / CONFIG).read_bytes(), WEIGHTS: weights}
-    for name in ("README.md", METRICS):
-        if (folder / name).is_file():
-            files[name] = (folder / name).read_bytes()
+    files |= {
+        name: (folder / name).read_bytes() for name in ("README.md", METRICS) if (folder / name).is_file()
+    }
     for path in sorted((folder / "images").glob("*.png")):
         if not NAME.fullmatch(path.stem):
             raise ValueError(f"{path}: the name of a picture may have 1 to 64 of a-z, 0-9, _ and -")
@@ -121,67 +142,71 @@ def files_of(folder: str | Path) -> dict[str, bytes]:
 
 
 def writer(token: str | None, namespace: str | None) -> HfApi:
-    """A client whose token may write, to this namespace if one is given. ValueError, before anything is uploaded, if it may not."""
+    """A client whose token may write to the namespace. ValueError if it may not.
+
+    token: by default the one of the environment or of `hf auth login`.  namespace: None to check that the
+    token may write at all.
+    """
     token = token or get_token()
     if not token:
         raise ValueError("there is no token to push with: log in with `hf auth login`, or set HF_TOKEN")
     api = hub.client(token)
     try:
-        told = hub.within(hub.PATIENCE, api.whoami)
+        user = hub.within(hub.PATIENCE, api.whoami)
     except HfHubHTTPError as error:
-        if hub.status(error) in (401, 403):
-            raise ValueError(
-                f"the Hub refuses the token ({hub.reason(error)}): make a new one with write access"
-            ) from error
-        raise
-    access = (told.get("auth") or {}).get("accessToken") or {}
+        if hub.status(error) not in (401, 403):
+            raise
+        raise ValueError(
+            f"the Hub refuses the token ({hub.reason(error)}): make a new one with write access"
+        ) from error
+    access = (user.get("auth") or {}).get("accessToken") or {}
     if access.get("role") == "read":
         raise ValueError("the token may only read: make one with write access")
-    spaces = [told.get("name"), *(org.get("name") for org in told.get("orgs") or [])]
+    spaces = [user.get("name"), *(org.get("name") for org in user.get("orgs") or [])]
     if access.get("role") == "fineGrained":
         spaces = _writable(access.get("fineGrained") or {})
     if namespace and namespace not in spaces:
         may = ", ".join(filter(None, spaces)) or "nothing"
-        raise ValueError(f"the token of {told.get('name')!r} may write to {may}, not to {namespace!r}")
+        raise ValueError(f"the token of {user.get('name')!r} may write to {may}, not to {namespace!r}")
     return api
 
 
 def _writable(scopes: dict) -> list[str]:
-    """Users and organisations to whose repos a fine-grained token may write."""
-    writes = lambda scope: "repo.write" in (scope.get("permissions") or [])
+    """The users and organisations to whose repos a fine-grained token may write."""
     return [
         scope.get("entity", {}).get("name", "").split("/")[0]
         for scope in scopes.get("scoped") or []
-        if writes(scope)
+        if "repo.write" in (scope.get("permissions") or [])
     ]
 
 
-# The steps
+# Time limits
 
 
-def _again(ends: float, size: int, attempt: Callable[[int], object]):
-    """What an attempt returns that is repeated while the Hub is away or others are faster.
+def _retry(ends: float, size: int, attempt: Callable[[int], object]):
+    """Calls attempt(0), attempt(1), ... until one returns; goes on if the Hub is away or busy.
 
-    409: another commit is under way. 412: another one was faster. Away: our own may have landed all the same.
+    409: another commit is in progress. 412: another commit was made. Away: ours may have been made.
     """
     for turn in range(PUSH_TRIES):
         time.sleep(PUSH_PAUSE * 2 ** (turn - 1) if turn else 0)
         try:
-            return _within_reason(ends, size, lambda turn=turn: attempt(turn))
+            return _try(ends, size, lambda turn=turn: attempt(turn))
         except Exception as error:
-            lost = hub.is_away(error) or hub.status(error) in (409, 412)
-            if lost and turn < PUSH_TRIES - 1 and hub.left(ends):
+            passing = hub.is_away(error) or hub.status(error) in (409, 412)
+            if passing and turn < PUSH_TRIES - 1 and hub.left(ends):
                 continue
             if type(error) is TimeoutError:
+                seconds = hub.DEADLINE + size / hub.SLOWEST
                 raise TimeoutError(
-                    f"the Hub did not do it within {hub.DEADLINE + size / hub.SLOWEST:.0f} s, in {turn + 1} tries"
+                    f"the Hub did not answer within {seconds:.0f} s, in {turn + 1} tries"
                 ) from error
             raise
     raise AssertionError  # the last turn returns or raises
 
 
-def _within_reason(ends: float, size: int, attempt: Callable[[], object]):
-    """One attempt, that may take as long as its bytes allow. Raises what went wrong, not the error it comes wrapped in."""
+def _try(ends: float, size: int, attempt: Callable[[], object]):
+    """Calls `attempt` with a time limit for `size` bytes. Raises the cause of a wrapped error."""
     try:
         return hub.within(min(hub.PATIENCE + size / hub.SLOWEST, hub.left(ends)), attempt)
     except Exception as error:
@@ -190,41 +215,41 @@ def _within_reason(ends: float, size: int, attempt: Callable[[], object]):
         raise hub.root(error) from error
 
 
+# The steps
+
+
 def _commit(
     api: HfApi, repo: Repo, files: dict[str, bytes], message: str, made: list[str], turn: int
 ) -> Pushed:
-    info = _info(api, repo)
-    if info is None:
-        info = _make(api, repo, made)
-    _check_private(repo, info)
-    if not (changes := changes_of(info, repo, files)):
-        return Pushed(repo.id, info.sha, _url(api, repo), changed=turn > 0)
-    # The parent makes an attempt that was given up harmless: if it lands late, it is refused.
-    commit = api.create_commit(
-        repo.id, changes, commit_message=message, parent_commit=info.sha, repo_type=repo.type
-    )
-    return Pushed(repo.id, commit.oid, _url(api, repo), changed=True)
+    info = _info(api, repo) or _make(api, repo, made)
+    pushed = _change(api, repo, info, files, message)
+    return replace(pushed, changed=pushed.changed or turn > 0)  # by an attempt whose answer was lost
 
 
 def _propose(api: HfApi, repo: Repo, files: dict[str, bytes], message: str) -> Pushed:
-    """A pull request. It is asked for once: if the answer is lost, another try might open a second one."""
-    info = _ask(api, repo)
-    _check_private(repo, info)
-    if not (changes := changes_of(info, repo, files)):
-        return Pushed(repo.id, info.sha, _url(api, repo), changed=False)
-    commit = api.create_commit(
-        repo.id, changes, commit_message=message, parent_commit=info.sha, repo_type=repo.type, create_pr=True
-    )
-    return Pushed(repo.id, commit.oid, _url(api, repo), changed=True, pull_request=commit.pr_url)
+    """Opens a pull request. One attempt: if its answer was lost, another might open a second one."""
+    return _change(api, repo, _ask(api, repo), files, message, create_pr=True)
 
 
-def _check_private(repo: Repo, info) -> None:
+def _change(api: HfApi, repo: Repo, info, files: dict[str, bytes], message: str, **options) -> Pushed:
     if repo.private and not info.private:
         raise ValueError(f"{repo.id} is public already: it cannot be pushed to as private")
+    url = f"{api.endpoint}/{'spaces/' if repo.type == 'space' else ''}{repo.id}"
+    if not (changes := _changes(info, repo, files)):
+        return Pushed(repo.id, info.sha, url, changed=False)
+    # With a parent, an attempt that was given up is harmless: if it arrives late, the Hub refuses it.
+    options |= {"parent_commit": info.sha, "repo_type": repo.type}
+    commit = api.create_commit(repo.id, changes, commit_message=message, **options)
+    return Pushed(repo.id, commit.oid, url, changed=True, pull_request=commit.pr_url)
 
 
-def _url(api: HfApi, repo: Repo) -> str:
-    return f"{api.endpoint}/{'spaces/' if repo.type == 'space' else ''}{repo.id}"
+def _changes(info, repo: Repo, files: dict[str, bytes]) -> list:
+    """The operations that turn the repo into `files`. Each attempt needs new ones."""
+    hashes = {file.rfilename: file.lfs.sha256 if file.lfs else file.blob_id for file in info.siblings or []}
+    same = lambda path, data: hashes.get(path) in (git_hash(data), hashlib.sha256(data).hexdigest())
+    added = [CommitOperationAdd(path, data) for path, data in files.items() if not same(path, data)]
+    gone = [path for path in hashes if path.startswith(repo.owned) and path not in files]
+    return added + [CommitOperationDelete(path) for path in gone]
 
 
 def _ask(api: HfApi, repo: Repo):
@@ -232,6 +257,7 @@ def _ask(api: HfApi, repo: Repo):
 
 
 def _info(api: HfApi, repo: Repo):
+    """Commit and files of the repo; None if it does not exist."""
     try:
         return _ask(api, repo)
     except RepositoryNotFoundError:
@@ -239,60 +265,44 @@ def _info(api: HfApi, repo: Repo):
 
 
 def _make(api: HfApi, repo: Repo, made: list[str]):
-    """The new repo's info; its name goes into `made`, unless another process was faster."""
+    """Creates the repo and returns its commit and files. Adds it to `made` unless others created it first."""
     try:
         options = {"space_sdk": "gradio"} if repo.type == "space" else {}
         api.create_repo(repo.id, repo_type=repo.type, private=repo.private, exist_ok=False, **options)
         made.append(repo.id)
     except Exception as error:
-        if hub.is_away(error):  # it may have been made all the same
+        if hub.is_away(error):  # it may have been created all the same
             made.append(repo.id)
         if hub.status(error) != 409:
             raise
     return _ask(api, repo)
 
 
-def changes_of(info, repo: Repo, files: dict[str, bytes]) -> list:
-    """The operations that turn the repo into `files`, anew for each try: an operation serves once."""
-    held = {file.rfilename: file.lfs.sha256 if file.lfs else file.blob_id for file in info.siblings or []}
-    changed = {
-        path: data
-        for path, data in files.items()
-        if held.get(path) not in (_git_sha1(data), hashlib.sha256(data).hexdigest())
-    }
-    changes = [CommitOperationAdd(path, data) for path, data in changed.items()]
-    return changes + [
-        CommitOperationDelete(path) for path in held if path.startswith(repo.owned) and path not in files
-    ]
-
-
-def _git_sha1(data: bytes) -> str:
-    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
-
-
-def _take_away(api: HfApi, repo: Repo) -> None:
-    """Deletes a repo that the failing push itself had made, as long as nobody put anything into it."""
+def _delete(api: HfApi, repo: Repo) -> None:
+    """Deletes a repo that the failed push made, unless somebody put files into it."""
     try:
         info = hub.within(TIDYING, lambda: _info(api, repo))
         if info and {file.rfilename for file in info.siblings or []} <= MADE_BY_HUB:
             hub.within(TIDYING, lambda: api.delete_repo(repo.id, repo_type=repo.type))
     except (HfHubHTTPError, httpx.TransportError, OSError):
-        return  # the error that made the push fail is the one to tell
+        return  # the caller raises the error that made the push fail
 
 
 def _tag(api: HfApi, repo_id: str, commit: str) -> str:
-    """The tag of a commit: the one it has, or else the next of v1, v2, ..."""
-    held = {tag.name: tag.target_commit for tag in api.list_repo_refs(repo_id).tags}
-    for name, target in held.items():
-        if target == commit and re.fullmatch(r"v\d+", name):
+    """The version of a commit: the tag that it has, or a new one, the next of v1, v2, ..."""
+    tags = {
+        tag.name: tag.target_commit for tag in api.list_repo_refs(repo_id).tags if VERSION.fullmatch(tag.name)
+    }
+    for name, target in tags.items():
+        if target == commit:
             return name
-    number = 1 + max((int(name[1:]) for name in held if re.fullmatch(r"v\d{1,9}", name)), default=0)
-    api.create_tag(repo_id, tag=f"v{number}", revision=commit)
-    return f"v{number}"
+    name = f"v{1 + max((int(name[1:]) for name in tags), default=0)}"
+    api.create_tag(repo_id, tag=name, revision=commit)
+    return name
 
 
 def _collect(api: HfApi, repo: Repo, title: str) -> str:
-    """The slug of the collection that lists the repo now."""
+    """Adds the repo to a collection and returns the collection's slug."""
     slug = api.create_collection(title, namespace=repo.id.split("/")[0], exists_ok=True).slug
     api.add_collection_item(slug, repo.id, repo.type, exists_ok=True)
     return slug
