@@ -1,14 +1,10 @@
-"""The page's own parts: their HTML, CSS and scripts, and in Python what they show. Nothing here knows Gradio: app.py puts them on the page."""
+"""The page: `build` makes it of a catalog of models, `launch` serves it. Only this package imports gradio.
 
-from pathlib import Path
+The modules blocks, events, endpoints and serve put the page together; editor, panel, views, axis and pictures
+compute what it shows. parts/ holds the HTML, CSS and scripts of its components.
+"""
 
-HERE = Path(__file__).parent
+from lwgan.page.blocks import build
+from lwgan.page.serve import launch
 
-
-def parts(name: str) -> dict:
-    """The keyword arguments of `gr.HTML` that make it the component of that name."""
-    files = {"html_template": "html", "css_template": "css", "js_on_load": "js"}
-    return {
-        **{key: (HERE / f"{name}.{suffix}").read_text("utf-8") for key, suffix in files.items()},
-        "apply_default_css": False,
-    }
+__all__ = ["build", "launch"]

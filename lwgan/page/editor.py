@@ -1,9 +1,11 @@
-"""What the page's events call: a source becomes a session, a session and the sliders become a picture.
+"""The work behind the page's events: a source becomes a session; a session and the sliders become pictures.
 
-A session is a visitor's source: {"domain", "source" (as recipes have it), "framed", "original" (what the judge reads in it), "before"
-(readings.Sight of the reconstruction), "note" (what there is to say of how it was framed)}; and "problem", if the last source was refused.
-The sliders are {"rows": [{"name", "strength"}], "current": the row in use}, and what the page says again with each message: "domain",
-"made" (when the panel was), "moves" (of the visitor since).
+A session is a dict that describes a visitor's picture: "domain", "source" (as in recipes), "framed", "original"
+(what the judge reads in it), "before" (readings.Sight of the reconstruction), "note" (on its framing, or None)
+and, if the last source was refused, "problem".
+
+The sliders are a dict, too: "rows" [{"name", "strength"}], "current" (the index of the row in use), and what
+the page repeats with each message: "domain", "made" (when the server made the panel), "moves" (since then).
 """
 
 import base64
@@ -16,17 +18,18 @@ from PIL import Image
 from lwgan import readings, recipe
 from lwgan.hub.catalog import Catalog
 from lwgan.images import open_picture
-from lwgan.methods import METHODS
 from lwgan.page import axis, panel, pictures, views
 from lwgan.pipeline import MAX_ALPHA, EditingPipeline, check_alphas
 from lwgan.strength import PLACES
 
-ROWS = 4  # sliders that are there at the start; more can be added
+ROWS = 4  # sliders at the start; visitors can add more
 EXAMPLES = 8
 VIEWS = ("Edit", "Scrub", "Sweep", "Compare", "About")
 
 
 class Editor:
+    """Edits pictures for visitors and callers with all pipelines of a catalog."""
+
     def __init__(self, catalog: Catalog):
         self.catalog = catalog
 
@@ -34,27 +37,29 @@ class Editor:
         return self.pipe(session.get("domain"))
 
     def pipe(self, domain: str | None) -> EditingPipeline:
-        """The pipeline of a domain, by default the first. ValueError for one that is not there."""
+        """The pipeline of a domain, by default the first. ValueError for an unknown one."""
         pipes = self.catalog.pipes
         if domain and (not isinstance(domain, str) or domain not in pipes):
             raise ValueError(f"domain {domain!r} is unknown: choose one of {', '.join(pipes)}")
         return pipes[domain or next(iter(pipes))]
 
-    # --- Sources: each gives a session -------------------------------------------------------------------------------
+    # --- Sources: each gives a session ------------------------------------------------------------
 
     def sample(self, seed: int | None, session: Mapping) -> dict:
         """The sample picture of a seed becomes the source."""
         return self._source(session, lambda pipe: recipe.of_seed(pipe, seed))
 
     def draw(self, drawing: str | None, session: Mapping) -> dict:
-        """The pad's PNG, as a data URL, becomes the source."""
+        """The drawing pad's PNG, as a data URL, becomes the source."""
+        domain = self.pipe_of(session).domain
+        if not domain.draw:
+            return {**session, "problem": f"{domain.title} cannot be drawn here: upload a picture instead."}
         return self._picture(session, lambda: open_picture(_decode(drawing)))
 
     def upload(self, file: Mapping | None, session: Mapping, sliders: Mapping) -> tuple[dict, dict]:
-        """An uploaded file becomes the source; one made by this app comes back with its edits. -> session, sliders"""
+        """A file becomes the source; a PNG made here comes back with its edits. Returns session, sliders."""
         try:
-            found = recipe.of_png(path_of(file))
-            note = None
+            found, note = recipe.of_png(path_of(file)), None
         except ValueError as error:
             found, note = None, words(error)
         if found and found.get("source"):
@@ -68,7 +73,7 @@ class Editor:
         return session, sliders
 
     def open_link(self, link: str | None, session: Mapping, sliders: Mapping) -> tuple[dict, dict]:
-        """A link, or the JSON of a recipe, made here becomes source and edits again. -> session, sliders"""
+        """A link, or the JSON of a recipe, becomes source and edits again. Returns session, sliders."""
         try:
             text = (link or "").strip()
             return self._replay(recipe.from_json(text) if text.startswith("{") else recipe.from_link(text))
@@ -80,12 +85,12 @@ class Editor:
         alphas = recipe.alphas_of(pipe, found)
         session = self._session(domain, _source_of(found))
         rows = [{"name": name, "strength": alpha / pipe.scales[name].unit} for name, alpha in alphas.items()]
-        taken = {_transition(pipe.edits[row["name"]].config) for row in rows}
-        more = [row for row in first_rows(pipe) if _transition(pipe.edits[row["name"]].config) not in taken]
+        taken = {panel.key_of(pipe, name) for name in alphas}
+        more = [row for row in first_rows(pipe) if panel.key_of(pipe, row["name"]) not in taken]
         return session, self.sliders(domain, rows + more)
 
     def _for_recipe(self, found: Mapping) -> tuple[str, EditingPipeline]:
-        """The domain whose generator the recipe names, else the one of its name."""
+        """The domain whose generator the recipe names, else the domain of the recipe's name."""
         wanted = (found.get("base") or {}).get("generator")
         for name, pipe in self.catalog.pipes.items():
             if wanted and pipe.revisions["generator"] == wanted:
@@ -117,85 +122,69 @@ class Editor:
         w = pipe.encode(framed)
         before = readings.look(pipe, pipe.generate(w)[0], w)
         original = readings.judge_picture(pipe, framed)
-        return {
-            "domain": domain,
-            "source": dict(source),
-            "framed": framed,
-            "original": original,
-            "before": before,
-            "note": None,
-        }
+        what = {"domain": domain, "source": dict(source), "framed": framed}
+        return {**what, "original": original, "before": before, "note": None}
 
-    # --- Starts ------------------------------------------------------------------------------------------------------
+    # --- Starts -----------------------------------------------------------------------------------
 
     def start(self, domain: str | None = None) -> tuple[dict, dict]:
-        """The first picture of a domain, with its first edit at strength 1. -> session, sliders"""
-        domain = (
-            domain
-            if isinstance(domain, str) and domain in self.catalog.pipes
-            else next(iter(self.catalog.pipes))
-        )
+        """The first picture of a domain, with its first edit at strength 1. Returns session, sliders."""
+        known = isinstance(domain, str) and domain in self.catalog.pipes
+        domain = domain if known else next(iter(self.catalog.pipes))
         pipe = self.pipe(domain)
         rows = first_rows(pipe)
-        label = pipe.edits[rows[0]["name"]].config.get("from") if rows else None
-        session = self.sample(pipe.seed_of(label), {"domain": domain})
+        change = pipe.changes[rows[0]["name"]] if rows else None
+        seeds = pipe.seeds_of(change) if change else []
+        session = self.sample(seeds[0] if seeds else 0, {"domain": domain})
         if rows:
             rows[0]["strength"] = 1.0
         return session, self.sliders(domain, rows)
 
     def sliders(self, domain: str, rows: list[dict], current: int = 0) -> dict:
-        """What the panel of sliders shows: the domain's edits, the rows, and what was refused."""
-        catalog, pending = (
-            self.catalog,
-            self.catalog.pending,
-        )  # asked first: what comes after this is still on its way
+        """The panel of sliders: the domain's edits, the rows, and which models were refused."""
+        pending = self.catalog.pending  # read first: what arrives later is then still announced
         return {
-            "edits": panel.edits_of(self.pipe(domain)), "rows": rows, "current": current, "domain": domain, "made": time.time(),
-            "refused": panel.refusals(catalog.refused), "pending": pending,
+            "edits": panel.edits_of(self.pipe(domain)), "rows": rows, "current": current, "domain": domain,
+            "made": time.time(), "refused": panel.refusals(self.catalog.refused), "pending": pending,
         }  # fmt: skip
 
     def arrivals(self, session: Mapping, sliders: Mapping) -> dict:
-        """The panel, with what has come since. The page keeps its rows as they are by then: the visitor goes on meanwhile."""
-        rows = [row for row in _rows(sliders) if row["name"] in self.pipe_of(session).edits]
-        shown = self.sliders(
-            session["domain"], rows or first_rows(self.pipe_of(session)), sliders.get("current") or 0
-        )
+        """The panel with the edits that arrived since. The page keeps its own rows, which may be newer."""
+        pipe = self.pipe_of(session)
+        rows = [row for row in _rows(sliders) if row["name"] in pipe.edits] or first_rows(pipe)
+        shown = self.sliders(session["domain"], rows, sliders.get("current") or 0)
         return {**shown, "keep": True, "made": sliders.get("made")}
 
     def examples(self, domain: str) -> dict:
         """Pictures to start with."""
         return panel.gallery(self.pipe(domain), EXAMPLES)
 
-    # --- Views -------------------------------------------------------------------------------------------------------
+    # --- Views ------------------------------------------------------------------------------------
 
     def show(self, session: Mapping, sliders: Mapping, view: str, compared: Mapping | None = None) -> dict:
-        """What the page shows: {"status", "readings", and the name of the view in lower case}, each the value of a component."""
+        """The values of the components "status", "readings" and of the view (its name in lower case)."""
         if "before" not in session:
-            return {
-                "status": {"line": session.get("problem", ""), "problem": True, "at": next(views.COUNTER)}
-            }
-        pipe, alphas, current = (
-            self.pipe_of(session),
-            self.alphas(session, sliders),
-            self._current(session, sliders),
-        )
+            line = session.get("problem", "")
+            return {"status": {"line": line, "problem": True, "at": next(views.COUNTER)}}
+        pipe, alphas = self.pipe_of(session), self.alphas(session, sliders)
         after = self.render(pipe, session, alphas)
-        shown = {
+        return {
             "readings": views.readings(pipe, session, after, alphas),
             "status": views.status(pipe, session, after, alphas),
+            view.lower(): self._view(view, session, sliders, after, alphas, compared or {}),
         }
+
+    def _view(self, view: str, session: Mapping, sliders: Mapping, after, alphas, compared: Mapping) -> dict:
+        pipe, current = self.pipe_of(session), self._current(session, sliders)
         if view == "Edit":
-            return {**shown, "edit": views.edit(pipe, session, after.picture, alphas)}
+            return views.edit(pipe, session, after.picture, alphas)
         if current is None:
-            return {**shown, view.lower(): {"empty": "There is no edit to show: add one."}}
-        if view in ("Scrub", "Sweep"):
-            return {
-                **shown,
-                view.lower(): (axis.scrub if view == "Scrub" else axis.sweep)(pipe, session, alphas, current),
-            }
+            return {"empty": "There is no edit to show: add one."}
         if view == "Compare":
-            return {**shown, "compare": axis.compare(pipe, session, current, compared or {})}
-        return {**shown, "about": views.about(pipe, current)}
+            return axis.compare(pipe, session, current, compared)
+        if view == "About":
+            return views.about(pipe, current)
+        return (axis.scrub if view == "Scrub" else axis.sweep)(pipe, session, alphas, current)
 
     def render(self, pipe: EditingPipeline, session: Mapping, alphas: Mapping[str, float]) -> readings.Sight:
         """The edited picture, and what is read in it."""
@@ -203,26 +192,20 @@ class Editor:
         return readings.look(pipe, pipe.generate(w)[0], w)
 
     def alphas(self, session: Mapping, sliders: Mapping) -> dict[str, float]:
-        """The rows as edit -> alpha, within what edits take. What no slider sends (unknown names, no numbers) counts as no edit."""
-        pipe, found = self.pipe_of(session), {}
-        for row in _rows(sliders):
-            if row["name"] in pipe.edits:
-                found[row["name"]] = min(
-                    max(pipe.scales[row["name"]].alpha(row["strength"]), -MAX_ALPHA), MAX_ALPHA
-                )
-        return found
+        """The rows as edit -> alpha within +-MAX_ALPHA, without unknown names. Invalid numbers count as 0."""
+        scales = self.pipe_of(session).scales
+        rows = [row for row in _rows(sliders) if row["name"] in scales]
+        alphas = {row["name"]: scales[row["name"]].alpha(row["strength"]) for row in rows}
+        return {name: min(max(alpha, -MAX_ALPHA), MAX_ALPHA) for name, alpha in alphas.items()}
 
     def _current(self, session: Mapping, sliders: Mapping) -> str | None:
         """The edit whose slider is in use."""
         names = [row["name"] for row in _rows(sliders) if row["name"] in self.pipe_of(session).edits]
         current = sliders.get("current")
-        return (
-            names[current]
-            if isinstance(current, int) and 0 <= current < len(names)
-            else next(iter(names), None)
-        )
+        known = isinstance(current, int) and 0 <= current < len(names)
+        return names[current] if known else next(iter(names), None)
 
-    # --- The endpoints' work: ValueError or OSError for what will not do -----------------------------------------------
+    # --- The endpoints: ValueError or OSError for wrong arguments ---------------------------------
 
     def edit_image(self, picture: Mapping | None, edits, seed, domain: str | None, made_by) -> bytes:
         """One picture, edited, as a PNG with its recipe."""
@@ -237,7 +220,7 @@ class Editor:
             for name in alphas:
                 pipe.check_name(name)
             source = self._asked(pipe, picture, seed)
-        # As a slider has them, so that the page gives the same bytes.
+        # Rounded as a slider's, so that the page gives the same bytes.
         alphas = {name: round(float(alpha), PLACES) for name, alpha in alphas.items()}
         w = pipe.encode(recipe.source_picture(pipe, source))
         result = pipe.generate(pipe.edit(w, {name: alpha for name, alpha in alphas.items() if alpha}))[0]
@@ -250,39 +233,44 @@ class Editor:
         pipe = self._pipe_with([edit], domain)
         pipe.check_name(edit)
         alphas = axis.sweep_alphas(pipe, edit) if alphas is None else alphas
-        if not isinstance(alphas, list):
-            raise ValueError(f"alphas is {alphas!r}, expected a list of 1 to 32 numbers")
-        if not 1 <= len(alphas) <= 32:
-            raise ValueError(f"there are {len(alphas)} alphas, expected 1 to 32")
+        if not isinstance(alphas, list) or not 1 <= len(alphas) <= 32:
+            given = f"a list of {len(alphas)}" if isinstance(alphas, list) else repr(alphas)
+            raise ValueError(f"alphas is {given}, expected a list of 1 to 32 numbers")
         for alpha in alphas:
             check_alphas({edit: alpha})
         source = self._asked(pipe, picture, seed)
         w = pipe.encode(recipe.source_picture(pipe, source))
-        return recipe.png(
-            pictures.strip(axis.along(pipe, w, {}, edit, alphas)), recipe.make(pipe, source, {})
-        )
+        strip = pictures.strip(axis.along(pipe, w, {}, edit, alphas))
+        return recipe.png(strip, recipe.make(pipe, source, {}))
 
     def _pipe_with(self, names: Iterable[str], domain: str | None) -> EditingPipeline:
-        """The pipeline of a domain; if none is named, of the first that has these edits."""
-        there = [pipe for pipe in self.catalog.pipes.values() if all(name in pipe.edits for name in names)]
-        return there[0] if there and not domain else self.pipe(domain)
+        """The pipeline of a domain; if none is named, the first that has all these edits."""
+        having = [pipe for pipe in self.catalog.pipes.values() if all(name in pipe.edits for name in names)]
+        return having[0] if having and not domain else self.pipe(domain)
 
     def _asked(self, pipe: EditingPipeline, picture: Mapping | None, seed) -> dict:
-        if picture is None and seed is None:
+        if picture is not None:
+            return recipe.of_picture(pipe.frame(open_picture(path_of(picture))))
+        if seed is None:
             raise ValueError("no picture was given, and no seed of a sample")
-        return (
-            recipe.of_seed(pipe, seed)
-            if picture is None
-            else recipe.of_picture(pipe.frame(open_picture(path_of(picture))))
-        )
+        return recipe.of_seed(pipe, seed)
 
     def list_edits(self) -> list[dict]:
         """The edits of all domains, with what their strengths mean."""
         return [
-            panel.described(pipe, edit)
+            {**edit, "unit": scale.unit, "expected_change_at_unit": scale.reach}
             for pipe in self.catalog.pipes.values()
             for edit in pipe.describe_edits()
+            for scale in [pipe.scales[edit["name"]]]
         ]
+
+
+def first_rows(pipe: EditingPipeline) -> list[dict]:
+    """Sliders at 0 for the first changes, each by the best known method."""
+    best: dict[str, str] = {}
+    for edit in panel.edits_of(pipe):
+        best.setdefault(edit["key"], edit["name"])
+    return [{"name": name, "strength": 0.0} for name in list(best.values())[:ROWS]]
 
 
 def _source_of(found: Mapping) -> Mapping:
@@ -291,63 +279,37 @@ def _source_of(found: Mapping) -> Mapping:
     return found["source"]
 
 
-def first_rows(pipe: EditingPipeline) -> list[dict]:
-    """A slider for each of the first few changes, by the best known method, at 0."""
-    chosen: dict[tuple, str] = {}
-    for name in sorted(pipe.edits, key=lambda name: rank(pipe.edits[name].config.get("method"))):
-        chosen.setdefault(_transition(pipe.edits[name].config), name)
-    order = {name: i for i, name in enumerate(pipe.edits)}
-    return [{"name": name, "strength": 0.0} for name in sorted(chosen.values(), key=order.get)[:ROWS]]
-
-
-def rank(method: str | None) -> tuple[int, str]:
-    """Where a method stands among the known ones; others come last."""
-    return (list(METHODS).index(method) if method in METHODS else len(METHODS), method or "")
-
-
-def _transition(config: Mapping) -> tuple:
-    """What an edit changes, whatever its method."""
-    named = tuple(config.get(key) for key in ("attribute", "from", "to"))
-    return named if any(named) else (id(config),)
-
-
 def _rows(sliders: Mapping | None) -> list[dict]:
-    """The rows that make sense, strengths as finite floats."""
-    rows = (sliders or {}).get("rows") if isinstance(sliders, Mapping) else None
-    found = []
-    for row in rows if isinstance(rows, list) else []:
-        if isinstance(row, Mapping) and isinstance(row.get("name"), str):
-            strength = row.get("strength")
-            good = (
-                isinstance(strength, (int, float))
-                and not isinstance(strength, bool)
-                and math.isfinite(strength)
-            )
-            found.append({"name": row["name"], "strength": float(strength) if good else 0.0})
-    return found
+    """The valid rows, strengths as finite floats."""
+    rows = sliders.get("rows") if isinstance(sliders, Mapping) else None
+    rows = [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
+    rows = [row for row in rows if isinstance(row.get("name"), str)]
+    return [{"name": row["name"], "strength": _finite(row.get("strength"))} for row in rows]
+
+
+def _finite(value) -> float:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if number and math.isfinite(value) else 0.0
 
 
 def path_of(file: Mapping | None) -> str:
-    """The path of a file that Gradio has taken in and checked to be one of its own."""
+    """The path of a file that Gradio has received and checked."""
     if not isinstance(file, Mapping) or not file.get("path"):
         raise ValueError("no picture was given")
     return file["path"]
 
 
 def _decode(drawing: str | None) -> bytes:
-    head, _, body = (drawing or "").partition(",")
+    head, _, body = drawing.partition(",") if isinstance(drawing, str) else ("", "", "")
     if head != "data:image/png;base64":
         raise ValueError("the pad sent no PNG")
     return base64.b64decode(body)
 
 
 def words(error: Exception) -> str:
-    """An error as a sentence for visitors. What the system says of files may hold paths: it stays here."""
-    return sentence(
-        str(error)
-        if isinstance(error, ValueError) and not isinstance(error, UnicodeError)
-        else "that picture could not be read"
-    )
+    """An error as a sentence for visitors. Messages of the system may contain paths: they are not shown."""
+    ours = isinstance(error, ValueError) and not isinstance(error, UnicodeError)
+    return sentence(str(error) if ours else "that picture could not be read")
 
 
 def sentence(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Pictures as they travel to the page: data URLs, so that a slider's move is one event; strips and animations."""
+"""Pictures as data URLs, so that one event carries all that a slider changes; strips and animations."""
 
 import base64
 import io
@@ -8,33 +8,25 @@ from PIL import Image
 
 from lwgan import recipe
 
-SMALL = (
-    128  # px: pictures up to this side are sent as they are, larger ones for views of many at most at THUMB
-)
-THUMB = 512
+SMALL, THUMB = 128, 512  # px: views of many pictures reduce those larger than SMALL to at most THUMB
 
 
 def strip(pictures: Sequence[Image.Image]) -> Image.Image:
     """Pictures in a row, small ones enlarged, 2 px of grey between."""
     pictures = [_enlarged(picture) for picture in pictures]
     width, height = pictures[0].size
-    row = Image.new(
-        pictures[0].mode,
-        (len(pictures) * (width + 2) - 2, height),
-        128 if pictures[0].mode == "L" else (128,) * 3,
-    )
+    grey = 128 if pictures[0].mode == "L" else (128,) * 3
+    row = Image.new(pictures[0].mode, (len(pictures) * (width + 2) - 2, height), grey)
     for i, picture in enumerate(pictures):
         row.paste(picture, (i * (width + 2), 0))
     return row
 
 
 def animation(pictures: Sequence[Image.Image]) -> bytes:
-    """There and back, as an animated WebP."""
+    """An animated WebP that shows the pictures forwards and backwards."""
     frames = [_enlarged(picture).convert("RGB") for picture in (*pictures, *pictures[-2:0:-1])]
-    file = io.BytesIO()
-    frames[0].save(
-        file, "WEBP", save_all=True, append_images=frames[1:], duration=70, loop=0, quality=85, method=0
-    )
+    file, options = io.BytesIO(), {"duration": 70, "loop": 0, "quality": 85, "method": 0}
+    frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:], **options)
     return file.getvalue()
 
 
@@ -49,7 +41,7 @@ def data_url(picture: Image.Image) -> str:
 
 
 def thumb_url(picture: Image.Image) -> str:
-    """The picture for views of many: small ones as they are, large ones reduced."""
+    """The picture for views of many: lossless if small, else reduced."""
     if max(picture.size) <= SMALL:
         return data_url(picture)
     file, reduced = io.BytesIO(), picture.copy()

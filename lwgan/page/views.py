@@ -1,4 +1,4 @@
-"""What the views Edit and About, the status line and the readings show, as JSON."""
+"""What the views Edit and About, the status line and the readings show, as JSON values."""
 
 import itertools
 import json
@@ -8,11 +8,19 @@ from PIL import Image
 
 from lwgan import readings as read
 from lwgan import recipe
-from lwgan.page.panel import change_of, group_of, method_name, title, unit_note
+from lwgan.domain import Change
+from lwgan.page.panel import change_of, method_of, title, unit_note
 from lwgan.page.pictures import data_url, url
 from lwgan.pipeline import EditingPipeline
+from lwgan.strength import Scale
 
 COUNTER = itertools.count()
+STALE = ", from the cache: the Hub did not answer"
+FIGURES = {  # of a curve, in words
+    "target_change": "Pictures that change",
+    "all_kept": "Of these, all other labels kept",
+    "others_kept": "Other labels kept",
+}
 
 
 def edit(pipe: EditingPipeline, session: Mapping, result: Image.Image, alphas: Mapping[str, float]) -> dict:
@@ -20,143 +28,137 @@ def edit(pipe: EditingPipeline, session: Mapping, result: Image.Image, alphas: M
     made = recipe.make(pipe, session["source"], alphas)
     return {
         "original": data_url(session["framed"]), "reconstruction": data_url(session["before"].picture),
-        "edited": url(recipe.png(result, made), "image/png"), "link": recipe.to_link(made), "recipe": recipe.to_json(made),
-        "quality": quality(session),
+        "edited": url(recipe.png(result, made), "image/png"), "link": recipe.to_link(made),
+        "recipe": recipe.to_json(made), "quality": quality(session),
     }  # fmt: skip
 
 
 def quality(session: Mapping) -> str:
-    """How well the reconstruction shows the original."""
-    ratio = read.psnr(session["framed"], session["before"].picture)
-    said = [f"{ratio:.1f} dB PSNR"]
+    """How similar the reconstruction is to the original."""
+    words = [f"{read.psnr(session['framed'], session['before'].picture):.1f} dB PSNR"]
     if session["original"] is not None:
         same, of = read.agreement(session["original"], session["before"].opinions[0])
-        agreed = "judge reads the same" if same == of else f"judge reads {same} of {of} the same"
-        if session["original"].attributes is None and same != of:
-            agreed = f"judge reads {read.spell(session['original'])} in the original"
-        said.append(agreed)
-    return " · ".join(said)
+        words.append(f"judge reads {'the same' if same == of else f'{same} of {of} labels the same'}")
+    return " · ".join(words)
 
 
 def status(pipe: EditingPipeline, session: Mapping, after: read.Sight, alphas: Mapping[str, float]) -> dict:
-    """One line on what has happened, which screen readers announce. `at` makes each one another, so that the page sees it come."""
+    """One line on what has happened, also for screen readers. `at` makes the page notice an equal line."""
     if "problem" in session:
         return {"line": session["problem"], "problem": True, "at": next(COUNTER)}
     line = ""
     if after.opinions:
         asked = asked_of(pipe, alphas)
-        line = f"The judge reads {read.spell(session['before'].opinions[0], asked)} → {read.spell(after.opinions[0], asked)}."
+        was, now = (read.spell(sight.opinions[0], asked) for sight in (session["before"], after))
+        line = f"The judge reads {was} → {now}."
     return {"line": " ".join(filter(None, (session["note"], line))), "problem": False, "at": next(COUNTER)}
 
 
-def asked_of(pipe: EditingPipeline, alphas: Mapping[str, float]) -> list[str]:
-    """The attributes to read: those that the edits in use are to change; where none is, those of all."""
-    return targets(pipe, [name for name, alpha in alphas.items() if alpha] or alphas)
+def asked_of(pipe: EditingPipeline, alphas: Mapping[str, float]) -> list[Change]:
+    """The changes of the edits in use; if none is in use, those of all rows."""
+    return changes_of(pipe, [name for name, alpha in alphas.items() if alpha] or alphas)
 
 
-def targets(pipe: EditingPipeline, names: Iterable[str]) -> list[str]:
-    """The attributes that these edits are to change."""
-    return [str(pipe.edits[name].config.get("attribute") or "") for name in names]
+def changes_of(pipe: EditingPipeline, names: Iterable[str]) -> list[Change]:
+    """The changes of edits, each once."""
+    return list(
+        {pipe.changes[name].name: pipe.changes[name] for name in names if pipe.changes[name]}.values()
+    )
 
 
 def readings(pipe: EditingPipeline, session: Mapping, after: read.Sight, alphas: Mapping[str, float]) -> dict:
     """The table beside the picture: rows (what, before, after), and warnings."""
-    before, on = session["before"], {name: alpha for name, alpha in alphas.items() if alpha}
-    asked = asked_of(pipe, alphas)
+    before, asked = session["before"], asked_of(pipe, alphas)
     rows = [
         (was.judge.capitalize(), read.spell(was, asked), read.spell(now, asked))
         for was, now in zip(before.opinions, after.opinions, strict=True)
     ]
-    rows += _change_rows(read.compare(pipe, before, after, asked))
+    rows += _difference_rows(read.compare(pipe, before, after, asked))
     within = f"Distance from training codes (99% are within {pipe.cloud.limit:.2f})"
     rows.append((within, f"{before.distance:.2f}", f"{after.distance:.2f}"))
-    return {"quality": quality(session), "rows": rows, "warnings": warnings(pipe, session, after, on)}
+    return {"quality": quality(session), "rows": rows, "warnings": warnings(pipe, session, after, alphas)}
 
 
-def _change_rows(change: read.Change) -> list[tuple[str, str, str]]:
+def _difference_rows(difference: read.Difference) -> list[tuple[str, str, str]]:
     rows = []
-    if change.of is not None:
-        what = "Old digits still there" if change.drift is None else "Other attributes read the same"
-        rows.append((what, "", f"{change.kept} of {change.of}"))
-    if change.drift is not None:
-        moved = ", ".join(f"{name.replace('_', ' ')} {100 * by:+.0f}" for name, by in change.moved)
-        rows.append(
-            ("Off-target drift, points", "", f"{100 * change.drift:.1f}" + (f" ({moved})" if moved else ""))
-        )
-    if change.identity is not None:
-        rows.append(("Identity kept, cosine", "", f"{change.identity:.3f}"))
+    if difference.of is not None:
+        rows.append(("Other labels read the same", "", f"{difference.kept} of {difference.of}"))
+    if difference.drift is not None:
+        moved = ", ".join(f"{name.replace('_', ' ')} {100 * by:+.0f}" for name, by in difference.moved)
+        drift = f"{100 * difference.drift:.1f}" + (f" ({moved})" if moved else "")
+        rows.append(("Off-target drift, points", "", drift))
+    if difference.identity is not None:
+        rows.append(("Identity kept, cosine", "", f"{difference.identity:.3f}"))
     return rows
 
 
 def warnings(
-    pipe: EditingPipeline, session: Mapping, after: read.Sight, on: Mapping[str, float]
+    pipe: EditingPipeline, session: Mapping, after: read.Sight, alphas: Mapping[str, float]
 ) -> list[str]:
-    """Where an alpha goes beyond what the edit or the generator was made for."""
-    said, before = [], session["before"].distance
-    for name, alpha in on.items():
-        scale, label = pipe.scales[name], change_of(pipe.edits[name].config, name)
-        if not scale.curve:
-            continue
-        last, best = scale.curve[-1]["alpha"], max(scale.curve, key=lambda point: point["target_change"])
-        if alpha > last:
-            said.append(f"{label}: alpha {alpha:.2f} extrapolates: it was measured up to {last:.2f}.")
-        elif (
-            alpha > best["alpha"]
-            and best["target_change"] - (scale.expected("target_change", alpha) or 0) > 0.1
-        ):
-            said.append(
-                f"{label}: alpha {alpha:.2f} is beyond {best['alpha']:.2f}, where most pictures change: from there on it overshoots."
-            )
-        elif alpha < 0:
-            said.append(f"{label}: alpha {alpha:.2f} extrapolates: only alphas above 0 were measured.")
+    """Where an alpha is outside the measured range, or a code outside the range of known pictures."""
+    said = [
+        f"{change_of(pipe, name)}: alpha {alpha:.2f} {words}"
+        for name, alpha in alphas.items()
+        if alpha and (words := _alpha_warning(pipe.scales[name], alpha))
+    ]
     limit = pipe.cloud.limit
-    if before > limit:
+    if session["before"].distance > limit:
         said.append(
-            "This picture's own code lies farther out than 99% of codes of known pictures: edits may not hold for it."
+            "This picture's own code is farther out than 99% of known codes: edits may not hold for it."
         )
     elif after.distance > limit:
-        said.append(
-            f"These edits extrapolate: the code is {after.distance:.2f} out, 99% of codes of known pictures are within {limit:.2f}."
-        )
+        distances = f"the code is {after.distance:.2f} out, 99% of known codes are within {limit:.2f}"
+        said.append(f"These edits extrapolate: {distances}.")
     return said
 
 
-STALE = ", from the cache: the Hub did not answer"
+def _alpha_warning(scale: Scale, alpha: float) -> str | None:
+    if not scale.curve:
+        return None
+    last, best = scale.curve[-1]["alpha"], max(scale.curve, key=lambda point: point["target_change"])
+    if alpha > last:
+        return f"extrapolates: it was measured up to {last:.2f}."
+    if alpha < 0:
+        return "extrapolates: only alphas above 0 were measured."
+    if alpha > best["alpha"] and best["target_change"] - (scale.expected("target_change", alpha) or 0) > 0.1:
+        return f"is beyond {best['alpha']:.2f}, where most pictures change: from there on it overshoots."
+    return None
 
 
 def about(pipe: EditingPipeline, name: str) -> dict:
-    """The checked config of an edit in rows, its curve, and where its card is. Nothing that others wrote is rendered as HTML."""
+    """An edit's config in rows, its curve, its card's address. The page shows them as text, never as HTML."""
     config, scale, entry = pipe.edits[name].config, pipe.scales[name], pipe.sources.get(name)
     weights, base = config.get("weights") or {}, config.get("base_revision") or {}
     hub = entry is not None and "/" in entry.source and entry.revision is not None
+    size = f"{_plain(config.get('dtype'))}, {_size(weights.get('size', 0))}"
+    where = (
+        f"{entry.source} at {entry.revision[:12]}{STALE * entry.stale}"
+        if hub
+        else "bundled with lwgan, or a folder"
+    )
+    nets = {role: pipe.config[role]["name"] for role in ("generator", "encoder") if role in pipe.config}
     rows = [
-        ("Name", name), ("Changes", change_of(config, name)), ("Attribute", group_of(config)), ("Method", method_name(config)),
+        ("Name", name), ("Changes", change_of(pipe, name)), ("Method", method_of(pipe, name)),
         ("Map", "w' = w + alpha (A w + b)" if config.get("kind") == "affine" else "w' = w + alpha b"),
-        ("Codes", f"{config.get('num_ws')} layers of {config.get('w_dim')}"), ("Strength 1", f"alpha {scale.unit:g}, {unit_note(pipe, name)}"),
+        ("Codes", f"{config.get('num_ws')} layers of {config.get('w_dim')}"),
+        ("Strength 1", f"alpha {scale.unit:g}, {unit_note(pipe, name)}"),
         ("Recommended alpha", _plain(config.get("alpha"))),
-        ("Weights", f"{_plain(config.get('dtype'))}, {_size(weights.get('size', 0))}, sha256 {_short(weights.get('sha256'))}"),
-        *[(role.capitalize(), f"{pipe.config[role]['name']}, sha256 {_short(base.get(role))}") for role in ("generator", "encoder") if role in pipe.config],
-        ("Source", f"{entry.source} at {entry.revision[:12]}{STALE * entry.stale}" if hub else "bundled with the app, or a folder beside it"),
+        ("Weights", f"{size}, sha256 {_short(weights.get('sha256'))}"),
+        *[(role.capitalize(), f"{net}, sha256 {_short(base.get(role))}") for role, net in nets.items()],
+        ("Source", where),
     ]  # fmt: skip
     return {
-        "title": title(pipe, name), "rows": [(key, str(value)[:300]) for key, value in rows], "measured": measured(scale),
-        "card": f"https://huggingface.co/{entry.source}" if hub else None, "unit": scale.unit,
-        "curve": [[p["alpha"], p["target_change"], p.get("true_change")] for p in scale.curve],
+        "title": title(pipe, name), "rows": [(key, str(value)[:300]) for key, value in rows],
+        "measured": measured(scale), "card": f"https://huggingface.co/{entry.source}" if hub else None,
+        "unit": scale.unit,
+        "curve": [[p["alpha"], p["target_change"], scale.kept(p["alpha"])] for p in scale.curve],
     }  # fmt: skip
 
 
-def measured(scale) -> list[tuple[str, str]]:
-    """What the curve says at strength 1."""
-    named = {
-        "target_change": "Pictures that change", "true_change": "… and keep the rest", "digits_kept": "Of these, old digits kept",
-        "attribute_preservation": "Other attributes kept", "identity": "Identity, cosine", "overshoot": "Changed too far",
-    }  # fmt: skip
-    found = [(words, key, scale.expected(key, scale.unit)) for key, words in named.items()]
-    return [
-        (words, f"{value:.3f}" if key == "identity" else read.percent(value))
-        for words, key, value in found
-        if value is not None
-    ]
+def measured(scale: Scale) -> list[tuple[str, str]]:
+    """The figures of a curve at strength 1."""
+    values = {words: scale.expected(key, scale.unit) for key, words in FIGURES.items()}
+    return [(words, read.percent(value)) for words, value in values.items() if value is not None]
 
 
 def _plain(value) -> str:

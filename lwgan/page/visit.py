@@ -1,14 +1,17 @@
-"""What the events of one visitor's page share. They run side by side and may pass one another."""
+"""The state of a visitor's page, which its events share. They run in parallel and may overtake each other."""
 
 import threading
 from collections.abc import Mapping
 
 
 class Visit:
-    """A visitor's session (see `lwgan.page.editor`), the newest of his sliders, and what he chose in Compare. An event takes its `turn`,
-    changes its own part, and shows all parts as they are by then: so it does not matter which of two comes first.
+    """A visitor's session (see `lwgan.page.editor`), the newest sliders, and the choice made in Compare.
 
-    used: whether an event has come. An unused visit of a page that was opened before is in the place of one that was lost.
+    An event takes the lock `turn`, changes its own part, and shows all parts as they are then. So the order
+    in which two events arrive does not matter.
+
+    used: whether an event has come. If a page has sent events before and its visit is unused, Gradio
+    dropped the visitor's state.
     """
 
     def __init__(self, session: Mapping):
@@ -16,14 +19,15 @@ class Visit:
         self.used, self.turn = False, threading.Lock()
 
     def __deepcopy__(self, memo) -> "Visit":
-        """Each page begins with one of its own. Sessions are never changed in place."""
+        """Gradio copies the first visit for every page. Sessions are never changed in place."""
         return Visit(self.session)
 
     def take(self, session: Mapping, sliders: Mapping | None = None) -> None:
+        """Sets the session and, if given, the sliders."""
         self.session, self.sliders = session, self.sliders if sliders is None else sliders
 
     def hear(self, sliders: Mapping) -> None:
-        """The sliders as an event brings them, which may be older than what is known."""
+        """Sets the sliders as an event brings them, unless a newer state is known."""
         if _age(sliders) >= _age(self.sliders):
             self.sliders = sliders
 

@@ -9,7 +9,6 @@ let panel = {}; // the server's: its domain, and when it was made
 let moves = 0; // since then
 let remembered = new Map(); // strengths of rows that were taken away, for when they come back
 
-const change = (edit) => edit.group + "\n" + edit.label;
 const round = (x) => Math.round(x * 1000) / 1000;
 
 function make(kind, attributes = {}, text = "") {
@@ -71,7 +70,7 @@ function move(row, strength, goes = true) {
 // The methods there are for a row's change: more may come.
 function methods(row) {
   const edit = edits.get(row.name);
-  const others = [...edits.values()].filter((other) => change(other) === change(edit));
+  const others = [...edits.values()].filter((other) => other.key === edit.key);
   row.method.replaceChildren(...others.map((other) => make("option", { value: other.name }, other.method)));
   row.method.value = edit.name;
   row.method.hidden = others.length < 2;
@@ -109,7 +108,7 @@ function build(row) {
     send();
   });
   away.addEventListener("click", () => {
-    remembered.set(change(edit), row.strength);
+    remembered.set(edit.key, row.strength);
     rows.splice(rows.indexOf(row), 1);
     current = Math.max(0, Math.min(current, rows.length - 1));
     redraw();
@@ -120,41 +119,25 @@ function build(row) {
 }
 
 function redraw() {
-  const made = [];
-  let group = null;
-  const grouped = new Set([...edits.values()].map((edit) => edit.group)).size > 1 || rows.length > 0;
-  for (const row of rows) {
-    const edit = edits.get(row.name);
-    if (grouped && edit.group !== group) made.push(make("h3", {}, (group = edit.group)));
-    made.push(build(row));
-  }
-  list.replaceChildren(...made);
+  list.replaceChildren(...rows.map(build));
   rows.forEach(paint);
   offer();
 }
 
 // What can be added.
 function offer() {
-  const shown = new Set(rows.map((row) => change(edits.get(row.name))));
-  const groups = new Map();
-  for (const edit of edits.values()) {
-    if (shown.has(change(edit))) continue;
-    shown.add(change(edit));
-    if (!groups.has(edit.group)) groups.set(edit.group, make("optgroup", { label: edit.group }));
-    groups.get(edit.group).append(make("option", { value: edit.name }, edit.label));
-  }
-  add.replaceChildren(make("option", { value: "" }, "Add an edit…"), ...groups.values());
-  add.hidden = groups.size === 0;
+  const shown = new Set(rows.map((row) => edits.get(row.name).key));
+  const more = [...edits.values()].filter(({ key }) => !shown.has(key) && shown.add(key));
+  add.replaceChildren(make("option", { value: "" }, "Add an edit…"), ...more.map(({ name, label }) => make("option", { value: name }, label)));
+  add.hidden = more.length === 0;
 }
 
 add.addEventListener("change", () => {
   const edit = edits.get(add.value);
   if (!edit) return;
-  const place = rows.findLastIndex((row) => edits.get(row.name).group === edit.group) + 1 || rows.length;
-  rows.splice(place, 0, { name: edit.name, strength: remembered.get(change(edit)) ?? 0 });
-  current = place;
+  current = rows.push({ name: edit.name, strength: remembered.get(edit.key) ?? 0 }) - 1;
   redraw();
-  rows[place].range.focus();
+  rows[current].range.focus();
   send();
 });
 element.querySelector(".off").addEventListener("click", () => {

@@ -27,6 +27,13 @@ function ship() {
   trigger("input");
 }
 
+function show() {
+  const subject = props.value?.subject;
+  if (!subject) return; // our own message to the server
+  canvas.setAttribute("aria-label", `Drawing pad: draw ${subject} with mouse, pen or finger`);
+  element.querySelector(".subject").textContent = subject;
+}
+
 function place(event) {
   const box = canvas.getBoundingClientRect();
   return [((event.clientX - box.left) / box.width) * canvas.width, ((event.clientY - box.top) / box.height) * canvas.height];
@@ -61,3 +68,5 @@ clear.addEventListener("click", () => {
   redraw();
 });
 redraw();
+watch("value", show);
+show();

@@ -62,13 +62,13 @@ function show() {
     return row;
   }));
   const groups = document.createElement("tr");
-  groups.append(make("td", ""), ...["expected", "on this picture"].map((text) => make("th", text, { scope: "colgroup", colspan: 3 })));
-  numbers.tHead.replaceChildren(groups, head(`at ${percent(value.effect)}`, "changed", value.kept, "identity", "judge reads", "kept", "identity"));
+  groups.append(make("td", ""), ...[["expected", 2], ["on this picture", 3]].map(([text, colspan]) => make("th", text, { scope: "colgroup", colspan })));
+  numbers.tHead.replaceChildren(groups, head(`at ${percent(value.effect)}`, "changed", "others kept", "judge reads", "kept", "identity"));
   numbers.tBodies[0].replaceChildren(...value.rows.map((method) => {
     const row = document.createElement("tr");
     row.append(make("th", method.label, { scope: "row" }));
-    if (method.why) row.append(make("td", method.why, { colspan: 6 }));
-    else row.append(...[method.target, method.kept, method.identity, method.here.reads, method.here.kept, method.here.identity].map((text) => make("td", text)));
+    if (method.why) row.append(make("td", method.why, { colspan: 5 }));
+    else row.append(...[method.target, method.kept, method.here.reads, method.here.kept, method.here.identity].map((text) => make("td", text)));
     return row;
   }));
 }

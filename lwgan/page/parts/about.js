@@ -36,7 +36,7 @@ function plot({ curve, unit }) {
     shape("text", { x: 30, y: 132, "text-anchor": "middle" }, "0"),
     shape("text", { x: 230, y: 132, "text-anchor": "end" }, `alpha ${last.toFixed(2)}`),
   );
-  element.querySelector(".caption").textContent = line(2) ? "Solid: pictures that change. Dashed: those that keep the rest, too." : "Pictures that change.";
+  element.querySelector(".caption").textContent = line(2) ? "Solid: pictures that change. Dashed: other labels kept." : "Pictures that change.";
 }
 
 function show() {

@@ -1,0 +1,63 @@
+"""The endpoints for callers by gradio_client, HTTP or MCP. Each returns one value."""
+
+import json
+
+import gradio as gr
+from gradio.processing_utils import save_bytes_to_cache
+
+from lwgan.page.editor import Editor, words
+from lwgan.page.texts import EDITED, LISTED, SWEPT
+
+MODEL = {"concurrency_id": "model"}  # all events that run the networks share one queue
+NOT_JSON = "This is not JSON: expected an object of edit name -> alpha, or a list of alphas."
+
+
+def add_endpoints(editor: Editor) -> None:
+    """Adds list_edits, edit_image and sweep to the current Blocks."""
+
+    def list_edits() -> list[dict]:
+        return editor.list_edits()
+
+    def edit_image(picture=None, edits=None, seed=None, domain=None, recipe=None):
+        return answer(result, editor.edit_image, picture, parsed(edits, {}), seed, domain, recipe)
+
+    def sweep(edit, alphas=None, picture=None, seed=None, domain=None):
+        return answer(strip, editor.sweep, edit, parsed(alphas, None), picture, seed, domain)
+
+    gr.api(list_edits, api_name="list_edits", api_description=LISTED)
+    # Inputs are not preprocessed, so that lwgan opens what callers send and refuses it in its own words.
+    raw = {"preprocess": False, **MODEL}
+    with gr.Row(visible=False):
+        picture, domain = gr.Image(label="picture"), gr.Textbox(label="domain")
+        seed = gr.Number(label="seed", precision=0)
+        edits = typed("edits", {"type": "object", "additionalProperties": {"type": "number"}})
+        recipe, result = typed("recipe", {"type": "object"}), gr.Image(label="result", format="png")
+        alphas = typed("alphas", {"type": "array", "items": {"type": "number"}})
+        edit, strip = gr.Textbox(label="edit"), gr.Image(label="strip", format="png")
+        given = [picture, edits, seed, domain, recipe]
+        gr.Button().click(edit_image, given, result, api_name="edit_image", api_description=EDITED, **raw)
+        given = [edit, alphas, picture, seed, domain]
+        gr.Button().click(sweep, given, strip, api_name="sweep", api_description=SWEPT, **raw)
+
+
+def typed(label: str, schema: dict) -> gr.JSON:
+    """A JSON input with a schema. Gradio 6.31 gives all JSON the type {}, which MCP clients refuse."""
+    component = gr.JSON(label=label)
+    component.api_info = lambda: schema
+    return component
+
+
+def answer(component: gr.Image, work, *given) -> str:
+    """The PNG that `work` returns, as a file in Gradio's cache. gr.Error in words for wrong arguments."""
+    try:
+        return save_bytes_to_cache(work(*given), "lwgan.png", component.GRADIO_CACHE)
+    except (ValueError, OSError) as error:
+        raise gr.Error(words(error), print_exception=False) from None
+
+
+def parsed(given, empty):
+    """A JSON value from a client, which may send it as text. `empty` stands for no value."""
+    try:
+        return empty if given in (None, "") else json.loads(given) if isinstance(given, str) else given
+    except (ValueError, RecursionError):
+        raise gr.Error(NOT_JSON, print_exception=False) from None

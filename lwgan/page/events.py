@@ -1,0 +1,140 @@
+"""What happens when a visitor does something. Each event is one call, which returns all that changes."""
+
+from functools import partial
+from types import SimpleNamespace
+
+import gradio as gr
+
+from lwgan.page.editor import Editor
+from lwgan.page.endpoints import MODEL
+from lwgan.page.texts import choices, heading, small_print, upload_label
+from lwgan.page.visit import Visit
+
+PRIVATE = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "always_last"}
+# parts/status.js shows the progress of events between these two messages.
+BUSY = "(...given) => { document.dispatchEvent(new Event('lwgan-busy')); return given; }"
+DONE = "() => { document.dispatchEvent(new Event('lwgan-done')); }"
+FORGOTTEN = (
+    "Your picture is no longer on the server, which keeps it for an hour, or less when there are very many "
+    "visitors: this is a sample."
+)
+
+
+class Events:
+    """Connects the components `ui` with an Editor."""
+
+    def __init__(self, ui: SimpleNamespace, editor: Editor):
+        self.ui, self.editor = ui, editor
+        self.by_domain = [ui.sliders, ui.waiting, ui.gallery, ui.pad, ui.head, ui.small, ui.domain, ui.upload]
+        self.always = [ui.opened, ui.visit, ui.sliders, ui.view]  # the last inputs of every event
+        self.everything = [ui.visit, ui.seed, *self.by_domain, *ui.shown.values()]
+
+    def add(self, demo: gr.Blocks) -> None:
+        """Adds all events. Some inputs are not preprocessed: lwgan refuses bad ones in its own words."""
+        ui, on, editor = self.ui, self.on, self.editor
+        on(ui.gallery.input, self.choose_example, ui.gallery)
+        on(ui.another.click, self.next_sample, ui.seed)
+        on(partial(gr.on, [ui.seed.input, ui.seed.submit]), self.choose_seed, ui.seed)
+        on(ui.pad.input, self.draw, ui.pad)
+        # Not `input`, which also comes when a picture is removed and when a visitor turns to the webcam.
+        on(ui.upload.upload, partial(self.replay, editor.upload), ui.upload, preprocess=False)
+        opened = partial(gr.on, [ui.open.click, ui.link.submit])
+        on(opened, partial(self.replay, editor.open_link), ui.link)
+        on(ui.sliders.input, self.show_again)
+        on(ui.shown["compare"].input, self.compare, ui.shown["compare"])
+        # Gradio would refuse a domain that came from the Hub if it forgot the visitor's session meanwhile.
+        on(ui.domain.input, self.change_domain, ui.domain, preprocess=False)
+        self.connect(demo.load, self.load, self.always, [ui.opened, *self.everything])
+        for view, tab in ui.tabs.items():
+            # The browser sets the view at once: a deferred event would begin with the view open before.
+            tab.select(None, None, ui.view, js=f"() => '{view}'", **{**PRIVATE, "trigger_mode": "multiple"})
+            on(tab.select, self.show_again, trigger_mode="multiple")
+        ui.waiting.tick(self.arrive, [ui.visit, ui.sliders], [ui.sliders, ui.domain, ui.waiting], **PRIVATE)
+
+    def on(self, trigger, work, *inputs, **options) -> None:
+        """An event that calls work(*inputs, visit) and shows what has changed."""
+        self.connect(trigger, partial(self.act, work), [*inputs, *self.always], self.everything, **options)
+
+    def connect(self, trigger, function, inputs, outputs, **options) -> None:
+        done = trigger(function, inputs, outputs, js=BUSY, **{**PRIVATE, **MODEL, **options})
+        done.success(None, js=DONE, **PRIVATE)
+        done.failure(
+            None, js=DONE, **PRIVATE
+        )  # in Gradio 6.31 `then` does not follow an event of these options
+
+    def act(self, work, *inputs) -> list:
+        """Lets `work` change the visit, then returns the values of all components that changed with it."""
+        *given, opened, visit, sliders, view = inputs
+        with visit.turn:
+            lost = opened and not visit.used
+            if lost:
+                visit.take(self.editor.start((sliders or {}).get("domain"))[0])
+            visit.used = True
+            visit.hear(sliders)
+            before, panel = visit.session, visit.sliders
+            work(*given, visit)
+            session, seed = visit.session, visit.session["source"].get("seed")
+            note = {"note": FORGOTTEN} if lost and session is before else {}
+            visit.session = {key: value for key, value in session.items() if key != "problem"}  # shown once
+            shown = self.editor.show({**session, **note}, visit.sliders, view, visit.compared)
+            other_source = session["source"] is not before["source"] or lost
+            typing = seed is None or seed in given  # a visitor who types a seed keeps the field
+            return [
+                visit,
+                seed if other_source and not typing else gr.skip(),
+                *self.values_by_domain(session, visit.sliders, changed=visit.sliders is not panel),
+                *[shown.get(name, gr.skip()) for name in self.ui.shown],
+            ]
+
+    def values_by_domain(self, session: dict, sliders: dict, changed: bool) -> list:
+        """The values of `by_domain`, or skips if they have not changed."""
+        if not changed:
+            return [gr.skip()] * len(self.by_domain)
+        name, domain = session["domain"], self.editor.pipe_of(session).domain
+        return [
+            sliders, gr.update(active=sliders["pending"]), self.editor.examples(name),
+            {"subject": domain.subject}, gr.update(**heading(domain)), small_print(domain),
+            gr.update(**choices(self.editor.catalog, name)), gr.update(label=upload_label(domain)),
+        ]  # fmt: skip
+
+    def load(self, opened, visit, sliders, view, request: gr.Request):
+        """Opens the link by which the page was called. Without one nothing changes."""
+        edit = request.query_params.get("edit")
+        if edit:
+            work = partial(self.replay, self.editor.open_link, edit)
+            return True, *self.act(work, opened, visit, sliders, view)
+        visit.used = True
+        return True, visit, *[gr.skip()] * (len(self.everything) - 1)
+
+    def arrive(self, visit, sliders):
+        """Shows the edits and domains that have come from the Hub since."""
+        shown = self.editor.arrivals(visit.session, sliders)
+        return shown, gr.update(**choices(self.editor.catalog)), gr.update(active=shown["pending"])
+
+    # --- What events do with the visit ------------------------------------------------------------
+
+    def choose_example(self, chosen, visit: Visit) -> None:
+        self.choose_seed(chosen["seed"], visit)
+
+    def next_sample(self, seed, visit: Visit) -> None:
+        self.choose_seed((seed or 0) + 1, visit)
+
+    def choose_seed(self, seed, visit: Visit) -> None:
+        if seed is not None:  # the field is empty while a visitor types
+            visit.take(self.editor.sample(seed, visit.session))
+
+    def draw(self, picture, visit: Visit) -> None:
+        visit.take(self.editor.draw(picture, visit.session))
+
+    def replay(self, source, given, visit: Visit) -> None:
+        visit.take(*source(given, visit.session, visit.sliders))
+
+    def change_domain(self, name, visit: Visit) -> None:
+        if name != visit.session["domain"]:  # Gradio may send a choice twice
+            visit.take(*self.editor.start(name))
+
+    def compare(self, chosen, visit: Visit) -> None:
+        visit.compared = chosen if isinstance(chosen, dict) else {}
+
+    def show_again(self, visit: Visit) -> None:
+        """Sliders or the view changed, which every event brings along."""
