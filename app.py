@@ -5,7 +5,7 @@ from contextlib import suppress
 with suppress(ImportError):
     import spaces  # noqa: F401  before torch, parts of which it replaces on ZeroGPU
 
-from lwgan.cli import serve
+from lwgan.cli import main
 
 if __name__ == "__main__":
-    serve()
+    main(["app"])

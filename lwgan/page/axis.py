@@ -10,7 +10,7 @@ from lwgan import readings as read
 from lwgan import recipe
 from lwgan.page.panel import change_of, edits_of, key_of, method_of, title
 from lwgan.page.pictures import animation, strip, thumb_url, url
-from lwgan.page.views import changes_of
+from lwgan.page.views import changes_of, spell
 from lwgan.pipeline import MAX_ALPHA, EditingPipeline
 
 AXIS = [-0.5 + 0.125 * i for i in range(21)]  # strengths that Scrub and Sweep render, in one call
@@ -117,7 +117,7 @@ def _compared(pipe: EditingPipeline, session: Mapping, name: str, effect: float)
     after = read.look(pipe, pictures[effect], pipe.edit(before.w, {name: alpha}))
     difference = read.compare(pipe, before, after, asked)
     here = {
-        "reads": read.spell(after.opinions[0], asked) if after.opinions else "–",
+        "reads": spell(after.opinions[0], asked) if after.opinions else "–",
         "kept": "–" if difference.of is None else f"{difference.kept} of {difference.of}",
         "identity": "–" if difference.identity is None else f"{difference.identity:.3f}",
     }

@@ -24,6 +24,7 @@ from lwgan.strength import PLACES
 
 ROWS = 4  # sliders at the start; visitors can add more
 EXAMPLES = 8
+TRIED = 4  # samples, to find a first picture that the first edit changes
 VIEWS = ("Edit", "Scrub", "Sweep", "Compare", "About")
 
 
@@ -133,9 +134,7 @@ class Editor:
         domain = domain if known else next(iter(self.catalog.pipes))
         pipe = self.pipe(domain)
         rows = first_rows(pipe)
-        change = pipe.changes[rows[0]["name"]] if rows else None
-        seeds = pipe.seeds_of(change) if change else []
-        session = self.sample(seeds[0] if seeds else 0, {"domain": domain})
+        session = self.sample(first_seed(pipe, rows[0]["name"]) if rows else 0, {"domain": domain})
         if rows:
             rows[0]["strength"] = 1.0
         return session, self.sliders(domain, rows)
@@ -271,6 +270,18 @@ def first_rows(pipe: EditingPipeline) -> list[dict]:
     for edit in panel.edits_of(pipe):
         best.setdefault(edit["key"], edit["name"])
     return [{"name": name, "strength": 0.0} for name in list(best.values())[:ROWS]]
+
+
+def first_seed(pipe: EditingPipeline, name: str) -> int:
+    """A sample that an edit changes at strength 1, as the judge reads it; else a source case; else 0."""
+    change = pipe.changes[name]
+    seeds = pipe.seeds_of(change)[:TRIED] if change else []
+    for seed in seeds if pipe.judge else []:
+        w = pipe.edit(pipe.encode(pipe.sample(seed)), {name: pipe.scales[name].alpha(1.0)})
+        read = pipe.read(pipe.generate(w))[0]
+        if all((read.get(label, 0.5) > 0.5) == value for label, value in change.target.items()):
+            return seed
+    return next(iter(seeds), 0)
 
 
 def _source_of(found: Mapping) -> Mapping:

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from PIL import Image
 
@@ -15,6 +15,7 @@ from lwgan.pipeline import EditingPipeline
 from lwgan.strength import Scale
 
 COUNTER = itertools.count()
+OTHERS = 6  # labels listed besides those that an edit changes
 STALE = ", from the cache: the Hub did not answer"
 FIGURES = {  # of a curve, in words
     "target_change": "Pictures that change",
@@ -49,7 +50,7 @@ def status(pipe: EditingPipeline, session: Mapping, after: read.Sight, alphas: M
     line = ""
     if after.opinions:
         asked = asked_of(pipe, alphas)
-        was, now = (read.spell(sight.opinions[0], asked) for sight in (session["before"], after))
+        was, now = (spell(sight.opinions[0], asked) for sight in (session["before"], after))
         line = f"The judge reads {was} → {now}."
     return {"line": " ".join(filter(None, (session["note"], line))), "problem": False, "at": next(COUNTER)}
 
@@ -66,20 +67,44 @@ def changes_of(pipe: EditingPipeline, names: Iterable[str]) -> list[Change]:
     )
 
 
+def spell(opinion: read.Opinion, changes: Sequence[Change]) -> str:
+    """The sides of changes that a judge reads, with their probabilities: "2 digits 98%". Else the label's."""
+    words = {}
+    for change in changes:
+        for side, text in ((change.source, change.before), (change.target, change.after)):
+            known = {name: opinion.labels[name] for name in side if name in opinion.labels}
+            likely = min((p if side[name] else 1 - p for name, p in known.items()), default=0)
+            if likely > 0.5:  # not the product: labels such as counts depend on each other
+                words[text] = likely
+    if words:
+        return ", ".join(f"{text} {read.percent(p)}" for text, p in words.items())
+    return read.spell(opinion, [change.label for change in changes])
+
+
+def _others(opinion: read.Opinion, changes: Sequence[Change]) -> str:
+    """The labels that a judge reads besides those of the changes."""
+    own = {label for change in changes for label in change.labels}
+    names = [name.replace("_", " ") for name, p in opinion.labels.items() if p > 0.5 and name not in own]
+    return ", ".join(names[:OTHERS]) + ", …" * (len(names) > OTHERS) or "–"
+
+
 def readings(pipe: EditingPipeline, session: Mapping, after: read.Sight, alphas: Mapping[str, float]) -> dict:
     """The table beside the picture: rows (what, before, after), and warnings."""
     before, asked = session["before"], asked_of(pipe, alphas)
     rows = [
-        (was.judge.capitalize(), read.spell(was, asked), read.spell(now, asked))
+        (was.judge.capitalize(), spell(was, asked), spell(now, asked))
         for was, now in zip(before.opinions, after.opinions, strict=True)
     ]
+    if before.opinions:
+        others = [_others(sight.opinions[0], asked) for sight in (before, after)]
+        rows.append(("It also reads", *others))
     rows += _difference_rows(read.compare(pipe, before, after, asked))
     within = f"Distance from training codes (99% are within {pipe.cloud.limit:.2f})"
     rows.append((within, f"{before.distance:.2f}", f"{after.distance:.2f}"))
     return {"quality": quality(session), "rows": rows, "warnings": warnings(pipe, session, after, alphas)}
 
 
-def _difference_rows(difference: read.Difference) -> list[tuple[str, str, str]]:
+def _difference_rows(difference: read.Effect) -> list[tuple[str, str, str]]:
     rows = []
     if difference.of is not None:
         rows.append(("Other labels read the same", "", f"{difference.kept} of {difference.of}"))

@@ -10,7 +10,7 @@ from lwgan.page.visit import Visit
 from tests.browser import browser
 from tests.live import ALL, Page
 from tests.nets import EDITS
-from tests.test_page import check_requests_and_console, give
+from tests.page.test_page import check_requests_and_console, give
 
 ONE, TWO, THREE = EDITS
 
