@@ -20,7 +20,7 @@ from lwgan.metrics import meets
 from lwgan.strength import MAX_ALPHA, strength_of
 from trainers.codes import Codes
 from trainers.edits.base import Splits
-from trainers.evaluate.measure import Cases, Nets, figures, means, see
+from trainers.measure import Cases, Nets, figures, means, see
 from trainers.shards import UNKNOWN
 
 ALPHAS = [round(0.3 * i, 1) for i in range(1, 11)]

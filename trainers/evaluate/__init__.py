@@ -1,1 +1,144 @@
-"""Stage evaluate."""
+"""Stage 8: the paper's evaluation (Sec. 4.2) on test pictures, which no training and no choice of an edit
+saw.
+
+    python -m trainers evaluate --data RUNS/data --registry RUNS/registry --run RUNS/results
+    python -m trainers evaluate --tables                      # tables and curves of docs/results/*.csv again
+
+Each edit's figures go into its metrics.json and config.json. All of them go into one table, RUN/DOMAIN.csv,
+from which alone RUN/DOMAIN.md and the curves are made. Figures of edits that are no longer at hand stay in it
+as long as the nets are the same. An edit that was measured already, with the same nets and options, is not
+measured again.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from lwgan.edit import AffineEdit
+from lwgan.hub.registry import Entry
+from lwgan.methods import METHODS
+from trainers import measure, run
+from trainers.evaluate import figures, records, tables
+from trainers.evaluate.bench import Bench, change_of, check_edit, edits_of
+
+SCHEME = 2  # of metrics.json: figures of another are measured again
+RANDOM = "random"  # the method of a random direction
+
+
+@dataclass(frozen=True)
+class Options:
+    """Measure generator, encoder and edits of a registry folder with its judges; write figures, tables and
+    curves."""
+
+    data: Path | None = None
+    """Folder that `python -m trainers data` wrote."""
+    registry: Path = Path("lwgan/bundled")
+    """Folder of models: generator, encoder, edits, and the readers that there are: judge, identity network,
+    latent classifier. None of the readers may have had a part in an edit."""
+    edits: tuple[str, ...] = ()
+    """Names of the edits to measure; by default all of the data's domain."""
+    run: Path = Path("docs/results")
+    """Where DOMAIN.csv, DOMAIN.md and images/ go."""
+    pictures: int = 1_000
+    """Test pictures for each edit, at most; half as many validation pictures calibrate its alpha."""
+    heldout: int = 3_000
+    """Test pictures for the encoder and the judge, at most."""
+    oracles: int = 200
+    """Test pictures for each change whose ideal edit is made, at most, where the data set can make it."""
+    samples: int = 10_000
+    """Pictures to sample from the generator."""
+    tables: bool = False
+    """Measure nothing: make tables and curves of all CSV files in --run again."""
+    device: str = "auto"
+
+
+def main(options: Options) -> None:
+    if options.tables:
+        for path in records.tables_in(options.run):
+            write(path)
+        return
+    if options.data is None:
+        raise ValueError("--data is missing: the folder that `python -m trainers data` wrote")
+    run.lock(options.run)
+    device = run.device_of(options.device)
+    bench = Bench(options.registry, options.data, options.pictures, options.heldout, options.oracles, device)
+    entries = edits_of(options.registry, bench.domain.name, options.edits)
+    for entry in entries:
+        check_edit(entry, bench.revisions)
+    order = [change.name for change in bench.domain.changes]
+    results = records.Results(options.run / f"{bench.domain.name}.csv", bench.revisions, order)
+    measure_nets(bench, results, options.samples)
+    for entry in tqdm(entries, "edits"):
+        measure_edit(bench, results, entry, options)
+    changes = dict.fromkeys(change_of(entry).name for entry in entries)
+    for name in changes:
+        controls(bench, results, name, [entry for entry in entries if change_of(entry).name == name])
+    results.save()
+    write(results.path)
+    figures.save_sheets(
+        options.run / "images", bench, {name: best_of(bench, entries, name) for name in changes}
+    )
+
+
+def write(path: Path) -> None:
+    """The tables and the curves of a CSV."""
+    frame = records.read(path)
+    run.write_text(path.with_suffix(".md"), tables.text(path.stem, frame))
+    figures.save_curves(path.parent / "images", path.stem, frame)
+
+
+def measure_nets(bench: Bench, results: records.Results, samples: int) -> None:
+    found = bench.figures(samples)
+    for kind, values in found.items():
+        results.put_net(bench.folders[kind].name, kind, bench.revisions[kind], values)
+        if kind in ("generator", "encoder"):
+            records.update_config(bench.folders[kind], metrics=values)
+
+
+def measure_edit(bench: Bench, results: records.Results, entry: Entry, options: Options) -> None:
+    """Measures an edit, unless its metrics.json is of the same nets, options and recommended alpha."""
+    edit = AffineEdit.from_pretrained(entry.source).to(bench.nets.device)
+    folder, name = Path(entry.source), change_of(entry).name
+    numbers = {key: getattr(options, key) for key in ("pictures", "heldout", "oracles")}
+    of = {"scheme": SCHEME, **bench.revisions, **numbers, "edit": entry.config["weights"]["sha256"]}
+    cases = bench.cases(name)
+    metrics = records.kept(folder, of, edit.config["alpha"])
+    if metrics is None:
+        ideal = bench.ideal(name) if cases.change.kind == "place" else None
+        metrics = {"of": of, "read_by": "judge" if bench.nets.judge else "codes", "command": run.command()}
+        metrics |= measure.measured(edit, cases, bench.nets, bench.tuning(name), ideal)
+        records.write(folder, metrics, cases.change)
+    results.put_edit(entry.name, entry.config, metrics)
+    figures.save_strip(folder / "images" / "strip.png", edit, cases.w, bench.nets.generator)
+    results.save()
+
+
+def controls(bench: Bench, results: records.Results, name: str, entries: list[Entry]) -> None:
+    """What a change's edits are compared with: no edit, the ideal edit, and a random direction as long as
+    they are (if none of them is one)."""
+    cases, ideal = bench.cases(name), bench.ideal(name)
+    found = {"no edit": {"target_change": measure.already(cases, bench.nets)}}
+    if ideal is not None:
+        for method, values in measure.bounds(bench.encoder, bench.nets, cases, ideal).items():
+            found[method] = found.get(method, {}) | values
+    if RANDOM not in [entry.config["method"] for entry in entries]:
+        drawn = torch.randn(cases.w.shape[1:], generator=torch.Generator().manual_seed(0))
+        edit = AffineEdit(None, drawn / drawn.norm() * results.mean_norm(name)).to(cases.w.device)
+        values, _ = measure.figures(edit, 1.0, cases, bench.nets)
+        found[METHODS[RANDOM]] = measure.summary(1.0, values)
+    for method, values in found.items():
+        results.put_control(name, method, values)
+
+
+def best_of(bench: Bench, entries: list[Entry], name: str) -> dict[str, AffineEdit]:
+    """Method -> the edit of a change with the most true changes on validation pictures."""
+    found: dict[str, Entry] = {}
+    for entry in sorted(entries, key=lambda entry: records.validated(entry.config), reverse=True):
+        if change_of(entry).name == name:
+            found.setdefault(records.label(entry.config), entry)
+    return {
+        label: AffineEdit.from_pretrained(entry.source).to(bench.nets.device)
+        for label, entry in found.items()
+    }

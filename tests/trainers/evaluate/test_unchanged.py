@@ -20,7 +20,7 @@ from lwgan.judges import IdentityNetwork, Judge, LatentClassifier
 from trainers.datasets import multimnist, synthfaces
 from trainers.datasets.mnist import load_digits
 from trainers.datasets.synthfaces.domain import DOMAIN
-from trainers.evaluate import measure
+from trainers import measure
 
 DATA = Path(__file__).parents[2] / "data"
 BUNDLED = Path(__file__).parents[3] / "lwgan" / "bundled"
