@@ -4,12 +4,12 @@ import difflib
 import importlib
 import sys
 
-# Stage -> its module, which has `Options` and `main(options)`, and what it does. Modules are imported when needed.
+# Stage -> its module, which has `Options` and `main(options)`, and what it does. Imported when needed.
 STAGES = {
     "data": ("trainers.data", "pictures and labels of a data set -> shards"),
     "generator": ("trainers.nets.generator", "train StyleGAN2 on them"),
     "encoder": ("trainers.nets.encoder", "train an encoder for a generator, or tune both together"),
-    "align": ("trainers.nets.align", "give codes of pictures and samples of a generator one space"),
+    "align": ("trainers.nets.align", "bring codes of pictures and samples into one space"),
     "judge": ("trainers.judge", "train a reader of labels, of identity or of labels of codes"),
     "codes": ("trainers.codes", "encode pictures and keep their labels"),
     "edit": ("trainers.edit", "learn one edit on codes and choose its strength"),
@@ -22,7 +22,8 @@ STAGES = {
 
 
 def main() -> None:
-    """Runs the stage that sys.argv names. Errors of a user's making end in a sentence, without a traceback."""
+    """Runs the stage that sys.argv names. Errors of a user's making end in a sentence, without a
+    traceback."""
     words = sys.argv[1:]
     if not words or words[0] in ("-h", "--help"):
         print(overview())

@@ -1,4 +1,5 @@
-"""The loop of every stage that trains: it counts steps, resumes, logs, saves checkpoints and stops in time."""
+"""The loop of every stage that trains: it counts steps, resumes, logs, saves checkpoints and stops in
+time."""
 
 import time
 from collections.abc import Iterator

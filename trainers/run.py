@@ -76,6 +76,11 @@ def as_json(options: Any) -> dict:
     )
 
 
+def training(options: Any, **facts: Any) -> dict:
+    """What a model's config.json says of its training: the options, the command as typed, further facts."""
+    return as_json(options) | {"command": command()} | facts
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a text file, whole or not at all."""
     with atomic(path) as partial:

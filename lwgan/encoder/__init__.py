@@ -1,7 +1,7 @@
-"""pSp (Richardson et al., 2021): a picture becomes a W+ code in one pass; one head a style, codes around the mean code.
+"""pSp (Richardson et al., 2021): a picture becomes a W+ code in one pass, one head a style, around the mean code.
 
-One skeleton, two sizes of it: the small encoder of the digits and pSp's own, whose checkpoints, as those of e4e
-(Tov et al., 2021), are converted by `python -m trainers convert`.
+One class, two backbones: a small one that trains on a CPU, and pSp's own. The checkpoints of pSp and of e4e
+(Tov et al., 2021) are converted by `python -m trainers convert`.
 """
 
 import torch
@@ -10,11 +10,11 @@ from torch.nn import functional as F
 
 from lwgan.encoder import ir_se
 
-BACKBONES = {  # the usual sizes of each
-    "small": {"widths": (32, 96, 192, 256), "pyramid": 128, "head": 48, "middle": 3},
+BACKBONES = {  # the usual sizes of each; widths of "small" from H/2 down to 4 px, for up to 1024 px
+    "small": {"widths": (8, 16, 16, 24, 32, 96, 192, 256), "pyramid": 128, "head": 48, "middle": 3},
     "ir_se50": {"widths": (64, 128, 256, 512), "pyramid": 512, "head": 512, "middle": 4},
 }
-# What the heads' outputs h_l become, before the mean code is added: [N, num_ws, w_dim] each.
+# How the mean code is added to the outputs h_l of the heads, [N, num_ws, w_dim]: these are added to it.
 SPACES = {
     "W+": lambda h: h,
     "W": lambda h: h.sum(1, keepdim=True).expand_as(h),
@@ -44,7 +44,10 @@ class Encoder(nn.Module):
             if value not in known:
                 raise ValueError(f"{name} {value!r} is unknown: choose one of {', '.join(known)}")
         given = {"widths": widths, "pyramid": pyramid, "head": head, "middle": middle}
-        sizes = {**BACKBONES[backbone], **{name: value for name, value in given.items() if value is not None}}
+        sizes = dict(BACKBONES[backbone])
+        if backbone == "small":
+            sizes["widths"] = sizes["widths"][-(resolution // 8).bit_length() :]
+        sizes |= {name: value for name, value in given.items() if value is not None}
         self.config = {
             "resolution": resolution, "img_channels": img_channels, "num_ws": num_ws, "w_dim": w_dim, "widths": list(sizes["widths"]),
             "pyramid": sizes["pyramid"], "head": sizes["head"], "coarse": coarse, "middle": sizes["middle"], "space": space,

@@ -1,4 +1,4 @@
-"""The command line: what it offers, and what it says of a mistake, a full disk and a folder that is in use."""
+"""The command line: what it offers, and what it says of a mistake and of a full disk."""
 
 import importlib
 import subprocess

@@ -1,36 +1,37 @@
 """Stage 2: pSp on a trained generator (Richardson et al., 2021), then, with --tune, both together.
 
     python -m trainers encoder --data ../runs/data --generator ../runs/generator --run ../runs/encoder
-    python -m trainers encoder --data ../runs/data --generator ../runs/generator --start ../runs/encoder --tune --run ../runs/tuned
+    python -m trainers encoder --data ../runs/data --generator ../runs/generator --tune \\
+        --start ../runs/encoder --run ../runs/tuned
 
-Half of each batch is real pictures, for which only the picture is known (pixel and perceptual loss); half is sampled
-pictures, whose code is known too (code loss). The judges that measure take no part. With --tune the generator goes on with its GAN
-training and learns to render the encoder's codes as well; the tuned generator lies in RUN/generator.
+Half of each batch is real pictures, for which only the picture is known (pixel and perceptual loss). Half is
+sampled pictures, whose codes are known too (code loss). No judge that measures later takes part. With
+--tune the GAN training of the generator continues, and the generator learns to render the encoder's codes
+as well; the tuned generator is in RUN/generator.
 """
 
 import copy
-import itertools
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from tqdm import tqdm
 
+from lwgan.domain import Domain
 from lwgan.encoder import Encoder
 from lwgan.generator import Generator
 from lwgan.hub import registry
 from lwgan.images import save_sheet
-from lwgan.judges import AttributeJudge
+from lwgan.judges import AttributeJudge, Judge
 from trainers import run
-from trainers.data import load_images
+from trainers.loop import Loop, ramp, restore
 from trainers.nets.discriminator import Discriminator, r1_penalty
-from trainers.nets.generator import blurred, sample, to_pictures, update_ema
-from trainers.nets.parallel import agree, average_gradients, launch
+from trainers.nets.generator import sample, save_generator, shown, to_pictures, update_ema, with_noise
+from trainers.nets.parallel import average_gradients, launch
+from trainers.shards import load_split
 
-BLANK = 0.2  # mean squared error of an all-black answer, in [-1, 1] units: losses on pixels are shares of it
+BLANK = 0.2  # squared error that counts as 1 in the pixel loss: about that of a black picture of digits
 
 
 @dataclass(frozen=True)
@@ -40,45 +41,48 @@ class Options:
     data: Path
     """Folder that `python -m trainers data` wrote."""
     generator: Path
-    """Run of the generator stage: its model and its checkpoint (discriminator, optimisers)."""
+    """Run of the generator stage: its model and its checkpoint (discriminator, optimizers)."""
     run: Path
-    """Folder of this run; an unfinished run there is resumed."""
+    """Folder of this run; the same command resumes it."""
     start: Path | None = None
-    """Run of this stage whose nets and optimisers are the start; by default a fresh encoder and stage 1's generator."""
+    """Run of this stage or of align whose nets and optimizers to start from. By default a fresh encoder
+    and the nets of --generator."""
     tune: bool = False
     """Train the generator too: GAN loss on samples, and the encoder's losses on its codes."""
     steps: int = 8_000
     batch: int = 32
     """Real pictures that are encoded in a step, all processes together."""
     gan_batch: int = 32
-    """Pictures that are sampled in a step, all processes together; the discriminator sees as many real ones. Not below batch."""
+    """Pictures that are sampled in a step, all processes together; the discriminator sees as many real ones.
+    Not below batch."""
     learning_rate: float = 3e-4
-    """Of the encoder (at 1e-3 it fled to one far code for all pictures); all learning rates fall to zero over the last 40% of the steps."""
+    """Of the encoder (at 1e-3 it collapsed to one far code for all pictures). All learning rates fall to
+    zero over the last 40% of the steps."""
     generator_learning_rate: float = 2e-3
     """Of generator and discriminator when they are tuned."""
     code: float = 0.3
-    """Weight of the code loss on sampled pictures, in units of the codes' variance; 0 leaves them out."""
+    """Weight of the code loss on sampled pictures, in units of the codes' variance; 0 leaves it out."""
     norm: float = 0.002
     """Weight of the codes' squared distance from the mean code, in the same units."""
     delta: float = 0.0
-    """Weight of e4e's term: squared distance between the codes of different styles of one picture."""
+    """Weight of e4e's term: the squared distance between the codes of different styles of one picture."""
     perceptual: float = 0.1
     """Weight of the distance between the discriminator's features of picture and reconstruction."""
     perceptor: Path | None = None
-    """Folder of an attribute judge in whose eyes reconstructions are to be like the pictures, too (pSp: LPIPS and an identity network). It is
-    to be used for nothing else: what it has guided looks better to it than it is."""
+    """Folder of a judge whose features reconstructions must share with the pictures (pSp: LPIPS and an
+    identity network). Use this judge for nothing else: it overrates pictures that it has guided."""
     likeness: float = 1.0
     """Weight of the distance between the perceptor's features."""
     code_noise: float = 0.2
-    """Noise on the codes of real pictures before they are rendered, as a share of the codes' standard deviation: near codes
-    must give near pictures, which is what makes a code editable."""
+    """Noise on the codes of real pictures before they are rendered, as a share of the codes' standard
+    deviation. It makes near codes give near pictures, which makes codes editable."""
     gan_every: int = 1
     """Steps from one GAN step to the next (only with --tune)."""
     adversarial: float = 0.05
     """Weight of the GAN loss on reconstructions (only with --tune)."""
     mixed: float = 0.0
-    """Weight of the GAN loss on pictures of codes between those of two real pictures (only with --tune, at GAN steps): what
-    lies between must be a picture too, not two ghosts."""
+    """Weight of the GAN loss on pictures of codes between those of two real pictures (only with --tune, at
+    GAN steps): what lies between must be a picture too, not two ghosts."""
     r1: float = 0.7
     r1_every: int = 16
     instance_noise: float = 0.04
@@ -86,73 +90,45 @@ class Options:
     seed: int = 0
     checkpoint_steps: int = 250
     processes: int = 2
+    """Data-parallel processes; 1 on a GPU."""
     device: str = "auto"
     max_minutes: float | None = None
-    """Stop at a checkpoint after this long; repeat the command to go on."""
+    """Stop at a checkpoint after this long; the same command resumes the run."""
 
 
 def main(options: Options) -> None:
-    images, domain = load_images(options.data, "train")
-    heldout = load_images(options.data, "validation")[0][:500]
+    images = load_split(options.data, "train").images
+    load_split(options.data, "validation")
     if options.batch % options.processes:
-        raise ValueError(f"--batch {options.batch} cannot be shared by --processes {options.processes}")
+        raise ValueError(f"--batch {options.batch} is no multiple of --processes {options.processes}")
     if options.gan_batch % options.processes or options.gan_batch < options.batch:
-        raise ValueError(
-            f"--gan-batch {options.gan_batch} is below --batch {options.batch} or cannot be shared by --processes {options.processes}"
-        )
-    if options.perceptor is not None and images.ndim == 3:
-        raise ValueError(
-            f"--perceptor {options.perceptor} sees pictures of 3 channels, those of --data {options.data} have 1"
-        )
+        raise ValueError(f"--gan-batch {options.gan_batch} is below --batch {options.batch} "
+                         f"or no multiple of --processes {options.processes}")  # fmt: skip
+    if options.perceptor is not None:
+        load_perceptor(options.perceptor, images.shape[1])
     run.start(options.run, options)
-    launch(train, options.processes, images, heldout, domain, options)
+    launch(train, options.processes, options)
 
 
-def train(rank: int, processes: int, images: Tensor, heldout: Tensor, domain: str, options: Options) -> None:
-    device, first = run.device_of(options.device), rank == 0
+def train(rank: int, processes: int, options: Options) -> None:
+    device = run.device_of(options.device)
     share, sampled = options.batch // processes, options.gan_batch // processes
+    data, heldout = load_split(options.data, "train"), heldout_of(options.data).to(device)
     torch.manual_seed(options.seed)
-    heldout = to_pictures(heldout, device)
-    generator, ema_generator, discriminator, adams = load_gan(options, device)
-    encoder = load_encoder(options, generator, device)
-    perceptor = (
-        None
-        if options.perceptor is None
-        else AttributeJudge.from_pretrained(options.perceptor).to(device).requires_grad_(False)
-    )
-    ema_encoder = copy.deepcopy(encoder).requires_grad_(False)
-    adams["encoder_adam"] = torch.optim.Adam(encoder.parameters(), options.learning_rate, betas=(0.9, 0.99))
-    trained = list(encoder.parameters()) + (list(generator.parameters()) if options.tune else [])
-    parts = {
-        "encoder": encoder,
-        "ema_encoder": ema_encoder,
-        "generator": generator,
-        "ema_generator": ema_generator,
-        "discriminator": discriminator,
-    } | adams
+    nets = build(options, device)
+    encoder, generator, discriminator = nets["encoder"], nets["generator"], nets["discriminator"]
+    perceptor = options.perceptor and load_perceptor(options.perceptor, heldout.shape[1]).to(device)
     if options.start is not None:
-        load(parts, options.start)
-    variance = code_variance(generator)  # of the nets that the run starts from, also when it goes on
-    step = load(parts, options.run) if (options.run / "checkpoint.pt").exists() else 0
-
-    began = time.monotonic()
-    for step in tqdm(
-        range(step + 1, options.steps + 1),
-        "encoder",
-        total=options.steps,
-        initial=step,
-        disable=not first,
-        mininterval=5,
-    ):
-        torch.manual_seed(hash((options.seed, step, rank)))
-        for name, adam in adams.items():
-            rate = options.learning_rate if name == "encoder_adam" else options.generator_learning_rate
-            adam.param_groups[0]["lr"] = rate * min(
-                step / 200, 1.0, (options.steps - step + 1) / (0.4 * options.steps)
-            )
+        restore(options.start, nets)
+    variance = code_variance(generator)  # of the nets that the run starts from, also when it is resumed
+    trained = [*encoder.parameters(), *(generator.parameters() if options.tune else [])]
+    loop = Loop(options.run, nets, steps=options.steps, every=options.checkpoint_steps, seed=options.seed,
+                max_minutes=options.max_minutes, rank=rank, title="encoder")  # fmt: skip
+    for step in loop:
+        set_rates(nets, step, options)
         gan = options.tune and step % options.gan_every == 0
-        real = to_pictures(images[torch.randint(len(images), (sampled,))], device)
-        seen = real[:share]  # what the encoder sees; the rest is for the discriminator
+        real = to_pictures(data.images[torch.randint(len(data.images), (sampled,))], device)
+        seen = real[:share]  # by the encoder; the discriminator sees all
         w = fake = None
         if gan or options.code:
             with torch.set_grad_enabled(gan):
@@ -163,204 +139,219 @@ def train(rank: int, processes: int, images: Tensor, heldout: Tensor, domain: st
             codes = encoder(torch.cat([seen, fake[:share].detach()]) if options.code else seen)
             real_codes = codes[:share]
             noise = options.code_noise * variance**0.5 * torch.randn_like(real_codes)
-            reconstruction = generator.synthesis(real_codes + noise)
-
-        fakes = [reconstruction, fake] if gan else [reconstruction]
-        if gan and options.mixed:
-            with run.half_precision(device):
+            fakes = [generator.synthesis(real_codes + noise)]
+            if gan:
+                fakes.append(fake)
+            if gan and options.mixed:
                 between = real_codes.lerp(real_codes.roll(1, 0), torch.rand(share, 1, 1, device=device))
                 fakes.append(generator.synthesis(between))
-
         if gan:
-            discriminator.requires_grad_(True)
-            with run.half_precision(device):
-                real_logit = discriminator(blurred(real, options))
-                fake_logit = discriminator(blurred(torch.cat(fakes).detach(), options))
-            adams["d_adam"].zero_grad()
-            (F.softplus(-real_logit).mean() + F.softplus(fake_logit).mean()).backward()
-            if step // options.gan_every % options.r1_every == 0:
-                (options.r1 / 2 * options.r1_every * r1_penalty(discriminator, real)).backward()
-            average_gradients(discriminator.parameters())
-            adams["d_adam"].step()
-            discriminator.requires_grad_(False)
+            penalty = step // options.gan_every % options.r1_every == 0
+            update_discriminator(nets, real, torch.cat(fakes).detach(), penalty, options)
 
         with run.half_precision(device):
             logit, features = discriminator(torch.cat(fakes), with_features=True)
             with torch.no_grad():
                 wanted = discriminator(seen, with_features=True)[1]
         losses = {
-            "pixel": pixel_loss(reconstruction, seen),
+            "pixel": pixel_loss(fakes[0], seen),
+            "perceptual": options.perceptual * feature_distance([each[:share] for each in features], wanted),
             "norm": options.norm * (real_codes - generator.mapping.w_avg).square().mean() / variance,
             "delta": options.delta * real_codes.var(1).mean() / variance,
-            "perceptual": options.perceptual * feature_distance(features, wanted, share),
         }
-        if perceptor is not None:
-            losses["likeness"] = options.likeness * likeness(perceptor, reconstruction, seen)
+        if perceptor:
+            losses["likeness"] = options.likeness * likeness(perceptor, fakes[0], seen)
         if options.code:
             losses["code"] = options.code * (codes[share:] - w[:share].detach()).square().mean() / variance
+        fooled = F.softplus(-logit)
         if options.tune:
-            losses["adversarial"] = options.adversarial * F.softplus(-logit[:share]).mean()
+            losses["adversarial"] = options.adversarial * fooled[:share].mean()
         if gan:
-            losses["gan"] = F.softplus(-logit[share : share + sampled]).mean()
+            losses["gan"] = fooled[share : share + sampled].mean()
         if gan and options.mixed:
-            losses["mixed"] = options.mixed * F.softplus(-logit[share + sampled :]).mean()
-        for adam in adams.values():
-            adam.zero_grad()
+            losses["mixed"] = options.mixed * fooled[share + sampled :].mean()
+        for adam in ADAMS & nets.keys():
+            nets[adam].zero_grad()
         sum(losses.values()).backward()
         average_gradients(trained)
-        adams["encoder_adam"].step()
+        nets["encoder_adam"].step()
+        half_life = options.ema_kimg * 1000
         if gan:
             generator.mapping.w_avg.lerp_(w[:, 0].detach().float().mean(0), 0.005)
         if options.tune:
-            adams["g_adam"].step()
-            update_ema(ema_generator, generator, 10**9, options)
-        update_ema(ema_encoder, encoder, 10**9 if options.start else step * options.batch, options)
+            nets["g_adam"].step()
+            update_ema(nets["ema_generator"], generator, options.batch, half_life)
+        seen_before = half_life if options.start else 0.1 * step * options.batch
+        update_ema(nets["ema_encoder"], encoder, options.batch, min(half_life, seen_before))
 
-        stop = options.max_minutes is not None and time.monotonic() - began > 60 * options.max_minutes
-        last = agree(step == options.steps or stop) if step % 20 == 0 or step == options.steps else False
-        if first and (last or step % options.checkpoint_steps == 0):
-            error = reconstruction_error(ema_encoder, ema_generator, heldout)
-            run.log(options.run, step=step, heldout_error=error, **{k: v.item() for k, v in losses.items()})
-            run.save_checkpoint(
-                options.run, step=step, **{name: part.state_dict() for name, part in parts.items()}
-            )
-            save(options, ema_encoder, ema_generator, domain, step, heldout, error, options.tune)
-        if last:
-            break
+        if loop.due:
+            error = reconstruction_error(nets["ema_encoder"], nets["ema_generator"], heldout)
+            loop.log(heldout_error=error, **losses)
+            save(options, nets, data.domain, heldout, error, tuned=options.tune, seen_steps=step)
 
 
-def load(parts: dict, folder: Path) -> int:
-    """Gives nets and optimisers the state that a run's checkpoint holds of them; its step."""
-    state = run.load_checkpoint(folder)
+# Nets
+
+
+ADAMS = {"encoder_adam", "g_adam", "d_adam"}
+
+
+def build(options: Options, device: torch.device) -> dict:
+    """Nets and optimizers by name: those of the generator's run, and an encoder shaped as that of --start
+    or fresh. With --tune the generator and its discriminator have optimizers; else the generator is its
+    moving average. FileNotFoundError without the generator's checkpoint."""
+    state = run.load_checkpoint(options.generator)
     if state is None:
-        raise FileNotFoundError(f"{folder} holds no checkpoint.pt to start from")
-    for name in parts.keys() & state.keys():
-        parts[name].load_state_dict(state[name])
-    return state["step"]
+        raise FileNotFoundError(f"{options.generator} holds no checkpoint.pt: "
+                                "train it with `python -m trainers generator`")  # fmt: skip
+    shape = registry.load_model(options.generator, "generator")[0]["architecture"]
+    generator = Generator(**shape)
+    generator.load_state_dict(state["ema"])
+    nets = {"ema_generator": copy.deepcopy(generator)}
+    if options.tune:
+        generator.load_state_dict(state["generator"])
+    discriminator = Discriminator(img_channels=shape["img_channels"], channels=shape["channels"][:-1])
+    discriminator.load_state_dict(state["discriminator"])
+    nets |= {
+        "generator": generator,
+        "discriminator": discriminator,
+        "encoder": build_encoder(options, generator),
+    }
+    nets["ema_encoder"] = copy.deepcopy(nets["encoder"])
+    for net in nets.values():
+        net.to(device, memory_format=torch.channels_last)
+    for name in ("ema_generator", "ema_encoder", "discriminator", *(() if options.tune else ("generator",))):
+        nets[name].requires_grad_(False)
+    adam = lambda net, beta: torch.optim.Adam(
+        nets[net].parameters(), options.learning_rate, betas=(beta, 0.99)
+    )
+    nets["encoder_adam"] = adam("encoder", 0.9)
+    if options.tune:
+        for name, net in {"g_adam": "generator", "d_adam": "discriminator"}.items():
+            nets[name] = adam(net, 0.0)
+            nets[name].load_state_dict(state[name])
+    return nets
+
+
+def build_encoder(options: Options, generator: Generator) -> Encoder:
+    """A fresh encoder around the generator's mean code, shaped as that of --start if there is one."""
+    if options.start is not None:
+        return Encoder(**registry.load_model(options.start, "encoder")[0]["architecture"])
+    encoder = Encoder(resolution=generator.resolution, img_channels=generator.config["img_channels"],
+                      num_ws=generator.num_ws, w_dim=generator.w_dim)  # fmt: skip
+    encoder.w_avg.copy_(generator.mapping.w_avg)
+    return encoder
+
+
+def load_perceptor(folder: Path, colours: int) -> AttributeJudge:
+    """The judge of --perceptor, frozen. ValueError unless it has feature maps and sees pictures of that
+    many channels."""
+    judge = Judge.from_pretrained(folder)
+    if not isinstance(judge, AttributeJudge) or judge.config["channels"] != colours:
+        raise ValueError(f"--perceptor {folder} is a {judge.config['network']!r} judge for {judge.config['channels']} "
+                         f"channels, expected an 'attributes' judge for {colours}")  # fmt: skip
+    return judge
 
 
 def load_tuned(folder: Path, space: str) -> tuple[dict, Generator, Encoder]:
-    """The checkpoint of a run with --tune, and its generator and encoder (their moving averages, in full precision).
-    FileNotFoundError without a checkpoint; ValueError unless the encoder's space is `space`: W+, or W once `join` made it so."""
+    """The checkpoint of a run with --tune, and its generator and encoder (moving averages, in full
+    precision). FileNotFoundError without a checkpoint; ValueError unless the encoder's space is `space`
+    (W+ before align, W after)."""
     state = run.load_checkpoint(folder)
-    if state is None:
-        raise FileNotFoundError(
-            f"{folder} holds no checkpoint.pt: train it with `python -m trainers encoder --tune`"
-        )
+    if state is None or "ema_generator" not in state:
+        raise FileNotFoundError(f"{folder} holds no checkpoint.pt of `python -m trainers encoder --tune`")
     generator, encoder = Generator.from_pretrained(folder / "generator"), Encoder.from_pretrained(folder)
-    if (found := encoder.config["space"]) != space:
-        hint = "it is joined already" if found == "W" else "join it first"
-        raise ValueError(f"{folder} holds an encoder into {found}, expected {space}: {hint}")
+    if (actual := encoder.config["space"]) != space:
+        hint = "it is joined already" if actual == "W" else "join it first (python -m trainers align join)"
+        raise ValueError(f"{folder} holds an encoder into {actual}, expected {space}: {hint}")
     generator.load_state_dict(state["ema_generator"])  # the folder holds them in half precision
     encoder.load_state_dict(state["ema_encoder"])
     return state, generator, encoder
 
 
-def load_gan(options: Options, device: torch.device):
-    """From stage 1: generator and its moving average (the same when it is not tuned), discriminator, and their optimisers if tuned."""
-    state = run.load_checkpoint(options.generator)
-    if state is None:
-        raise FileNotFoundError(
-            f"{options.generator} holds no checkpoint.pt: train it with `python -m trainers generator`"
-        )
-    config, _ = registry.load_model(options.generator, "generator")
-    generator = Generator(**config["architecture"]).to(device, memory_format=torch.channels_last)
-    generator.load_state_dict(state["ema"])
-    ema = copy.deepcopy(generator).requires_grad_(False)
-    discriminator = Discriminator(
-        img_channels=config["architecture"]["img_channels"], channels=config["architecture"]["channels"][:-1]
-    )
-    discriminator.to(device, memory_format=torch.channels_last).load_state_dict(state["discriminator"])
+# Steps
+
+
+def set_rates(nets: dict, step: int, options: Options) -> None:
+    """Sets the learning rates of a step."""
+    for name in ADAMS & nets.keys():
+        rate = options.learning_rate if name == "encoder_adam" else options.generator_learning_rate
+        nets[name].param_groups[0]["lr"] = rate * ramp(step, options.steps, 200, 0.4)
+
+
+def update_discriminator(nets: dict, real: Tensor, fake: Tensor, penalty: bool, options: Options) -> None:
+    """One step of the discriminator; penalty: with R1."""
+    discriminator, adam = nets["discriminator"].requires_grad_(True), nets["d_adam"]
+    with run.half_precision(real.device):
+        real_logit = discriminator(with_noise(real, options.instance_noise))
+        fake_logit = discriminator(with_noise(fake, options.instance_noise))
+    adam.zero_grad()
+    (F.softplus(-real_logit).mean() + F.softplus(fake_logit).mean()).backward()
+    if penalty:
+        (options.r1 / 2 * options.r1_every * r1_penalty(discriminator, real)).backward()
+    average_gradients(discriminator.parameters())
+    adam.step()
     discriminator.requires_grad_(False)
-    generator.requires_grad_(options.tune)
-    adams = {}
-    if options.tune:
-        generator.load_state_dict(state["generator"])
-        for name, part in {"g_adam": generator, "d_adam": discriminator}.items():
-            adams[name] = torch.optim.Adam(part.parameters(), betas=(0.0, 0.99))
-            adams[name].load_state_dict(state[name])
-    return generator, ema, discriminator, adams
-
-
-def load_encoder(options: Options, generator: Generator, device: torch.device) -> Encoder:
-    """A fresh encoder around the generator's mean code, shaped as that of the run to start from."""
-    if options.start is not None:
-        config, _ = registry.load_model(options.start, "encoder")
-        return Encoder(**config["architecture"]).to(device, memory_format=torch.channels_last)
-    architecture = {"resolution": generator.resolution, "img_channels": generator.config["img_channels"], "num_ws": generator.num_ws, "w_dim": generator.w_dim,
-                    "widths": (32, 96, 192, 256) if generator.resolution == 64 else (24, 32, 96, 192, 256)}  # fmt: skip
-    encoder = Encoder(**architecture)
-    encoder.w_avg.copy_(generator.mapping.w_avg)
-    return encoder.to(device, memory_format=torch.channels_last)
 
 
 @torch.no_grad()
 def code_variance(generator: Generator) -> float:
     """Mean variance of a coordinate of w: the unit of code losses."""
-    z = torch.randn(4096, generator.z_dim, generator=torch.Generator().manual_seed(0)).to(
-        generator.mapping.w_avg.device
-    )
-    return generator.mapping(z)[:, 0].var(0).mean().item()
+    z = torch.randn(4096, generator.z_dim, generator=torch.Generator().manual_seed(0))
+    return generator.mapping(z.to(generator.mapping.w_avg.device))[:, 0].var(0).mean().item()
 
 
 def pixel_loss(reconstruction: Tensor, real: Tensor) -> Tensor:
-    """Squared error summed over four scales (1, 2, 4, 8 px), each as a share of a blank picture's at scale 1."""
+    """Squared error summed over four scales (1, 2, 4, 8 px), in units of BLANK."""
     difference = (reconstruction - real).float()
     return sum(F.avg_pool2d(difference, scale).square().mean() for scale in (1, 2, 4, 8)) / BLANK
 
 
-def feature_distance(features: list[Tensor], wanted: list[Tensor], n: int) -> Tensor:
-    """Squared distance of the first n pictures' features at each level, as a share of the wanted features' energy."""
-    return sum(
-        (a[:n].float() - b.float()).square().mean() / b.float().square().mean()
-        for a, b in zip(features, wanted, strict=True)
-    ) / len(wanted)
+def feature_distance(features: list[Tensor], wanted: list[Tensor]) -> Tensor:
+    """Squared distance of features, relative to the energy of the wanted ones, averaged over the levels."""
+    relative = [(a.float() - b.float()).square().mean() / b.float().square().mean()
+                for a, b in zip(features, wanted, strict=True)]  # fmt: skip
+    return sum(relative) / len(relative)
 
 
 def likeness(perceptor: AttributeJudge, reconstruction: Tensor, seen: Tensor) -> Tensor:
-    """`feature_distance` of pictures [N, 3, H, W] in a perceptor's eyes."""
+    """`feature_distance` of pictures [N, C, H, W] in the features of a judge."""
     with torch.no_grad():
         wanted = perceptor.features.levels(seen)
-    return feature_distance(perceptor.features.levels(reconstruction.float()), wanted, len(seen))
+    return feature_distance(perceptor.features.levels(reconstruction.float()), wanted)
+
+
+# Results
+
+
+def heldout_of(data: Path) -> Tensor:
+    """Some validation pictures [N, C, H, W] in [-1, 1], by which a run shows how far it is."""
+    images = load_split(data, "validation").images
+    return to_pictures(images[: shown(images.shape[-1], 500)], torch.device("cpu"))
 
 
 @torch.no_grad()
 def reconstruction_error(encoder: Encoder, generator: Generator, x: Tensor) -> float:
-    """Squared error of G(E(x)) over pictures [N, C, H, W], as a share of the error of an answer that knows nothing: of black pictures of
-    digits, of their mean picture for RGB."""
-    error = sum((generator.synthesis(encoder(part)) - part).square().sum().item() for part in x.split(250))
-    blank = -1 if x.shape[1] == 1 else x.mean(0)
-    return error / (x - blank).square().sum().item()
+    """Squared error of G(E(x)) over pictures [N, C, H, W], relative to that of their mean picture."""
+    error = sum((generator.synthesis(encoder(part)) - part).square().sum().item() for part in x.split(50))
+    return error / (x - x.mean(0)).square().sum().item()
 
 
 def save(
-    options: Options, encoder: Encoder, generator: Generator, domain: str, step: int, heldout: Tensor, error: float, tuned: bool
-) -> None:  # fmt: skip
-    """The run's models so far, with sheets to look at. The encoder names its generator by the hash of its weights.
-    heldout: pictures [N, C, H, W].  tuned: whether the generator is the run's own too."""
-    training = {
-        "stage": type(options).__module__.rpartition(".")[2],
-        **run.as_json(options),
-        "seen_steps": step,
-    }
+    options, nets: dict, domain: Domain, heldout: Tensor, error: float, *, tuned: bool = True, **facts
+) -> None:
+    """Writes the moving averages of encoder and, if tuned, generator as model folders, with sheets of
+    pictures. The encoder names its generator by the hash of its weights."""
+    encoder, generator = nets["ema_encoder"], nets["ema_generator"]
+    training = run.training(options, **facts)
     if tuned:
-        config = {
-            "kind": "generator",
-            "domain": domain,
-            "architecture": generator.config,
-            "training": training,
-        }
-        registry.save_folder(options.run / "generator", config, generator.state_dict(), dtype="float16")
-        save_sheet(options.run / "samples.png", sample(generator, 100, seed=0), columns=10)
+        save_generator(options.run / "generator", generator, domain, training)
+        samples = sample(generator, shown(generator.resolution, 100), seed=0)
+        save_sheet(options.run / "samples.png", samples, columns=10)
     base = run.weights_hash(options.run / "generator" if tuned else options.generator)
-    config = {"kind": "encoder", "domain": domain, "architecture": encoder.config, "base_revision": {"generator": base},
-              "training": training | {"validation_pixel_error": error}}  # fmt: skip
+    config = {"kind": "encoder", "domain": domain.name, "architecture": encoder.config,
+              "base_revision": {"generator": base}, "training": training | {"validation_pixel_error": error}}  # fmt: skip
     registry.save_folder(options.run, config, encoder.state_dict(), dtype="float16")
-    real = heldout[:50]
     with torch.no_grad():
-        pairs = zip(real.split(10), generator.synthesis(encoder(real)).split(10), strict=True)
-    save_sheet(
-        options.run / "reconstructions.png",
-        torch.cat(list(itertools.chain.from_iterable(pairs))).cpu(),
-        columns=10,
-    )
+        rows = [part for x in heldout[:50].split(10) for part in (x, generator.synthesis(encoder(x)))]
+    save_sheet(options.run / "reconstructions.png", torch.cat(rows).cpu(), columns=10)

@@ -1,4 +1,4 @@
-"""Data-parallel training: one process a core (or GPU), gradients averaged with gloo (or NCCL).
+"""Data-parallel training: one process a core, gradients averaged with gloo.
 
 On CPUs two processes of one thread stay fast when the machine is shared; one process of two threads does not.
 """
@@ -13,18 +13,27 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+EXPECTED = {"OSError": OSError, "FileNotFoundError": FileNotFoundError, "ValueError": ValueError}
+
 
 def launch(worker: Callable, processes: int, *args) -> None:
-    """Runs worker(rank, processes, *args) in each process; in this one when there is only one."""
+    """Runs worker(rank, processes, *args) in so many processes; in this one if it is one.
+    OSError and ValueError of a worker are raised here again, in its words."""
     if processes == 1:
         worker(0, 1, *args)
         return
     with tempfile.TemporaryDirectory() as folder:
-        mp.spawn(_enter, (worker, processes, Path(folder) / "rendezvous", *args), nprocs=processes)
+        try:
+            mp.spawn(_enter, (worker, processes, Path(folder) / "rendezvous", *args), nprocs=processes)
+        except mp.ProcessRaisedException as error:
+            kind, _, words = str(error).strip().splitlines()[-1].partition(": ")
+            if kind not in EXPECTED:
+                raise
+            raise EXPECTED[kind](words) from error
 
 
 def _enter(rank: int, worker: Callable, processes: int, rendezvous: Path, *args) -> None:
-    # torch sends SIGINT to its children when the parent dies; under nohup they would inherit that it is ignored, and live on.
+    # When the parent dies, torch sends SIGINT to its children. Under nohup they inherit that it is ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
@@ -42,14 +51,13 @@ def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
     gradients = [p.grad for p in parameters if p.grad is not None]
     flat = torch.cat([g.flatten() for g in gradients])
     dist.all_reduce(flat)
-    for gradient, mean in zip(
-        gradients, (flat / dist.get_world_size()).split([g.numel() for g in gradients]), strict=True
-    ):
+    means = (flat / dist.get_world_size()).split([g.numel() for g in gradients])
+    for gradient, mean in zip(gradients, means, strict=True):
         gradient.copy_(mean.view_as(gradient))
 
 
 def agree(flag: bool) -> bool:
-    """True in every process when it is true in the first: all stop at the same step."""
+    """The first process's flag, in every process: all stop at the same step."""
     if not dist.is_initialized():
         return flag
     vote = torch.tensor([int(flag)])
