@@ -56,6 +56,7 @@ class CountJudge(Judge):
         *,
         names: Sequence[str],
         most: int = 4,
+        channels: int = 1,
         widths: tuple[int, ...] = (32, 64, 128),
         features: int = 128,
     ):
@@ -64,10 +65,10 @@ class CountJudge(Judge):
             raise ValueError(
                 f"{len(names)} names: with counts up to {most} their number must be a multiple of {most}"
             )
-        self.config = {"network": "counts", "names": list(names), "most": most,
+        self.config = {"network": "counts", "names": list(names), "most": most, "channels": channels,
                        "widths": list(widths), "features": features}  # fmt: skip
         self.names, self.most = tuple(names), most
-        blocks, channels = [], 4
+        blocks, channels = [], 4 * channels
         for width in widths:
             blocks += [ConvBlock(channels, width), ConvBlock(width, width)]
             channels = width
@@ -79,12 +80,12 @@ class CountJudge(Judge):
         self.head = nn.Linear(features, len(names) // most * (most + 1))
 
     def features(self, x: Tensor) -> Tensor:
-        """x [N, 1, H, W] in [-1, 1] -> [N, features], the space of the Frechet distance."""
+        """x [N, C, H, W] in [-1, 1] -> [N, features], the space of the Frechet distance."""
         x = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
         return F.relu(self.hidden(self.body(x).float().sum((2, 3)) / 8))
 
     def counts(self, x: Tensor) -> Tensor:
-        """x [N, 1, H, W] in [-1, 1] -> logits [N, classes + 1, most + 1] over 0..most: each class, and last all objects."""
+        """x [N, C, H, W] in [-1, 1] -> logits [N, classes + 1, most + 1] over 0..most: each class, and last all objects."""
         return self.head(self.features(x)).view(len(x), -1, self.most + 1)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -53,7 +53,8 @@ def test_a_run_is_resumed_with_the_same_options_only(tmp_path):
 
 
 def test_a_folder_serves_one_process_at_a_time(tmp_path):
-    program = f"from pathlib import Path; from trainers import run; run.lock(Path({str(tmp_path)!r})); print('locked', flush=True); input()"
+    lock = f"from pathlib import Path; from trainers import run; run.lock(Path({str(tmp_path)!r}))"
+    program = f"{lock}; print('locked', flush=True); input()"
     other = subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

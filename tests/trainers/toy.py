@@ -1,4 +1,5 @@
-"""An invented data set: bright or dark squares on grey, on the left or on the right, of people who wear a colour each."""
+"""An invented data set: bright or dark squares on grey, on the left or on the right, of people who wear a
+colour each."""
 
 from pathlib import Path
 
@@ -13,7 +14,8 @@ DOMAIN = Domain("squares", "Squares", "a square", "square", LABELS, default_chan
 
 
 def draw(n: int, side: int, colours: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Pictures uint8 [n, colours, side, side], labels uint8 [n, 3] of which the last is mostly unknown, groups int64 [n]."""
+    """Pictures uint8 [n, colours, side, side], labels uint8 [n, 3] of which the last is mostly unknown,
+    groups int64 [n]."""
     rows = torch.arange(n)
     bright, left, groups = rows % 2, rows // 2 % 2, rows // 4 % 4
     images = torch.randint(110, 130, (n, colours, side, side), dtype=torch.uint8)
@@ -26,7 +28,9 @@ def draw(n: int, side: int, colours: int) -> tuple[torch.Tensor, torch.Tensor, t
     return images, torch.stack([bright, left, said], 1).to(torch.uint8), groups
 
 
-def make_data(folder: Path, n: int = 64, heldout: int = 16, side: int = 32, colours: int = 3, groups: bool = True) -> Path:
+def make_data(
+    folder: Path, n: int = 64, heldout: int = 16, side: int = 32, colours: int = 3, groups: bool = True
+) -> Path:
     """Writes the shards and dataset.json as `python -m trainers data` does."""
     sizes = {split: n if split == "train" else heldout for split in SPLITS}
     for split, size in sizes.items():

@@ -5,16 +5,18 @@
         --start ../runs/joined --run ../runs/final
     python -m trainers align match --data ../runs/data --start ../runs/final --run ../runs/matched
 
-join: the codes of real pictures lie close to a w_dim-dimensional subspace of W+. Its coordinates become the new W.
-The change of coordinates is folded into the affine layers of the generator and the last layers of the encoder, so
-both still draw the same pictures. The mapping network is set anew, to the normal distribution with the codes' mean
-and variances; GAN training then starts where the codes of real pictures are. Principal components of latent codes:
-GANSpace (Harkonen et al., 2020); codes near W for editing: e4e (Tov et al., 2021). The joining itself is ours.
+join: the codes of real pictures lie close to a w_dim-dimensional subspace of W+. Its coordinates become
+the new W. The change of coordinates is folded into the affine layers of the generator and the last layers
+of the encoder, so both still draw the same pictures. The mapping network is set anew, to the normal
+distribution with the codes' mean and variances; GAN training then starts where the codes of real pictures
+are. Principal components of latent codes: GANSpace (Harkonen et al., 2020); codes near W for editing: e4e
+(Tov et al., 2021). The joining itself is ours.
 
-match: GAN training brings samples near the data but leaves, say, too few pictures of one digit. Between the codes
-of samples and those of real pictures, taken as two normal distributions, the optimal transport is an affine map in
-closed form (Peyre and Cuturi, Computational Optimal Transport, 2019, Remark 2.31). It is folded into the last layer
-of the mapping network, in rounds, because a generator follows its code only roughly. The folding is ours.
+match: GAN training brings samples near the data but leaves, say, too few pictures of one digit. Between
+the codes of samples and those of real pictures, taken as two normal distributions, the optimal transport
+is an affine map in closed form (Peyre and Cuturi, Computational Optimal Transport, 2019, Remark 2.31). It
+is folded into the last layer of the mapping network, in rounds, because a generator follows its code only
+roughly. The folding is ours.
 """
 
 from dataclasses import dataclass
@@ -31,7 +33,9 @@ from trainers.nets.encoder import heldout_of, load_tuned, reconstruction_error, 
 from trainers.nets.generator import sample
 from trainers.shards import load_split
 
-OFFSET = 5  # standard deviations from a coordinate's mean to 0, where the last activation of the mapping bends
+OFFSET = (
+    5  # standard deviations from a coordinate's mean to 0, where the last activation of the mapping bends
+)
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,8 @@ def check(options: Options, pictures: int, w_dim: int) -> None:
 
 
 def join(generator: Generator, encoder: Encoder, codes: Tensor) -> Encoder:
-    """Brings generator and encoder to the coordinates of codes [N, num_ws, w_dim]; returns the encoder into W."""
+    """Brings generator and encoder to the coordinates of codes [N, num_ws, w_dim]; returns the encoder
+    into W."""
     mean, basis, deviation = subspace(codes)
     offset = OFFSET * deviation
     fold_affine(generator, mean, basis, offset)
@@ -117,8 +122,8 @@ def join(generator: Generator, encoder: Encoder, codes: Tensor) -> Encoder:
 
 def subspace(codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Codes [N, num_ws, w_dim] -> their mean [num_ws, w_dim]; their first w_dim principal directions
-    [num_ws * w_dim, w_dim], scaled so that the coordinates w in codes = mean + basis w have mean variance 1; and the
-    standard deviation of each coordinate [w_dim]."""
+    [num_ws * w_dim, w_dim], scaled so that the coordinates w in codes = mean + basis w have mean variance
+    1; and the standard deviation of each coordinate [w_dim]."""
     w_dim = codes.shape[2]
     mean = codes.mean(0)
     variances, directions = torch.linalg.eigh(torch.cov((codes - mean).flatten(1).T))
@@ -131,7 +136,8 @@ def subspace(codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 @torch.no_grad()
 def into_w(encoder: Encoder, mean: Tensor, basis: Tensor, offset: Tensor) -> Encoder:
-    """The encoder whose one code w, with codes = mean + basis (w - offset), serves all styles; its heads are summed."""
+    """The encoder whose one code w, with codes = mean + basis (w - offset), serves all styles; its heads
+    are summed."""
     joined = Encoder(**{**encoder.config, "space": "W"})
     joined.load_state_dict(encoder.state_dict())
     joined.w_avg.copy_(offset)
@@ -144,7 +150,8 @@ def into_w(encoder: Encoder, mean: Tensor, basis: Tensor, offset: Tensor) -> Enc
 
 @torch.no_grad()
 def fold_affine(generator: Generator, mean: Tensor, basis: Tensor, offset: Tensor) -> None:
-    """Gives every affine layer the new coordinates: A c_l + b, with c_l = mean_l + basis_l (w - offset), as a layer on w."""
+    """Gives every affine layer the new coordinates: A c_l + b, with c_l = mean_l + basis_l (w - offset),
+    as a layer on w."""
     blocks = basis.view(*mean.shape, -1)
     for index, affine in styles(generator):
         affine.bias.add_(affine.weight_gain * affine.weight @ (mean[index] - blocks[index] @ offset))
@@ -166,11 +173,12 @@ def styles(generator: Generator) -> list[tuple[int, Linear]]:
 
 @torch.no_grad()
 def set_mapping(mapping: Mapping, deviation: Tensor, offset: Tensor) -> None:
-    """Makes the mapping network w = offset + deviation * x, where x are the first w_dim / 2 coordinates of the
-    normalised z and 0 for the rest.
+    """Makes the mapping network w = offset + deviation * x, where x are the first w_dim / 2 coordinates of
+    the normalised z and 0 for the rest.
 
-    A leaky ReLU kept as the pair (a(x), a(-x)) loses nothing: x = (a(x) - a(-x)) / (1.2 sqrt(2)). So all layers start
-    where their activation bends and can learn. The last layer has an activation too; the offset keeps it linear.
+    A leaky ReLU kept as the pair (a(x), a(-x)) loses nothing: x = (a(x) - a(-x)) / (1.2 sqrt(2)). So all
+    layers start where their activation bends and can learn. The last layer has an activation too; the
+    offset keeps it linear.
     """
     half = min(len(offset) // 2, mapping.z_dim)
     select = torch.eye(half, mapping.z_dim)
@@ -191,7 +199,8 @@ def set_mapping(mapping: Mapping, deviation: Tensor, offset: Tensor) -> None:
 
 @torch.no_grad()
 def match(generator: Generator, encoder: Encoder, real: Tensor, options: Match) -> None:
-    """Moves the mapping network until codes of samples have mean and covariance of the codes `real` [N, w_dim]."""
+    """Moves the mapping network until codes of samples have mean and covariance of the codes `real` [N,
+    w_dim]."""
     basis = principal_directions(real, options.directions)
     for i in range(options.rounds):
         samples = sample(generator, options.pictures, seed=i)
@@ -211,16 +220,16 @@ def principal_directions(codes: Tensor, number: int) -> Tensor:
 
 
 def transport(source: Tensor, target: Tensor) -> Tensor:
-    """The linear part A of the optimal transport x -> m_t + A (x - m_s) between the normal distributions fitted to
-    source [N, D] and target [M, D]: the symmetric positive A with A C_s A = C_t, [D, D]."""
+    """The linear part A of the optimal transport x -> m_t + A (x - m_s) between the normal distributions
+    fitted to source [N, D] and target [M, D]: the symmetric positive A with A C_s A = C_t, [D, D]."""
     cs, ct = torch.cov(source.double().T), torch.cov(target.double().T)
     half = power(ct, 0.5)
     return (half @ power(half @ cs @ half, -0.5) @ half).to(source.dtype)
 
 
 def limited(a: Tensor, most: float = 2.0) -> Tensor:
-    """A symmetric map that stretches or shrinks no direction by more than `most`: samples that hardly vary in a
-    direction must not be blown up."""
+    """A symmetric map that stretches or shrinks no direction by more than `most`: samples that hardly vary
+    in a direction must not be blown up."""
     values, vectors = torch.linalg.eigh(a)
     return vectors * values.clamp(1 / most, most) @ vectors.T
 
@@ -233,8 +242,9 @@ def power(covariance: Tensor, exponent: float) -> Tensor:
 
 @torch.no_grad()
 def fold_mapping(mapping: Mapping, mean: Tensor, linear: Tensor, basis: Tensor, shift: Tensor) -> None:
-    """Makes the mapping give w' = mean + A (w - mean) + shift, with A = `linear` within the basis and 1 elsewhere, by
-    its last layer alone. The activation of that layer is linear for nearly all w, as `set_mapping` made it."""
+    """Makes the mapping give w' = mean + A (w - mean) + shift, with A = `linear` within the basis and 1
+    elsewhere, by its last layer alone. The activation of that layer is linear for nearly all w, as
+    `set_mapping` made it."""
     a = torch.eye(len(mean)) + basis @ (linear - torch.eye(len(linear))) @ basis.T
     last = getattr(mapping, f"fc{mapping.layers - 1}")
     constant = (mean - a @ mean + shift) / SQRT2

@@ -1,4 +1,4 @@
-"""The critic of GAN training: StyleGAN2's residual discriminator (Karras et al., 2020) and its two losses."""
+"""StyleGAN2's residual discriminator (Karras et al., 2020) and its R1 penalty."""
 
 import math
 
@@ -8,10 +8,11 @@ from torch.nn import functional as F
 
 
 class Discriminator(nn.Module):
-    """Picture [N, C, H, W] in [-1, 1] -> logit [N], higher for real ones.
+    """Picture [N, C, H, W] in [-1, 1] -> logit [N], higher for real pictures.
 
-    channels: widths at 4, 8, ... H/2 px. The first layer folds 2 x 2 pixels into channels, so that the widest
-    maps have half the picture's side: 1.3x faster on a CPU than StyleGAN2's own first block, no harm seen.
+    channels: widths at 4, 8, ... H/2 px. The first layer folds 2 x 2 pixels into channels, so the largest
+    maps have half the picture's side: 1.3x faster on a CPU than StyleGAN2's own first block, without
+    visible harm.
     """
 
     def __init__(self, *, img_channels: int, channels: tuple[int, ...], group_size: int = 8):
@@ -25,7 +26,8 @@ class Discriminator(nn.Module):
         self.logit = nn.Linear(widths[-1], 1)
 
     def forward(self, x: Tensor, with_features: bool = False):
-        """Logits; with_features: also the feature maps of every block, the space of the encoder's perceptual loss."""
+        """Logits [N]; with_features: also the feature maps of every block, for the encoder's perceptual
+        loss."""
         x = activate(self.stem(F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)))
         features = [x := block(x) for block in self.blocks]
         x = activate(self.conv(minibatch_stddev(x, self.group_size)))
@@ -64,7 +66,8 @@ def activate(x: Tensor) -> Tensor:
 
 
 def minibatch_stddev(x: Tensor, group_size: int) -> Tensor:
-    """One more feature map: how much the pictures of a group differ (Karras et al., 2018, Sec. 3). [N, C, H, W] -> [N, C+1, H, W]."""
+    """Adds one feature map: how much the pictures of a group differ (Karras et al., 2018, Sec. 3).
+    [N, C, H, W] -> [N, C + 1, H, W]."""
     n, _, height, width = x.shape
     group = math.gcd(n, group_size)
     spread = (

@@ -248,8 +248,8 @@ def load_perceptor(folder: Path, colours: int) -> AttributeJudge:
     many channels."""
     judge = Judge.from_pretrained(folder)
     if not isinstance(judge, AttributeJudge) or judge.config["channels"] != colours:
-        raise ValueError(f"--perceptor {folder} is a {judge.config['network']!r} judge for {judge.config['channels']} "
-                         f"channels, expected an 'attributes' judge for {colours}")  # fmt: skip
+        kind = f"{judge.config['network']!r} judge for {judge.config['channels']} channels"
+        raise ValueError(f"--perceptor {folder} is a {kind}, expected an 'attributes' judge for {colours}")
     return judge
 
 
@@ -349,8 +349,10 @@ def save(
         samples = sample(generator, shown(generator.resolution, 100), seed=0)
         save_sheet(options.run / "samples.png", samples, columns=10)
     base = run.weights_hash(options.run / "generator" if tuned else options.generator)
-    config = {"kind": "encoder", "domain": domain.name, "architecture": encoder.config,
-              "base_revision": {"generator": base}, "training": training | {"validation_pixel_error": error}}  # fmt: skip
+    config = {
+        "kind": "encoder", "domain": domain.name, "architecture": encoder.config,
+        "base_revision": {"generator": base}, "training": training | {"validation_pixel_error": error},
+    }  # fmt: skip
     registry.save_folder(options.run, config, encoder.state_dict(), dtype="float16")
     with torch.no_grad():
         rows = [part for x in heldout[:50].split(10) for part in (x, generator.synthesis(encoder(x)))]
