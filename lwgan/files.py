@@ -72,7 +72,6 @@ class Rule(NamedTuple):
     holds: Callable[[object], bool]
     expected: str
     required: bool = False
-    edits_only: bool = False
 
 
 def _matches(pattern: str) -> Callable[[object], bool]:
@@ -106,7 +105,6 @@ def _is_curve(value) -> bool:
 
 _is_repo = _matches(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _is_name, _name = _matches(NAME.pattern), "1 to 64 of a-z, 0-9, _ and -"
-_points = f"at most {POINTS_LIMIT} points, each with numbers alpha and target_change"
 
 RULES = (
     Rule("format_version", _is_count, f"{FORMAT_VERSION}", required=True),
@@ -116,17 +114,17 @@ RULES = (
     Rule("weights.file", lambda value: value == WEIGHTS, f"{WEIGHTS!r}", required=True),
     Rule("weights.size", _is_count, "a number of bytes", required=True),
     Rule("weights.sha256", _matches("[0-9a-f]{64}"), "64 hex digits", required=True),
-    Rule("num_ws", _is_count, "a positive integer", required=True, edits_only=True),
-    Rule("w_dim", _is_count, "a positive integer", required=True, edits_only=True),
-    Rule("alpha", _is_number, "a number of at most 1e9", edits_only=True),
-    Rule("strength", lambda value: isinstance(value, dict), "an object", edits_only=True),
-    Rule(
-        "strength.unit", lambda value: _is_number(value) and value > 0, "a positive number", edits_only=True
-    ),
-    Rule("strength.reach", lambda value: _is_number(value) and 0 <= value <= 1, "0 to 1", edits_only=True),
-    Rule("strength.curve", _is_curve, _points, edits_only=True),
     *(Rule(key, _is_repo, "a Hub id of the form org/name") for key in ("base_model", "base_encoder")),
     Rule("base_revision", _is_revision, "an object of sha256 hashes or commits, 64 or 40 hex digits each"),
+)
+EDIT_RULES = (
+    Rule("num_ws", _is_count, "a positive integer", required=True),
+    Rule("w_dim", _is_count, "a positive integer", required=True),
+    Rule("alpha", _is_number, "a number of at most 1e9"),
+    Rule("strength", lambda value: isinstance(value, dict), "an object"),
+    Rule("strength.unit", lambda value: _is_number(value) and value > 0, "a positive number"),
+    Rule("strength.reach", lambda value: _is_number(value) and 0 <= value <= 1, "0 to 1"),
+    Rule("strength.curve", _is_curve, f"at most {POINTS_LIMIT} points with numbers alpha and target_change"),
 )
 
 
@@ -214,9 +212,8 @@ def _check_config(config, source: str) -> None:
     said = f"{source}: {CONFIG}"
     if not isinstance(config, dict):
         raise ValueError(f"{said} holds a {type(config).__name__}, expected an object")
-    for rule in RULES:
-        if rule.edits_only and config.get("kind") not in EDIT_KINDS:
-            continue
+    is_edit = config.get("kind") in EDIT_KINDS
+    for rule in RULES + EDIT_RULES * is_edit:
         value = config
         for key in rule.key.split("."):
             value = value.get(key) if isinstance(value, dict) else None
@@ -229,7 +226,7 @@ def _check_config(config, source: str) -> None:
     size, limit = config["weights"]["size"], limit_of(config["kind"])
     if size > limit:
         raise ValueError(f"{said}: weights.size is {size}, kind {config['kind']!r} may have {limit} bytes")
-    if config["kind"] in EDIT_KINDS and config.get("change") is not None:
+    if is_edit and config.get("change") is not None:
         change_from_json(config["change"], said)
     if config.get("domain_spec") is not None:
         _check_domain(config, said)

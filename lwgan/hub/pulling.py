@@ -8,17 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lwgan.files import (
-    CONFIG,
-    CONFIG_LIMIT,
-    EDIT_LIMIT,
-    WEIGHTS,
-    Damaged,
-    atomic,
-    limit_of,
-    read_config,
-    read_folder,
-)
+from lwgan.files import CONFIG, CONFIG_LIMIT, WEIGHTS, Damaged, atomic, limit_of, read_config, read_folder
 from lwgan.hub import client as hub
 
 
@@ -51,58 +41,49 @@ def pull(
     for files that fail the checks. If the Hub is away or the cache cannot be written to, returns the last
     good version in the cache (`stale`), or raises ConnectionError or OSError if there is none.
     """
-    ends = hub.deadline()
-
-    def newest() -> Pulled:
-        info = _info(repo_id, revision, token, ends)
-        sizes = _sizes(info, kind)
-        until = ends + sum(sizes.values()) / hub.SLOWEST
-        if kind is None and sizes[WEIGHTS] > EDIT_LIMIT:
-            _config(info, token, until)
-        folder = _download(info, token, until, (CONFIG, WEIGHTS), read_folder)
-        # A note of our own: others move the cache's refs/ to commits that nobody checked.
-        write_note(_note(repo_id, revision), info.sha)
-        return Pulled(folder, info.sha)
-
-    return _newest_or_cached(repo_id, revision, newest, read_folder)
+    return _pull(repo_id, revision, token, hub.deadline(), kind, read_folder)
 
 
 def pull_config(repo_id: str, token: str | None, ends: float) -> Pulled:
-    """Like `pull`, but downloads the config only; the size of the weights is checked too.
-
-    ends: when to give up, a value of `client.deadline`.
-    """
-
-    def newest() -> Pulled:
-        info = _info(repo_id, None, token, ends)
-        return Pulled(_config(info, token, ends), info.sha)
-
-    return _newest_or_cached(repo_id, None, newest, read_config)
+    """Like `pull`, for the config and the size of the weights. ends: when to give up (`client.deadline`)."""
+    return _pull(repo_id, None, token, ends, None, read_config)
 
 
-def _newest_or_cached(
-    repo_id: str, revision: str | None, newest: Callable[[], Pulled], read: Callable
-) -> Pulled:
+def _pull(repo_id: str, revision: str | None, token: str | None, ends: float, kind, read) -> Pulled:
+    """read: the check that the files must pass, `read_config` or `read_folder`. It decides what is needed."""
     if not hub.REPO_ID.fullmatch(repo_id):
         raise ValueError(f"{repo_id!r} is no Hub id of the form org/name")
     if revision is not None and (not hub.REVISION.fullmatch(revision) or ".." in revision):
         raise ValueError(f"revision {revision!r} is no branch, tag or commit")
     try:
-        return newest()
+        info = _info(repo_id, revision, token, ends)
+        size = _size(info, kind)
+        if kind is None:
+            folder = _download(info, token, ends, (CONFIG,), read_config)
+            _size(info, read_config(folder, repo_id)["kind"])
+        if read is read_folder:
+            folder = _download(info, token, ends + size / hub.SLOWEST, (CONFIG, WEIGHTS), read_folder)
+            # A note of our own: others move the cache's refs/ to commits that nobody checked.
+            write_note(_note(repo_id, revision), info.sha)
+        return Pulled(folder, info.sha)
     except Exception as error:
-        error = hub.root(error)
-        if hub.is_away(error):
-            refusal, reason = ConnectionError, f"the Hub is away ({hub.reason(error)})"
-        elif hub.is_unwritable(error):
-            refusal, reason = OSError, f"the Hub's cache cannot be written to ({error.strerror})"
-        else:
-            raise error
-        for commit in _cached_commits(repo_id, revision):
-            folder = _storage(repo_id) / "snapshots" / commit
-            if (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file():
-                read(folder, repo_id)
-                return Pulled(folder, commit, reason)
-        raise refusal(f"{repo_id}: {reason} and no earlier pull of it is in the cache") from error
+        return _last_good(repo_id, revision, hub.root(error), read)
+
+
+def _last_good(repo_id: str, revision: str | None, error: Exception, read) -> Pulled:
+    """The last good version in the cache. Raises `error` unless the Hub is away or the cache unwritable."""
+    if hub.is_away(error):
+        refusal, reason = ConnectionError, f"the Hub is away ({hub.reason(error)})"
+    elif hub.is_unwritable(error):
+        refusal, reason = OSError, f"the Hub's cache cannot be written to ({error.strerror})"
+    else:
+        raise error
+    for commit in _cached_commits(repo_id, revision):
+        folder = _storage(repo_id) / "snapshots" / commit
+        if (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file():
+            read(folder, repo_id)
+            return Pulled(folder, commit, reason)
+    raise refusal(f"{repo_id}: {reason} and no earlier pull of it is in the cache") from error
 
 
 # The Hub
@@ -111,18 +92,16 @@ def _newest_or_cached(
 def _info(repo_id: str, revision: str | None, token: str | None, ends: float):
     """Commit and file sizes of a repo. Raises the Hub's error if the token may not read the files."""
     seconds = min(hub.PATIENCE, hub.left(ends))
-    ask = lambda: hub.client(token).model_info(
-        repo_id, revision=revision, timeout=seconds, files_metadata=True
-    )
-    info = hub.within(seconds + 1, ask)
+    options = {"revision": revision, "timeout": seconds, "files_metadata": True}
+    info = hub.within(seconds + 1, lambda: hub.client(token).model_info(repo_id, **options))
     if info.gated:  # the Hub refuses the files only, and those in the cache are not requested
         hub.get(f"/api/models/{repo_id}/auth-check", token, min(hub.PATIENCE, hub.left(ends)))
     info.id = repo_id  # a renamed repo answers with its new name
     return info
 
 
-def _sizes(info, kind: str | None) -> dict[str, int]:
-    """The sizes of config and weights in bytes. ValueError if one is missing or too large for the kind."""
+def _size(info, kind: str | None) -> int:
+    """The size of config and weights in bytes. ValueError if one is missing or too large for the kind."""
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
     for name, limit in ((CONFIG, CONFIG_LIMIT), (WEIGHTS, limit_of(kind))):
         if name not in sizes:
@@ -130,15 +109,7 @@ def _sizes(info, kind: str | None) -> dict[str, int]:
         if sizes[name] > limit:
             allowed = f"kind {kind!r} may have {limit}" if kind else f"at most {limit} are allowed"
             raise ValueError(f"{info.id}: {name} has {sizes[name]} bytes, {allowed}; nothing was downloaded")
-    return {name: sizes[name] for name in (CONFIG, WEIGHTS)}
-
-
-def _config(info, token: str | None, ends: float) -> Path:
-    """The folder with the checked config. The size of the weights is checked for the kind that it names."""
-    _sizes(info, None)
-    folder = _download(info, token, ends, (CONFIG,), read_config)
-    _sizes(info, read_config(folder, info.id)["kind"])
-    return folder
+    return sizes[CONFIG] + sizes[WEIGHTS]
 
 
 def _download(info, token: str | None, ends: float, names: Sequence[str], check: Callable) -> Path:

@@ -99,10 +99,7 @@ def push_files(
     collection: str | None = None,
     ends: float | None = None,
 ) -> Pushed:
-    """`push` of files, path in the repo -> bytes.
-
-    api: a client of `writer`.  ends: when to give up, a value of `client.deadline`.
-    """
+    """`push` of files (path in the repo -> bytes) by a client of `writer`, until `ends`."""
     message, size = message or f"Push {repo.id.split('/')[1]}", sum(map(len, files.values()))
     ends = hub.deadline(size) if ends is None else ends
     if create_pr:

@@ -1,12 +1,16 @@
 """Model folders, and push, pull and list against a small Hub on this machine."""
 
+import contextlib
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
+from pathlib import Path
 
 import pytest
 import safetensors.torch
@@ -21,6 +25,7 @@ from huggingface_hub.errors import (
 from lwgan.edit import AffineEdit
 from lwgan.generator import Generator
 from lwgan.hub import registry
+from lwgan.strength import scale_of
 from tests.hub.artifacts import BIAS, CARD, CONFIG, REPO, WEIGHT, files, make, rewrite
 
 
@@ -385,6 +390,53 @@ def test_with_the_hub_away_the_last_good_version_serves_and_says_so(hub, folder,
     pulled = registry.pull(REPO)
     assert (pulled.revision, pulled.stale) == (pushed.commit, True)
     assert torch.equal(AffineEdit.from_pretrained(REPO).bias, AffineEdit.from_pretrained(folder).bias)
+
+
+@contextlib.contextmanager
+def read_only(folder):
+    """Closes a folder to writing. Root may always write, so it becomes another user meanwhile."""
+    user, folders = os.geteuid(), [folder, *(path for path in folder.rglob("*") if path.is_dir())]
+    for path in folders:
+        path.chmod(0o555)
+    os.seteuid(user or 65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+        for path in folders:
+            path.chmod(0o755)
+
+
+def test_a_cache_that_cannot_be_written_to_serves_its_last_good_version_and_says_so(hub, folder, monkeypatch):
+    monkeypatch.setattr(registry, "_stale", set())
+    old = registry.push(folder, REPO).commit
+    with tempfile.TemporaryDirectory() as home:  # pytest's own folders are closed to other users
+        monkeypatch.setenv("HF_HOME", home)
+        registry.pull(REPO)
+        new = registry.push(make(folder, seed=1), REPO).commit
+        with read_only(Path(home)):
+            pulled = registry.pull(REPO)
+            assert (pulled.revision, pulled.stale) == (old, True)
+            with pytest.warns(UserWarning, match=f"cache cannot be written to .*: using commit {old}"):
+                AffineEdit.from_pretrained(REPO)
+            monkeypatch.setenv("HF_HOME", f"{home}/none")
+            with pytest.raises(OSError, match=f"{REPO}: the Hub's cache cannot .* and no earlier pull of it"):
+                registry.pull(REPO)
+        monkeypatch.setenv("HF_HOME", home)
+        assert registry.pull(REPO).revision == new
+
+
+def test_an_edit_has_the_same_strength_bundled_in_a_folder_and_pulled(hub, tmp_path):
+    for name in ("lwgan-synthfaces-lw-eyeglasses", "lwgan-multimnist-lw-1to2"):
+        bundled, copy = registry.bundled() / name, tmp_path / name
+        registry.push(bundled, f"lab/{name}")
+        AffineEdit.from_pretrained(bundled).save_pretrained(copy)
+        assert sorted(path.name for path in copy.iterdir()) == ["config.json", "model.safetensors"]
+        scales = [
+            scale_of(AffineEdit.from_pretrained(source).config) for source in (bundled, copy, f"lab/{name}")
+        ]
+        assert scales[0] == scales[1] == scales[2]
+        assert scales[0].unit == json.loads((bundled / "config.json").read_text())["strength"]["unit"] != 1
 
 
 def test_with_the_hub_away_and_nothing_in_the_cache_that_is_said(hub, monkeypatch):
