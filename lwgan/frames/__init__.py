@@ -1,6 +1,6 @@
-"""How a picture is brought into the training frame of a generator: (picture, side in px) -> picture.
+"""Frames: how a picture is brought into the training frame of a generator, (picture, side in px) -> picture.
 
-A Domain names its frame; a picture that is in the frame already passes unchanged.
+A Domain names its frame. `EditingPipeline.frame` marks the result, so that each picture is framed once.
 """
 
 from lwgan.frames.face import frame_face

@@ -1,4 +1,5 @@
-"""Digits in a drawing: finding them, stroke by stroke, and giving them the size and strokes of MNIST's."""
+"""Finds the digits of a drawing, each of which may have several strokes, and gives them the size and strokes
+of MNIST."""
 
 import itertools
 from typing import NamedTuple
@@ -8,23 +9,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-INK_SIDE = 20  # px: the longer side of a digit's ink, as MNIST has it in its 28-px frame
-STROKE_INK = 48  # of 255: the ink that connects a stroke
-MAX_PIECES = 60  # more marks than these are looked at no longer: the picture is no drawing of four digits
-SPECK = 0.08  # of the longest piece: shorter ones are dirt
-FRAGMENT = 0.45  # of the longest piece: shorter ones are no digit by themselves
-TOUCHING, NEAR, FAR = (
-    0.06,
-    0.14,
-    0.35,
-)  # of the longest piece: gaps between the pieces of one digit (see `_belong`)
-MENDING_SIDE = 80  # px: strokes are measured and mended at this size, 4 px for one of the frame
-STROKES = (7.0, 13.5)  # px at MENDING_SIDE: 10th and 95th percentile of the stroke widths of MNIST's digits
+INK_SIDE = 20  # px: the longer side of a digit's ink in MNIST's 28-px frame
+STROKE_INK = 48  # of 255: pixels with more ink are connected to strokes
+MAX_PIECES = 60  # a picture with more pieces of ink is no drawing of four digits: the rest is not looked at
+SPECK = 0.08  # of the longest piece: shorter pieces are dirt
+FRAGMENT = 0.45  # of the longest piece: shorter pieces are no digit of their own
+TOUCHING, NEAR, FAR = 0.06, 0.14, 0.35  # of the longest piece: gaps between pieces of one digit (`_belong`)
+MENDING_SIDE = 80  # px: strokes are measured and changed at this size, 4 px for each px of INK_SIDE
+STROKES = (7.0, 13.5)  # px at MENDING_SIDE: 10th and 95th percentile of the stroke widths in MNIST
 STROKE = 8.9  # px at MENDING_SIDE: their median
 
 
 class Glyph(NamedTuple):
-    """One digit: `ink` float [h, w] in 0..255, cut to its box, and that box's corners (y, x) in its picture."""
+    """One digit: `ink` float [h, w] in 0..255, cropped to its box, and the box's corners (y, x) in the
+    picture."""
 
     ink: np.ndarray
     start: np.ndarray
@@ -36,7 +34,7 @@ class Glyph(NamedTuple):
 
 
 class _Piece(NamedTuple):
-    """Connected ink: the numbers of its components, its box's corners (y, x)."""
+    """Ink that belongs together: the numbers of its connected components, the corners (y, x) of its box."""
 
     components: tuple[int, ...]
     start: np.ndarray
@@ -48,7 +46,8 @@ class _Piece(NamedTuple):
 
 
 def mask_box(mask: np.ndarray) -> tuple[slice, slice]:
-    """The smallest box, (rows, columns), around what is true in a mask [H, W]. ValueError if nothing is."""
+    """The smallest box, (rows, columns), that holds all true pixels of a mask [H, W]. ValueError without
+    any."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if len(rows) == 0:
         raise ValueError("the picture is blank: it holds no ink")
@@ -56,38 +55,36 @@ def mask_box(mask: np.ndarray) -> tuple[slice, slice]:
 
 
 def find_glyphs(ink: np.ndarray) -> list[Glyph]:
-    """The digits in float ink [H, W] in 0..255, in reading order by their upper left corner's row, then column."""
+    """The digits in ink, float [H, W] in 0..255, sorted by row, then column, of their upper left corners."""
     components = label(ink > STROKE_INK)
     glyphs = [_cut(ink, components, piece) for piece in _merge(components)]
     return sorted(glyphs, key=lambda glyph: tuple(glyph.start))
 
 
 def label(mask: np.ndarray) -> np.ndarray:
-    """Connected components of a mask [H, W], diagonal neighbours included: 1, 2, ... on them, 0 elsewhere."""
+    """The connected components of a mask [H, W], with diagonal neighbours: 1, 2, ... on them, 0 elsewhere."""
     on = torch.from_numpy(mask)
     ids = (torch.arange(1, mask.size + 1).view(mask.shape) * on).float()  # exact below 2^24 pixels
     while True:
         grown = F.max_pool2d(ids[None, None], 3, 1, 1)[0, 0] * on
-        # An id is a pixel's place: taking that pixel's own id doubles the distance travelled in each round.
+        # An id is the index of a pixel: taking over that pixel's own id doubles the distance in each round.
         grown = torch.where(on, grown.flatten()[(grown.long() - 1).clamp(min=0)], 0.0)
         if torch.equal(grown, ids):
-            return np.unique(ids.numpy(), return_inverse=True)[1].reshape(mask.shape) + (
-                1 if mask.all() else 0
-            )
+            numbers = np.unique(ids.numpy(), return_inverse=True)[1].reshape(mask.shape)
+            return numbers + int(mask.all())  # without background the first component has the number 0
         ids = grown
 
 
 def _merge(components: np.ndarray) -> list[_Piece]:
-    """Pieces that belong to one digit are joined, the nearest first, until none are left that do."""
+    """The digits: pieces that belong together (`_belong`) are joined, the nearest pair first."""
     pieces = [_Piece((number,), *_corners(components == number)) for number in range(1, components.max() + 1)]
     longest = max(piece.sides.max() for piece in pieces)
     pieces = [piece for piece in pieces if piece.sides.max() > SPECK * longest][:MAX_PIECES]
     gaps = _gaps(components, pieces)
     while True:
-        pairs = itertools.combinations(range(len(pieces)), 2)
         close = [
             (gaps[i, j], i, j)
-            for i, j in pairs
+            for i, j in itertools.combinations(range(len(pieces)), 2)
             if _belong(pieces[i], pieces[j], gaps[i, j] / longest, longest)
         ]
         if not close:
@@ -99,21 +96,18 @@ def _merge(components: np.ndarray) -> list[_Piece]:
 
 
 def _belong(a: _Piece, b: _Piece, gap: float, longest: int) -> bool:
-    """Whether two pieces are strokes of one digit; `gap` between them in units of the longest piece.
+    """Whether two pieces are strokes of one digit; `gap`: between them, in units of the longest piece.
 
-    They are if they touch, or are near and not both whole digits (which, side by side, are too wide for one), or if one
-    lies within the other's box, or if one is a fragment or a dash (the bar of a 5) and the other not far.
+    They are if they touch, or if the smaller lies mostly within the box of the other. Otherwise both together
+    must not be too large for one digit, and they must be near; a fragment or a dash (the bar of a 5) may be
+    farther away.
     """
     small, large = sorted((a, b), key=lambda piece: piece.sides.max())
-    both = _join(a, b)
-    overlap = (
-        np.maximum(np.minimum(a.stop, b.stop) - np.maximum(a.start, b.start), 0).prod() / small.sides.prod()
-    )
-    fragment = small.sides.max() < FRAGMENT * longest or any(
-        piece.sides[1] > 1.8 * piece.sides[0] for piece in (a, b)
-    )
-    one_digit = both.sides.max() <= 1.6 * large.sides.max()
-    return gap < TOUCHING or overlap > 0.6 or (one_digit and gap < (FAR if fragment else NEAR))
+    shared = np.maximum(np.minimum(a.stop, b.stop) - np.maximum(a.start, b.start), 0).prod()
+    dash = any(piece.sides[1] > 1.8 * piece.sides[0] for piece in (a, b))
+    allowed = FAR if dash or small.sides.max() < FRAGMENT * longest else NEAR
+    one_digit = _join(a, b).sides.max() <= 1.6 * large.sides.max()
+    return gap < TOUCHING or shared / small.sides.prod() > 0.6 or (one_digit and gap < allowed)
 
 
 def _join(a: _Piece, b: _Piece) -> _Piece:
@@ -121,7 +115,8 @@ def _join(a: _Piece, b: _Piece) -> _Piece:
 
 
 def _gaps(components: np.ndarray, pieces: list[_Piece]) -> np.ndarray:
-    """Smallest distances in px between the pieces' ink, [K, K]; of large pieces, a sample of pixels stands for all."""
+    """Distances [K, K] in px between the pieces' ink, of which at most about 1000 pixels each are
+    compared."""
     points = [np.argwhere(np.isin(components, piece.components)) for piece in pieces]
     points = [torch.from_numpy(p[:: len(p) // 1000 + 1]).float() for p in points]
     gaps = np.zeros((len(pieces), len(pieces)))
@@ -136,18 +131,17 @@ def _corners(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _cut(ink: np.ndarray, components: np.ndarray, piece: _Piece) -> Glyph:
-    """The piece's ink with its soft edge, and nothing of its neighbours."""
+    """The ink of a piece with its antialiased edge, without that of other pieces."""
     own = np.isin(components, piece.components)
     edge = F.max_pool2d(torch.from_numpy(own)[None, None].float(), 5, 1, 2)[0, 0].bool().numpy()
     own = np.where(own | (edge & (components == 0)), ink, 0)
-    rows, columns = mask_box(own > STROKE_INK)
-    return Glyph(
-        own[rows, columns], np.array([rows.start, columns.start]), np.array([rows.stop, columns.stop])
-    )
+    start, stop = _corners(own > STROKE_INK)
+    return Glyph(own[start[0] : stop[0], start[1] : stop[1]], start, stop)
 
 
 def normalise(ink: np.ndarray) -> np.ndarray:
-    """A digit's ink [h, w] float -> uint8 with a longer side of INK_SIDE px and strokes of a width known from MNIST."""
+    """A digit's ink, float [h, w] -> uint8 with a longer side of INK_SIDE px and a stroke width common in
+    MNIST."""
     mended = resize(ink, MENDING_SIDE)
     width = stroke_width(mended)
     if not STROKES[0] <= width <= STROKES[1]:
@@ -157,14 +151,18 @@ def normalise(ink: np.ndarray) -> np.ndarray:
 
 
 def stroke_width(ink: np.ndarray) -> float:
-    """Mean width of strokes in px: twice the area over the outline's length (the total variation, by the co-area formula)."""
+    """The mean stroke width in px: twice the area over the length of the outline.
+
+    By the co-area formula, the outline's length times 255 is the total variation.
+    """
     padded = np.pad(ink.astype(np.float64), 1)
     return 2 * padded.sum() / np.hypot(np.diff(padded, axis=0)[:, 1:], np.diff(padded, axis=1)[1:]).sum()
 
 
 def _change_strokes(ink: np.ndarray, width: float) -> np.ndarray:
-    """Strokes grown or shrunk, from `width` towards STROKE, by greyscale dilation or erosion with an octagon."""
-    # Growing by r on each side also grows the digit, which is scaled back: (width + 2 r) * side / (side + 2 r) = STROKE.
+    """Strokes of `width` grown or shrunk towards STROKE by greyscale dilation or erosion with an octagon."""
+    # Growth by r on each side also enlarges the digit, which is then scaled back to MENDING_SIDE:
+    # (width + 2 r) * side / (side + 2 r) = STROKE.
     r = round((STROKE - width) / 2 * MENDING_SIDE / (MENDING_SIDE - STROKE))
     x = torch.from_numpy(np.pad(ink, max(r, 0) + 1)).float()[None, None]
     x = x if r > 0 else -x
@@ -176,7 +174,7 @@ def _change_strokes(ink: np.ndarray, width: float) -> np.ndarray:
 
 
 def resize(ink: np.ndarray, side: int) -> np.ndarray:
-    """Float ink [h, w] scaled, antialiased, so that its longer side is `side` px; in 0..255."""
+    """Ink, float [h, w], resized with antialiasing to a longer side of `side` px; in 0..255."""
     height, width = (max(round(edge * side / max(ink.shape)), 1) for edge in ink.shape)
     if (height, width) == ink.shape:
         return ink

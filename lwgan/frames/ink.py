@@ -1,4 +1,4 @@
-"""Frame "ink": up to four digits, drawn anywhere, brought into the cells of MultiMNIST's 2 x 2 grid."""
+"""Frame "ink": up to four digits, drawn anywhere, are brought into the cells of MultiMNIST's 2 x 2 grid."""
 
 import itertools
 
@@ -8,69 +8,65 @@ from PIL import Image
 from lwgan.frames.glyphs import INK_SIDE, Glyph, find_glyphs, mask_box, normalise
 from lwgan.images import open_picture
 
-FRAME_SIZES = (26, 30)  # px at 64 px: the side of a digit's MNIST frame
-CELL_JITTER = 4  # px at 64 px: how far the ink box may sit from its cell's centre
-INK_THRESHOLD = 16  # of 255: fainter pixels are no ink
+FRAME_SIZES = (26, 30)  # px at 64 px: the smallest and largest side of a digit's MNIST frame
+CELL_JITTER = 4  # px at 64 px: the largest offset of a digit's ink box from the centre of its cell
+INK_THRESHOLD = 16  # of 255: fainter pixels do not count as ink
 FRAME, CELL = 64, 32  # px: the framed picture; one cell of its 2 x 2 grid
 MAX_DIGITS = 4
-WORK_SIDE = 320  # px: digits are looked for at this size
-MIN_SIDE = 12  # px: less than this shows no digit
-MIN_CONTRAST = 40  # of 255: a picture whose ink differs less from its paper is blank
+WORK_SIDE = 320  # px: pictures are reduced to this size before digits are looked for
+MIN_SIDE = 12  # px: a smaller picture shows no digit
+MIN_CONTRAST = 40  # of 255: a picture whose ink differs less from its paper counts as blank
 
 
 def frame_ink(picture: Image.Image, side: int = FRAME) -> Image.Image:
-    """A picture of up to four digits, drawn anywhere, as the training pictures are: "L", 64 x 64, bright ink on black.
+    """A picture of up to four digits, drawn anywhere -> "L", side x side px, bright ink on black.
 
-    Each digit, which may consist of several strokes, is moved to a cell of a 2 x 2 grid (the arrangement is kept as far
-    as it goes), scaled to the size and the stroke width of MNIST's, its ink box in the middle of its cell.
-    A picture that already is so, or is an enlarged copy of one, passes unchanged.
-    ValueError for a blank picture and for one with more than four digits.
+    Each digit, which may have several strokes, is moved into a cell of a 2 x 2 grid (the arrangement is kept
+    as far as possible), gets the size and stroke width of MNIST's digits and is centred in its cell. A
+    picture that already looks so, or is an enlarged copy of one, keeps its pixels. ValueError for a blank
+    picture and for more than four digits.
     """
     picture = open_picture(picture).convert("L")
-    reduced = _undo_enlargement(picture)
-    if is_framed(reduced):
-        return Image.fromarray(reduced)
-    ink = _find_ink(picture)
+    pixels = _undo_enlargement(picture)
+    framed = Image.fromarray(pixels if is_framed(pixels) else _arranged(_find_ink(picture)))
+    return framed if side == FRAME else framed.resize((side, side), Image.Resampling.LANCZOS)
+
+
+def _arranged(ink: np.ndarray) -> np.ndarray:
+    """Ink, float [H, W] -> its digits in their cells, uint8 [FRAME, FRAME]."""
     glyphs = find_glyphs(ink)
     if len(glyphs) > MAX_DIGITS:
         raise ValueError(f"{len(glyphs)} digits were found: at most {MAX_DIGITS} have room in a picture")
     frame = np.zeros((FRAME, FRAME), np.uint8)
     for glyph, (row, column) in zip(glyphs, _assign_cells(glyphs, ink.shape), strict=True):
-        ink = normalise(glyph.ink)
-        top, left = row * CELL + (CELL - ink.shape[0]) // 2, column * CELL + (CELL - ink.shape[1]) // 2
-        frame[top : top + ink.shape[0], left : left + ink.shape[1]] = ink
-    return Image.fromarray(frame)
+        digit = normalise(glyph.ink)
+        top, left = row * CELL + (CELL - digit.shape[0]) // 2, column * CELL + (CELL - digit.shape[1]) // 2
+        frame[top : top + digit.shape[0], left : left + digit.shape[1]] = digit
+    return frame
 
 
 def is_framed(picture: np.ndarray) -> bool:
-    """Whether a uint8 picture [H, W] looks like MultiMNIST's: black, 64 x 64, each cell empty or with one digit's ink
-    of about MNIST's size about its middle."""
-    if (
-        picture.shape != (FRAME, FRAME)
-        or not (picture > INK_THRESHOLD).any()
-        or np.median(_border(picture)) > INK_THRESHOLD
-    ):
+    """Whether a uint8 picture [H, W] looks like MultiMNIST's: 64 x 64, black at the border, in each cell
+    nothing or ink of about the size of one digit about the centre."""
+    if picture.shape != (FRAME, FRAME) or not (picture > INK_THRESHOLD).any():
         return False
-    return all(
-        _is_cell(picture[top : top + CELL, left : left + CELL]) for top in (0, CELL) for left in (0, CELL)
-    )
+    cells = picture.reshape(2, CELL, 2, CELL).swapaxes(1, 2).reshape(4, CELL, CELL)
+    return np.median(_border(picture)) <= INK_THRESHOLD and all(map(_is_cell, cells))
 
 
 def _is_cell(cell: np.ndarray) -> bool:
     if not (cell > INK_THRESHOLD).any():
         return True
-    rows, columns = ink_box(cell)
-    side = max(rows.stop - rows.start, columns.stop - columns.start)
-    offset = max(abs((box.start + box.stop - CELL) / 2) for box in (rows, columns))
-    # Scaled frames hold ink of 20 / 28 of their side; resampling and MNIST's odd digits need a few pixels' grace.
-    return (
-        FRAME_SIZES[0] * INK_SIDE / 28 - 3 <= side <= FRAME_SIZES[1] * INK_SIDE / 28 + 4
-        and offset <= CELL_JITTER + 1
-    )
+    boxes = ink_box(cell)
+    side = max(box.stop - box.start for box in boxes)
+    offset = max(abs((box.start + box.stop - CELL) / 2) for box in boxes)
+    # Ink takes 20 / 28 of a frame. Resampling and unusual digits of MNIST need a tolerance of some pixels.
+    smallest, largest = FRAME_SIZES[0] * INK_SIDE / 28 - 3, FRAME_SIZES[1] * INK_SIDE / 28 + 4
+    return smallest <= side <= largest and offset <= CELL_JITTER + 1
 
 
 def _undo_enlargement(picture: Image.Image) -> np.ndarray:
-    """The 64 x 64 picture of which this one is an enlarged copy (each pixel a square of equal pixels), else itself."""
+    """The 64 x 64 px of which a picture is an enlargement by repeated pixels; else the picture itself."""
     pixels = np.asarray(picture)
     times = pixels.shape[0] // FRAME
     if times < 1 or pixels.shape != (times * FRAME, times * FRAME):
@@ -84,23 +80,20 @@ def _border(picture: np.ndarray) -> np.ndarray:
 
 
 def _find_ink(picture: Image.Image) -> np.ndarray:
-    """How much ink lies where: float [H, W] in 0..255, no side above WORK_SIDE. The border tells the paper.
+    """The amount of ink at each pixel, float [H, W] in 0..255, with no side above WORK_SIDE.
 
-    The paper is a plane of grey (photographs are lit from one side); what differs from it in the stronger direction,
-    lighter or darker, is ink; the paper's own noise is taken off.
+    The paper is modelled as a plane of grey through the border (photographs are lit from one side). Ink is
+    what differs from it in the stronger direction, lighter or darker, by more than the noise of the paper.
     """
     if min(picture.size) < MIN_SIDE:
-        raise ValueError(
-            f"the picture is {picture.width} x {picture.height} px: a digit needs at least {MIN_SIDE}"
-        )
+        size = f"{picture.width} x {picture.height} px"
+        raise ValueError(f"the picture is {size}: a digit needs at least {MIN_SIDE}")
     picture = picture.copy()
     picture.thumbnail((WORK_SIDE, WORK_SIDE), Image.Resampling.BOX)
     values = np.asarray(picture, np.float64)
     paper, noise = _fit_paper(values)
-    difference = values - paper
-    ink = difference * np.sign(
-        (np.maximum(difference, 0) ** 2).sum() - (np.minimum(difference, 0) ** 2).sum()
-    )
+    ink = values - paper
+    ink *= np.sign((np.maximum(ink, 0) ** 2).sum() - (np.minimum(ink, 0) ** 2).sum())
     peak = np.sort(ink, axis=None)[-10:].mean()
     if peak < max(MIN_CONTRAST, 4 * noise):
         raise ValueError("the picture is blank: there is no ink that stands out from the paper")
@@ -109,7 +102,7 @@ def _find_ink(picture: Image.Image) -> np.ndarray:
 
 
 def _fit_paper(values: np.ndarray) -> tuple[np.ndarray, float]:
-    """The plane a + b y + c x through the border's pixels, those far from their median left out, and the spread about it."""
+    """The plane a + b y + c x [H, W] through the border's pixels without outliers, and their deviation."""
     y, x = np.mgrid[: values.shape[0], : values.shape[1]] / max(values.shape)
     terms = np.stack([np.ones_like(y), y, x], -1)
     at, border = _border(terms), _border(values)
@@ -120,29 +113,28 @@ def _fit_paper(values: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _assign_cells(glyphs: list[Glyph], size: tuple[int, int]) -> list[tuple[int, int]]:
-    """Distinct cells (row, column) for the digits that keep their arrangement as far as it goes; `size` (h, w) of the picture.
+    """A cell (row, column) for each digit of a picture of `size` (h, w), so that the arrangement is kept.
 
-    Three or four on one line are read on: two in the upper row, the rest below. Otherwise the cells are chosen that
-    differ least from where the digits lie among each other and, with less say, in the picture.
+    Three or four digits on one line fill the cells in reading order. Otherwise the cells are chosen that
+    differ least from the places of the digits relative to each other and, with less weight, to the picture.
     """
     centres = np.array([glyph.centre for glyph in glyphs])
     side = np.mean([max(glyph.stop - glyph.start) for glyph in glyphs])
     spread = np.ptp(centres, axis=0)
     if len(glyphs) > 2 and spread[0] < side / 2:
         return [divmod(int(rank), 2) for rank in centres[:, 1].argsort().argsort()]
-    spread[spread < side / 2] = np.inf  # as good as level in this direction
+    spread[spread < side / 2] = np.inf  # the digits count as level in this direction
     among = (centres - centres.mean(0)) / spread
     within = centres / np.array(size) - 0.5
-    cells = [divmod(place, 2) for place in range(4)]
-    targets = {cell: np.array(cell) - 0.5 for cell in cells}
 
-    def misfit(chosen) -> float:
-        aims = np.array([targets[cell] for cell in chosen])
+    def misfit(cells) -> float:
+        aims = np.array(cells) - 0.5
         return float(((among - (aims - aims.mean(0))) ** 2).sum() + 0.1 * ((within - aims) ** 2).sum())
 
+    cells = [divmod(place, 2) for place in range(4)]
     return list(min(itertools.permutations(cells, len(glyphs)), key=misfit))
 
 
 def ink_box(picture: np.ndarray) -> tuple[slice, slice]:
-    """The smallest box around the ink of a uint8 [H, W] picture, as (rows, columns). ValueError if there is none."""
+    """The smallest box, (rows, columns), around the ink of a uint8 picture [H, W]. ValueError without ink."""
     return mask_box(picture > INK_THRESHOLD)

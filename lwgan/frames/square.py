@@ -1,4 +1,4 @@
-"""Frame "square": the middle square of a picture."""
+"""Frame "square": the central square of a picture."""
 
 from PIL import Image, ImageOps
 
@@ -6,5 +6,5 @@ from lwgan.images import open_picture
 
 
 def frame_square(picture: Image.Image, side: int) -> Image.Image:
-    """The middle square of a picture, "RGB", side x side px. One of that size passes unchanged."""
+    """The largest central square of a picture, "RGB", resized to side x side px."""
     return ImageOps.fit(open_picture(picture).convert("RGB"), (side, side), Image.Resampling.LANCZOS)
