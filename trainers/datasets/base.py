@@ -34,7 +34,7 @@ class Dataset:
     heldout: int = 0
     """The largest number of validation pictures, and of test pictures; 0: all."""
 
-    domain: Domain = field(init=False)
+    domain: Domain = field(init=False, repr=False)
     facts: dict = field(init=False, default_factory=dict)  # goes into dataset.json and into configs
     channels: int = field(init=False, default=3)
     parallel: bool = field(init=False, default=True)  # whether several processes may read

@@ -1,0 +1,113 @@
+"""hf:org/name: a data set of the Hub, read by the `datasets` library. A folder of its formats works too."""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pandas
+
+from lwgan.domain import LABEL
+from trainers.datasets.pictures import Listed, Pictures
+from trainers.shards import SPLITS, UNKNOWN
+
+OWN_SPLITS = {name: name for name in SPLITS} | {
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+}
+
+
+@dataclass
+class HubDataset(Pictures):
+    """Pictures of a data set of the Hub. Splits that it has are kept; those that it lacks are drawn."""
+
+    image: str = ""
+    """The column with the pictures; by default the only one."""
+    group: str = ""
+    """The column with the group of a picture, if there is one."""
+    config: str = ""
+    """The configuration (subset) of the data set, if it has several."""
+    revision: str = ""
+    """Branch, tag or commit."""
+
+    def _listed(self) -> Listed:
+        import datasets
+
+        parts = datasets.load_dataset(self.place, self.config or None, revision=self.revision or None)
+        own = {name: OWN_SPLITS[name] for name in parts if name in OWN_SPLITS} if "train" in parts else {}
+        names = list(own or parts)
+        data = datasets.concatenate_datasets([parts[name] for name in names])
+        image = _image_column(data.features, self.image, self.place)
+        self._data = data.select_columns([image]).cast_column(image, datasets.Image(decode=False))
+        self._image = image
+        table = data.remove_columns(image).to_pandas()
+        labels, attributes = self._labels(table, data.features)
+        # Of "train", or of all where there is no "train", the rule takes the splits that are missing.
+        stated = [own.get(name, "").replace("train", "") for name in names for _ in range(len(parts[name]))]
+        pictures = [f"{name}/{i}" for name in names for i in range(len(parts[name]))]
+        groups = [str(value) for value in table[self.group]] if self.group else None
+        return Listed(pictures, labels, attributes, groups, stated)
+
+    def _labels(self, table: pandas.DataFrame, features) -> tuple[np.ndarray, tuple[str, ...]]:
+        """uint8 [N, K] and K names, from the columns that were named or else from all that hold labels."""
+        found: dict[str, np.ndarray] = {}
+        for column in self.columns or tuple(name for name in table if name != self.group):
+            if column not in table:
+                raise ValueError(f"{self.place} has no column {column!r}, only {', '.join(features)}")
+            labels = _labels_of(table[column], features[column])
+            if labels is None and self.columns:
+                raise ValueError(
+                    f"{self.place}: the column {column!r} ({features[column]}) holds no labels: expected "
+                    "classes, true or false, 0 or 1, or -1 or 1"
+                )
+            for name, values in (labels or {}).items():
+                name = re.sub(r"[^A-Za-z0-9_.,&+'() -]", "_", name)[:60]
+                name = name if LABEL.fullmatch(name) and name not in found else f"{column} {name}"[:60]
+                found[name] = values
+        if not found:
+            raise ValueError(f"{self.place} has no column of labels among {', '.join(features)}")
+        return np.stack(list(found.values()), 1), tuple(found)
+
+    def _source(self, row: int) -> bytes:
+        return _bytes_of(self._data[int(row)][self._image])
+
+
+def _image_column(features, wanted: str, place: str) -> str:
+    import datasets
+
+    found = [name for name, kind in features.items() if isinstance(kind, datasets.Image)]
+    if wanted in found:
+        return wanted
+    if wanted or len(found) != 1:
+        raise ValueError(
+            f"{place} has {len(found)} columns of pictures ({', '.join(found)}) among {', '.join(features)}: "
+            "choose one with --options image=COLUMN"
+        )
+    return found[0]
+
+
+def _labels_of(values: pandas.Series, feature) -> dict[str, np.ndarray] | None:
+    """Name -> uint8 [N]: a label for each class, or one for a column of two values. None if it is neither."""
+    import datasets
+
+    if isinstance(feature, datasets.ClassLabel):
+        classes = values.fillna(-1).to_numpy(int)  # -1: no class is stated
+        return {
+            name: np.where(classes < 0, UNKNOWN, classes == i).astype(np.uint8)
+            for i, name in enumerate(feature.names)
+        }
+    if not isinstance(feature, datasets.Value) or not re.match("bool|u?int|float", feature.dtype):
+        return None
+    numbers = values.astype(object).where(values.notna(), np.nan).to_numpy(float)
+    known = ~np.isnan(numbers)
+    if not {*numbers[known]} <= {0, 1} and not {*numbers[known]} <= {-1, 1}:
+        return None
+    return {values.name: np.where(known, numbers > 0, UNKNOWN).astype(np.uint8)}
+
+
+def _bytes_of(cell: dict) -> bytes:
+    """The bytes of a picture: in the table itself, or in the file that it names."""
+    if cell["bytes"] is not None:
+        return cell["bytes"]
+    with open(cell["path"], "rb") as file:
+        return file.read()

@@ -1,0 +1,155 @@
+"""Labelled pictures of any kind: their Domain, the rule for splits, and reading them into the frame."""
+
+import hashlib
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+
+from lwgan.domain import Domain, default_changes
+from lwgan.frames import FRAMES
+from lwgan.images import open_picture
+from trainers.datasets.base import Dataset, Part
+from trainers.shards import SPLITS
+
+
+class Listed(NamedTuple):
+    """What is known of N pictures before any is opened.
+
+    names: for messages and for the split.  labels: uint8 [N, K].  attributes: K names.  groups: N texts, or
+    None.  splits: N splits that the data set itself states, "" where the rule decides.
+    """
+
+    names: list[str]
+    labels: np.ndarray
+    attributes: tuple[str, ...]
+    groups: list[str] | None = None
+    splits: list[str] | None = None
+
+
+@dataclass
+class Pictures(Dataset):
+    """Base of data sets of pictures that exist. A subclass has `_listed` and `_source`."""
+
+    place: str = ""
+    columns: tuple[str, ...] = ()
+    """Columns that are labels; by default all that can be."""
+    name: str = ""
+    """Short name of the domain, of a-z, 0-9, _ and -; by default that of the data set."""
+    title: str = ""
+    subject: str = "a picture"
+    frame: str = "square"
+    """How a picture is brought into the training frame: square, face or ink."""
+    changes: tuple[str, ...] = ()
+    """Changes that the page offers, such as Smiling,not-Male; by default each label and its opposite."""
+    licence: str = "other\nNot stated by whoever made this data set."
+    """Of data and weights: a licence id of the Hub, or other; then, on new lines, what else is to be said."""
+    about: str = ""
+    limits: str = ""
+
+    def __post_init__(self):
+        if self.frame not in FRAMES:
+            raise ValueError(f"frame {self.frame!r} is unknown: choose one of {', '.join(FRAMES)}")
+        self._list = self._listed()
+        self.channels = 1 if self.frame == "ink" else 3
+        self._rows = self._split()
+        self.domain = self._domain()
+
+    def _listed(self) -> Listed:
+        raise NotImplementedError
+
+    def _source(self, row: int) -> Path | bytes:
+        """The picture's file, or its bytes."""
+        raise NotImplementedError
+
+    def _split(self) -> dict[str, np.ndarray]:
+        """The rows of each split, in the order of the list."""
+        listed = self._list
+        by = listed.groups or [_stem(name) for name in listed.names]
+        stated = listed.splits or [""] * len(by)
+        own = set(stated) - {""}
+        splits = []
+        for key, split in zip(by, stated, strict=True):
+            drawn = split_of(key)
+            # Where the data set has test pictures of its own, none of the others becomes one.
+            splits.append(split or (drawn if drawn not in own else "train"))
+        rows = {split: np.flatnonzero(np.array(splits) == split) for split in SPLITS}
+        for split, found in rows.items():
+            if not len(found):
+                raise ValueError(
+                    f"none of the {len(by)} pictures falls into the {split} split (80, 10 and 10 percent, by "
+                    f"{'group' if listed.groups else 'name'}): more are needed"
+                )
+        limits = {"train": self.train or None}
+        return {split: found[: limits.get(split, self.heldout or None)] for split, found in rows.items()}
+
+    def _domain(self) -> Domain:
+        listed = self._list
+        slug = re.sub("[^a-z0-9_-]+", "-", Path(self.place).resolve().name.lower()).strip("-")[:64]
+        name = self.name or slug or "pictures"
+        title = self.title or name.replace("-", " ").replace("_", " ").capitalize()
+        # A label that all pictures share cannot be changed by what is learned from them.
+        varied = [
+            label
+            for label, column in zip(listed.attributes, listed.labels.T, strict=True)
+            if {0, 1} <= set(np.unique(column))
+        ]
+        about = self.about or f"The pictures are those of the data set {name}, with its labels."
+        limits = self.limits or (
+            f"- The models know pictures of the data set {name} alone, brought into one frame.\n"
+            "- Labels that occur together in the data may change together in an edit that was learned from them."
+        )
+        texts = {"licence": self.licence, "about": about, "limits": limits}
+        changes = default_changes(varied)
+        domain = Domain(name, title, self.subject, self.frame, listed.attributes, changes, **texts)
+        return replace(domain, changes=tuple(map(domain.change, self.changes))) if self.changes else domain
+
+    def size(self, split: str) -> int:
+        return len(self._rows[split])
+
+    def read(self, split: str, rows: range) -> Part:
+        images, kept, skipped = [], [], []
+        for row in self._rows[split][rows.start : rows.stop]:
+            try:
+                images.append(np.asarray(self._framed(self._source(row))))
+                kept.append(row)
+            except (ValueError, OSError) as error:
+                skipped.append((self._list.names[row], str(error)))
+        shape = (len(kept), self.resolution, self.resolution, self.channels)
+        pictures = torch.from_numpy(np.array(images, np.uint8).reshape(shape)).permute(0, 3, 1, 2)
+        groups = None if self._list.groups is None else torch.from_numpy(self._group_numbers()[kept])
+        return Part(pictures, torch.from_numpy(self._list.labels[kept]), groups, tuple(skipped))
+
+    def _framed(self, source: Path | bytes) -> Image.Image:
+        return FRAMES[self.frame](open_picture(source), self.resolution)
+
+    def _group_numbers(self) -> np.ndarray:
+        return np.unique(self._list.groups, return_inverse=True)[1].astype(np.int64)
+
+    def made_of(self, split: str, rows: range) -> str:
+        chosen = self._rows[split][rows.start : rows.stop]
+        said = [(self._list.names[row], self._bytes(row), self._list.labels[row].tolist()) for row in chosen]
+        groups = self._list.groups and [self._list.groups[row] for row in chosen]
+        return repr((self.resolution, self.frame, said, groups))
+
+    def _bytes(self, row: int) -> int:
+        """The size of the picture's file, or 0: it tells that a file was replaced."""
+        return 0
+
+
+def split_of(key: str) -> str:
+    """The split of a group or of a picture's name: 80, 10 and 10 percent, whatever else is in the data set.
+
+    Numbers count by value: 7 and 00007 are the same.
+    """
+    digest = hashlib.sha256((str(int(key)) if key.isdecimal() else key).encode()).digest()
+    return {0: "validation", 1: "test"}.get(int.from_bytes(digest[:8], "big") % 10, "train")
+
+
+def _stem(name: str) -> str:
+    """A picture's name without folders and ending: a copy in another format falls into the same split."""
+    return Path(name).stem
