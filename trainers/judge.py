@@ -393,8 +393,9 @@ def outputs(net: Judge | IdentityNetwork, images: Images, batch: int = 100) -> T
 
 def readings(logits: Tensor, labels: Tensor, names: tuple[str, ...]) -> dict:
     """Of each label the area under the ROC curve (None if all or no samples have it) and the share read
-    right; the share of samples whose known labels are all read right. logits: [N, K]; labels: uint8 [N,
-    K]."""
+    right; the share of samples whose known labels are all read right. logits [N, K]; labels uint8 [N, K]."""
+    from sklearn.metrics import roc_auc_score  # slow to import, and other stages import this module
+
     known, truth = labels != UNKNOWN, labels == 1
     right, figures = (logits > 0) == truth, {"auc": {}, "accuracy": {}}
     for k, name in enumerate(names):
