@@ -18,8 +18,7 @@ import torch
 from tqdm import tqdm
 from tyro.conf import Positional
 
-from lwgan.files import atomic
-from lwgan.hub import registry
+from lwgan.files import atomic, save_folder
 from trainers import run
 from trainers.datasets import Dataset, open_dataset
 from trainers.nets.parallel import launch
@@ -147,12 +146,9 @@ def save_samples(folder: Path, hidden: tuple[str, ...] = ()) -> None:
     rows = torch.nonzero((split.labels[:, columns] != 1).all(1))[:, 0]
     rows = rows[-max(FEWEST_SAMPLES, SAMPLE_BYTES // split.images[0].numel()) :]
     images = split.images[rows]
-    config = {"kind": "pictures", "domain": split.domain.name, "names": list(split.domain.attributes)}
-    registry.save_folder(
-        folder / "samples",
-        config | {"training": {"split": "test", **split.facts}},
-        {"images": images[:, 0] if images.shape[1] == 1 else images, "labels": split.labels[rows]},
-    )
+    config = {"kind": "pictures", "domain": split.domain.name, "training": {"split": "test", **split.facts}}
+    images = images[:, 0] if images.shape[1] == 1 else images
+    save_folder(folder / "samples", config, {"images": images, "labels": split.labels[rows]})
 
 
 def reopen(folder: Path) -> Dataset:
@@ -161,28 +157,3 @@ def reopen(folder: Path) -> Dataset:
     if not isinstance(made_by, dict) or "spec" not in made_by:
         raise ValueError(f"{folder / DATASET} does not say which data set the pictures come from")
     return open_dataset(**made_by)
-
-
-# Until all stages call `load_split`: what they called before. To be deleted.
-
-
-def load_images(folder: Path, split: str):
-    loaded = load_split(folder, split)
-    images = loaded.images.all()
-    return (images[:, 0] if images.shape[1] == 1 else images.permute(0, 2, 3, 1)), loaded.domain.name
-
-
-def load_labels(folder: Path, split: str):
-    loaded = load_split(folder, split)
-    return loaded.labels, loaded.domain.attributes
-
-
-def bias_of(folder: Path, split: str):
-    return load_split(folder, split).facts.get("bias")
-
-
-def load_pictures(folder: Path, split: str):
-    from trainers.datasets.multimnist import Pictures, numbers_of
-
-    loaded = load_split(folder, split)
-    return Pictures(loaded.images.all()[:, 0].numpy(), numbers_of(loaded.labels).to(torch.uint8).numpy())

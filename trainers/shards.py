@@ -1,12 +1,12 @@
-"""Pictures on disk, as `python -m trainers data` writes them and all later stages read them.
+"""Pictures and labels on disk: `python -m trainers data` writes them, all later stages read them.
 
-    dataset.json                       the Domain, the facts, and how many pictures each split has
-    train-00000.safetensors ...        images uint8 [n, C, H, W]; labels uint8 [n, K]; groups int64 [n] if there are any
+    dataset.json                      Domain, facts, number of pictures of each split, arguments of `open_dataset`
+    train-00000.safetensors ...       images uint8 [n, C, H, W]; labels uint8 [n, K]; groups int64 [n] if any
     validation-00000.safetensors ...
     test-00000.safetensors ...
 
-A shard has at most SHARD_PICTURES pictures and SHARD_BYTES bytes: no stage needs all pictures in memory, and a stopped
-run of `data` loses one shard.
+A shard has at most SHARD_PICTURES pictures and SHARD_BYTES bytes. So no stage needs all pictures in memory, and a
+stopped run of `data` loses one shard a process.
 """
 
 import json
@@ -25,12 +25,12 @@ from lwgan.frames import FRAMES
 
 DATASET = "dataset.json"
 SPLITS = ("train", "validation", "test")
-UNKNOWN = 255  # a label that nobody gave
+UNKNOWN = 255  # the value of a label that is not known
 SHARD_BYTES, SHARD_PICTURES = 256_000_000, 1000
 
 
 class Images:
-    """The pictures of a split: `images[rows]` is uint8 [n, C, H, W] in memory, read from the shards that hold the rows."""
+    """The pictures of a split, on disk. `images[rows]` reads some of them: uint8 [n, C, H, W]."""
 
     def __init__(self, paths: list[Path]):
         self._files = [safe_open(path, "pt") for path in paths]
@@ -64,7 +64,7 @@ class Images:
         return parts
 
     def all(self) -> Tensor:
-        """All pictures in memory, for small ones that a training loop reads at random."""
+        """All pictures, in memory."""
         return self[:]
 
 
@@ -72,7 +72,7 @@ class Images:
 class Split:
     """images: `Images`.  labels: uint8 [N, K], 1, 0 or UNKNOWN, in the order of `domain.attributes`.
     groups: int64 [N], equal for pictures of one group (one person, one font), or None.
-    facts: what else the data set says of itself, for config.json ({"bias": 1.0})."""
+    facts: what else the data set says of itself, for config.json ({"bias": 1.0}).  name: "train", ..."""
 
     images: Images
     labels: Tensor
@@ -132,15 +132,10 @@ def load_dataset(folder: Path) -> tuple[Domain, dict, dict[str, int]]:
         )
     try:
         said = json.loads(path.read_text("utf-8"))
-        return (
-            domain_from_json(said["domain"], str(path), tuple(FRAMES)),
-            dict(said["facts"]),
-            dict(said["sizes"]),
-        )
+        domain = domain_from_json(said["domain"], str(path), tuple(FRAMES))
+        return domain, dict(said["facts"]), dict(said["sizes"])
     except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(
-            f"{path} is damaged ({error!r}): make it again with `python -m trainers data`"
-        ) from error
+        raise ValueError(f"{path} is damaged ({error!r}): repeat `python -m trainers data`") from error
 
 
 def load_split(folder: Path, split: str) -> Split:
@@ -148,20 +143,18 @@ def load_split(folder: Path, split: str) -> Split:
     domain, facts, sizes = load_dataset(folder)
     paths = sorted(folder.glob(f"{split}-*.safetensors"))
     if not paths:
-        raise FileNotFoundError(f"{folder} holds no pictures of the split {split!r}")
+        raise FileNotFoundError(f"{folder} has no pictures of the split {split!r}")
     try:
-        images = Images(paths)
-        held = [safe_open(path, "pt") for path in paths]
-        labels = torch.cat([file.get_tensor("labels") for file in held])
-        grouped = "groups" in held[0].keys()  # noqa: SIM118, safe_open is no mapping
-        groups = torch.cat([file.get_tensor("groups") for file in held]) if grouped else None
+        images, files = Images(paths), [safe_open(path, "pt") for path in paths]
+        labels = torch.cat([file.get_tensor("labels") for file in files])
+        grouped = "groups" in files[0].keys()  # noqa: SIM118, safe_open is no mapping
+        groups = torch.cat([file.get_tensor("groups") for file in files]) if grouped else None
     except Exception as error:
         raise ValueError(f"{folder}: the split {split!r} is damaged ({error})") from error
     if not len(images) == len(labels) == sizes.get(split):
         raise ValueError(f"{folder}: {split} has {len(images)} pictures and {len(labels)} labels, "
                          f"{DATASET} says {sizes.get(split)}")  # fmt: skip
     if labels.shape[1] != len(domain.attributes):
-        raise ValueError(
-            f"{folder}: {split} has {labels.shape[1]} labels a picture, {DATASET} names {len(domain.attributes)}"
-        )
+        raise ValueError(f"{folder}: {split} has {labels.shape[1]} labels a picture, "
+                         f"{DATASET} names {len(domain.attributes)}")  # fmt: skip
     return Split(images, labels, groups, domain, facts, split)

@@ -67,7 +67,7 @@ def test_samples_are_the_last_test_pictures(folder, tmp_path):
     write(folder, tmp_path / "data")
     config, tensors, _ = read_folder(tmp_path / "data" / "samples", "samples", ("pictures",))
     test = load_split(tmp_path / "data", "test")
-    assert config["domain"] == "pictures" and config["names"] == ["A"]
+    assert config["domain"] == "pictures"
     assert torch.equal(tensors["images"], test.images.all()) and torch.equal(tensors["labels"], test.labels)
     rng = np.random.default_rng(0)
     images = torch.from_numpy(rng.integers(0, 255, (500, 1, 32, 32), np.uint8))
