@@ -101,9 +101,10 @@ def partial_transport(edited: Tensor, target: Tensor, skip: float = 0.0) -> Tens
         raise ValueError(
             f"{len(target)} target codes for {len(edited)} edited codes: expected at least as many"
         )
-    if not 0 <= skip < 1:
-        raise ValueError(f"skip is {skip}: expected a fraction in [0, 1)")
-    rows, columns = _assignment(edited.detach(), target.detach(), round(skip * len(edited)))
+    skipped = round(skip * len(edited))
+    if not 0 <= skip < 1 or skipped == len(edited):
+        raise ValueError(f"skip is {skip}: expected a fraction in [0, 1) that leaves some of {len(edited)} codes")
+    rows, columns = _assignment(edited.detach(), target.detach(), skipped)
     return (edited[rows] - target[columns]).square().sum((1, 2)).mean() / 2
 
 

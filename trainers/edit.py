@@ -51,7 +51,7 @@ class Options:
     codes: Path
     """Folder that `python -m trainers codes` wrote."""
     change: str
-    """A change of the codes' domain such as 1to2, or a label (Eyeglasses) or its opposite (not-Eyeglasses)."""
+    """A change of the codes' domain such as 1to2, or a label (Male) or its opposite (not-Male)."""
     run: Path
     """Folder of this run. An unfinished run there is resumed."""
     generator: Path | None = None

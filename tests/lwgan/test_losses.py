@@ -1,5 +1,6 @@
-"""Eqs. 2-5 against exact transport (POT), closed forms, finite differences and sums written out."""
+"""Eqs. 3-5 and partial transport against exact transport (POT), closed forms, finite differences and sums written out."""
 
+import itertools
 import math
 
 import numpy as np
@@ -9,9 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lwgan.costs import attribute_space, correlations, latent_space, median_distance
-from lwgan.losses import edit_loss, objective, preservation_loss, wasserstein
-from lwgan.measures import MASSES, cells, effective_size, normalised
+from lwgan.costs import attribute_space, latent_space, median_distance
+from lwgan.losses import edit_loss, objective, partial_transport, preservation_loss, wasserstein
+from lwgan.measures import normalised
 
 
 def clouds(n=40, m=60, dim=3, dtype=torch.float64):
@@ -144,6 +145,27 @@ def test_gradient_switch_is_left_as_it_was(enabled):
     assert value.requires_grad is enabled
 
 
+def test_gradient_at_the_default_scaling_is_as_far_off_as_the_docstring_says():
+    """Against scaling .995: small blurs far off, larger ones near. The value is near for both."""
+    x, y = torch.randn(120, 20, dtype=torch.float64), torch.randn(120, 20, dtype=torch.float64) + 0.3
+    x.requires_grad_()
+    for blur, least, most in ((0.03, 0.1, 0.5), (0.3, 0.0, 0.03)):
+        blur = blur * median_distance(x.detach(), y)
+        values = [wasserstein(x, y, blur=blur, **options) for options in ({}, {"scaling": 0.995})]
+        gradients = [torch.autograd.grad(value, x)[0] for value in values]
+        error = (gradients[0] - gradients[1]).norm() / gradients[1].norm()
+        assert least < error < most
+        assert values[0].item() == pytest.approx(values[1].item(), rel=0.02)
+
+
+@pytest.mark.parametrize(("n", "blur", "narrower"), [(50, 0.03, True), (50, 1.0, True), (400, 1.0, False)])
+def test_between_small_batches_a_narrower_cloud_has_the_smaller_loss(n, blur, narrower):
+    """Two clouds of one law, one of them shrunk about its mean to .7 of its width."""
+    x, y = torch.randn(n, 10), torch.randn(n, 10)
+    loss = lambda width: wasserstein(width * x, y, blur=blur * median_distance(x, y)).item()
+    assert (loss(0.7) < loss(1.0)) is narrower
+
+
 # Refusals
 
 
@@ -181,6 +203,7 @@ def test_masses_off_by_rounding_are_put_right():
         ({"blur": 0.0}, "blur is 0"),
         ({"blur": -1.0}, "blur is -1"),
         ({"blur": math.nan}, "blur is nan"),
+        ({"blur": 1e-6, "y": torch.rand(5, 3)}, r"blur is 1e-06: .*float32 points at least"),
         ({"scaling": 1.0}, "scaling is 1"),
         ({"y": torch.zeros(5, 4)}, r"x has shape \(5, 3\) and y \(5, 4\)"),
         ({"y": torch.zeros(0, 3)}, r"y \(0, 3\)"),
@@ -194,102 +217,81 @@ def test_other_bad_arguments_are_refused(change, message):
         wasserstein(**{"x": torch.zeros(5, 3), "y": torch.ones(5, 3), "blur": 0.1} | change)
 
 
-# Eq. 2
+# Partial transport
 
 
-def example_of_the_method():
-    """method: 300 + 100 source samples, 40 + 160 target samples, of two cells that lie 4 apart on a nuisance axis."""
-    source, target = torch.tensor([0] * 300 + [1] * 100), torch.tensor([0] * 40 + [1] * 160)
-    return source, target
+def brute_force(x, y, skip: int = 0) -> float:
+    """The least mean cost over all ways to give all rows of x but `skip` distinct rows of y."""
+    cost = torch.cdist(x.flatten(1), y.flatten(1)).square() / 2
+    ways = (
+        sum(cost[i, j] for i, j in zip(rows, columns, strict=True)).item()
+        for rows in itertools.combinations(range(len(x)), len(x) - skip)
+        for columns in itertools.permutations(range(len(y)), len(x) - skip)
+    )
+    return min(ways) / (len(x) - skip)
 
 
-SHARED = (300 * 40 / 340) / (300 * 40 / 340 + 100 * 160 / 260)
+@pytest.mark.parametrize("skip", [0, 2])
+def test_partial_transport_is_the_best_of_all_assignments(skip):
+    x, y = torch.randn(5, 2, 3, dtype=torch.float64), torch.randn(8, 2, 3, dtype=torch.float64) + 0.5
+    assert partial_transport(x, y, skip / 5).item() == pytest.approx(brute_force(x, y, skip), rel=1e-9)
+
+
+def test_partial_transport_of_equal_numbers_is_the_exact_cost():
+    x, y = torch.randn(30, 2, 3, dtype=torch.float64), torch.randn(30, 2, 3, dtype=torch.float64) + 0.5
+    equal = torch.full((30,), 1 / 30, dtype=torch.float64)
+    assert partial_transport(x, y).item() == pytest.approx(
+        exact(x.flatten(1), y.flatten(1), equal, equal), rel=1e-9
+    )
+
+
+def test_partial_transport_with_many_targets_goes_to_the_nearest():
+    x, y = torch.randn(6, 2, 3), torch.randn(9, 2, 3)
+    nearest = torch.cdist(x.flatten(1), y.flatten(1)).min(1).values.square().mean().item() / 2
+    assert partial_transport(x, y.repeat(6, 1, 1)).item() == pytest.approx(nearest, rel=1e-5)
+
+
+@pytest.mark.parametrize("skip", [0.0, 0.4])
+def test_partial_transport_gradient_agrees_with_finite_differences(skip):
+    x = torch.randn(10, 2, 3, dtype=torch.float64, requires_grad=True)
+    y = torch.randn(16, 2, 3, dtype=torch.float64)
+    (gradient,) = torch.autograd.grad(partial_transport(x, y, skip), x)
+    for _ in range(5):
+        step = 1e-5 * torch.randn_like(x)
+        with torch.no_grad():
+            rise = partial_transport(x + step, y, skip) - partial_transport(x - step, y, skip)
+        assert (gradient * step).sum().item() == pytest.approx(rise.item() / 2, rel=1e-4, abs=1e-12)
+
+
+def test_partial_transport_of_codes_of_w_takes_a_shorter_way_to_the_same_plan():
+    """Targets whose layers are equal, and the same codes as one long layer, for which there is no shorter way."""
+    x, y = torch.randn(20, 4, 3), torch.randn(30, 1, 3).expand(-1, 4, -1)
+    long = partial_transport(x.reshape(20, 1, 12), y.reshape(30, 1, 12), 0.25)
+    assert partial_transport(x, y, 0.25).item() == pytest.approx(long.item(), rel=1e-5)
+
+
+def test_partial_transport_of_one_code_and_of_ties():
+    assert partial_transport(torch.zeros(1, 1, 2), torch.tensor([[[3.0, 4.0]]])).item() == 12.5
+    assert partial_transport(torch.ones(4, 2, 3), torch.ones(7, 2, 3), 0.5).item() == 0
 
 
 @pytest.mark.parametrize(
-    ("name", "source_share", "target_share", "forced"),
+    ("change", "message"),
     [
-        ("uniform", 0.75, 0.2, 0.55),
-        ("printed", 0.8, 0.2, 0.6),
-        ("match", 0.2, 0.2, 0.0),
-        ("overlap", SHARED, SHARED, 0.0),
-        ("balanced", 0.5, 0.5, 0.0),
+        ({"target": torch.zeros(4, 2, 3)}, "4 target codes for 5 edited codes: expected at least as many"),
+        ({"target": torch.zeros(8, 2, 4)}, r"edited has shape \(5, 2, 3\) and target \(8, 2, 4\)"),
+        ({"edited": torch.zeros(5, 3)}, r"edited has shape \(5, 3\)"),
+        ({"edited": torch.zeros(0, 2, 3)}, r"edited has shape \(0, 2, 3\)"),
+        ({"edited": torch.full((5, 2, 3), math.nan)}, "NaN or infinite"),
+        ({"target": torch.full((8, 2, 3), math.inf)}, "NaN or infinite"),
+        ({"skip": 1.0}, r"skip is 1\.0"),
+        ({"skip": -0.1}, r"skip is -0\.1"),
+        ({"skip": 0.95}, "skip is 0.95: .* leaves some of 5 codes"),
     ],
 )
-def test_mass_that_must_change_cell(name, source_share, target_share, forced):
-    source, target = example_of_the_method()
-    a, b = MASSES[name](source, target)
-    assert a.sum().item() == pytest.approx(1, abs=1e-12) and b.sum().item() == pytest.approx(1, abs=1e-12)
-    assert a[source == 0].sum().item() == pytest.approx(source_share)
-    assert b[target == 0].sum().item() == pytest.approx(target_share)
-    x, y = 4.0 * source[:, None], 4.0 * target[:, None]
-    plan = ot.emd(a.numpy(), b.numpy(), ot.dist(x.double().numpy(), y.double().numpy()) / 2)
-    assert plan[source.numpy()[:, None] != target.numpy()].sum() == pytest.approx(forced, abs=1e-9)
-    # The loss pays 1/2 4^2 for every unit of mass that is forced across.
-    assert wasserstein(x, y, a, b, blur=0.01).item() == pytest.approx(8 * forced, rel=1e-2, abs=1e-3)
-
-
-@pytest.mark.parametrize("name", ["printed", "match", "overlap", "balanced"])
-def test_cells_of_one_side_only_weigh_nothing(name):
-    source, target = torch.tensor([0, 0, 1, 7]), torch.tensor([0, 1, 1, 9, 9])
-    a, b = MASSES[name](source, target)
-    assert a[3] == 0 and (b[3:] == 0).all()
-    assert (a[:3] > 0).all() and (b[:3] > 0).all()
-    assert a.sum().item() == pytest.approx(1) and b.sum().item() == pytest.approx(1)
-
-
-@settings(max_examples=30, deadline=None)
-@given(
-    source=st.lists(st.integers(0, 3), min_size=1, max_size=30),
-    target=st.lists(st.integers(0, 3), min_size=1, max_size=30),
-)
-def test_all_but_uniform_and_printed_give_every_cell_the_same_mass_on_both_sides(source, target):
-    source, target = torch.tensor(source), torch.tensor(target)
-    for name in ("match", "overlap", "balanced"):
-        if not set(source.tolist()) & set(target.tolist()):
-            with pytest.raises(ValueError, match="nothing to match"):
-                MASSES[name](source, target)
-            continue
-        a, b = MASSES[name](source, target)
-        for cell in range(4):
-            assert a[source == cell].sum().item() == pytest.approx(b[target == cell].sum().item(), abs=1e-12)
-
-
-@settings(max_examples=30, deadline=None)
-@given(
-    source=st.lists(st.integers(0, 3), min_size=1, max_size=30),
-    target=st.lists(st.integers(0, 3), min_size=1, max_size=30),
-    wanted=st.lists(st.floats(0.01, 1), min_size=4, max_size=4),
-)
-def test_of_masses_equal_on_both_sides_overlap_lets_the_mean_shift_vary_least(source, target, wanted):
-    """Of independent samples of equal variance, the difference of two weighed means varies as sum a^2 + sum b^2 (Li, Morgan, Zaslavsky 2018).
-    wanted: any other masses of the four cells."""
-    source, target, wanted = torch.tensor(source), torch.tensor(target), torch.tensor(wanted)
-    if both := sorted(set(source.tolist()) & set(target.tolist())):
-        other = torch.zeros(4).index_copy(0, torch.tensor(both), wanted[both] / wanted[both].sum())
-        varies = lambda *masses: sum(mass.square().sum().item() for mass in masses)
-        spread = [other[side] / torch.bincount(side, minlength=4)[side] for side in (source, target)]
-        assert varies(*MASSES["overlap"](source, target)) <= varies(*spread) + 1e-6
-
-
-def test_cells_tell_combinations_apart():
-    labels = torch.tensor([[0, 0], [1, 0], [0, 1], [1, 1], [1, 0]], dtype=torch.bool)
-    assert cells(labels).tolist() == [0, 1, 2, 3, 1]
-    with pytest.raises(ValueError, match=r"shape \(5,\)"):
-        cells(labels[:, 0])
-
-
-def test_effective_size_counts_equal_masses():
-    assert effective_size(torch.full((25,), 0.04)) == pytest.approx(25, rel=1e-4)
-    assert effective_size(torch.tensor([1.0, 0.0, 0.0])) == 1
-
-
-@pytest.mark.parametrize(
-    "bad", [torch.zeros(0, dtype=torch.long), torch.zeros(3, 2, dtype=torch.long), torch.zeros(3)]
-)
-def test_bad_cells_are_refused(bad):
-    with pytest.raises(ValueError, match="target_cells"):
-        MASSES["match"](torch.zeros(3, dtype=torch.long), bad)
+def test_partial_transport_refuses(change, message):
+    with pytest.raises(ValueError, match=message):
+        partial_transport(**{"edited": torch.zeros(5, 2, 3), "target": torch.ones(8, 2, 3)} | change)
 
 
 # Eqs. 4 and 5
@@ -340,57 +342,32 @@ def test_preservation_uses_the_same_masses_on_both_sides():
     assert preservation_loss(source, source, gamma, a, blur=0.5).item() == pytest.approx(0, abs=1e-9)
 
 
-def test_objective_adds_the_weighted_terms():
-    source, target, classifier = (
-        torch.randn(10, 2, 3),
-        torch.randn(8, 2, 3),
-        torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(6, 4)),
-    )
+@pytest.mark.parametrize(
+    ("settings", "edit"),
+    [
+        ({"blur": 0.5}, lambda x, y: edit_loss(x, y, blur=0.5)),
+        ({"blur": 0.1, "scaling": 0.5}, lambda x, y: edit_loss(x, y, blur=0.1, scaling=0.5)),
+        ({"blur": None, "skip": 0.5}, lambda x, y: partial_transport(x, y, 0.5)),
+    ],
+)
+def test_objective_adds_the_weighted_terms(settings, edit):
+    source, target = torch.randn(8, 2, 3), torch.randn(10, 2, 3)
+    classifier = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(6, 4))
     edited, gamma = source + 0.3, torch.tensor([1.0, 0.2, 0.4, 0.0])
-    found = objective(
-        edited,
-        source,
-        target,
-        blur=0.5,
-        classifier=classifier,
-        gamma=gamma,
-        preservation_weight=15.0,
-        logit_blur=0.2,
-    )
-    assert found.edit.item() == edit_loss(edited, target, blur=0.5).item()
-    assert (
-        found.preservation.item()
-        == preservation_loss(classifier(edited), classifier(source), gamma, blur=0.2).item()
-        > 0
-    )
-    assert found.total.item() == pytest.approx(found.edit.item() + 15 * found.preservation.item())
-    alone = objective(edited, source, target, blur=0.5)
-    assert alone.total.item() == alone.edit.item() and alone.preservation.item() == 0
+    alone = objective(edited, source, target, **settings)
+    assert alone.total.item() == alone.edit.item() == edit(edited, target).item()
+    assert alone.preservation.item() == 0
+    preserve = {"classifier": classifier, "gamma": gamma, "preservation_weight": 15.0, "logit_blur": 0.2}
+    found = objective(edited, source, target, **settings, **preserve)
+    options = {"blur": 0.2, "scaling": settings.get("scaling", 0.9)}
+    preservation = preservation_loss(classifier(edited), classifier(source), gamma, **options).item()
+    assert found.edit.item() == alone.edit.item() and found.preservation.item() == preservation > 0
+    assert found.total.item() == pytest.approx(alone.edit.item() + 15 * preservation)
     with pytest.raises(ValueError, match="no classifier"):
-        objective(edited, source, target, blur=0.5, preservation_weight=1.0)
+        objective(edited, source, target, **settings, preservation_weight=1.0)
 
 
-def test_correlations_are_numpys_but_for_constant_labels():
-    labels = torch.rand(50, 5) < torch.tensor([0.5, 0.2, 0.8, 0.5, 0.5])
-    labels[:, 4] = ~labels[:, 0]
-    assert np.allclose(correlations(labels), np.abs(np.corrcoef(labels.numpy().T)), atol=1e-12)
-    labels[:, 1] = True
-    gamma = correlations(labels)
-    assert gamma[1].tolist() == [0, 1, 0, 0, 0] and (gamma.diagonal() == 1).all()
-    assert gamma[0, 4].item() == pytest.approx(1)  # an attribute and its opposite
-
-
-def test_attribute_space_refuses_what_is_no_correlation():
-    with pytest.raises(ValueError, match=r"from -0\.5 to 1"):
-        attribute_space(torch.zeros(2, 3), torch.tensor([1.0, -0.5, 0.0]))
-    with pytest.raises(ValueError, match=r"gamma of \(4,\)"):
-        attribute_space(torch.zeros(2, 3), torch.zeros(4))
-
-
-def test_median_distance():
-    x, y = torch.tensor([[0.0], [1.0]]) + 1000, torch.tensor([[1.0], [3.0], [8.0]]) + 1000
-    assert median_distance(x, y) == pytest.approx(
-        2
-    )  # of 0 1 2 3 7 8, torch takes the lower of the two in the middle
-    many = torch.randn(5000, 20)
-    assert median_distance(many, many) == pytest.approx(torch.cdist(many, many).median().item(), rel=1e-2)
+def test_scaling_reaches_the_loss():
+    x, y = torch.randn(60, 1, 8), torch.randn(60, 1, 8) + 1
+    near, far = (edit_loss(x, y, blur=0.05, scaling=scaling).item() for scaling in (0.95, 0.3))
+    assert near == wasserstein(x[:, 0], y[:, 0], blur=0.05, scaling=0.95).item() != far

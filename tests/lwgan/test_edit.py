@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from lwgan.edit import AffineEdit
 
 NUM_WS, W_DIM = 4, 6
-CONFIG = {"attribute": "one-more-digit", "domain": "multimnist", "method": "lw"}
+CONFIG = {"domain": "toys", "method": "lw"}
 
 
 def random_edit(**config) -> AffineEdit:
