@@ -1,7 +1,8 @@
 """Domain and Change: what the pictures of a generator are, and what an edit of them does.
 
-A generator's config.json carries its Domain under "domain_spec". The page, the cards, the evaluation and the API read
-nothing else about a kind of picture. A Domain that comes from the Hub is a stranger's text: `domain_from_json` checks it.
+A generator's config.json carries its Domain under "domain_spec". The page, the cards, the evaluation and the
+API read nothing else about a kind of picture. A Domain that comes from the Hub is a stranger's text:
+`domain_from_json` checks it.
 """
 
 import difflib
@@ -17,13 +18,14 @@ TITLE_LIMIT, TEXT_LIMIT, LABELS_LIMIT = 120, 4000, 1000  # characters, character
 
 @dataclass(frozen=True)
 class Change:
-    """What an edit does: a condition on a picture's labels before the edit (`source`) and after it (`target`).
+    """What an edit does: a condition on a picture's labels before the edit (`source`) and after it
+    (`target`).
 
     name: "1to2", "Bold", "not-Male".  before, after: words for people, "1 digit", "2 digits".
-    kind: "place" (the edited codes may end anywhere in the target cloud) or "choice" (the edit chooses among several
-    cells of it, as one more digit may be any digit); it decides which settings learn the edit best.
-    adds: the edit may add other labels, as a new digit must be some digit. A label that held counts as kept if it
-    still holds; a label that did not hold does not count.
+    kind: "place" (the edited codes may end anywhere in the target cloud) or "choice" (the edit chooses among
+    several cells of it, as one more digit may be any digit); it decides which settings learn the edit best.
+    adds: the edit may add other labels, as a new digit must be some digit. A label that held counts as kept
+    if it still holds; a label that did not hold does not count.
     """
 
     name: str
@@ -90,7 +92,8 @@ class Domain:
     draw: bool = False
 
     def change(self, name: str) -> Change:
-        """The change of this name; "Label" and "not-Label" are changes for every label. ValueError for another name."""
+        """The change of this name; "Label" and "not-Label" are changes for every label. ValueError for
+        another name."""
         offered = {change.name: change for change in self.changes}
         if name in offered:
             return offered[name]
@@ -123,8 +126,9 @@ def default_changes(attributes: Sequence[str]) -> tuple[Change, ...]:
 
 def plain_domain(name: str, attributes: Sequence[str] = ()) -> Domain:
     """The Domain of a generator that brings none: square pictures, the labels of its judge if it has one."""
-    return Domain(name, name.replace("-", " ").replace("_", " ").capitalize(), "a picture", "square",
-                  tuple(attributes), default_changes(attributes), "other", "Not stated.", "Not stated.")  # fmt: skip
+    title, labels = name.replace("-", " ").replace("_", " ").capitalize(), tuple(attributes)
+    texts = {"licence": "other", "about": "Not stated.", "limits": "Not stated."}
+    return Domain(name, title, "a picture", "square", labels, default_changes(labels), **texts)
 
 
 def change_as_json(change: Change) -> dict:
@@ -132,96 +136,89 @@ def change_as_json(change: Change) -> dict:
 
 
 def domain_from_json(data: object, source: str, frames: Sequence[str]) -> Domain:
-    """A Domain from JSON values of unknown origin. `source` names the file in errors; `frames` are the known frames.
+    """A Domain from JSON values of unknown origin.
 
-    ValueError that names the key, the value and what was expected.
+    source: the name of the file in error messages.  frames: the known frames. ValueError that names the key,
+    the value and what was expected.
     """
-    data = _object(data, source, "domain")
-    fields = {key: _text(data.get(key), source, key, TITLE_LIMIT) for key in ("title", "subject")}
-    fields |= {key: _text(data.get(key), source, key, TEXT_LIMIT) for key in ("licence", "about", "limits")}
+    _check(_is_object(data), source, "domain", data, "an object")
+    texts = {key: _text(data.get(key), source, key, TITLE_LIMIT) for key in ("title", "subject")}
+    texts |= {key: _text(data.get(key), source, key, TEXT_LIMIT) for key in ("licence", "about", "limits")}
     name, frame, draw = data.get("name"), data.get("frame"), data.get("draw", False)
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise ValueError(f"{source}: name is {short(name)}, expected 1 to 64 of a-z, 0-9, _ and -")
-    if frame not in frames:
-        raise ValueError(f"{source}: frame is {short(frame)}, expected one of {', '.join(frames)}")
-    if not isinstance(draw, bool):
-        raise ValueError(f"{source}: draw is {short(draw)}, expected true or false")
-    attributes = data.get("attributes")
-    if not isinstance(attributes, list | tuple) or len(attributes) > LABELS_LIMIT:
-        raise ValueError(
-            f"{source}: attributes is {short(attributes)}, expected at most {LABELS_LIMIT} names"
-        )
-    for label in attributes:
-        _label(label, source)
+    named = isinstance(name, str) and NAME.fullmatch(name)
+    _check(named, source, "name", name, "1 to 64 of a-z, 0-9, _ and -")
+    _check(frame in frames, source, "frame", frame, f"one of {', '.join(frames)}")
+    _check(isinstance(draw, bool), source, "draw", draw, "true or false")
+    attributes = [_label(label, source) for label in _list(data, "attributes", source, LABELS_LIMIT)]
     if len(set(attributes)) < len(attributes):
         raise ValueError(f"{source}: attributes names a label twice")
-    changes = data.get("changes")
-    if not isinstance(changes, list | tuple) or len(changes) > 2 * LABELS_LIMIT:
-        raise ValueError(
-            f"{source}: changes is {short(changes)}, expected at most {2 * LABELS_LIMIT} changes"
-        )
+    changes = _list(data, "changes", source, 2 * LABELS_LIMIT)
     parsed = tuple(change_from_json(change, source) for change in changes)
-    return Domain(name=name, frame=frame, attributes=tuple(attributes), changes=parsed, draw=draw, **fields)
+    return Domain(name=name, frame=frame, attributes=tuple(attributes), changes=parsed, draw=draw, **texts)
 
 
 def change_from_json(data: object, source: str) -> Change:
     """A Change from JSON values of unknown origin. ValueError as `domain_from_json`."""
-    data = _object(data, source, "change")
+    _check(_is_object(data), source, "change", data, "an object")
     name = _label(data.get("name"), source)
-    sides = {}
-    for side in ("source", "target"):
-        sides[side] = _object(data.get(side), source, f"change {name!r}, {side}")
-        for label, value in sides[side].items():
-            _label(label, source)
-            if not isinstance(value, bool):
-                raise ValueError(
-                    f"{source}: change {name!r}: {label} is {short(value)}, expected true or false"
-                )
-    words = {
-        key: _text(data.get(key), source, f"change {name!r}, {key}", TITLE_LIMIT)
-        for key in ("before", "after")
-    }
-    kind, adds = data.get("kind", "place"), data.get("adds", False)
-    if not isinstance(adds, bool):
-        raise ValueError(f"{source}: change {name!r}: adds is {short(adds)}, expected true or false")
+    said = f"{source}: change {name!r}"
+    sides = {side: data.get(side) for side in ("source", "target")}
+    for side, condition in sides.items():
+        _check(_is_object(condition), said, side, condition, "an object")
+        for label, value in condition.items():
+            _check(isinstance(value, bool), said, _label(label, source), value, "true or false")
+    words = {key: _text(data.get(key), said, key, TITLE_LIMIT) for key in ("before", "after")}
+    adds = data.get("adds", False)
+    _check(isinstance(adds, bool), said, "adds", adds, "true or false")
     try:
-        return Change(name, **sides, **words, kind=kind, adds=adds)
+        return Change(name, **sides, **words, kind=data.get("kind", "place"), adds=adds)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """The known name most like a misspelt one, for an error message."""
+    """The known name that is most like a misspelt one, for error messages; empty if nothing is known."""
     by_lower = {each.lower(): each for each in known}
     near = difflib.get_close_matches(name.lower().replace(" ", "_"), by_lower, 1, 0)
     return by_lower[near[0]] if near else ""
 
 
-def _object(value: object, source: str, what: str) -> Mapping:
-    if (
-        not isinstance(value, Mapping)
-        or len(value) > LABELS_LIMIT
-        or not all(isinstance(key, str) for key in value)
-    ):
-        raise ValueError(f"{source}: {what} is {short(value)}, expected an object")
+def short(value: object, limit: int = 200) -> str:
+    """A value for an error message: a stranger's may have any length."""
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
+
+
+def _check(holds: object, source: str, key: str, value: object, expected: str) -> None:
+    if not holds:
+        raise ValueError(f"{source}: {key} is {short(value)}, expected {expected}")
+
+
+def _is_object(value: object) -> bool:
+    return (
+        isinstance(value, Mapping) and len(value) <= LABELS_LIMIT and all(isinstance(k, str) for k in value)
+    )
+
+
+def _list(data: Mapping, key: str, source: str, limit: int) -> Sequence:
+    value = data.get(key)
+    _check(
+        isinstance(value, list | tuple) and len(value) <= limit,
+        source,
+        key,
+        value,
+        f"a list of at most {limit} {key}",
+    )
     return value
 
 
 def _text(value: object, source: str, key: str, limit: int) -> str:
-    if not isinstance(value, str) or not value.strip() or len(value) > limit:
-        raise ValueError(f"{source}: {key} is {short(value)}, expected a text of 1 to {limit} characters")
+    valid = isinstance(value, str) and value.strip() and len(value) <= limit
+    _check(valid, source, key, value, f"a text of 1 to {limit} characters")
     return value
 
 
 def _label(value: object, source: str) -> str:
-    if not isinstance(value, str) or not LABEL.fullmatch(value):
-        raise ValueError(
-            f"{source}: the label {short(value)} may have 1 to 60 letters, digits, spaces and _.,&+'()-"
-        )
+    valid = isinstance(value, str) and LABEL.fullmatch(value)
+    _check(valid, source, "the label", value, "1 to 60 letters, digits, spaces and _.,&+'()-")
     return value
-
-
-def short(value: object, limit: int = 200) -> str:
-    """A value for an error message, cut to `limit` characters: a stranger's may have any length."""
-    text = repr(value)
-    return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"

@@ -16,7 +16,7 @@ MAX_MEGAPIXELS = 40
 FRAMED = "lwgan_framed"  # key in a PIL picture's info: the size that the picture had when it was framed
 
 
-# --- Opening ---------------------------------------------------------------------------------------------------------
+# Opening
 
 
 def open_picture(source: str | Path | bytes | Image.Image) -> Image.Image:
@@ -74,7 +74,7 @@ def _to_8_bit(picture: Image.Image) -> Image.Image:
     return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
 
 
-# --- Framed pictures -------------------------------------------------------------------------------------------------
+# Framed pictures
 
 
 def mark_framed(picture: Image.Image, **info) -> Image.Image:
@@ -91,7 +91,7 @@ def is_marked(picture: Image.Image) -> bool:
     return picture.info.get(FRAMED) == picture.size
 
 
-# --- Tensors and sheets ----------------------------------------------------------------------------------------------
+# Tensors and sheets
 
 
 def to_tensor(pictures: Image.Image | Sequence[Image.Image]) -> Tensor:

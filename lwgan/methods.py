@@ -1,4 +1,4 @@
-"""The methods' names: as an edit's config has them, and as people write them; ours first."""
+"""The methods that fit edits: the key in an edit's config -> the name for people, ours first."""
 
 METHODS = {
     "lw": "LW",
@@ -14,5 +14,5 @@ METHODS = {
 
 
 def rank(method: str | None) -> tuple[int, str]:
-    """Sorts methods as METHODS does, unknown ones last by name."""
+    """A sort key: methods in the order of METHODS, then unknown ones by name."""
     return (list(METHODS).index(method) if method in METHODS else len(METHODS), method or "")

@@ -61,7 +61,8 @@ class EditingPipeline:
             raise ValueError(f"dtype {dtype!r} is unknown: choose one of {', '.join(DTYPES)}")
         self.device, self.dtype = device_of(device), dtype
         if dtype == "float16" and self.device.type == "cpu":  # measured: up to thirty times float32's time
-            raise ValueError("dtype 'float16' is for CUDA: on the device 'cpu' it is slower than float32, choose bfloat16")  # fmt: skip
+            reason = "on the device 'cpu' it is slower than float32, choose bfloat16"
+            raise ValueError(f"dtype 'float16' is for CUDA: {reason}")
         self.generator, self.encoder, self.judge = generator.to(self.device), encoder.to(self.device), judge
         self.domain = _domain_of(generator, judge)
         if dtype != "float32":
@@ -109,8 +110,8 @@ class EditingPipeline:
         for kind in MODULES:
             if kind not in chosen:
                 where = f" for the domain {domain!r}" if domain else ""
-                broken = "".join(f"; {entry.name} is refused: {entry.refused}" for entry in entries if entry.refused)  # fmt: skip
-                raise ValueError(f"the registry has no {kind}{where}{broken}")
+                broken = [f"; {entry.name} is refused: {entry.refused}" for entry in entries if entry.refused]
+                raise ValueError(f"the registry has no {kind}{where}{''.join(broken)}")
         nets = [
             known.from_pretrained(chosen[kind].source, chosen[kind].revision)
             for kind, known in MODULES.items()
@@ -195,9 +196,8 @@ class EditingPipeline:
         for role in MODULES:
             loaded = self.revisions.get(role)
             if loaded and made_for.get(role) != loaded:
-                raise ValueError(
-                    f"{what} was made for the {role} with weights sha256 {made_for.get(role)}, the one loaded has {loaded}"
-                )
+                wanted = f"the {role} with weights sha256 {made_for.get(role)}"
+                raise ValueError(f"{what} was made for {wanted}, the one loaded has {loaded}")
 
     def describe_edits(self) -> list[dict]:
         """Each edit for callers, in the order in which edits are applied: what it changes, its method, its
@@ -210,7 +210,7 @@ class EditingPipeline:
         facts = {"method": config.get("method"), "domain": self.domain.name, "alpha": config.get("alpha")}
         return {"name": name, **dict(zip(("change", "from", "to"), words, strict=True)), **facts}
 
-    # --- From pictures to codes and back -----------------------------------------------------------------------------
+    # From pictures to codes and back
 
     def frame(self, picture: Image.Image) -> Image.Image:
         """The picture in the training frame, at the size and in the mode that the encoder takes.
@@ -285,7 +285,7 @@ class EditingPipeline:
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.device.type, DTYPES[self.dtype], enabled=self.dtype != "float32")
 
-    # --- Samples and what is read in pictures ------------------------------------------------------------------------
+    # Samples, and what judges read
 
     def sample(self, seed: int) -> Image.Image:
         """A framed picture: the registry's sample `seed` (modulo their number), or one that the generator

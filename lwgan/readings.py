@@ -133,7 +133,7 @@ def _identity(
         return 0.0
 
 
-# --- In words --------------------------------------------------------------------------------------------------------
+# In words
 
 
 def spell(opinion: Opinion, labels: Sequence[str]) -> str:

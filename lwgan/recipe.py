@@ -100,7 +100,7 @@ def _check_same(what: str, recorded: str | None, here: str | None) -> None:
         raise ValueError(f"the recipe was made with another {what} ({hashes}")
 
 
-# --- JSON, PNG, link -------------------------------------------------------------------------------------------------
+# JSON, PNG, link
 
 
 def to_json(recipe: Mapping) -> str:
@@ -119,8 +119,9 @@ def from_json(text: str | bytes | Mapping) -> dict:
     version = recipe.get("recipe", FORMAT)
     if type(version) is not int or not 1 <= version <= FORMAT:
         raise ValueError(f"the recipe has version {version!r}, this app reads up to {FORMAT}")
-    for key, kind, expected in (("source", dict, "an object"), ("base", dict, "an object"), ("edits", list, "a list")):  # fmt: skip
+    for key, kind in (("source", dict), ("base", dict), ("edits", list)):
         if not isinstance(recipe.get(key, kind()), kind):
+            expected = "an object" if kind is dict else "a list"
             raise ValueError(f"the recipe's {key} is {recipe[key]!r}, expected {expected}")
     for edit in recipe.get("edits", []):
         if not isinstance(edit, dict) or not isinstance(edit.get("name"), str):
@@ -157,7 +158,7 @@ def of_png(file: str | Path | bytes) -> dict | None:
     broken."""
     try:
         with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as picture:
-            # Pillow decodes all pixels before it reads the text behind them: not for a picture that is too large.
+            # Pillow decodes all pixels to read the text behind them: too large a picture is left alone.
             readable = picture.width * picture.height <= MAX_MEGAPIXELS * 1e6
             is_png = isinstance(picture, PngImagePlugin.PngImageFile)
             text = picture.text.get(KEY) if is_png and readable else None

@@ -44,8 +44,8 @@ def toy_generator(**config) -> Generator:
 
 def toy_encoder(resolution: int = 64, img_channels: int = 3) -> Encoder:
     widths = {64: (8, 8, 16, 16), 256: (8, 8, 8, 8, 16, 16)}[resolution]
-    return Encoder(resolution=resolution, img_channels=img_channels, w_dim=W_DIM, num_ws=NUM_WS, widths=widths,
-                   pyramid=16, head=8)  # fmt: skip
+    sizes = {"w_dim": W_DIM, "num_ws": NUM_WS, "widths": widths, "pyramid": 16, "head": 8}
+    return Encoder(resolution=resolution, img_channels=img_channels, **sizes)
 
 
 def synthfaces_nets(names, features: int = 16) -> dict[str, torch.nn.Module]:
@@ -104,9 +104,9 @@ def make_registry(
 
 def save_edit(folder: Path, base: dict[str, str], change: Change, *, affine: bool = True, **config) -> None:
     """Writes an edit with random weights; `config` adds to and replaces what its config.json says."""
-    config = {"method": "lw", "domain": folder.name.split("-")[1], "change": change_as_json(change),
-              "base_model": f"lwgan/lwgan-{folder.name.split('-')[1]}-generator", "base_revision": base, "alpha": 1.5,
-              **config}  # fmt: skip
+    domain = folder.name.split("-")[1]
+    named = {"method": "lw", "domain": domain, "base_model": f"lwgan/lwgan-{domain}-generator"}
+    config = {**named, "change": change_as_json(change), "base_revision": base, "alpha": 1.5, **config}
     weight = torch.randn(NUM_WS, W_DIM, W_DIM) / W_DIM**0.5 if affine else None
     AffineEdit(weight, torch.randn(NUM_WS, W_DIM), config).save_pretrained(folder)
 

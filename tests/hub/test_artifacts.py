@@ -77,7 +77,7 @@ NO_DOMAIN = {
     "a path for a name": (DOMAIN | {"name": "../x"}, "name is '../x', expected 1 to 64"),
     "no licence": (DOMAIN | {"licence": None}, "licence is None, expected a text"),
     "an endless text": (DOMAIN | {"about": "x" * 5000}, "expected a text of 1 to 4000 characters"),
-    "endless labels": (DOMAIN | {"attributes": ["x"] * 1001}, "expected at most 1000 names"),
+    "endless labels": (DOMAIN | {"attributes": ["x"] * 1001}, "at most 1000 attributes"),
     "a label with markup": (DOMAIN | {"attributes": ["<img>"]}, "the label '<img>'"),
     "a change that is none": (DOMAIN | {"changes": [{}]}, "the label None"),
     "a truth in words": (DOMAIN | {"draw": "yes"}, "draw is 'yes', expected true or false"),

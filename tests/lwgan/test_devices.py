@@ -22,8 +22,9 @@ def test_a_device_of_another_name_is_refused_with_the_names_there_are(name):
 @pytest.mark.parametrize(
     ("there", "name", "found"),
     [
-        (0, "auto", "cpu"), (0, "cpu", "cpu"), (2, "auto", "cuda"), (2, "cpu", "cpu"), (2, "cuda", "cuda"), (2, "cuda:1", "cuda:1"),
-        (0, "cuda:0", "'cuda:0': this machine has no CUDA device$"), (1, "cuda:1", "'cuda:1': this machine has 1 CUDA device$"),
+        (0, "auto", "cpu"), (0, "cpu", "cpu"), (2, "auto", "cuda"), (2, "cpu", "cpu"), (2, "cuda", "cuda"),
+        (2, "cuda:1", "cuda:1"), (0, "cuda:0", "'cuda:0': this machine has no CUDA device$"),
+        (1, "cuda:1", "'cuda:1': this machine has 1 CUDA device$"),
         (2, "cuda:2", "'cuda:2': this machine has 2 CUDA devices$"),
     ],
 )  # fmt: skip

@@ -1,4 +1,5 @@
-"""EditingPipeline on a stand-in registry: what it loads, what it refuses, and that its parts compute what they say."""
+"""EditingPipeline on a stand-in registry: what it loads, what it refuses, and that its parts compute what
+they say."""
 
 import json
 import shutil
@@ -58,8 +59,8 @@ def test_it_loads_all_of_its_domain(pipe, folder):
     assert pipe.domain == DOMAIN and pipe.changes == EDITS
     assert pipe.config["generator"] == {"name": "lwgan-multimnist-generator", "revision": None}
     assert pipe.describe_edits()[0] == {
-        "name": ONE, "change": "1to2", "from": "1 digit", "to": "2 digits", "method": "lw", "domain": "multimnist",
-        "alpha": 1.5,
+        "name": ONE, "change": "1to2", "from": "1 digit", "to": "2 digits",
+        "method": "lw", "domain": "multimnist", "alpha": 1.5,
     }  # fmt: skip
 
 
@@ -422,7 +423,8 @@ def test_an_edit_for_codes_of_another_shape_is_refused(pipe):
     not (bundled() / "lwgan-multimnist-generator").exists(), reason="the embedded nets are not trained yet"
 )
 def test_the_embedded_edits_add_a_digit_to_real_pictures():
-    """On the bundled pictures of test digits, at the strength each edit recommends, as the bundled judge counts."""
+    """On the bundled pictures of test digits, at the strength each edit recommends, as the bundled judge
+    counts."""
     pipe = EditingPipeline.from_pretrained("bundled")
     ours = {name: edit for name, edit in pipe.edits.items() if edit.config["method"] == "lw"}
     assert list(ours) == list(EDITS) and pipe.refused == {} and pipe.judge is not None

@@ -1,7 +1,7 @@
 """Pictures, recipes and links made before the redesign give the same bytes.
 
-tests/data/unchanged holds 20 edited PNGs with their recipes in the text and 4 links, all written by the code at commit
-92d2f6f with the bundled models.
+tests/data/unchanged holds 20 edited PNGs with their recipes in the text and 4 links, all written by the code
+at commit 92d2f6f with the bundled models.
 """
 
 import json
