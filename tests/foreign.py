@@ -1,7 +1,7 @@
 """Our own writers of the checkpoint files of others, from weights in rosinality's layout.
 
-The pickles have the structure of NVIDIA's, made by classes of ours that for the moment of writing carry the names of theirs.
-The source text in them fails when it is run.
+The pickles have the structure of NVIDIA's, made by classes of ours that for the moment of writing carry
+the names of theirs. The source text in them fails when it is run.
 """
 
 import io

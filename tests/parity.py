@@ -1,6 +1,7 @@
 """Reference networks without a checkpoint: weights drawn by parameter name, so that any implementation can have the same.
 
-The arrays in data/parity are what the community's implementations compute with these weights (data/parity/README.md).
+The arrays in data/parity are what the community's implementations compute with these weights
+(data/parity/README.md).
 """
 
 import json

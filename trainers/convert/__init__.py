@@ -1,96 +1,93 @@
-"""Checkpoints of others become model folders: StyleGAN2 of rosinality and NVIDIA, pSp, e4e; and their directions become edits.
+"""Stage 10: convert checkpoints of StyleGAN2, pSp and e4e, and published directions, to model folders.
 
-    python -m trainers convert --source stylegan2-ffhq-config-f.pt --target models/lwgan-faces-generator
-    python -m trainers convert --source psp_ffhq_encode.pt --target models          # two folders in models/
-    python -m trainers convert --source age.pt --target models/lwgan-faces-interfacegan-age direction --attribute age \
-        --generator models/lwgan-faces-generator --encoder models/lwgan-faces-encoder
+    python -m trainers convert checkpoint --source stylegan2-ffhq-config-f.pt --target
+    models/lwgan-faces-generator \
+        --domain faces --licence "other ..." --about "..." --limits "..."
+    python -m trainers convert checkpoint --source psp_ffhq_encode.pt --target models ...   # two folders
+    in models/ python -m trainers convert direction --source age.npy --target
+    models/lwgan-faces-interfacegan-age \
+        --change Age --before young --after old --generator models/lwgan-faces-generator --encoder ...
 
-A generator is written to TARGET itself. A pSp or e4e file holds two models, which become TARGET/lwgan-DOMAIN-generator and
-TARGET/lwgan-DOMAIN-encoder: TARGET is then a registry. Which files of directions are known: `trainers.directions`. Nothing of the file is
-run (`trainers.unpickle`).
+No code of a file is run (`trainers.convert.unpickle`). The known layouts: `trainers.convert.layouts`;
+the known files of
+directions: `trainers.convert.directions`.
 """
 
 import hashlib
 import shutil
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
 import tyro
 
-from lwgan.files import STORED
+from lwgan.domain import Domain, domain_from_json
+from lwgan.files import NAME, STORED, WEIGHTS
+from lwgan.frames import FRAMES
 from lwgan.hub import registry
 from trainers import run
-from trainers.convert import directions, layouts, unpickle
+from trainers.convert import layouts, unpickle
+from trainers.convert.directions import NUMPY, Direction, convert_direction
 
 
 @dataclass(frozen=True)
-class Options:
-    """Convert a checkpoint of StyleGAN2 (rosinality, NVIDIA's PyTorch and TensorFlow), pSp or e4e, or a direction, to our folders."""
+class Checkpoint:
+    """Convert a checkpoint of StyleGAN2 (rosinality's or NVIDIA's), pSp or e4e to model folders."""
 
     source: Path
-    """The checkpoint, a .pt or .pkl file; or a file of directions, .npy, .npz or .pt."""
+    """The checkpoint, a .pt or .pkl file."""
     target: Path
-    """The folder to write a generator to; of a pSp or e4e file the folder for its two folders."""
-    dtype: Literal["float32", "float16"] = "float32"
-    """The precision in which weights are stored; they are computed with in float32."""
-    domain: str = "faces"
-    """What the pictures show: models of one domain belong together."""
+    """The folder of the generator; of a pSp or e4e file the registry to which both models are written."""
+    domain: str
+    """The name of the domain: 1 to 64 of a-z, 0-9, _ and -."""
+    licence: str
+    """The licence of data and weights: an id of the Hub ("cc-by-4.0", "other") and text on further lines."""
+    about: str
+    """Where the training data come from. It goes into the model cards."""
+    limits: str
+    """What the models cannot do. It goes into the model cards."""
+    title: str | None = None
+    """The name of the domain for people. Default: the domain's name."""
+    subject: str = "a picture"
+    """What a picture shows, as in "a face"."""
+    frame: Literal[tuple(FRAMES)] = "square"
+    """How a picture is brought into the training frame."""
     encoder_type: str | None = None
-    """Of a pSp or e4e file whose options do not say it: GradualStyleEncoder (pSp) or Encoder4Editing (e4e)."""
-    edit: (
-        Annotated[directions.Edit, tyro.conf.subcommand("direction")]
-        | Annotated[None, tyro.conf.subcommand("checkpoint")]
-    ) = None
-    """"direction": the file holds a direction (InterFaceGAN, GANSpace, SeFa), and this is what it does not say."""
+    """For a pSp or e4e file that does not say it: GradualStyleEncoder (pSp) or Encoder4Editing (e4e)."""
+    dtype: Literal["float32", "float16"] = "float32"
+    """The precision in which weights are stored. Models compute in float32."""
 
 
-def main(options: Options) -> None:
-    for folder in convert(options):
-        print(f"{folder}  {(folder / registry.WEIGHTS).stat().st_size:,} bytes")
+Options = (
+    Annotated[Checkpoint, tyro.conf.subcommand("checkpoint")]
+    | Annotated[Direction, tyro.conf.subcommand("direction")]
+)
 
 
-def convert(options: Options) -> list[Path]:
-    """Writes the models of a checkpoint; the folders. ValueError or FileNotFoundError if it cannot be taken as a whole: then none is left."""
-    if not registry.NAME.fullmatch(options.domain):
-        raise ValueError(f"--domain {options.domain!r} may have 1 to 64 of a-z, 0-9, _ and -")
+def main(options: Checkpoint | Direction) -> None:
+    is_direction = isinstance(options, Direction)
+    for folder in [convert_direction(options)] if is_direction else convert(options):
+        print(f"{folder}  {(folder / WEIGHTS).stat().st_size:,} bytes")
+
+
+def convert(options: Checkpoint) -> list[Path]:
+    """Writes the models of a checkpoint and returns their folders: all of them, or none after an error.
+
+    ValueError or FileNotFoundError, with the file's name, for a file that is not a known checkpoint.
+    """
+    domain = domain_of(options)
     if options.target.exists() and not options.target.is_dir():
         raise ValueError(f"--target {options.target} is a file, expected a folder")
-    if options.edit:
-        return [directions.convert(options.source, options.target, options.edit, options.dtype)]
-    if options.source.suffix in directions.NUMPY:
-        raise ValueError(
-            f"{options.source} is an array: if it is a direction, say `direction --attribute NAME ...` after the other options"
-        )
-    content = unpickle.read(options.source)
-    try:
-        models = layouts.models(content, str(options.source), options.encoder_type)
-    except ValueError:
-        raise
-    except Exception as error:  # a file that is built unlike any checkpoint may fail anywhere
-        raise ValueError(
-            f"{options.source} is no known checkpoint ({type(error).__name__}: {error})"
-        ) from error
-    _check_numbers(models, options)
-    origin = {"file": options.source.name, "sha256": _sha256(options.source)}
-    folders = [
-        options.target if len(models) == 1 else options.target / f"lwgan-{options.domain}-{model.kind}"
-        for model in models
-    ]
+    if options.source.suffix in NUMPY:
+        raise ValueError(f"{options.source} is an array: `convert direction` takes directions")
+    models = read(options)
+    names = [options.target / f"lwgan-{domain.name}-{model.kind}" for model in models]
+    folders = names if len(models) > 1 else [options.target]
     new = [folder for folder in (options.target, *folders) if not folder.exists()]
     try:
-        for model, folder in zip(models, folders, strict=True):
-            config = {
-                "kind": model.kind,
-                "domain": options.domain,
-                "architecture": model.architecture,
-                "origin": origin,
-                **model.notes,
-            }
-            if model.kind == "encoder":  # its codes are that generator's
-                config["base_revision"] = {"generator": run.weights_hash(folders[0])}
-            registry.save_folder(folder, config, model.weights, options.dtype)
+        save(models, folders, domain, options)
     except BaseException:
         for folder in new:
             shutil.rmtree(folder, ignore_errors=True)
@@ -98,19 +95,48 @@ def convert(options: Options) -> list[Path]:
     return folders
 
 
-def _check_numbers(models: list[layouts.Model], options: Options) -> None:
-    """ValueError if a weight cannot be stored, before any model is."""
+def domain_of(options: Checkpoint) -> Domain:
+    """The Domain that the options describe. It has no labels. ValueError for a bad name or an empty text."""
+    if not NAME.fullmatch(options.domain):
+        raise ValueError(f"--domain {options.domain!r} may have 1 to 64 of a-z, 0-9, _ and -")
+    texts = {key: getattr(options, key) for key in ("subject", "frame", "licence", "about", "limits")}
+    title = options.title or options.domain.capitalize()
+    domain = Domain(name=options.domain, title=title, attributes=(), changes=(), **texts)
+    return domain_from_json(domain.as_json(), "the options", tuple(FRAMES))
+
+
+def read(options: Checkpoint) -> list[layouts.Model]:
+    """The models of a checkpoint, a generator first. Errors as `convert`."""
+    content, source = unpickle.read(options.source), str(options.source)
+    try:
+        models = layouts.models(content, source, options.encoder_type)
+    except ValueError:
+        raise
+    except Exception as error:  # a file of another structure may fail in any way
+        raise ValueError(f"{source} is no known checkpoint ({type(error).__name__}: {error})") from error
     for model in models:
         for name, value in model.weights.items():
-            if value.is_floating_point() and not torch.isfinite(value.to(STORED[options.dtype])).all():
+            stored = value.to(STORED[options.dtype]) if value.is_floating_point() else torch.zeros(1)
+            if not torch.isfinite(stored).all():
                 raise ValueError(
-                    f"{options.source}: {name} of its {model.kind} holds NaN or infinity, or what is that in {options.dtype}"
+                    f"{source}: {name} of its {model.kind} holds NaN or infinity in {options.dtype}"
                 )
+    return models
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for block in iter(lambda: file.read(2**20), b""):
-            digest.update(block)
-    return digest.hexdigest()
+def save(models: list[layouts.Model], folders: list[Path], domain: Domain, options: Checkpoint) -> None:
+    """Writes each model to its folder. An encoder names the weights of the generator before it."""
+    with options.source.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        origin = {"file": options.source.name, "sha256": hashlib.sha256(data).hexdigest()}
+    for model, folder in zip(models, folders, strict=True):
+        config = {
+            "kind": model.kind,
+            "domain": domain.name,
+            "architecture": model.architecture,
+            "origin": origin,
+        }
+        if model.kind == "generator":
+            config["domain_spec"] = domain.as_json()
+        else:
+            config["base_revision"] = {"generator": run.weights_hash(folders[0])}
+        registry.save_folder(folder, config | model.notes, model.weights, options.dtype)

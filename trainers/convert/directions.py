@@ -1,27 +1,29 @@
-"""Directions that others found in W or W+ become edits: w' = w + alpha * b, Eq. 1 with A = 0.
+"""Published directions in W or W+ become edits: w' = w + alpha * b, Eq. 1 with A = 0.
 
-    InterFaceGAN   boundary.npy [1, w_dim] or [w_dim]; e4e's age.pt and the like, one for all layers, or one for each
-    GANSpace       its .npz cache (lat_comp, lat_stdev), or e4e's .pt (comp, std): component --index, one standard deviation long
-    SeFa           rosinality's factor.pt (eigvec): column --index
+    InterFaceGAN   boundary.npy [1, w_dim] or [w_dim]; e4e's age.pt and the like, one for all layers or
+    one a layer GANSpace       its .npz cache (lat_comp, lat_stdev), or e4e's .pt (comp, std): component
+    --index, one deviation long SeFa           rosinality's factor.pt (eigvec): column --index
 
-Files are read without running anything of theirs. A boundary in Z is no direction of codes: nothing in the file tells, so its user must know.
+A boundary in Z is not a direction of codes. The files do not tell: the user must know.
 """
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from lwgan.domain import Change, change_as_json, change_from_json
 from lwgan.edit import AffineEdit
-from lwgan.files import NAME
+from lwgan.files import check_base
 from lwgan.hub import registry
 from trainers.convert import unpickle
 
 NUMPY = (".npy", ".npz")
-# Of each method the key of its directions, the key of their lengths (or None), and whether a direction is a column.
+# Key of the directions -> method, key of their lengths (or None), whether a direction is a column.
 COMPONENTS = {
     "lat_comp": ("ganspace", "lat_stdev", False),
     "comp": ("ganspace", "std", False),
@@ -30,78 +32,80 @@ COMPONENTS = {
 
 
 @dataclass(frozen=True)
-class Edit:
-    """What others' file does not say of a direction."""
+class Direction:
+    """Convert a published direction (InterFaceGAN, GANSpace, SeFa) to an edit."""
 
-    attribute: str
-    """What the direction changes: a name of a-z, 0-9, _ and -."""
+    source: Path
+    """The file: .npy, .npz or .pt."""
+    target: Path
+    """The folder of the edit."""
+    change: str
+    """The name of the change, and of the label that it sets, such as "Eyeglasses"."""
+    before: str
+    """What a picture shows before the edit, in words: "no glasses"."""
+    after: str
+    """What it shows afterwards: "glasses"."""
     generator: Path
-    """The folder of the generator whose codes it moves."""
+    """The folder of the generator whose codes the direction moves."""
     encoder: Path
-    """The folder of the encoder that goes with it."""
-    from_label: str | None = None
-    """What a picture shows before, as a reader would say it; by default "not" and the attribute."""
-    to_label: str | None = None
-    """What it shows afterwards; by default the attribute."""
+    """The folder of its encoder."""
     index: int | None = None
-    """Which of the file's components, from 0."""
+    """Which component of the file, from 0."""
     layers: tuple[int, int] | None = None
-    """The first layer that it moves, and the first that it does not any more; by default all."""
+    """The first layer that the direction moves and the first that it no longer moves. Default: all layers."""
     scale: float = 1.0
-    """How long the direction is made: the edit at alpha 1 moves codes so many times as far as the file says. Negative turns it round."""
+    """Factor on the direction's length. A negative factor reverses it."""
+    dtype: Literal["float32", "float16"] = "float32"
+    """The precision in which the edit is stored."""
 
 
-def convert(source: Path, target: Path, edit: Edit, dtype: str) -> Path:
-    """Writes the edit's folder. ValueError or FileNotFoundError, naming the file and both values, for what is no such direction."""
-    if not NAME.fullmatch(edit.attribute):
-        raise ValueError(f"attribute {edit.attribute!r} may have 1 to 64 of a-z, 0-9, _ and -")
-    nets = {
-        kind: registry.load_model(folder, kind)[0]
-        for kind, folder in (("generator", edit.generator), ("encoder", edit.encoder))
-    }
-    made_for = (nets["encoder"].get("base_revision") or {}).get("generator")
-    if made_for not in (None, nets["generator"]["weights"]["sha256"]):
-        raise ValueError(
-            f"{edit.encoder} encodes for generator {made_for}, {edit.generator} has {nets['generator']['weights']['sha256']}"
-        )
-    num_ws, w_dim = (nets["encoder"]["architecture"][key] for key in ("num_ws", "w_dim"))
-    method, direction = read(source, edit.index)
-    bias = edit.scale * over_layers(direction, num_ws, w_dim, edit.layers, str(source))
-    config = {
-        "method": method, "attribute": edit.attribute, "domain": nets["generator"]["domain"], "dtype": dtype,
-        "from": edit.from_label or f"not {edit.attribute}", "to": edit.to_label or edit.attribute,
-        "base_revision": {kind: net["weights"]["sha256"] for kind, net in nets.items()},
-        "origin": {"file": source.name, "sha256": hashlib.sha256(source.read_bytes()).hexdigest(), "index": edit.index,
-                   "layers": edit.layers and list(edit.layers), "scale": edit.scale},
-    }  # fmt: skip
-    AffineEdit(None, bias, config).save_pretrained(target)
-    return target
+def convert_direction(options: Direction) -> Path:
+    """Writes the edit and returns its folder.
+
+    ValueError or FileNotFoundError, with the file's name, for a file that is not such a direction.
+    """
+    source, name = options.source, options.change
+    change = Change(name, {name: False}, {name: True}, options.before, options.after)
+    change = change_from_json(change_as_json(change), "--change")
+    generator = registry.load_model(options.generator, "generator")[0]
+    encoder = registry.load_model(options.encoder, "encoder")[0]
+    check_base(encoder, str(options.encoder), generator, str(options.generator))
+    base = {"generator": generator["weights"]["sha256"], "encoder": encoder["weights"]["sha256"]}
+    method, direction = read(source, options.index)
+    sizes = encoder["architecture"]["num_ws"], encoder["architecture"]["w_dim"]
+    bias = options.scale * over_layers(direction, *sizes, options.layers, str(source))
+    layers = options.layers and list(options.layers)
+    origin = {"file": source.name, "sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
+              "index": options.index, "layers": layers, "scale": options.scale}  # fmt: skip
+    config = {"method": method, "domain": generator["domain"], "change": change_as_json(change),
+              "dtype": options.dtype, "base_revision": base, "origin": origin}  # fmt: skip
+    AffineEdit(None, bias, config).save_pretrained(options.target)
+    return options.target
 
 
 def read(source: Path, index: int | None) -> tuple[str, Tensor]:
-    """The method and the direction of a file: [w_dim] or [num_ws, w_dim], float32."""
+    """The method and the direction of a file: float32 [w_dim] or [num_ws, w_dim]."""
     content = _content(source)
-    method, held = "interfacegan", content
+    method, direction = "interfacegan", content
     if isinstance(content, dict):
         key = next((key for key in COMPONENTS if key in content), None)
         if key is None:
-            raise ValueError(
-                f"{source} holds the keys {', '.join(map(str, list(content)[:8]))}: expected one of {', '.join(COMPONENTS)}"
-            )
+            keys = ", ".join(map(str, list(content)[:8]))
+            raise ValueError(f"{source} holds the keys {keys}: expected one of {', '.join(COMPONENTS)}")
         method, lengths, columns = COMPONENTS[key]
-        held = _component(source, content[key], content.get(lengths) if lengths else None, columns, index)
+        direction = _component(source, content[key], content.get(lengths), columns, index)
     elif index is not None:
         raise ValueError(f"{source} holds one direction: --index {index} has nothing to choose from")
-    if not isinstance(held, Tensor) or not held.is_floating_point():
-        raise ValueError(
-            f"{source} holds a {getattr(held, 'dtype', type(held).__name__)}, expected floating-point numbers"
-        )
-    if not torch.isfinite(held).all():
+    if not isinstance(direction, Tensor) or not direction.is_floating_point():
+        kind = getattr(direction, "dtype", type(direction).__name__)
+        raise ValueError(f"{source} holds a {kind}, expected floating-point numbers")
+    if not torch.isfinite(direction).all():
         raise ValueError(f"{source} holds NaN or infinity, expected finite numbers")
-    return method, held.detach().float()
+    return method, direction.detach().float()
 
 
-def _content(source: Path):
+def _content(source: Path) -> object:
+    """An array as a tensor, an archive as a dict of tensors. Arrays of objects are refused."""
     if source.suffix not in NUMPY:
         return unpickle.read(source)
     if not source.is_file():
@@ -111,37 +115,35 @@ def _content(source: Path):
         if isinstance(found, np.ndarray):
             return torch.from_numpy(found)
         with found:
-            return {
-                key: torch.from_numpy(found[key]) for key in found.files if key in ("lat_comp", "lat_stdev")
-            } or dict.fromkeys(found.files)
-    except Exception as error:  # a damaged or hostile file may make its reader fail in any way
+            known = [key for key in found.files if key in ("lat_comp", "lat_stdev")]
+            return {key: torch.from_numpy(found[key]) for key in known} or dict.fromkeys(found.files)
+    except Exception as error:  # a damaged or hostile file may fail in any way
         raise ValueError(f"{source} is no array of numbers: {error}") from error
 
 
-def _component(source: Path, held, lengths, columns: bool, index: int | None) -> Tensor:
-    if not isinstance(held, Tensor) or held.ndim < 2:
-        raise ValueError(
-            f"{source} holds components of shape {tuple(getattr(held, 'shape', ()))}, expected [number, w_dim]"
-        )
-    number = held.shape[1 if columns else 0]
+def _component(source: Path, components, lengths, columns: bool, index: int | None) -> Tensor:
+    """The component of this index, multiplied by its length where there are lengths."""
+    if not isinstance(components, Tensor) or components.ndim < 2:
+        shape = tuple(getattr(components, "shape", ()))
+        raise ValueError(f"{source} holds components of shape {shape}, expected [number, w_dim]")
+    number = components.shape[1 if columns else 0]
     if index is None or not 0 <= index < number:
         raise ValueError(
             f"{source} holds {number} components: --index is {index}, expected 0 to {number - 1}"
         )
-    direction = held[:, index] if columns else held[index]
+    direction = components[:, index] if columns else components[index]
     if lengths is None:
         return direction
     if not isinstance(lengths, Tensor) or lengths.numel() != number:
+        shape = tuple(getattr(lengths, "shape", ()))
         raise ValueError(
-            f"{source} holds lengths of shape {tuple(getattr(lengths, 'shape', ()))} for {number} components: expected one each"
+            f"{source} holds lengths of shape {shape} for {number} components: expected one each"
         )
     return direction * lengths.flatten()[index]
 
 
-def over_layers(
-    direction: Tensor, num_ws: int, w_dim: int, layers: tuple[int, int] | None, source: str
-) -> Tensor:
-    """A direction of W at each layer, or one of W+ as it is, 0 outside `layers`: [num_ws, w_dim]."""
+def over_layers(direction: Tensor, num_ws: int, w_dim: int, layers: tuple | None, source: str) -> Tensor:
+    """A direction of W at each layer, or one of W+ as it is; 0 outside `layers`: [num_ws, w_dim]."""
     shape = tuple(direction.shape)
     while direction.ndim > 1 and direction.shape[0] == 1:
         direction = direction[0]
@@ -149,7 +151,7 @@ def over_layers(
         direction = direction.expand(num_ws, w_dim)
     if direction.shape != (num_ws, w_dim):
         raise ValueError(
-            f"{source} holds a direction of shape {shape}, the generator's codes ask for [{w_dim}] or [{num_ws}, {w_dim}]"
+            f"{source} holds a direction of shape {shape}, expected [{w_dim}] or [{num_ws}, {w_dim}]"
         )
     first, end = layers or (0, num_ws)
     if not 0 <= first < end <= num_ws:

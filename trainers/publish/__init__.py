@@ -142,7 +142,7 @@ def name_of(folder: Path, config: dict) -> str:
 def stage(
     folder: Path, target: Path, namespace: str, code: str | None = None, licence: str | None = None
 ) -> None:
-    """Writes the files to push to `target`: config with the names of its bases, weights, figures, pictures, card.
+    """Writes to `target` the files to push: config with the names of its bases, weights, figures, card.
 
     Whole or not at all: after an error `target` is as before. ValueError for a model that cannot be
     published, and if `target` holds `folder`.

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from lwgan.domain import Domain, domain_from_json
 from lwgan.encoder import Encoder
+from lwgan.frames import FRAMES
 from lwgan.generator import Generator
 from lwgan.hub import registry
 from lwgan.hub.registry import load_model, models
@@ -28,8 +30,8 @@ from tests.foreign import (
     tensorflow_file,
 )
 from tests.parity import FOLDER, arrays_of, drawn, error, psp_weights, rosinality_weights
-from trainers.__main__ import main, parse
-from trainers.convert import Options, convert
+from trainers.__main__ import main
+from trainers.convert import Checkpoint, convert
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +44,20 @@ def held() -> dict:
     return arrays_of("g16s")
 
 
-def converted(source, target, **options) -> Generator:
-    (folder,) = convert(Options(source=source, target=target, **options))
+TEXTS = {
+    "domain": "cars",
+    "licence": "other\nNo sale.",
+    "about": "Photographs of cars.",
+    "limits": "Cars alone.",
+}
+
+
+def options(source, target, **more) -> Checkpoint:
+    return Checkpoint(source, target, **TEXTS | more)
+
+
+def converted(source, target, **more) -> Generator:
+    (folder,) = convert(options(source, target, **more))
     return Generator.from_pretrained(folder)
 
 
@@ -67,7 +81,7 @@ def test_rosinalitys_converted_file(tmp_path, held):
     config, _ = load_model(tmp_path / "g")
     assert (config["kind"], config["domain"], config["origin"]["file"]) == (
         "generator",
-        "faces",
+        "cars",
         "g16s-rosinality.pt",
     )
 
@@ -154,9 +168,9 @@ def test_tensorflows_file(tmp_path, weights, held):
     computes_the_reference(converted(tensorflow_file(tmp_path / "t.pkl", gs), tmp_path / "g"), held)
 
 
-@pytest.mark.parametrize("shape", ["one", "for-each-style"])
 @pytest.mark.parametrize(
-    ("case", "encoder_type"), [("psp", "GradualStyleEncoder"), ("e4e", "Encoder4Editing")]
+    ("case", "encoder_type", "shape"),
+    [("psp", "GradualStyleEncoder", "one"), ("e4e", "Encoder4Editing", "for-each-style")],
 )
 def test_psp_and_e4e_files(tmp_path, case, encoder_type, shape):
     """Codes and pictures of the whole pSp and the whole e4e, with a quarter of the widths; old options (no output_size)."""
@@ -166,8 +180,8 @@ def test_psp_and_e4e_files(tmp_path, case, encoder_type, shape):
     source = psp_file(
         tmp_path / "p.pt", psp_weights(10, shrink=4), rosinality_weights("g64s"), stored, **opts
     )
-    folders = convert(Options(source=source, target=tmp_path / "out"))
-    assert [folder.name for folder in folders] == ["lwgan-faces-generator", "lwgan-faces-encoder"]
+    folders = convert(options(source=source, target=tmp_path / "out"))
+    assert [folder.name for folder in folders] == ["lwgan-cars-generator", "lwgan-cars-encoder"]
     assert [(entry.kind, entry.refused) for entry in models(tmp_path / "out")] == [
         ("encoder", None),
         ("generator", None),
@@ -194,7 +208,7 @@ def test_codes_that_do_not_start_from_the_mean_have_none(tmp_path):
         source = psp_file(
             tmp_path / "p.pt", psp_weights(10, shrink=4), rosinality_weights("g64s"), mean, **opts
         )
-        generator, encoder = convert(Options(source=source, target=tmp_path / str(start)))
+        generator, encoder = convert(options(source=source, target=tmp_path / str(start)))
         assert torch.equal(load_model(encoder)[1]["w_avg"], mean * start) and torch.equal(
             load_model(generator)[1]["mapping.w_avg"], mean
         )
@@ -207,21 +221,40 @@ def test_half_precision_is_an_option(tmp_path, held):
 
 
 def test_the_command_line_says_what_it_wrote_and_why_it_refuses(tmp_path, monkeypatch, capsys):
-    words = ["trainers", "convert", "--target", str(tmp_path / "g"), "--source"]
-    monkeypatch.setattr("sys.argv", [*words, str(FOLDER / "g16s-rosinality.pt")])
+    words = ["trainers", "convert", "checkpoint", "--target", str(tmp_path / "g")]
+    words += [word for key, text in TEXTS.items() for word in (f"--{key}", text)]
+    monkeypatch.setattr("sys.argv", [*words, "--source", str(FOLDER / "g16s-rosinality.pt")])
     main()
     assert str(tmp_path / "g") in capsys.readouterr().out
     (tmp_path / "bomb.pkl").write_bytes(pickle.dumps(Bomb("true")))
-    monkeypatch.setattr("sys.argv", [*words, str(tmp_path / "bomb.pkl")])
+    monkeypatch.setattr("sys.argv", [*words, "--source", str(tmp_path / "bomb.pkl")])
     with pytest.raises(SystemExit, match="error: .*bomb.pkl is refused, and nothing of it was run"):
         main()
 
 
-def test_the_command_line_knows_the_stage():
-    options = parse(
-        ["convert", "--source", "a.pt", "--target", "b", "--dtype", "float16", "--domain", "cars"]
+def test_a_generator_gets_the_domain_of_the_options(tmp_path):
+    texts = {"title": "Old cars", "subject": "a car", "frame": "face"}
+    converted(FOLDER / "g16s-rosinality.pt", tmp_path / "g", **texts)
+    config = load_model(tmp_path / "g")[0]
+    domain = domain_from_json(config["domain_spec"], "", tuple(FRAMES))
+    assert domain == Domain(
+        "cars", "Old cars", "a car", "face", (), (), *(TEXTS[key] for key in ("licence", "about", "limits"))
     )
-    assert (options.source.name, options.dtype, options.domain) == ("a.pt", "float16", "cars")
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"domain": "My Cars"}, "--domain 'My Cars' may have"),
+        ({"licence": ""}, "the options: licence is ''"),
+        ({"about": " "}, "the options: about is ' '"),
+        ({"limits": "x" * 5000}, "the options: limits is"),
+    ],
+)
+def test_texts_that_no_domain_may_have_are_refused(tmp_path, more, message):
+    with pytest.raises(ValueError, match=message):
+        convert(options(FOLDER / "g16s-rosinality.pt", tmp_path / "g", **more))
+    assert not (tmp_path / "g").exists()
 
 
 # What these tests would see
@@ -267,9 +300,9 @@ def test_a_planted_error_shows_in_the_pictures(tmp_path, weights, held, spoil, w
 # What is refused: by name, with nothing left behind
 
 
-def refused(source, target, message: str, **options) -> None:
+def refused(source, target, message: str, **more) -> None:
     with pytest.raises(ValueError, match=message) as caught:
-        convert(Options(source=source, target=target, **options))
+        convert(options(source=source, target=target, **more))
     assert source.name in str(caught.value)
     assert not target.exists()
 
@@ -357,7 +390,7 @@ def test_a_file_that_unpacks_to_more_than_itself_is_refused_before_it_does(tmp_p
                 part.filename, bytes(2**22) if part.filename.endswith("/data/3") else whole.read(part)
             )
     refused(
-        tmp_path / "bomb.pt", tmp_path / "out", r"its parts have 4\d{6} bytes when unpacked, the file \d{6} "
+        tmp_path / "bomb.pt", tmp_path / "out", r"its parts have 4\d{6} bytes when unpacked, the file \d{6}"
     )
 
     class Storage:
@@ -416,7 +449,7 @@ def test_a_clamp_that_is_no_number_above_0_is_refused(tmp_path, weights, held, c
 
 def test_what_is_no_checkpoint_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="none.pt: there is no such file"):
-        convert(Options(source=tmp_path / "none.pt", target=tmp_path / "out"))
+        convert(options(source=tmp_path / "none.pt", target=tmp_path / "out"))
     for data in (b"hello, world", b"\x89PNG\r\n\x1a\n", b"{}", (FOLDER / "g16s.npz").read_bytes()):
         (tmp_path / "file").write_bytes(data)
         refused(tmp_path / "file", tmp_path / "out", "is no checkpoint")
@@ -461,7 +494,7 @@ def test_keys_and_shapes_must_fit(tmp_path, weights, held, change, message, writ
         variables[:] = theirs.items()
         source = tensorflow_file(tmp_path / "file", gs)
     with pytest.raises(ValueError, match=message):
-        convert(Options(source=source, target=tmp_path / "out"))
+        convert(options(source=source, target=tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
@@ -548,10 +581,10 @@ def test_psp_files_that_do_not_fit_are_refused_whole(tmp_path):
             lambda: file(encoder_type="BackboneEncoderUsingLastLayerIntoW"),
             "encoder_type is 'BackboneEncoderUsingLastLayerIntoW'",
         ),
-        (lambda: file(encoder_type=None), "say so with --encoder-type"),
+        (lambda: file(encoder_type=None), "give --encoder-type"),
         (lambda: file(learn_in_w=True), "learn_in_w is True"),
         (lambda: file(output_size=1024), "weights have resolution 64, its options say 1024"),
-        (lambda: file(n_styles=18), "weights have 10 styles, the file's options say n_styles 18"),
+        (lambda: file(n_styles=18), "weights have 10 styles, its options say n_styles 18"),
         (
             lambda: file(encoder=psp_weights(9, shrink=4)),
             "encoder has 9 styles of 128, its decoder takes 10 of 128",
@@ -572,10 +605,10 @@ def test_psp_files_that_do_not_fit_are_refused_whole(tmp_path):
         (lambda: file(encoder=encoder | {"latlayer1.bias": mean * torch.nan}), "NaN or infinity"),
     ):
         with pytest.raises(ValueError, match=message):
-            convert(Options(source=source(), target=tmp_path / "out"))
+            convert(options(source=source(), target=tmp_path / "out"))
         assert not (tmp_path / "out").exists()
     folders = convert(
-        Options(source=file(encoder_type=None), target=tmp_path / "out", encoder_type="Encoder4Editing")
+        options(source=file(encoder_type=None), target=tmp_path / "out", encoder_type="Encoder4Editing")
     )
     assert json.loads((folders[1] / "config.json").read_text())["architecture"]["space"] == "W+ deltas"
 
@@ -596,7 +629,7 @@ def test_when_the_disk_is_full_at_the_second_model_the_first_goes_too(tmp_path, 
 
     monkeypatch.setattr(registry, "save_folder", full)
     with pytest.raises(OSError, match="No space left"):
-        convert(Options(source=source, target=target))
+        convert(options(source=source, target=target))
     assert [path.name for path in target.iterdir()] == ["notes.txt"]
 
 
@@ -607,7 +640,7 @@ def test_weights_too_large_for_half_precision_are_refused(tmp_path, weights):
     refused(
         source,
         tmp_path / "out",
-        "b4.conv1.bias of its generator holds NaN or infinity, or what is that in float16",
+        "b4.conv1.bias of its generator holds NaN or infinity in float16",
         dtype="float16",
     )
     assert converted(source, tmp_path / "out").synthesis.b4.conv1.bias[0] == 1e5
@@ -624,11 +657,11 @@ def test_a_target_that_was_there_keeps_what_it_held(tmp_path, weights):
     target = tmp_path / "g"
     converted(FOLDER / "g16s-rosinality.pt", target)
     with pytest.raises(ValueError, match="config.json is a file, expected a folder"):
-        convert(Options(source=FOLDER / "g16s-rosinality.pt", target=target / "config.json"))
+        convert(options(source=FOLDER / "g16s-rosinality.pt", target=target / "config.json"))
     before = {path.name: path.read_bytes() for path in target.iterdir()}
     rosinality_file(
         tmp_path / "r.pt", weights | {"conv1.activate.bias": torch.full((32,), torch.nan)}, torch.zeros(32)
     )
     with pytest.raises(ValueError, match="NaN or infinity"):
-        convert(Options(source=tmp_path / "r.pt", target=target))
+        convert(options(source=tmp_path / "r.pt", target=target))
     assert {path.name: path.read_bytes() for path in target.iterdir()} == before

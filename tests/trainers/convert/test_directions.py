@@ -1,5 +1,6 @@
-"""Directions of others become edits that do what their own code does: checked against their formulas, written out in numpy."""
+"""Published directions become edits that do what their own code does, written out here in numpy."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -7,12 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from lwgan.domain import Change, change_from_json
 from lwgan.edit import AffineEdit
-from lwgan.hub import registry
 from lwgan.pipeline import EditingPipeline
-from trainers import __main__, convert, publish
-from trainers.convert import directions
-from trainers.publish import cards
+from trainers import __main__, publish
+from trainers.convert.directions import Direction, convert_direction
 
 NUM_WS, W_DIM = 10, 16
 GENERATOR = torch.Generator().manual_seed(3)
@@ -38,7 +38,8 @@ def pt(path: Path, content) -> Path:
     return path.with_suffix(".pt")
 
 
-# What others' files are: (write, --index, --layers, method, what their code adds to a code at alpha 1: [num_ws or 1, w_dim])
+# What others' files are: (write, --index, --layers, method, what their code adds to a code at alpha 1:
+# [num_ws or 1, w_dim])
 KNOWN = {
     "InterFaceGAN's boundary": (lambda p: npy(p, VECTOR.numpy()), None, None, "interfacegan", VECTOR),
     "a boundary in double precision": (lambda p: npy(p, VECTOR[0].double().numpy()), None, None, "interfacegan", VECTOR),
@@ -50,18 +51,16 @@ KNOWN = {
 }  # fmt: skip
 
 
-def options(faces_registry, **changes):
-    nets = {kind: faces_registry / f"lwgan-faces-{kind}" for kind in ("generator", "encoder")}
-    return directions.Edit(attribute="age", from_label="young", to_label="old", **(nets | changes))
+def options(registry: Path, source: Path, target: Path, **changes) -> Direction:
+    paths = {kind: registry / f"lwgan-faces-{kind}" for kind in ("generator", "encoder")}
+    return Direction(source, target, **{"change": "Age", "before": "young", "after": "old"} | paths | changes)
 
 
 @pytest.mark.parametrize("case", KNOWN)
-def test_an_imported_direction_moves_codes_as_its_own_code_does(tmp_path, faces_registry, case):
+def test_a_direction_moves_codes_as_its_own_code_does(tmp_path, faces_registry, case):
     write, index, layers, method, direction = KNOWN[case]
     source, target = write(tmp_path / "theirs"), tmp_path / "lwgan-faces-age"
-    convert.convert(
-        convert.Options(source, target, edit=options(faces_registry, index=index, layers=layers, scale=-2.0))
-    )
+    convert_direction(options(faces_registry, source, target, index=index, layers=layers, scale=-2.0))
     w = torch.randn(3, NUM_WS, W_DIM)
     expected = w.numpy().copy()
     first, end = layers or (0, NUM_WS)
@@ -69,57 +68,39 @@ def test_an_imported_direction_moves_codes_as_its_own_code_does(tmp_path, faces_
         expected[:, layer] += 0.7 * -2.0 * direction[layer if len(direction) > 1 else 0].numpy()
     edit = AffineEdit.from_pretrained(target)
     assert np.allclose(edit(w, 0.7).numpy(), expected, atol=1e-6)
-    assert (edit.config["kind"], edit.config["method"], edit.config["attribute"]) == (
+    assert (edit.config["kind"], edit.config["method"], edit.config["domain"]) == (
         "translation",
         method,
-        "age",
+        "faces",
     )
+    change = change_from_json(edit.config["change"], "")
+    assert change == Change("Age", {"Age": False}, {"Age": True}, "young", "old")
     pipe = EditingPipeline.from_pretrained(faces_registry, domain="faces")
-    pipe.add_edit("lwgan-faces-age", edit)  # made for just these nets
+    pipe.add_edit("lwgan-faces-age", edit)  # made for these very nets
     assert pipe.generate(pipe.edit(w[:1], {"lwgan-faces-age": 0.7}))
 
 
-def test_an_imported_direction_is_published_with_a_card_that_says_whose_it_is(
+def test_a_converted_direction_is_published_with_a_card_that_names_its_file(
     tmp_path, faces_registry, monkeypatch, capsys
 ):
-    source, target = (
-        npy(tmp_path / "stylegan_ffhq_age_w_boundary", VECTOR.numpy()),
-        tmp_path / "lwgan-faces-interfacegan-age",
-    )
-    nets = [
-        word
-        for kind in ("generator", "encoder")
-        for word in (f"--{kind}", str(faces_registry / f"lwgan-faces-{kind}"))
-    ]
-    words = [
-        "convert",
-        "--source",
-        str(source),
-        "--target",
-        str(target),
-        "direction",
-        "--attribute",
-        "age",
-        "--scale",
-        "3",
-        *nets,
-    ]
-    monkeypatch.setattr(sys, "argv", ["trainers", *words])
+    source = npy(tmp_path / "age_w_boundary", VECTOR.numpy())
+    target = shutil.copytree(faces_registry, tmp_path / "shelf") / "lwgan-faces-interfacegan-age"
+    words = ["--source", source, "--target", target, "--change", "Age", "--before", "young", "--after", "old"]
+    for kind in ("generator", "encoder"):
+        words += [f"--{kind}", faces_registry / f"lwgan-faces-{kind}"]
+    monkeypatch.setattr(sys, "argv", ["trainers", "convert", "direction", *map(str, words)])
     __main__.main()
     assert f"{target}  " in capsys.readouterr().out
-    text = (publish.stage(target, tmp_path / "hub" / target.name, "lab") / "README.md").read_text()
-    assert (
-        "by others, by the method `interfacegan`, and converted from their file `stylegan_ffhq_age_w_boundary.npy`"
-        in text
-    )
-    assert "Not measured" in text and "adapted" not in text and "model-index" not in text
-    assert cards.command(registry.load_model(target)[0]) is None
+    publish.stage(target, tmp_path / "hub" / target.name, "lab", licence="mit")
+    text = (tmp_path / "hub" / target.name / "README.md").read_text()
+    assert "found by others with the method `interfacegan`" in text and "`age_w_boundary.npy`" in text
+    assert "from **young** to **old**" in text and "was not evaluated" in text and "adapted" not in text
 
 
 NAN = VECTOR.clone()
 NAN[0, 3] = float("nan")
 BAD = {
-    "of another width": (lambda p: npy(p, np.zeros((1, 512), np.float32)), {}, r"shape \(1, 512\), the generator's codes ask for \[16\] or \[10, 16\]"),
+    "of another width": (lambda p: npy(p, np.zeros((1, 512), np.float32)), {}, r"shape \(1, 512\), expected \[16\] or \[10, 16\]"),
     "with NaN": (lambda p: npy(p, NAN.numpy()), {}, "NaN or infinity, expected finite"),
     "of whole numbers": (lambda p: npy(p, np.zeros(W_DIM, int)), {}, "holds a torch.int64, expected floating-point"),
     "of objects": (lambda p: npy(p, np.array([{"a": 1}])), {}, "is no array of numbers"),
@@ -130,26 +111,16 @@ BAD = {
     "with too few lengths": (lambda p: pt(p, {"comp": MANY[:, 0], "std": LENGTHS[:4]}), {"index": 4}, r"lengths of shape \(4,\) for 5 components"),
     "of one with an index": (lambda p: pt(p, VECTOR), {"index": 0}, "holds one direction: --index 0"),
     "for layers that are not there": (lambda p: pt(p, VECTOR), {"layers": (3, 11)}, "--layers 3 11: expected two numbers from 0 to 10"),
-    "with a bad name": (lambda p: pt(p, VECTOR), {"attribute": "Old Age"}, "attribute 'Old Age' may have"),
+    "with a bad name": (lambda p: pt(p, VECTOR), {"change": "<b>"}, "the label '<b>' may have"),
     "that is not there": (lambda p: p.with_suffix(".npy"), {}, "there is no such file"),
     "that is a pickle": (lambda p: pt(p, Path("x")), {}, "is refused, and nothing of it was run"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_is_no_direction_is_refused_by_the_files_name_and_leaves_nothing(tmp_path, faces_registry, case):
+def test_a_bad_direction_is_refused_and_leaves_nothing(tmp_path, faces_registry, case):
     write, changes, message = BAD[case]
     source = write(tmp_path / "theirs")
-    nets = {kind: faces_registry / f"lwgan-faces-{kind}" for kind in ("generator", "encoder")}
-    edit = directions.Edit(**({"attribute": "age"} | nets | changes))
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        convert.convert(convert.Options(source, tmp_path / "edit", edit=edit))
+        convert_direction(options(faces_registry, source, tmp_path / "edit", **changes))
     assert not (tmp_path / "edit").exists()
-
-
-def test_an_array_without_words_is_asked_for_them(tmp_path):
-    source = npy(tmp_path / "boundary", VECTOR.numpy())
-    with pytest.raises(
-        ValueError, match="is an array: if it is a direction, say `direction --attribute NAME"
-    ):
-        convert.convert(convert.Options(source, tmp_path / "edit"))

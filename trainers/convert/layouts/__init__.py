@@ -1,7 +1,8 @@
-"""The layouts of others' StyleGAN2, pSp and e4e checkpoints, a file each: their names and arrays become ours.
+"""The layouts of StyleGAN2, pSp and e4e checkpoints, a file each: how their names and arrays become ours.
 
-Sizes are read from the weights and compared with what a file says of itself. Whatever is missing, left over, of another shape, or would
-compute another function than `Generator` and `Encoder` do is refused with a ValueError that names it.
+Sizes are read from the weights and compared with the options in the file. An array that is missing, left
+over or of another shape is refused with a ValueError that names it, and so is an option under which
+`Generator` and `Encoder` would compute something else.
 """
 
 from trainers.convert.layouts import nvidia, psp, rosinality, tensorflow
@@ -10,7 +11,7 @@ from trainers.convert.unpickle import Network, Persistent
 
 
 def models(content: object, source: str, encoder_type: str | None = None) -> list[Model]:
-    """The models in what `trainers.unpickle.read` found in the file `source`, a generator first.
+    """The models in the content of the file `source`, a generator first.
 
     encoder_type: of a pSp or e4e file whose options lack it.
     """
@@ -20,18 +21,12 @@ def models(content: object, source: str, encoder_type: str | None = None) -> lis
         return [rosinality.model(content, source)]
     if isinstance(content, dict) and isinstance(content.get("G_ema"), Persistent):
         return [nvidia.model(content["G_ema"], source)]
-    if (
-        isinstance(content, tuple)
-        and len(content) == 3
-        and all(isinstance(part, Network) for part in content)
-    ):
-        return [tensorflow.model(content[2], source)]
-    held = (
-        f"the keys {', '.join(map(str, list(content)[:8]))}"
-        if isinstance(content, dict)
-        else f"a {type(content).__name__}"
-    )
+    networks = isinstance(content, tuple) and [part for part in content if isinstance(part, Network)]
+    if networks and len(networks) == len(content) == 3:
+        return [tensorflow.model(networks[2], source)]
+    is_dict = isinstance(content, dict)
+    what = f"the keys {', '.join(map(str, list(content)[:8]))}" if is_dict else f"a {type(content).__name__}"
     raise ValueError(
-        f"{source} holds {held}: expected 'g_ema' (rosinality), 'G_ema' (NVIDIA), 'state_dict' and 'opts' (pSp, e4e) "
-        "or three networks (NVIDIA's TensorFlow)"
+        f"{source} holds {what}: expected 'g_ema' (rosinality), 'G_ema' (NVIDIA), 'state_dict' and 'opts' "
+        "(pSp, e4e) or three networks (NVIDIA's TensorFlow)"
     )

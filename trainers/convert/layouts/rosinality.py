@@ -1,46 +1,46 @@
-"""rosinality/stylegan2-pytorch (model.py, convert_weight.py, train.py), which pSp and e4e use too: the layout of most community files.
+"""rosinality/stylegan2-pytorch (model.py, convert_weight.py, train.py): the layout of most community files.
 
-{"g_ema": weights, "latent_avg": the mean code} as converted from TensorFlow; {"g_ema", "args": options, ...} without mean code as trained.
+As converted from TensorFlow: {"g_ema": weights, "latent_avg": the mean code}. As trained, without a mean
+code: {"g_ema", "args": options, ...}.
 """
 
 import re
 from argparse import Namespace
 
-from trainers.convert.layouts.common import Found, Model, build, check_told, mean_code, reshaped, with_mean
+from trainers.convert.layouts.common import Found, Model, build, check_sizes, mean_code, reshaped, with_mean
 
-NAMES = {
-    "weight": "conv.weight",
-    "affine.weight": "conv.modulation.weight",
-    "affine.bias": "conv.modulation.bias",
+NAMES = {"weight": "conv.weight"} | {
+    f"affine.{name}": f"conv.modulation.{name}" for name in ("weight", "bias")
 }
 LAYER_NAMES = {**NAMES, "bias": "activate.bias", "noise_strength": "noise.weight"}
 
 
 def model(content: dict, source: str) -> Model:
+    """The generator g_ema of a file."""
     options = content.get("args")
     size = getattr(options, "size", None) if isinstance(options, Namespace) else None
     return generator(Found(source, content["g_ema"]), content.get("latent_avg"), size)
 
 
 def generator(found: Found, latent_avg, size: int | None) -> Model:
-    """A generator of these arrays. size: what the file says of the resolution."""
+    """A generator of these arrays. size: the resolution that the file states."""
     levels = found.count(r"to_rgbs\.(\d+)\.") + 1
     architecture = {
         "resolution": 2 ** (levels + 1), "img_channels": found.size("to_rgb1.conv.weight", 1, 5),
         "channels": [found.size(f"{_layer(2 * level)}.conv.weight", 1, 5) for level in range(levels)],
         "z_dim": found.size("style.1.weight", 1, 2), "w_dim": found.size("style.1.weight", 0, 2),
-        "mapping_layers": found.count(r"style\.(\d+)\.") - 1, "use_noise": any(name.endswith("noise.weight") for name in found),
+        "mapping_layers": found.count(r"style\.(\d+)\.") - 1,
+        "use_noise": any(name.endswith("noise.weight") for name in found),
     }  # fmt: skip
-    check_told({"img_resolution": size}, architecture, found.source)
-    w_avg = mean_code(latent_avg, 2 * levels, architecture["w_dim"], found.source)
-    kernels = {name: 4 for name in found if name.endswith(".kernel")}
-    made = build(
-        "generator", architecture, found, name_of, reshaped, given=("mapping.w_avg",), filters=kernels
-    )
+    check_sizes({"img_resolution": size}, architecture, found)
+    w_avg = mean_code(latent_avg, 2 * levels, architecture["w_dim"], found)
+    given, kernels = ("mapping.w_avg",), {name: 4 for name in found if name.endswith(".kernel")}
+    made = build("generator", architecture, found, name_of, reshaped, given=given, filters=kernels)
     return with_mean(made, w_avg)
 
 
 def name_of(ours: str) -> str:
+    """Our name of a weight -> theirs."""
     if match := re.fullmatch(r"mapping\.fc(\d+)\.(\w+)", ours):
         return f"style.{int(match[1]) + 1}.{match[2]}"
     if ours == "synthesis.b4.const":
