@@ -78,8 +78,8 @@ NO_DOMAIN = {
     "no licence": (DOMAIN | {"licence": None}, "licence is None, expected a text"),
     "an endless text": (DOMAIN | {"about": "x" * 5000}, "expected a text of 1 to 4000 characters"),
     "endless labels": (DOMAIN | {"attributes": ["x"] * 1001}, "at most 1000 attributes"),
-    "a label with markup": (DOMAIN | {"attributes": ["<img>"]}, "the label '<img>'"),
-    "a change that is none": (DOMAIN | {"changes": [{}]}, "the label None"),
+    "a label with markup": (DOMAIN | {"attributes": ["<img>"]}, "the label is '<img>'"),
+    "a change that is none": (DOMAIN | {"changes": [{}]}, "the label is None"),
     "a truth in words": (DOMAIN | {"draw": "yes"}, "draw is 'yes', expected true or false"),
 }
 
