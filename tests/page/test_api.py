@@ -22,14 +22,13 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from lwgan import EditingPipeline, recipe
-from lwgan.frames.ink import frame_ink
+from lwgan import EditingPipeline, cli, recipe
 from lwgan.hub.catalog import Catalog
 from lwgan.page import build
 from lwgan.page.events import FORGOTTEN
 from tests.live import PATIENCE, ROOT
 from tests.nets import EDITS
-from tests.pictures import BAD, KINDS, draw, saved
+from tests.pictures import BAD, draw, saved
 
 ONE, TWO, THREE = EDITS
 
@@ -126,24 +125,10 @@ def test_sweep_gives_a_strip(client, pipe):
 
 FIVE = [("0", 10, 20, 80), ("7", 80, 20, 80), ("1", 150, 20, 80), ("5", 20, 150, 80), ("7", 120, 150, 80)]
 BAD_PICTURES = {
-    **BAD,
-    "blank": (saved(Image.new("L", (99, 99), 255), "PNG"), "blank"),
+    "text": BAD["text"],
+    "54 megapixels": BAD["54 megapixels"],
     "five digits": (saved(draw(FIVE, 8), "PNG"), "5 digits were found"),
-}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_picture_is_taken_as_it_looks(client, tmp_path, kind):
-    """The rows of the table of uploads that are pictures: what the encoder is given is what the plain drawing gives."""
-    picture = draw([("7", 30, 20, 100), ("0", 170, 150, 100)], 12)
-    (tmp_path / "upload").write_bytes(KINDS[kind](picture))
-    made = recipe.of_png(
-        client.predict(picture=handle_file(tmp_path / "upload"), edits={}, api_name="/edit_image")
-    )
-    framed = np.asarray(Image.open(io.BytesIO(base64.b64decode(made["source"]["png"]))), float)
-    assert np.abs(framed - np.asarray(frame_ink(picture), float)).mean() <= (
-        1.0 if "JPEG" in kind else 0.0
-    )
+}  # tests/page/test_editor.py has all kinds
 
 
 @pytest.mark.parametrize("name", BAD_PICTURES)
@@ -193,15 +178,10 @@ def test_a_sweep_that_will_not_do_is_answered_in_words(client, given, words):
 # A visitor's picture
 
 
-def test_pictures_are_deleted_and_nobody_is_told_of_visitors():
-    """What the page says of them. (Gradio looks each minute for files of its own that are an hour old.)"""
+def test_a_visitor_whose_picture_was_forgotten_is_told():
+    """Gradio drops sessions that are unused for an hour: the next event finds the visit that every page begins with."""
     demo = build(Catalog("bundled", device="cpu"))
     assert demo.delete_cache == (60, 3600) and demo.config["analytics_enabled"] is False
-
-
-def test_a_visitor_whose_picture_was_forgotten_is_told():
-    """Gradio drops the states of the longest unused sessions, and those of an hour ago: the next event finds what every page begins with."""
-    demo = build(Catalog("bundled", device="cpu"))
     first = next(block.value for block in demo.blocks.values() if isinstance(block, gr.State))
     named = {block.elem_id: block._id for block in demo.blocks.values() if getattr(block, "elem_id", None)}
     event = lambda *target: next(fn.fn for fn in demo.fns.values() if target in fn.targets)
@@ -297,17 +277,9 @@ def test_the_docs_mcp_server(docs, pipe):
 # Where it runs
 
 
-def test_a_registry_that_is_not_there_ends_the_app_with_words(tmp_path):
-    environment = {**os.environ, "LWGAN_REGISTRY": str(tmp_path)}
-    ended = subprocess.run(
-        [sys.executable, "app.py"],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=4 * PATIENCE,
-    )
-    assert ended.returncode == 1 and "no generator" in ended.stderr and "Traceback" not in ended.stderr
+def test_a_registry_without_models_ends_the_app_with_words(tmp_path):
+    with pytest.raises(SystemExit, match="lwgan: the registry has no generator"):
+        cli.main(["app", "--registry", str(tmp_path)])
 
 
 def test_spaces_comes_before_torch():
