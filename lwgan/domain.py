@@ -92,8 +92,7 @@ class Domain:
     draw: bool = False
 
     def change(self, name: str) -> Change:
-        """The change of this name; "Label" and "not-Label" are changes for every label. ValueError for
-        another name."""
+        """The change of this name, or that of a label: "Label", "not-Label". ValueError for another name."""
         offered = {change.name: change for change in self.changes}
         if name in offered:
             return offered[name]

@@ -1,5 +1,4 @@
-"""Opening pictures, and converting them to and from tensors: the only place that knows pixel ranges, EXIF and
-alpha."""
+"""Opens pictures and converts them to and from tensors. Nothing else knows pixel ranges, EXIF or alpha."""
 
 import io
 import warnings
@@ -135,6 +134,5 @@ def save_sheet(path: Path, pictures: Tensor, columns: int) -> None:
 
 
 def save_small(path: Path, image: Image.Image) -> None:
-    """Writes a PNG with 256 colours or 16 greys: a third to half of the bytes, for looking at, not for
-    measuring."""
+    """Writes a PNG of 256 colours or 16 greys, at most half as large: to look at, not to measure."""
     image.quantize(256 if image.mode == "RGB" else 16).save(path, optimize=True)

@@ -36,21 +36,18 @@ UNKNOWN = 255  # in labels
 class EditingPipeline:
     """The generator, the encoder and the edits of one domain.
 
-    domain: the Domain in the generator's config, or else a plain one (square pictures, the labels of the
-    judge).
+    domain: the Domain in the generator's config, or else a plain one (square pictures, the judge's labels).
     edits: name -> AffineEdit.  changes: name -> the edit's Change, None for an edit without one.
     scales: name -> Scale, what strength 1 means.  sources: name -> the registry entry of an edit.
     refused: name -> why this edit (judge, ...) of the registry cannot be used.
-    judge: reads labels in pictures.  latent_classifier: reads labels in codes.  identity: embeds pictures.
-    Each or None.
+    judge, latent_classifier: read labels in pictures and codes.  identity: embeds pictures.  All may be None.
     images: sample pictures, uint8 [N, H, W] or [N, 3, H, W], or None.  labels: theirs.
     config: the models in use, kind -> {"name", "revision"}.  revisions: kind -> sha256 of the weights in use.
     device, dtype: where and in which precision the networks run. "bfloat16" takes half to two thirds of the
     time on CPUs that support it, with 1% error; "float16" is for CUDA, with 0.1% error. Both keep the
     encoder's weights in half precision. Codes are always float32 on the CPU.
 
-    On CUDA, `pipe.generator.synthesis.compile(mode="reduce-overhead")` compiles the synthesis for many
-    pictures.
+    For many pictures on CUDA, `pipe.generator.synthesis.compile(mode="reduce-overhead")` helps.
     """
 
     def __init__(
@@ -85,12 +82,11 @@ class EditingPipeline:
         cls, registry: str | Path | None = None, domain: str | None = None, *, device: str = "cpu",
         dtype: str = "float32",
     ) -> "EditingPipeline":  # fmt: skip
-        """All models of a domain, by default the registry's first. `registry`: as in
-        `lwgan.hub.registry.models`.
+        """All models of a domain, by default of the registry's first domain.
 
-        device: "cpu", "cuda", "cuda:N", or "auto" for CUDA if available. ValueError if the registry has no
-        generator or no encoder for the domain. An edit that is broken, or made for other networks, is in
-        `refused`.
+        registry: as in `lwgan.hub.registry.models`.  device: "cpu", "cuda", "cuda:N", or "auto" for CUDA if
+        available. ValueError if the registry has no generator or no encoder for the domain. An edit that is
+        broken, or was made for other networks, is only listed in `refused`.
         """
         entries = models.models(registry, whole=False)
         return cls.from_entries(entries, domain, device=device, dtype=dtype)
@@ -103,33 +99,29 @@ class EditingPipeline:
         """As `from_pretrained`, with models that were listed before (`lwgan.hub.registry.models`)."""
         domain = domain or next(iter(domains_of(entries)), None)
         usable = [entry for entry in entries if entry.domain == domain and not entry.refused]
-        chosen = {}  # the first entry of each kind
-        for entry in usable:
-            if entry.kind in (*MODULES, *EXTRAS, "pictures"):
-                chosen.setdefault(entry.kind, entry)
+        refused = [entry for entry in entries if entry.refused]
+        first = {entry.kind: entry for entry in reversed(usable)}  # of each kind
         for kind in MODULES:
-            if kind not in chosen:
+            if kind not in first:
                 where = f" for the domain {domain!r}" if domain else ""
-                broken = [f"; {entry.name} is refused: {entry.refused}" for entry in entries if entry.refused]
-                raise ValueError(f"the registry has no {kind}{where}{''.join(broken)}")
+                broken = "".join(f"; {entry.name} is refused: {entry.refused}" for entry in refused)
+                raise ValueError(f"the registry has no {kind}{where}{broken}")
         nets = [
-            known.from_pretrained(chosen[kind].source, chosen[kind].revision)
-            for kind, known in MODULES.items()
+            net.from_pretrained(first[kind].source, first[kind].revision) for kind, net in MODULES.items()
         ]
         pipe = cls(*nets, device=device, dtype=dtype)
-        optional = [chosen[kind] for kind in (*EXTRAS, "pictures") if kind in chosen]
+        optional = [first[kind] for kind in (*EXTRAS, "pictures") if kind in first]
         edits = [entry for entry in usable if entry.kind in models.EDIT_KINDS]
-        for entry in (*optional, *edits, *(entry for entry in entries if entry.refused)):
+        for entry in (*optional, *edits, *refused):
             pipe.take(entry)
-        pipe.config = {kind: models.as_served(entry) for kind, entry in chosen.items()}
+        served = [first[kind] for kind in MODULES] + optional
+        pipe.config = {entry.kind: models.as_served(entry) for entry in served}
         return pipe
 
     def lend(self, wrap: Callable, device: str = "cuda") -> None:
-        """Moves the networks to a device that exists only inside functions that `wrap` wraps (`spaces.GPU` on
-        ZeroGPU).
+        """Moves the networks to a device that exists only in functions that `wrap` wraps (`spaces.GPU`).
 
-        The wrapped functions take and return arrays. What does not depend on a visitor, the cloud, is
-        computed before.
+        The wrapped functions take and return arrays. The cloud, which no visitor changes, is computed before.
         """
         _ = self.cloud
         self.device = torch.device(device)
@@ -139,8 +131,7 @@ class EditingPipeline:
         self._map = wrap(self._map_here)
 
     def take(self, entry: models.Entry, name: str | None = None) -> None:
-        """Loads an edit (as `name`), a judge or another optional model. One that does not load goes into
-        `refused`."""
+        """Loads an edit (as `name`) or an optional model. One that does not load is listed in `refused`."""
         name = name or entry.name
         try:
             if entry.refused:
@@ -178,8 +169,7 @@ class EditingPipeline:
         self.revisions[entry.kind] = _revision_of(module)
 
     def add_edit(self, name: str, edit: AffineEdit) -> None:
-        """Adds an edit. ValueError if it was made for other networks than those loaded, or its config is
-        invalid."""
+        """Adds an edit. ValueError if it was made for other networks, or its config is invalid."""
         shape, wanted = tuple(edit.bias.shape), (self.generator.num_ws, self.generator.w_dim)
         if shape != wanted:
             raise ValueError(f"edit {name!r} is for codes of {shape}, the generator takes {wanted}")
@@ -190,8 +180,7 @@ class EditingPipeline:
         self.edits = dict(sorted({**self.edits, name: edit}.items()))
 
     def _check_base(self, what: str, config: Mapping) -> None:
-        """Networks that were built in Python have no recorded weights: nothing can be checked against
-        them."""
+        """ValueError unless a config names the weights in use, which nets built in Python do not have."""
         made_for = config.get("base_revision") or {}
         for role in MODULES:
             loaded = self.revisions.get(role)
@@ -200,8 +189,7 @@ class EditingPipeline:
                 raise ValueError(f"{what} was made for {wanted}, the one loaded has {loaded}")
 
     def describe_edits(self) -> list[dict]:
-        """Each edit for callers, in the order in which edits are applied: what it changes, its method, its
-        alpha."""
+        """What each edit changes, its method and its alpha, in the order in which edits are applied."""
         return [self._described(name, edit.config) for name, edit in self.edits.items()]
 
     def _described(self, name: str, config: Mapping) -> dict:
@@ -239,11 +227,10 @@ class EditingPipeline:
 
     @torch.inference_mode()
     def edit(self, w: Tensor, alphas: Mapping[str, float]) -> Tensor:
-        """Codes w [N, num_ws, w_dim], to which the named edits are applied one after another, by name, each
-        at its alpha.
+        """Applies edits to codes w [N, num_ws, w_dim], one after another in the order of their names.
 
-        ValueError for a name that is unknown or refused, and for an alpha that is no number within
-        +-MAX_ALPHA.
+        alphas: name -> alpha. ValueError for a name that is unknown or refused, and for an alpha that is no
+        number within +-MAX_ALPHA.
         """
         check_alphas(alphas)
         for name in alphas:
@@ -288,8 +275,7 @@ class EditingPipeline:
     # Samples, and what judges read
 
     def sample(self, seed: int) -> Image.Image:
-        """A framed picture: the registry's sample `seed` (modulo their number), or one that the generator
-        draws."""
+        """A framed picture: one of the registry's, or else one that the generator draws from the seed."""
         if self.images is not None:
             image = self.images[seed % len(self.images)]
             image = image if image.ndim == 2 else image.permute(1, 2, 0)
@@ -301,35 +287,29 @@ class EditingPipeline:
 
     @cached_property
     def cloud(self) -> Cloud:
-        """The distribution of the generator's codes; its unit of distance is that of the codes of sample
-        pictures."""
+        """The distribution of the generator's codes; those of sample pictures set the unit of distance."""
         known = None
         if self.images is not None:
             known = self.encode([self.sample(i) for i in range(min(CLOUD_PICTURES, len(self.images)))])
         return Cloud(torch.from_numpy(self._map(self._z(CLOUD_CODES, 0))), known)
 
     def as_generated(self, pictures: Sequence[Image.Image]) -> Tensor:
-        """Pictures [N, C, H, W] at the size and in the mode of the generator's, which judges are trained to
-        read."""
+        """Pictures [N, C, H, W] in the generator's size and mode, which judges are trained to read."""
         side, mode = self.generator.config["resolution"], _mode(self.generator)
         pictures = [picture.convert(mode) for picture in pictures]
         return to_tensor([p if p.size == (side, side) else p.resize((side, side)) for p in pictures])
 
     @torch.inference_mode()
     def read(self, pictures: Sequence[Image.Image]) -> list[dict[str, float]]:
-        """The judge's probability of each label, by name, for framed or generated pictures. ValueError
-        without a judge."""
+        """For each framed or generated picture, label -> probability by the judge. ValueError without one."""
         if self.judge is None:
             raise ValueError("the registry has no judge: nobody can read the pictures")
-        probabilities = torch.cat(
-            [self.judge(part) for part in self.as_generated(pictures).split(50)]
-        ).sigmoid()
-        return [dict(zip(self.judge.names, row, strict=True)) for row in probabilities.tolist()]
+        logits = torch.cat([self.judge(part) for part in self.as_generated(pictures).split(50)])
+        return [dict(zip(self.judge.names, row, strict=True)) for row in logits.sigmoid().tolist()]
 
     @cached_property
     def labels(self) -> Tensor | None:
-        """The labels of the samples, uint8 [N, K] in the order of `domain.attributes`: 0, 1, or 255 where
-        unknown.
+        """The labels of the samples, uint8 [N, K] in the order of `domain.attributes`; UNKNOWN where unknown.
 
         Those that the registry has, else those that the judge reads; None without either.
         """
@@ -337,10 +317,8 @@ class EditingPipeline:
             return self._known_labels
         count = SAMPLES if self.images is None else len(self.images)
         read = self.read([self.sample(seed) for seed in range(count)])
-        rows = [
-            [UNKNOWN if name not in seen else seen[name] > 0.5 for name in self.domain.attributes]
-            for seen in read
-        ]
+        names = self.domain.attributes
+        rows = [[round(seen[name]) if name in seen else UNKNOWN for name in names] for seen in read]
         return torch.tensor(rows, dtype=torch.uint8)
 
     def seeds_of(self, change: Change) -> list[int]:
@@ -354,9 +332,8 @@ class EditingPipeline:
 
 def domains_of(entries: Sequence[models.Entry]) -> list[str]:
     """The names of the domains that have a generator, in the order of the registry."""
-    return list(
-        dict.fromkeys(e.domain for e in entries if e.kind == "generator" and e.domain and not e.refused)
-    )
+    usable = [entry for entry in entries if entry.kind == "generator" and not entry.refused]
+    return list(dict.fromkeys(entry.domain for entry in usable if entry.domain))
 
 
 def _domain_of(generator: Generator, judge: Judge | None) -> Domain:

@@ -32,8 +32,7 @@ class Opinion(NamedTuple):
 
 
 class Sight(NamedTuple):
-    """One picture with its code [1, num_ws, w_dim], the judges' opinions and its distance from the cloud of
-    codes."""
+    """A picture, its code [1, num_ws, w_dim], the opinions on both, and the distance from the cloud."""
 
     picture: Image.Image
     w: Tensor

@@ -31,8 +31,7 @@ BASE = ("generator", "encoder")
 
 
 def make(pipe: EditingPipeline, source: Mapping, alphas: Mapping[str, float]) -> dict:
-    """The recipe of a source (`of_seed` or `of_picture`) with these edits; edits with alpha 0 are left
-    out."""
+    """The recipe of a source (`of_seed` or `of_picture`) and of edits, without those at alpha 0."""
     edits = [
         {"name": name, "alpha": alpha, "sha256": _sha256(pipe, name)}
         for name, alpha in sorted(alphas.items())
@@ -69,8 +68,7 @@ def source_picture(pipe: EditingPipeline, source: Mapping) -> Image.Image:
 
 
 def alphas_of(pipe: EditingPipeline, recipe: Mapping) -> dict[str, float]:
-    """The edits of a recipe as name -> alpha, by their names here. ValueError if it was made with other
-    weights."""
+    """The edits of a recipe, name here -> alpha. ValueError if the recipe was made with other weights."""
     for role in BASE:
         _check_same(role, (recipe.get("base") or {}).get(role), pipe.revisions.get(role))
     alphas = {}
@@ -154,8 +152,7 @@ def png(picture: Image.Image, recipe: Mapping | None = None) -> bytes:
 
 
 def of_png(file: str | Path | bytes) -> dict | None:
-    """The recipe in a PNG's text; None without one, and for a file that is no PNG. ValueError if it is
-    broken."""
+    """The recipe in a PNG's text; None without one or for another file. ValueError if it is broken."""
     try:
         with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as picture:
             # Pillow decodes all pixels to read the text behind them: too large a picture is left alone.

@@ -1,9 +1,8 @@
 """The strength of an edit: a unit of alpha that has the same effect for every edit.
 
-Alpha's scale differs between edits. Strength 1 is the alpha at which 80% of the source pictures are expected
-to change.
-An edit's config.json carries it under "strength": {"unit", "reach", "curve"}, so that the same edit has the
-same scale in the bundled models, in a folder and from the Hub.
+Strength 1 is the alpha at which 80% of the source pictures are expected to change. The config.json of an edit
+says so under "strength": {"unit", "reach", "curve"}, so that the same edit has the same scale among the bundled
+models, in a folder and from the Hub.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,8 +36,7 @@ class Scale(NamedTuple):
         return round(strength * self.unit, PLACES)
 
     def alpha_for(self, wanted: float) -> float | None:
-        """The smallest alpha with an expected target change of `wanted`; None if the curve does not get
-        there."""
+        """The smallest alpha with an expected target change of `wanted`; None if there is none."""
         alpha = alpha_at(*_columns(self.curve, "target_change"), wanted) if self.curve else None
         return None if alpha is None else round(alpha, PLACES)
 
@@ -56,8 +54,7 @@ class Scale(NamedTuple):
 
 
 def scale_of(config: Mapping) -> Scale:
-    """The scale of an edit: its config's "strength". Without a valid one, strength 1 is the recommended
-    alpha."""
+    """The scale in an edit's config. Without a valid "strength", strength 1 is the recommended alpha."""
     strength = config.get("strength")
     strength = strength if isinstance(strength, Mapping) else {}
     unit, curve = strength.get("unit"), _points(strength.get("curve"))
@@ -80,8 +77,7 @@ def strength_of(curve: Sequence[Mapping], alpha: float) -> dict:
 
 
 def _calibrated(points: Sequence[Mapping], alpha: object) -> tuple[float, float | None]:
-    """Unit and reach: where the curve first has WANTED, else where it is highest, else the recommended
-    alpha."""
+    """Unit and reach: where the curve first has WANTED, else at its maximum, else the recommended alpha."""
     own = float(alpha) if _is_positive(alpha) else 1.0
     if not points:
         return own, None

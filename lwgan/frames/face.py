@@ -89,8 +89,7 @@ def is_framed(size: tuple[int, int], quad: np.ndarray) -> bool:
 
 
 def find_landmarks(picture: Image.Image) -> tuple[np.ndarray, str | None]:
-    """Landmarks [5, 2] of the largest face of an "RGB" picture, and a note if it shows others. ValueError
-    without one."""
+    """Landmarks [5, 2] of the largest face in an "RGB" picture, and a note on others. ValueError if none."""
     from lwgan.frames.mtcnn import find_faces
 
     reduced = picture.copy()
@@ -129,10 +128,10 @@ def _quarter_turn(vector: np.ndarray) -> np.ndarray:
 
 
 def _eyes_and_mouth(landmarks: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Left eye, right eye, left and right mouth corner, each [2]. iBUG's points 36-41 and 42-47 surround the
-    eyes."""
+    """Left eye, right eye, left and right mouth corner, each [2]."""
     if len(landmarks) == 5:
         return tuple(landmarks[[0, 1, 3, 4]])
+    # iBUG's points 36-41 and 42-47 surround the eyes.
     return landmarks[36:42].mean(0), landmarks[42:48].mean(0), landmarks[48], landmarks[54]
 
 
@@ -174,8 +173,7 @@ def _check_upright(
 
 
 def _crop(picture: Image.Image, quad: np.ndarray, size: int, supersample: int) -> Image.Image:
-    """The content of the quad [4, 2], "RGB", size x size px: the picture is reduced, cropped, padded,
-    transformed."""
+    """The content of the quad [4, 2], "RGB", size x size px."""
     picture, quad = _reduced(picture, quad, int(math.dist(quad[0], quad[3]) / size / 2))
     side = math.dist(quad[0], quad[3])
     border = max(round(side * 0.1), 3)
@@ -224,8 +222,7 @@ def _padded(
 
 
 def _blurred(pixels: np.ndarray, sigma: float) -> np.ndarray:
-    """Pixels, float32 [H, W, 3], blurred by a Gaussian of `sigma` px, truncated at 4 sigma, with mirrored
-    edges."""
+    """Pixels, float32 [H, W, 3], under a Gaussian of `sigma` px, truncated at 4 sigma; edges are mirrored."""
     reach = int(4 * sigma + 0.5)
     kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
     kernel = (kernel / kernel.sum()).expand(3, 1, 1, -1)

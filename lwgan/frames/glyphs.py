@@ -1,5 +1,4 @@
-"""Finds the digits of a drawing, each of which may have several strokes, and gives them the size and strokes
-of MNIST."""
+"""Finds the digits of a drawing, of one or more strokes each; gives them MNIST's size and stroke width."""
 
 import itertools
 from typing import NamedTuple
@@ -21,8 +20,7 @@ STROKE = 8.9  # px at MENDING_SIDE: their median
 
 
 class Glyph(NamedTuple):
-    """One digit: `ink` float [h, w] in 0..255, cropped to its box, and the box's corners (y, x) in the
-    picture."""
+    """One digit: its ink, float [h, w] in 0..255, and the corners (y, x) of its box in the picture."""
 
     ink: np.ndarray
     start: np.ndarray
@@ -46,8 +44,7 @@ class _Piece(NamedTuple):
 
 
 def mask_box(mask: np.ndarray) -> tuple[slice, slice]:
-    """The smallest box, (rows, columns), that holds all true pixels of a mask [H, W]. ValueError without
-    any."""
+    """The smallest box, (rows, columns), around the true pixels of a mask [H, W]. ValueError without any."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if len(rows) == 0:
         raise ValueError("the picture is blank: it holds no ink")
@@ -115,8 +112,7 @@ def _join(a: _Piece, b: _Piece) -> _Piece:
 
 
 def _gaps(components: np.ndarray, pieces: list[_Piece]) -> np.ndarray:
-    """Distances [K, K] in px between the pieces' ink, of which at most about 1000 pixels each are
-    compared."""
+    """Distances [K, K] in px between the pieces, from a sample of about 1000 pixels of each."""
     points = [np.argwhere(np.isin(components, piece.components)) for piece in pieces]
     points = [torch.from_numpy(p[:: len(p) // 1000 + 1]).float() for p in points]
     gaps = np.zeros((len(pieces), len(pieces)))

@@ -22,8 +22,7 @@ class Catalog:
     """
 
     def __init__(self, registry: str | Path | None = None, *, device: str = "auto"):
-        """registry: as in `lwgan.hub.registry.models`. ValueError or OSError if there is no generator to
-        begin with."""
+        """registry: as in `lwgan.hub.registry.models`. ValueError or OSError if it has no generator."""
         registry = registry or os.environ.get("LWGAN_REGISTRY") or "bundled"
         self.pipes: dict[str, EditingPipeline] = {}
         self.refused: dict[str, str] = {}
