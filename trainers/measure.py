@@ -295,7 +295,9 @@ def bounds(encoder: Encoder, nets: Nets, cases: Cases, ideal: Ideal) -> dict:
         before.read, through.read, nets.names, cases.change, cases.labels[ideal.rows], cases.counted
     )
     found = {"no edit": {}, "oracle": {key: interval(value) for key, value in rates.items()}}
-    if cases.change.kind == "place":  # a choice among cells may rightly choose another than the ideal picture does
+    if (
+        cases.change.kind == "place"
+    ):  # a choice among cells may rightly choose another than the ideal picture does
         found["no edit"]["oracle"] = ideal.distances(nets, before)
         found["oracle"]["oracle"] = ideal.distances(nets, through)
     return found

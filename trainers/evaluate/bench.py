@@ -15,18 +15,20 @@ from lwgan.generator import Generator
 from lwgan.hub import registry
 from lwgan.judges import IdentityNetwork, Judge, LatentClassifier
 from lwgan.metrics import identity_preservation, relative_frechet_distance
-from trainers.data import reopen
 from trainers import measure
+from trainers.data import reopen
+from trainers.evaluate.tables import READABLE
 from trainers.measure import Cases, Ideal, Nets
 from trainers.shards import UNKNOWN, Split, load_split
 
 CLASSES = {"generator": Generator, "encoder": Encoder, "judge": Judge, "identity": IdentityNetwork,
            "latent-classifier": LatentClassifier}  # fmt: skip
 NEEDED = ("generator", "encoder")
-READABLE = 0.9  # AUC on reconstructions below which a label does not count among the others
 PARTS = {  # keys of an edit's config: the part that a reader had in the edit, and may not measure it then
-    "judge_revision": "was guided by", "selector_revision": "has its alpha from", "classifier_revision": "was trained with",
-}  # fmt: skip
+    "judge_revision": "was guided by",
+    "selector_revision": "has its alpha from",
+    "classifier_revision": "was trained with",
+}
 
 
 class Bench:
@@ -79,7 +81,7 @@ class Bench:
         features = self.real.features
         return (features - features.roll(1, 0)).norm(dim=1).mean().item()
 
-    @functools.cache
+    @functools.cache  # noqa: B019, there is one bench
     def cases(self, name: str) -> Cases:
         """The first `pictures` test pictures that a change is for. ValueError if there is none."""
         change = self.domain.change(name)
@@ -88,7 +90,7 @@ class Bench:
         labels = labels_of(self.test, self.nets.names)[rows].to(w.device)
         return Cases(change, w, labels, rows, measure.see(self.nets, w), self.counted)
 
-    @functools.cache
+    @functools.cache  # noqa: B019, there is one bench
     def tuning(self, name: str) -> Tensor | None:
         """Codes of validation pictures that a change is for; None without a reader of codes that knows its
         label."""
@@ -98,7 +100,7 @@ class Bench:
         rows = rows_of(self.validation, change, self.pictures // 2)
         return measure.encode(self.encoder, self.validation.images[rows])
 
-    @functools.cache
+    @functools.cache  # noqa: B019, there is one bench
     def ideal(self, name: str) -> Ideal | None:
         """The ideal edits of the first cases; None if the data set knows none, or is gone."""
         cases = self.cases(name)

@@ -1,7 +1,8 @@
 """Pictures of results: curves, from a domain's CSV alone, and sheets, from the nets."""
 
+import io
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import matplotlib
 import pandas as pd
 import torch
 from matplotlib import pyplot
+from matplotlib.axes import Axes
 from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.nn import functional as F
@@ -30,12 +32,11 @@ OF_NETS = {"generator": "samples.png", "encoder": "reconstructions.png"}  # shee
 
 
 def save_curves(folder: Path, name: str, frame: pd.DataFrame) -> None:
-    """NAME-curves.png (Fig. 4): a column a change, what is kept against target change, alpha growing along a
-    line."""
-    curves = with_best_settings(frame[frame["at"] != ""])
-    curves = curves[curves["at"] == "curve"]
-    rows = [key for key in ("others_kept", "all_kept", "identity") if (curves["metric"] == key).any()]
-    changes, methods = changes_of(curves), methods_of(curves)
+    """NAME-curves.png (Fig. 4 of the paper): a column a change, what is kept against target change."""
+    best = with_best_settings(frame[frame["at"] != ""])
+    best = best[best["at"] == "curve"]
+    rows = [key for key in ("others_kept", "all_kept", "identity") if (best["metric"] == key).any()]
+    changes = changes_of(best)
     if not rows:
         return
     matplotlib.use("Agg")
@@ -43,31 +44,30 @@ def save_curves(folder: Path, name: str, frame: pd.DataFrame) -> None:
     figure, axes = pyplot.subplots(len(rows), len(changes), figsize=size, squeeze=False, layout="constrained")
     for key, line in zip(rows, axes, strict=True):
         for change, axis in zip(changes, line, strict=True):
-            for i, method in enumerate(methods):
-                here = curves[(curves["change"] == change) & (curves["method"] == method)]
-                wide = (
-                    here.pivot_table(index="alpha", columns="metric", values="value") if len(here) else here
-                )
-                if len(here) and key in wide:
-                    first = here[here["edit"] == here["edit"].iloc[0]]
-                    wide = first.pivot_table(index="alpha", columns="metric", values="value").dropna(
-                        subset=[key]
-                    )
-                    style = STYLES[i % len(STYLES)]
-                    axis.plot(
-                        wide["target_change"], wide[key], style, color=f"C{i}", ms=3, lw=1, label=method
-                    )
+            draw_lines(axis, best[best["change"] == change], methods_of(best), key)
             axis.set(title=change, xlim=(-0.02, 1.02), xlabel="target change", ylabel=FIGURES[key])
             axis.grid(alpha=0.3)
-    known = {
-        label: line
-        for axis in axes.flat
-        for line, label in zip(*axis.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(known.values(), known.keys(), loc="outside lower center", ncols=6, fontsize=8)
+    handles = {}
+    for axis in axes.flat:
+        handles |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=6, fontsize=8)
     folder.mkdir(parents=True, exist_ok=True)
-    figure.savefig(folder / f"{name}-curves.png", dpi=70, metadata={"Software": None})
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=70)
+    save_small(folder / f"{name}-curves.png", Image.open(buffer).convert("RGB"))
     pyplot.close("all")
+
+
+def draw_lines(axis: Axes, curves: pd.DataFrame, methods: Sequence[str], key: str) -> None:
+    """A line for each method's first seed, alpha growing along it."""
+    for i, method in enumerate(methods):
+        of_method = curves[curves["method"] == method]
+        wide = of_method[of_method["edit"].isin(of_method["edit"].head(1))]
+        wide = wide.pivot_table(index="alpha", columns="metric", values="value")
+        if key in wide:
+            known = wide.dropna(subset=[key])
+            style = STYLES[i % len(STYLES)]
+            axis.plot(known["target_change"], known[key], style, color=f"C{i}", ms=3, lw=1, label=method)
 
 
 # Of the nets

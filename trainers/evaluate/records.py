@@ -38,8 +38,9 @@ STRENGTHS = ("chosen", "matched", "calibrated")
 ON_CURVE = ("target_change", "others_kept", "all_kept", "identity", "norm", "code_change")
 REGULARISERS = {"lt": ("reconstruction", "regularisation"), "lw": ("preservation_weight", "rank", "decay")}
 VARIED = {  # options of methods that make a setting, and how tables name them
-    "preservation_weight": "lambda", "masses": "masses", "rank": "rank", "blur": "blur", "learning_rate": "step",
-    "decay": "decay", "patience": "patience", "regularisation": "regularisation", "reconstruction": "reconstruction",
+    "paper": "the paper's", "solver": "solver", "kappa": "kappa", "skip": "skip", "starts": "starts",
+    "preservation_weight": "lambda", "masses": "masses", "rank": "rank", "blur": "blur", "decay": "decay",
+    "regularisation": "regularisation", "reconstruction": "reconstruction",
 }  # fmt: skip
 STUDY = (
     "study: "  # how settings begin that had other codes or layers than their rivals: they enter no comparison
@@ -95,7 +96,12 @@ def label(config: Mapping) -> str:
 def setting(config: Mapping) -> str:
     """The options of an edit's method that make a difference, in words."""
     options, layers = _options(config), (config.get("training") or {}).get("layers")
-    said = [f"{name} {options[key]}" for key, name in VARIED.items() if options.get(key)]
+    known = {key: value for key, value in options.items() if value not in (None, False, 0.0, "uniform")}
+    said = [
+        f"{name} {known[key]:g}" if isinstance(known[key], float) else f"{name} {known[key]}"
+        for key, name in VARIED.items()
+        if key in known
+    ]
     return STUDY * bool(layers) + ", ".join(said + [f"first {layers} layers"] * bool(layers))
 
 
@@ -174,8 +180,9 @@ class Results:
 def rows_of(facts: Mapping, figures: Mapping) -> Iterator[dict]:
     """A row a figure; "alpha" is no figure but a column.
 
-    figures: numbers, {value, low, high, n}, or None, which gives no row. Of an edit also "leakage", {label: number}, of
-    which the mean absolute value counts, and "oracle", distances. Of a net also {label: number}, a row a label.
+    figures: numbers, {value, low, high, n}, or None, which gives no row. Of an edit also "leakage", {label:
+    number}, of which the mean absolute value counts, and "oracle", distances. Of a net also {label: number},
+    a row a label.
     """
     facts = facts | {key: figures[key] for key in ("alpha",) if key in figures}
     for metric, figure in figures.items():

@@ -1,6 +1,6 @@
 """DOMAIN.md, made of DOMAIN.csv alone."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,50 +13,69 @@ from trainers.evaluate.records import STUDY
 COMPARED = ("LT*", "LW*", "LT", "LW")  # the mean of a table is over the changes at which all of these arrive
 CONTROLS = ("no edit", "oracle")  # not edits: they come first
 FIGURES = {  # of the first table: metric -> column
-    "target_change": "target change", "true_change": "true change", "others_kept": "others kept", "all_kept": "all kept",
-    "identity": "identity", "norm": "norm", "code_change": "codes say", "overshoot": "overshoot",
+    "target_change": "target change", "true_change": "true change", "others_kept": "others kept",
+    "all_kept": "all kept", "identity": "identity", "norm": "norm", "code_change": "codes say",
+    "overshoot": "overshoot",
 }  # fmt: skip
 DISTANCES = {
     "oracle:features": "The judge's features (1: two other pictures)",
     "oracle:identity": "Identity: cosine of the embeddings",
     "oracle:outside": "Pixels where the ideal edit changes nothing: mean squared error, values from 0 to 1",
 }
-START, STRENGTHS = 0.5, 10  # the paper's average: this target change is d; so many strengths from d to 2d
+READABLE = 0.9  # AUC on reconstructions below which a label does not count among the others
+WITH_INTERVALS = ("target_change", "true_change")  # in the first table
+START, STRENGTHS = 0.5, 10  # of the paper's averages: target change at d; number of strengths from d to 2d
 
 
 def text(name: str, frame: pd.DataFrame) -> str:
     """The page of a domain, from the rows of its CSV."""
     edits = frame[frame["at"] != ""]
     best = with_best_settings(edits)
+    paper = PAPER if best["method"].str.endswith("(paper)").any() else ""
     parts = [
-        HEAD.format(name=name), read_poorly(frame), recommended(best), matched(best), calibrated(best), averaged(best),
-        ideal(best), settings(edits), nets(frame), adapted(best),
+        HEAD.format(name=name), paper, read_poorly(frame), recommended(best), matched(best), calibrated(best),
+        averaged(best), ideal(best), settings(edits), nets(frame), adapted(best),
     ]  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 HEAD = """# Results: {name}
 
-Made by `python -m trainers evaluate` from [{name}.csv]({name}.csv), one row a figure, with intervals and seeds. All
-figures are of test pictures, which no training and no choice of an edit saw. They are read by judges that took no part in
-any edit.
+Made by `python -m trainers evaluate` from [{name}.csv]({name}.csv), which has a row for each figure, with
+its interval and seed. All pictures are test pictures, which no training and no choice of an edit saw.
+They are read by judges that took no part in any edit.
 
-- *Target change*: of the pictures that are read as source before the edit, the share that is read as target after it.
-  "Before" is the picture as encoder and generator reconstruct it.
-- *Others kept*: the mean share of the other labels that are read as before. Where an edit adds something, a label that
-  held counts as kept if it still holds; others do not count.
+- *Target change*: of the pictures that are read as source before the edit, the share that is read as
+  target after it. "Before" is the picture as encoder and generator reconstruct it.
+- *Others kept*: the mean share of the other labels that are read as before. Where an edit adds something,
+  labels that held before are counted, and kept if they still hold.
 - *All kept*: of the pictures that changed, the share in which every other label is kept.
-- *True change*: changed, times the share of the other labels that are kept. For a choice among several outcomes, as one
-  more digit may be any digit: changed and all kept.
-- *Identity*: cosine of an identity network's embeddings. *Norm*: how far the code moves. *Codes say*: target change as a
-  classifier of codes sees it. *Overshoot*: the label is as wanted and yet the picture is not the target.
-- *No edit*: the share read as target before any edit. *Oracle*: the ideal edit of the picture, encoded and generated.
+- *True change*: changed, times the share of the other labels that are kept. For a choice among several
+  outcomes (one more digit may be any digit): changed and all kept.
+- *Identity*: cosine of an identity network's embeddings. *Norm*: how far the code moves. *Codes say*:
+  target change as a classifier of codes sees it. *Overshoot*: the label is as wanted, and yet the picture
+  is not the target.
+- *No edit*: the share read as target before any edit. *Oracle*: the ideal edit of the picture, encoded
+  and generated.
 
-Several seeds of one setting are averaged; their number is in parentheses, intervals span those of all seeds (95%: Wilson's
-for shares, bootstrapped for means). Of a method's settings the one with the most true changes on validation pictures is
-shown, of those with the most seeds. *Never*: the edit does not get there. A star: without regularisation.
+Seeds of one setting are averaged; their number is in parentheses. Intervals are of 95% (Wilson's for
+shares, the bootstrap for means) and span those of all seeds. Of a method's settings the tables show one:
+of those with the most seeds, the one with the most true changes on validation pictures. A star means:
+without regularisation. *Never*: the edit does not reach that target change.
 
 ![What is kept against what changes](images/{name}-curves.png)"""
+RECOMMENDED = "Alpha was chosen on validation pictures by a judge of their own."
+MATCHED = "Where an edit first changes 80% of its cases."
+CALIBRATED = """Target change as the judge of pictures reads it, at the least alpha at which a classifier
+of codes sees the change in 99.5% of validation codes (the paper: in 100%)."""
+AVERAGED = """The mean over ten strengths from d to 2d, where d is the alpha that changes half of the
+cases (the paper does not say what d is). To be read together: a method that changes less keeps more."""
+SETTINGS = """The columns on the right are measured where 80% of the cases change. A "study" had other
+training codes or layers than its rivals, or data without correlations (bias 0), and enters no other
+table."""
+PAPER = "*(paper)*: the paper's figure, of its own pictures and nets, for orientation."
+AUC = "Area under the ROC curve of each label, on pictures and on their reconstructions:"
+LEAKAGE = "Leakage: how much more or less often other labels are read, mean of the absolute differences"
 
 
 # Which edits are compared
@@ -103,216 +122,162 @@ def recommended(best: pd.DataFrame) -> str:
         for method in methods_of(here):
             rows = here[here["method"] == method]
             cells = [
-                cell(rows[rows["metric"] == metric], intervals=metric in list(FIGURES)[:2])
-                for metric in shown
+                cell(rows[rows["metric"] == metric], intervals=metric in WITH_INTERVALS) for metric in shown
             ]
-            lines.append([change, method, number(rows.groupby("edit")["alpha"].first()), *cells])
+            if any(cells):
+                lines.append([change, method, number(rows.groupby("edit")["alpha"].first()), *cells])
     head = ["change", "method", "alpha", *(FIGURES[metric] for metric in shown)]
-    return (
-        f"## At the recommended strength\n\nAlpha was chosen on validation pictures.\n\n{table(head, lines)}"
-    )
+    return f"## At the recommended strength\n\n{RECOMMENDED}\n\n{table(head, lines)}"
 
 
 def matched(best: pd.DataFrame) -> str:
-    parts = []
-    for metric in ("others_kept", "all_kept", "identity", "leakage", "norm"):
-        if body := by_change(best, "matched", metric):
-            parts.append(f"{MATCHED.get(metric, FIGURES.get(metric, '').capitalize())}:\n\n{body}")
-    return "## At the same target change\n\nWhere an edit first changes 80% of its cases.\n\n" + "\n\n".join(
-        parts
-    )
-
-
-MATCHED = {
-    "leakage": "Leakage: how much more or less often another label is read, mean of the absolute differences"
-}
+    titles = {
+        metric: FIGURES[metric].capitalize() for metric in ("others_kept", "all_kept", "identity", "norm")
+    }
+    return section("At the same target change", MATCHED, best, "matched", titles | {"leakage": LEAKAGE})
 
 
 def calibrated(best: pd.DataFrame) -> str:
-    rows = best[best["at"] == "calibrated"]
-    if rows.empty:
-        return ""
-    return f"""## Table 2 of the paper: where a classifier of codes says 100%
-
-Target change as the judge of pictures reads it, at the least alpha at which a classifier of codes sees the change in 99.5%
-of validation codes.
-
-{by_change(best, "calibrated", "target_change", intervals=True)}"""
+    title = "Table 2 of the paper: where a classifier of codes says 100%"
+    return section(title, CALIBRATED, best, "calibrated", {"target_change": ""}, intervals=True)
 
 
 def averaged(best: pd.DataFrame) -> str:
     """The paper's way: the mean over ten strengths from d to 2d, interpolated on the curves."""
-    curves, rows = best[best["at"] == "curve"], []
-    for (edit, method, change), curve in curves.groupby(["edit", "method", "change"], sort=False):
+    rows = []
+    titles = {
+        metric: FIGURES[metric].capitalize()
+        for metric in ("target_change", "others_kept", "all_kept", "identity")
+    }
+    for key, curve in best[best["at"] == "curve"].groupby(["edit", "method", "change"], sort=False):
         wide = curve.pivot_table(index="alpha", columns="metric", values="value")
         if (d := alpha_at(wide.index, wide["target_change"], START)) is None:
             continue
         alphas = np.linspace(d, min(2 * d, wide.index[-1]), STRENGTHS)
-        for metric in ("target_change", "others_kept", "identity"):
-            if metric in wide and wide[metric].notna().all():
-                mean = np.mean([value_at(wide.index, wide[metric], alpha) for alpha in alphas])
-                rows.append([edit, method, change, "averaged", metric, mean])
-    if not rows:
-        return ""
+        for metric in titles.keys() & set(wide):
+            known = wide[metric].dropna()
+            if len(known) > 1 and known.index[0] <= d and known.index[-1] >= alphas[-1]:
+                mean = np.mean([value_at(known.index, known, alpha) for alpha in alphas])
+                rows.append([*key, "averaged", metric, mean])
     frame = pd.DataFrame(rows, columns=["edit", "method", "change", "at", "metric", "value"])
-    frame = pd.concat([best[best["at"] == "chosen"], frame])  # so that who never gets there has a line
-    parts = [
-        f"{FIGURES[metric].capitalize()}:\n\n{body}"
-        for metric in ("target_change", "others_kept", "identity")
-        if (body := by_change(frame, "averaged", metric))
-    ]
-    return f"""## As the paper averages
-
-The mean over ten strengths from d to 2d, where d is the alpha that changes half of the cases (the paper does not say what d
-is). To be read together: who changes less keeps more.
-
-{(chr(10) * 2).join(parts)}"""
+    chosen = best[best["at"] == "chosen"]  # so that a method that never gets there has a line
+    return section("As the paper averages", AVERAGED, pd.concat([chosen, frame]), "averaged", titles)
 
 
 def ideal(best: pd.DataFrame) -> str:
     """How near edits come to the ideal one, where the data set can make it."""
-    at = best[(best["at"] == "matched") | best["method"].isin(CONTROLS)].assign(at="matched")
-    parts = [
-        f"{title}:\n\n{body}"
-        for metric, title in DISTANCES.items()
-        if (
-            body := by_change(
-                pd.concat([at, best[best["at"] == "chosen"]]), "matched", metric, 4 if "out" in metric else 3
-            )
-        )
-    ]
-    if not parts:
-        return ""
-    return "## Distance to the ideal edit\n\nAt the same target change.\n\n" + "\n\n".join(parts)
+    controls = best[best["method"].isin(CONTROLS)].assign(at="matched")
+    return section("Distance to the ideal edit", MATCHED, pd.concat([controls, best]), "matched", DISTANCES)
+
+
+def section(
+    title: str, words: str, frame: pd.DataFrame, at: str, titles: Mapping[str, str], intervals: bool = False
+) -> str:
+    """A heading and a table for each metric (key of `titles`) that was measured; "" if none was."""
+    found = [(title, by_change(frame, at, metric, intervals)) for metric, title in titles.items()]
+    parts = [f"{title}:\n\n{body}" if title else body for title, body in found if body]
+    return "\n\n".join([f"## {title}\n\n{words}", *parts]) if parts else ""
 
 
 def settings(edits: pd.DataFrame) -> str:
     """All settings: what validation said, what the judge says, and what is kept at the same target change."""
     real = edits[edits["edit"] != ""]
-    order = {change: i for i, change in enumerate(changes_of(real))}
-    groups = real.groupby(["change", "method", "setting"], sort=False)
-    methods, lines = methods_of(real), []
-    for (change, method, setting), rows in sorted(
-        groups, key=lambda item: (order[item[0][0]], methods.index(item[0][1]), item[0][2])
-    ):
+    order, methods, lines = changes_of(real), methods_of(real), []
+    shown = [key for key in ("others_kept", "all_kept", "identity", "leakage")
+             if ((real["at"] == "matched") & (real["metric"] == key)).any()]  # fmt: skip
+    place = lambda item: (order.index(item[0][0]), methods.index(item[0][1]), item[0][2])
+    for key, rows in sorted(real.groupby(["change", "method", "setting"], sort=False), key=place):
         pick = lambda at, metric, rows=rows: rows[(rows["at"] == at) & (rows["metric"] == metric)]
         seeds = rows["edit"].nunique()
-        kept = [
-            cell(pick("matched", metric), seeds)
-            for metric in ("others_kept", "all_kept", "identity", "leakage")
-        ]
         lines.append([
-            change, method, setting, str(seeds), number(pick("chosen", "norm")["alpha"]), cell(pick("validation", "true_change")),
-            cell(pick("chosen", "target_change"), intervals=True), cell(pick("chosen", "true_change")), *kept,
+            *key, str(seeds), number(pick("chosen", "norm")["alpha"]), cell(pick("validation", "true_change")),
+            cell(pick("chosen", "target_change"), intervals=True), cell(pick("chosen", "true_change")),
+            *(cell(pick("matched", metric), seeds) for metric in shown),
         ])  # fmt: skip
     head = ["change", "method", "setting", "seeds", "alpha", "true change (validation)", "target change", "true change",
-            "others kept at 80%", "all kept at 80%", "identity at 80%", "leakage at 80%"]  # fmt: skip
-    return f"## All settings\n\n{table(head, lines)}"
+            *(metric.replace("_", " ") for metric in shown)]  # fmt: skip
+    return f"## All settings\n\n{SETTINGS}\n\n{table(head, lines)}" if lines else ""
 
 
 def read_poorly(frame: pd.DataFrame) -> str:
     """Labels that do not count, as they are not read well enough."""
-    auc = frame[frame["metric"].isin(["auc_reconstructed"])]
-    poor = auc[auc["value"] < 0.9].sort_values("value", ascending=False)
-    if auc.empty:
+    auc = frame[frame["metric"] == "auc_reconstructed"]
+    poor = auc[auc["value"] < READABLE].sort_values("value", ascending=False)
+    if poor.empty:
         return ""
     said = ", ".join(f"{row.change} ({row.value:.2f})" for row in poor.itertuples())
     return (
-        f"The judge tells {len(auc) - len(poor)} labels apart on reconstructions (area under the ROC curve at least .9)."
-        + (f" The others do not count as other labels: {said}." if said else "")
+        f"The judge tells {len(auc) - len(poor)} of {len(auc)} labels apart on reconstructions (area under the\n"
+        f"ROC curve at least {READABLE}). These do not count as other labels: {said}."
     )
 
 
 def nets(frame: pd.DataFrame) -> str:
-    rows = frame[frame["at"] == ""]
-    whole = rows[(rows["change"] == "") & (rows["metric"] != "samples")]
+    rows = frame[(frame["at"] == "") & (frame["metric"] != "samples")]
+    whole, labels = rows[rows["change"] == ""], rows[rows["change"] != ""]
     lines = [[row.edit, row.metric.replace("_", " "), f"{row.value:.4g}"] for row in whole.itertuples()]
     parts = [table(["net", "figure", "value"], lines)] if lines else []
-    labels = rows[rows["change"] != ""]
     if len(labels):
-        wide = labels.pivot_table(index="change", columns="metric", values="value", sort=False)
+        wide = labels.pivot_table(index="change", columns="metric", values="value")
         wide = wide.sort_values(wide.columns[-1], ascending=False)
         lines = [
-            [label, *(show(value) for value in values)]
-            for label, values in zip(wide.index, wide.to_numpy(), strict=True)
+            [label, *map(show, values)] for label, values in zip(wide.index, wide.to_numpy(), strict=True)
         ]
-        parts.append(
-            "Area under the ROC curve of each label:\n\n"
-            + table(["label", *(c.replace("_", " ") for c in wide)], lines)
-        )
+        parts.append(f"{AUC}\n\n" + table(["label", *(name.replace("_", " ") for name in wide)], lines))
     return "## Nets and judges\n\n" + "\n\n".join(parts) if parts else ""
 
 
 def adapted(best: pd.DataFrame) -> str:
     """How methods differ from the published ones."""
-    shown = set(best["method"])
-    lines = [
-        f"- {METHODS.get(key, key)}: {how}." for key, how in ADAPTED.items() if METHODS.get(key, key) in shown
-    ]
+    found = {METHODS.get(key, key): how for key, how in ADAPTED.items()}
+    lines = [f"- {name}: {how}." for name, how in found.items() if name in set(best["method"])]
     return "## Methods that differ from the published ones\n\n" + "\n".join(lines) if lines else ""
 
 
 # Cells
 
 
-def by_change(frame: pd.DataFrame, at: str, metric: str, digits: int = 3, intervals: bool = False) -> str:
-    """A line a method, a column a change, and their mean over the changes at which all of COMPARED arrive; ""
-    if nothing was measured. A method that was measured for a change and has no row there never gets there."""
+def by_change(frame: pd.DataFrame, at: str, metric: str, intervals: bool = False) -> str:
+    """A line a method, a column a change; last the mean over the changes at which all of COMPARED arrive, if
+    these are several. "" if nothing was measured. An edit that has figures at its recommended strength but
+    none here never gets here."""
     rows = frame[(frame["at"] == at) & (frame["metric"] == metric)]
     if rows.empty:
         return ""
-    tried = frame[frame["at"].isin(["chosen", at])].groupby(["method", "change"])["edit"].nunique()
-    means = rows.groupby(["method", "change"])["value"].agg(["mean", "size"])
-    arrives: Callable[[str, str], bool] = lambda method, change: (
-        (method, change) in means.index
-        and means.loc[(method, change), "size"] >= tried.get((method, change), 1)
-    )
-    changes, methods = (
-        changes_of(frame),
-        methods_of(pd.concat([rows, frame[frame["edit"] != ""]])),
-    )
+    tried = frame[frame["at"].isin(["chosen", at]) & (frame["edit"] != "")]
+    seeds = tried.groupby(["method", "change"])["edit"].nunique()
+    values = rows.groupby(["method", "change"])["value"].agg(["mean", "size"])
+    arrives = values["mean"][values["size"] >= seeds.reindex(values.index).fillna(0)]
+    changes, methods = changes_of(frame), methods_of(pd.concat([rows, tried]))
     ours = [method for method in COMPARED if method in methods]
-    common = [change for change in changes if ours and all(arrives(method, change) for method in ours)]
+    common = [change for change in changes if ours and all((method, change) in arrives for method in ours)]
     lines = []
     for method in methods:
-        cells = [
-            cell(
-                rows[(rows["method"] == method) & (rows["change"] == change)],
-                tried.get((method, change), 0),
-                digits,
-                intervals,
-            )
-            for change in changes
-        ]
-        full = len(common) > 1 and all(arrives(method, change) for change in common)
-        mean = np.mean([means.loc[(method, change), "mean"] for change in common]) if full else None
-        lines.append([method, *cells, show(mean, digits)])
-    head = ["method", *changes, "mean"]
-    return table(head, lines) if len(common) > 1 else table(head[:-1], [line[:-1] for line in lines])
+        of = {change: rows[(rows["method"] == method) & (rows["change"] == change)] for change in changes}
+        line = [cell(of[change], seeds.get((method, change), 0), intervals) for change in changes]
+        everywhere = all((method, change) in arrives for change in common)
+        mean = np.mean([arrives[method, change] for change in common]) if everywhere and common else None
+        lines.append([method, *line, *[show(mean, metric)] * (len(common) > 1)])
+    return table(["method", *changes, *["mean"] * (len(common) > 1)], lines)
 
 
-def cell(rows: pd.DataFrame, tried: int = 0, digits: int = 3, intervals: bool = False) -> str:
-    """The mean of the seeds' values; of `tried` seeds, how many never get there."""
-    missed = tried - len(rows)
+def cell(rows: pd.DataFrame, tried: int = 0, intervals: bool = False) -> str:
+    """The mean of the seeds' values, and how many of `tried` seeds have one; "never" if none of them has."""
     if rows.empty:
         return "never" if tried else ""
-    seeds = (
-        f" ({len(rows)} of {tried})"
-        if missed > 0
-        else f" ({len(rows)})"
-        if intervals and len(rows) > 1
-        else ""
-    )
-    bounds = (
-        f" [{rows['low'].min():.3f}, {rows['high'].max():.3f}]"
-        if intervals and rows["low"].notna().any()
-        else ""
-    )
-    return show(rows["value"].mean(), digits) + seeds + bounds
+    n, seeds = len(rows), ""
+    if n < tried:
+        seeds = f" ({n} of {tried})"
+    elif intervals and n > 1:
+        seeds = f" ({n})"
+    bounds = intervals and rows["low"].notna().any()
+    said = f" [{rows['low'].min():.3f}, {rows['high'].max():.3f}]" if bounds else ""
+    return show(rows["value"].mean(), rows["metric"].iloc[0]) + seeds + said
 
 
-def show(value: float | None, digits: int = 3) -> str:
-    return "" if value is None or np.isnan(value) else f"{value:.{digits if abs(value) < 10 else 1}f}"
+def show(value: float | None, metric: str = "") -> str:
+    digits = {"norm": 1, "oracle:outside": 4}.get(metric, 3)
+    return "" if value is None or np.isnan(value) else f"{value:.{digits}f}"
 
 
 def number(values: pd.Series) -> str:
