@@ -36,8 +36,8 @@ def readings(
     target_change, bool [M]: read as target, of the M pictures that were read as source before the edit.
     others_kept, float64 [N]: the share of the other labels that are kept; pictures without any are left out.
     all_kept, bool: every other label is kept, of the pictures that changed.
-    true_change, [M]: changed, times the share of the other labels that are kept; for a change of kind "choice"
-    changed and all kept, bool.
+    true_change, [M]: changed, times the share of the other labels that are kept; for a change of kind
+    "choice", bool: changed and all kept.
     overshoot, bool [M]: the edited label is as wanted and yet the picture is not the target (two digits more
     instead of one).
     """
@@ -87,7 +87,7 @@ def identity_preservation(before: Tensor, after: Tensor) -> Tensor:
         norm = embeddings.norm(dim=-1)
         if embeddings.ndim != 2 or not ((norm > 0) & norm.isfinite()).all():
             raise ValueError(
-                f"{name}: embeddings of shape {tuple(embeddings.shape)} must be [N, D], finite and none of them 0"
+                f"{name}: embeddings of shape {tuple(embeddings.shape)} must be [N, D], finite and not 0"
             )
     return torch.cosine_similarity(before.double(), after.double(), dim=1)
 

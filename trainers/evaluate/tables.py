@@ -33,8 +33,8 @@ def text(name: str, frame: pd.DataFrame) -> str:
     best = with_best_settings(edits)
     paper = PAPER if best["method"].str.endswith("(paper)").any() else ""
     parts = [
-        HEAD.format(name=name), paper, read_poorly(frame), recommended(best), matched(best), calibrated(best),
-        averaged(best), ideal(best), settings(edits), nets(frame), adapted(best),
+        HEAD.format(name=name), paper, read_poorly(frame), sheets(name, best), recommended(best),
+        matched(best), calibrated(best), averaged(best), ideal(best), settings(edits), nets(frame), adapted(best),
     ]  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -114,6 +114,13 @@ def changes_of(frame: pd.DataFrame) -> list[str]:
 # Tables
 
 
+def sheets(name: str, best: pd.DataFrame) -> str:
+    changes = changes_of(best[best["edit"] != ""])
+    links = ", ".join(f"[{change}](images/{name}-{change}.png)" for change in changes)
+    more = ", ".join(f"[{kind}](images/{name}-{kind}.png)" for kind in ("samples", "reconstructions"))
+    return f"Pictures: {links}, {more}."
+
+
 def recommended(best: pd.DataFrame) -> str:
     chosen, lines = best[best["at"] == "chosen"], []
     shown = [metric for metric in FIGURES if (chosen["metric"] == metric).any()]
@@ -190,12 +197,14 @@ def settings(edits: pd.DataFrame) -> str:
         pick = lambda at, metric, rows=rows: rows[(rows["at"] == at) & (rows["metric"] == metric)]
         seeds = rows["edit"].nunique()
         lines.append([
-            *key, str(seeds), number(pick("chosen", "norm")["alpha"]), cell(pick("validation", "true_change")),
-            cell(pick("chosen", "target_change"), intervals=True), cell(pick("chosen", "true_change")),
+            *key, str(seeds), number(pick("chosen", "norm")["alpha"]),
+            cell(pick("validation", "true_change")),
+            cell(pick("chosen", "target_change"), intervals=True),
+            cell(pick("chosen", "true_change")),
             *(cell(pick("matched", metric), seeds) for metric in shown),
         ])  # fmt: skip
-    head = ["change", "method", "setting", "seeds", "alpha", "true change (validation)", "target change", "true change",
-            *(metric.replace("_", " ") for metric in shown)]  # fmt: skip
+    head = ["change", "method", "setting", "seeds", "alpha", "true change (validation)", "target change",
+            "true change", *(metric.replace("_", " ") for metric in shown)]  # fmt: skip
     return f"## All settings\n\n{SETTINGS}\n\n{table(head, lines)}" if lines else ""
 
 
@@ -207,8 +216,8 @@ def read_poorly(frame: pd.DataFrame) -> str:
         return ""
     said = ", ".join(f"{row.change} ({row.value:.2f})" for row in poor.itertuples())
     return (
-        f"The judge tells {len(auc) - len(poor)} of {len(auc)} labels apart on reconstructions (area under the\n"
-        f"ROC curve at least {READABLE}). These do not count as other labels: {said}."
+        f"The judge tells {len(auc) - len(poor)} of {len(auc)} labels apart on reconstructions (area under\n"
+        f"the ROC curve at least {READABLE}). These do not count as other labels: {said}."
     )
 
 

@@ -1,8 +1,9 @@
 """The bundled edits have the figures that the evaluation before the redesign gave (unchanged/figures.json).
 
-Digits: 400 pictures composed of the test digits of tests/data/mnist with seed 2, the first 100 of each number.
-Faces: rendered people of seed 2, the first 80 that each change is for. digits_kept is all_kept now, latent_change
-code_change, attribute_preservation others_kept. The identity of digits is gone: no identity network gave it.
+Digits: 400 pictures composed of the test digits of tests/data/mnist with seed 2, 100 of each number.
+Faces: rendered people of seed 2, the first 80 that each change is for. digits_kept is all_kept now,
+latent_change code_change, attribute_preservation others_kept. The identity of digits is gone: no identity
+network gave it.
 """
 
 import functools
@@ -17,10 +18,10 @@ from lwgan.edit import AffineEdit
 from lwgan.encoder import Encoder
 from lwgan.generator import Generator
 from lwgan.judges import IdentityNetwork, Judge, LatentClassifier
+from trainers import measure
 from trainers.datasets import multimnist, synthfaces
 from trainers.datasets.mnist import load_digits
 from trainers.datasets.synthfaces.domain import DOMAIN
-from trainers import measure
 
 DATA = Path(__file__).parents[2] / "data"
 BUNDLED = Path(__file__).parents[3] / "lwgan" / "bundled"
