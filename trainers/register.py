@@ -5,7 +5,6 @@
 The copy holds the config, the weights, the figures and the pictures; the run itself stays as it is.
 """
 
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 import tyro
 
 from lwgan.files import CONFIG, METRICS, NAME, WEIGHTS, read_config, read_folder, write_json
+from lwgan.hub import registry
 
 BASES = {"generator": "base_model", "encoder": "base_encoder"}  # kind -> key of a config that names the base
 OWNER = "local"  # stands for the namespace until `publish` knows it
@@ -57,27 +57,18 @@ def register(run: Path, target: Path) -> None:
         copy_figures(run, new)
 
 
-def bases_in(registry: Path, config: dict, source: str) -> dict[str, str]:
-    """{"base_model": "local/NAME", ...}: the names in the registry of the bases of a model."""
-    names = {}
+def bases_in(shelf: Path, config: dict, source: str) -> dict[str, str]:
+    """{"base_model": "local/NAME", ...}: the names in a registry of the bases of a model."""
+    entries, names = registry.models(shelf, whole=False) if shelf.is_dir() else [], {}
     for kind, weights in (config.get("base_revision") or {}).items():
-        if kind not in BASES:
-            continue
-        found = [path.parent.name for path in registry.glob(f"*/{CONFIG}") if _sha256(path) == weights]
-        if not found:
-            raise ValueError(
-                f"{source} was made for the {kind} with weights sha256 {weights}, which is not in {registry}: "
-                f"register it first"
-            )
-        names[BASES[kind]] = f"{OWNER}/{min(found)}"
+        models = [entry for entry in entries if entry.kind == kind]
+        found = [entry.name for entry in models if entry.config["weights"]["sha256"] == weights]
+        if kind in BASES and not found:
+            made_for = f"{source} was made for the {kind} with weights sha256 {weights}"
+            raise ValueError(f"{made_for}, which is not in {shelf}: register it first")
+        if kind in BASES:
+            names[BASES[kind]] = f"{OWNER}/{found[0]}"
     return names
-
-
-def _sha256(path: Path) -> str | None:
-    try:
-        return json.loads(path.read_text("utf-8"))["weights"]["sha256"]
-    except (ValueError, KeyError, TypeError):
-        return None  # a broken model elsewhere in the registry
 
 
 def copy_figures(source: Path, target: Path) -> None:

@@ -24,7 +24,7 @@ import torch
 import tyro
 
 from lwgan.domain import Domain, domain_from_json
-from lwgan.files import NAME, STORED, WEIGHTS
+from lwgan.files import STORED, WEIGHTS
 from lwgan.frames import FRAMES
 from lwgan.hub import registry
 from trainers import run
@@ -97,12 +97,9 @@ def convert(options: Checkpoint) -> list[Path]:
 
 def domain_of(options: Checkpoint) -> Domain:
     """The Domain that the options describe. It has no labels. ValueError for a bad name or an empty text."""
-    if not NAME.fullmatch(options.domain):
-        raise ValueError(f"--domain {options.domain!r} may have 1 to 64 of a-z, 0-9, _ and -")
-    texts = {key: getattr(options, key) for key in ("subject", "frame", "licence", "about", "limits")}
-    title = options.title or options.domain.capitalize()
-    domain = Domain(name=options.domain, title=title, attributes=(), changes=(), **texts)
-    return domain_from_json(domain.as_json(), "the options", tuple(FRAMES))
+    fields = {key: getattr(options, key) for key in ("subject", "frame", "licence", "about", "limits")}
+    fields |= {"name": options.domain, "title": options.title or options.domain.capitalize()}
+    return domain_from_json(fields | {"attributes": [], "changes": []}, "the options", tuple(FRAMES))
 
 
 def read(options: Checkpoint) -> list[layouts.Model]:
@@ -118,9 +115,8 @@ def read(options: Checkpoint) -> list[layouts.Model]:
         for name, value in model.weights.items():
             stored = value.to(STORED[options.dtype]) if value.is_floating_point() else torch.zeros(1)
             if not torch.isfinite(stored).all():
-                raise ValueError(
-                    f"{source}: {name} of its {model.kind} holds NaN or infinity in {options.dtype}"
-                )
+                where = f"{name} of its {model.kind}"
+                raise ValueError(f"{source}: {where} holds NaN or infinity in {options.dtype}")
     return models
 
 
@@ -129,14 +125,9 @@ def save(models: list[layouts.Model], folders: list[Path], domain: Domain, optio
     with options.source.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
         origin = {"file": options.source.name, "sha256": hashlib.sha256(data).hexdigest()}
     for model, folder in zip(models, folders, strict=True):
-        config = {
-            "kind": model.kind,
-            "domain": domain.name,
-            "architecture": model.architecture,
-            "origin": origin,
-        }
+        config = {"kind": model.kind, "domain": domain.name, "architecture": model.architecture}
         if model.kind == "generator":
             config["domain_spec"] = domain.as_json()
         else:
             config["base_revision"] = {"generator": run.weights_hash(folders[0])}
-        registry.save_folder(folder, config | model.notes, model.weights, options.dtype)
+        registry.save_folder(folder, config | {"origin": origin} | model.notes, model.weights, options.dtype)

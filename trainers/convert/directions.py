@@ -21,6 +21,7 @@ from lwgan.edit import AffineEdit
 from lwgan.files import check_base
 from lwgan.hub import registry
 from trainers.convert import unpickle
+from trainers.convert.layouts.common import require
 
 NUMPY = (".npy", ".npz")
 # Key of the directions -> method, key of their lengths (or None), whether a direction is a column.
@@ -73,7 +74,7 @@ def convert_direction(options: Direction) -> Path:
     base = {"generator": generator["weights"]["sha256"], "encoder": encoder["weights"]["sha256"]}
     method, direction = read(source, options.index)
     sizes = encoder["architecture"]["num_ws"], encoder["architecture"]["w_dim"]
-    bias = options.scale * over_layers(direction, *sizes, options.layers, str(source))
+    bias = options.scale * over_layers(direction, *sizes, options.layers, source)
     layers = options.layers and list(options.layers)
     origin = {"file": source.name, "sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
               "index": options.index, "layers": layers, "scale": options.scale}  # fmt: skip
@@ -89,18 +90,16 @@ def read(source: Path, index: int | None) -> tuple[str, Tensor]:
     method, direction = "interfacegan", content
     if isinstance(content, dict):
         key = next((key for key in COMPONENTS if key in content), None)
-        if key is None:
-            keys = ", ".join(map(str, list(content)[:8]))
-            raise ValueError(f"{source} holds the keys {keys}: expected one of {', '.join(COMPONENTS)}")
+        keys = ", ".join(map(str, list(content)[:8]))
+        require(source, key, f"it holds the keys {keys}: expected one of {', '.join(COMPONENTS)}")
         method, lengths, columns = COMPONENTS[key]
         direction = _component(source, content[key], content.get(lengths), columns, index)
-    elif index is not None:
-        raise ValueError(f"{source} holds one direction: --index {index} has nothing to choose from")
-    if not isinstance(direction, Tensor) or not direction.is_floating_point():
-        kind = getattr(direction, "dtype", type(direction).__name__)
-        raise ValueError(f"{source} holds a {kind}, expected floating-point numbers")
-    if not torch.isfinite(direction).all():
-        raise ValueError(f"{source} holds NaN or infinity, expected finite numbers")
+    else:
+        require(source, index is None, f"it holds one direction: --index {index} has nothing to choose from")
+    kind = getattr(direction, "dtype", type(direction).__name__)
+    is_float = isinstance(direction, Tensor) and direction.is_floating_point()
+    require(source, is_float, f"it holds a {kind}, expected floating-point numbers")
+    require(source, torch.isfinite(direction).all(), "it holds NaN or infinity, expected finite numbers")
     return method, direction.detach().float()
 
 
@@ -123,41 +122,32 @@ def _content(source: Path) -> object:
 
 def _component(source: Path, components, lengths, columns: bool, index: int | None) -> Tensor:
     """The component of this index, multiplied by its length where there are lengths."""
-    if not isinstance(components, Tensor) or components.ndim < 2:
-        shape = tuple(getattr(components, "shape", ()))
-        raise ValueError(f"{source} holds components of shape {shape}, expected [number, w_dim]")
-    number = components.shape[1 if columns else 0]
-    if index is None or not 0 <= index < number:
-        raise ValueError(
-            f"{source} holds {number} components: --index is {index}, expected 0 to {number - 1}"
-        )
+    shape = tuple(getattr(components, "shape", ()))
+    require(source, len(shape) > 1, f"it holds components of shape {shape}, expected [number, w_dim]")
+    number = shape[1 if columns else 0]
+    valid = index is not None and 0 <= index < number
+    require(source, valid, f"it holds {number} components: --index is {index}, expected 0 to {number - 1}")
     direction = components[:, index] if columns else components[index]
     if lengths is None:
         return direction
-    if not isinstance(lengths, Tensor) or lengths.numel() != number:
-        shape = tuple(getattr(lengths, "shape", ()))
-        raise ValueError(
-            f"{source} holds lengths of shape {shape} for {number} components: expected one each"
-        )
+    shape = tuple(getattr(lengths, "shape", ()))
+    message = f"it holds lengths of shape {shape} for {number} components: expected one each"
+    require(source, shape and lengths.numel() == number, message)
     return direction * lengths.flatten()[index]
 
 
-def over_layers(direction: Tensor, num_ws: int, w_dim: int, layers: tuple | None, source: str) -> Tensor:
+def over_layers(direction: Tensor, num_ws: int, w_dim: int, layers: tuple | None, source: Path) -> Tensor:
     """A direction of W at each layer, or one of W+ as it is; 0 outside `layers`: [num_ws, w_dim]."""
     shape = tuple(direction.shape)
     while direction.ndim > 1 and direction.shape[0] == 1:
         direction = direction[0]
     if direction.shape == (w_dim,):
         direction = direction.expand(num_ws, w_dim)
-    if direction.shape != (num_ws, w_dim):
-        raise ValueError(
-            f"{source} holds a direction of shape {shape}, expected [{w_dim}] or [{num_ws}, {w_dim}]"
-        )
+    message = f"it holds a direction of shape {shape}, expected [{w_dim}] or [{num_ws}, {w_dim}]"
+    require(source, direction.shape == (num_ws, w_dim), message)
     first, end = layers or (0, num_ws)
-    if not 0 <= first < end <= num_ws:
-        raise ValueError(
-            f"--layers {first} {end}: expected two numbers from 0 to {num_ws}, the second larger"
-        )
+    message = f"--layers {first} {end}: expected two numbers from 0 to {num_ws}, the second larger"
+    require(source, 0 <= first < end <= num_ws, message)
     moved = torch.zeros(num_ws, w_dim)
     moved[first:end] = direction[first:end]
     return moved

@@ -15,7 +15,6 @@ from lwgan.files import CONFIG, EDIT_KINDS
 from trainers.edits import ADAPTED
 from trainers.publish import tables
 
-TEMPLATES = Path(__file__).parents[2] / "hub_cards"
 # The kinds that have a card, bases before the models that are based on them, and their task on the Hub.
 TASKS = {
     "generator": "unconditional-image-generation",
@@ -37,7 +36,7 @@ def card(
     states.
     """
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined,
+        loader=jinja2.FileSystemLoader(tables.TEMPLATES), undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     is_edit, training = config["kind"] in EDIT_KINDS, dict(config.get("training") or {})

@@ -10,7 +10,7 @@ from huggingface_hub import HfApi
 from lwgan.files import CONFIG, WEIGHTS
 from lwgan.hub import client as hub
 from lwgan.hub import pushing as hub_push
-from trainers.publish.cards import TEMPLATES
+from trainers.publish.tables import TEMPLATES
 
 ROOT = Path(__file__).parents[2]
 FILES = ("app.py", "requirements.txt", "LICENSE")

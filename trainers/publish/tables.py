@@ -7,44 +7,29 @@ Figures are nested JSON objects. A leaf is a number, a list, a rate {value, low,
 import json
 import re
 from collections.abc import Collection, Iterator
+from pathlib import Path
 
-# What the figures mean. Those of edits come in the order in which a card names them.
-DEFINITIONS = {
-    "target_change": "of the pictures read as source before the edit, the share read as target after it",
-    "true_change": "the share of pictures that change and keep all other labels",
-    "all_kept": "of the pictures that change, the share that keep all other labels",
-    "others_kept": "the mean share of the other labels that stay as they were",
-    "identity": "mean cosine of the embeddings of a picture before and after, 1 for the same",
-    "code_change": "the share that a classifier of codes reads as target after the edit",
-    "overshoot": "the share of pictures that change further than to the target",
-    "norm": "mean length of the step that the edit makes in the latent space",
-    "features": "distance to the ideal edit in the judge's features, over that of random pictures",
-    "outside": "mean squared error where the ideal edit changes nothing, relative to full contrast squared",
-    "samples": "number of samples that were drawn",
-    "count_shares": "shares of the samples that show one, two, three, ... objects",
-    "legible_singles": "of the samples with one object, the share that the judge reads with confidence",
-    "relative_frechet_distance": "Frechet distance of judge's features to real pictures, over their variance",
-    "count_kept": "share of reconstructions with as many objects as the picture",
-    "digits_kept": "share of reconstructions with the same digits as the picture",
-    "pixel_error": "mean squared error of reconstructions, relative to that of a black picture",
-    "mean_squared_error": "of reconstructions, relative to full contrast squared",
-    "identity_of_others": "mean cosine of two different individuals",
-    "feature_distance": "distance of reconstructions in the judge's features, over that of random pictures",
-    "accuracy": "share of right answers",
-    "commoner_answer": "accuracy of always giving the more common answer",
-    "balanced_accuracy": "accuracy with equal weight on pictures with and without a label",
-    "auc": "area under the ROC curve",
-    "top_1": "share of pictures whose nearest other embedding shows the same individual",
-}  # fmt: skip
-EDIT_FIGURES = tuple(DEFINITIONS)[:7]
+import yaml
+
+TEMPLATES = Path(__file__).parents[2] / "hub_cards"
+# Of edits, in the order of the columns of a curve.
+EDIT_FIGURES = (
+    "target_change",
+    "true_change",
+    "all_kept",
+    "others_kept",
+    "identity",
+    "code_change",
+    "overshoot",
+)
 # Not in the metadata: settings, numbers of cases, and figures of other pictures than those of the test split.
 SETTINGS = ("alpha", "d", "n", "samples", "identities", "pictures", "d_reached")
 OTHER_SPLITS = ("validation", "also", "known")
 
-Path = tuple[str, ...]
+Keys = tuple[str, ...]
 
 
-def leaves(figures: dict, labels: Collection[str] = (), path: Path = ()) -> Iterator[tuple[Path, object]]:
+def leaves(figures: dict, labels: Collection[str] = (), path: Keys = ()) -> Iterator[tuple[Keys, object]]:
     """(path, leaf) of nested figures."""
     for key, value in figures.items():
         if isinstance(value, dict) and _number(value) is None and not _by_label(value, labels):
@@ -57,51 +42,53 @@ def rows(figures: dict, labels: Collection[str] = ()) -> list[list[str]]:
     """The figures that fill a line each: name, value, 95% interval, number of cases."""
     found = []
     for path, leaf in leaves(figures, labels):
-        if isinstance(leaf, dict) and (value := _number(leaf)) is not None:
-            interval = (
-                f"{cell(leaf['low'])} to {cell(leaf['high'])}"
-                if {"value", "low", "high"} <= set(leaf)
-                else ""
-            )
-            found.append([name_of(path), cell(value), interval, cell(leaf.get("n", ""))])
-        elif leaf is not None and not isinstance(leaf, dict) and not _is_table(leaf):
-            found.append([name_of(path), cell(leaf), "", ""])
+        rate = leaf if isinstance(leaf, dict) else {"value": leaf}
+        if leaf is None or _by_label(leaf, labels):
+            continue
+        interval = f"{cell(rate['low'])} to {cell(rate['high'])}" if {"value", "low"} <= set(rate) else ""
+        value = rate.get("value", rate.get("mean"))
+        found.append([name_of(path), cell(value), interval, cell(rate.get("n", ""))])
     return found
 
 
 def groups(figures: dict, labels: Collection[str], title: str = "") -> list[dict]:
-    """The tables {title, head, lines} of a card: single figures, figures by label, lists of objects."""
-    found = [(title, ["figure", "value", "95% interval", "cases"], rows(figures, labels))]
+    """The tables of a card: the figures that fill a line each, and those by label with a column each."""
     columns = {path: leaf for path, leaf in leaves(figures, labels) if _by_label(leaf, labels)}
     names = [label for label in labels if any(label in leaf for leaf in columns.values())]
     lines = [[cell(name), *(cell(leaf.get(name)) for leaf in columns.values())] for name in names]
-    found.append(("Label by label:", ["label", *map(name_of, columns)], lines))
-    for path, leaf in leaves(figures, labels):
-        if _is_table(leaf):
-            found.append((f"{name_of(path).capitalize()}:", *_records(leaf)))
-    return [{"title": title, "head": head, "lines": lines} for title, head, lines in found if lines]
+    found = _table(title, ["figure", "value", "95% interval", "cases"], rows(figures, labels))
+    return found + _table("Label by label:", ["label", *map(name_of, columns)], lines)
 
 
 def curve(points: list[dict], title: str) -> list[dict]:
-    """The table of a strength curve, with the figures that have a definition; [] without points."""
+    """The table of a strength curve, with the figures of edits that it has."""
     keys = [key for key in ("alpha", *EDIT_FIGURES) if any(key in point for point in points)]
-    head, lines = _records([{key: point.get(key) for key in keys} for point in points])
-    return [{"title": title, "head": head, "lines": lines}] if points else []
-
-
-def definitions(tables: list[dict]) -> list[tuple[str, str]]:
-    """(name, meaning) of the figures that the tables show."""
-    shown = {cell for table in tables for cell in (*table["head"], *(line[0] for line in table["lines"]))}
-    shown = {part for name in shown for part in (name, name.split(" / ")[-1])}
-    return [(name_of((key,)), meaning) for key, meaning in DEFINITIONS.items() if name_of((key,)) in shown]
+    lines = [[cell(point.get(key)) for key in keys] for point in points]
+    return _table(title, [name_of((key,)) for key in keys], lines)
 
 
 def side_effects(leakage: dict, most: int = 8) -> list[dict]:
-    """The table of the labels that an edit changes most; [] if it changes none."""
-    found = [(label, value) for label, value in leakage.items() if value]
-    lines = [[cell(label), f"{value:+.4g}"] for label, value in sorted(found, key=lambda item: -abs(item[1]))]
+    """The table of the labels that an edit changes most."""
+    found = sorted(
+        ((label, value) for label, value in leakage.items() if value), key=lambda item: -abs(item[1])
+    )
     title = "The labels whose share in the pictures changes most, at the same strength:"
-    return [{"title": title, "head": ["label", "change"], "lines": lines[:most]}] if lines else []
+    return _table(
+        title, ["label", "change"], [[cell(label), f"{value:+.4g}"] for label, value in found[:most]]
+    )
+
+
+def _table(title: str, head: list[str], lines: list[list[str]]) -> list[dict]:
+    """One table as the templates take it, none without lines."""
+    return [{"title": title, "head": head, "lines": lines}] if lines else []
+
+
+def definitions(tables: list[dict]) -> list[tuple[str, str]]:
+    """(name, meaning) of the figures that the tables show and that hub_cards/figures.yaml explains."""
+    shown = {cell for table in tables for cell in (*table["head"], *(line[0] for line in table["lines"]))}
+    shown = {part for name in shown for part in (name, name.split(" / ")[-1])}
+    meanings = yaml.safe_load((TEMPLATES / "figures.yaml").read_text("utf-8"))
+    return [(name_of((key,)), meaning) for key, meaning in meanings.items() if name_of((key,)) in shown]
 
 
 def measures(figures: dict, labels: Collection[str] = ()) -> list[tuple[str, float]]:
@@ -129,7 +116,7 @@ def cell(value: object) -> str:
     return re.sub(r"[|<>`\[\]\r\n]", " ", text)
 
 
-def name_of(path: Path) -> str:
+def name_of(path: Keys) -> str:
     """The words for a figure: ("oracle", "true_change") -> "oracle / true change"."""
     parts = ("number of cases" if part == "n" else part.replace("_", " ") for part in path)
     return cell(" / ".join(parts))
@@ -144,12 +131,3 @@ def _number(leaf: object) -> float | None:
 
 def _by_label(leaf: object, labels: Collection[str]) -> bool:
     return isinstance(leaf, dict) and bool(leaf) and set(leaf) <= set(labels)
-
-
-def _is_table(leaf: object) -> bool:
-    return isinstance(leaf, list) and bool(leaf) and all(isinstance(line, dict) for line in leaf)
-
-
-def _records(lines: list[dict]) -> tuple[list[str], list[list[str]]]:
-    keys = list(dict.fromkeys(key for line in lines for key in line))
-    return [name_of((key,)) for key in keys], [[cell(line.get(key)) for key in keys] for line in lines]

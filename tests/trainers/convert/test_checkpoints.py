@@ -245,7 +245,7 @@ def test_a_generator_gets_the_domain_of_the_options(tmp_path):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"domain": "My Cars"}, "--domain 'My Cars' may have"),
+        ({"domain": "My Cars"}, "the options: name is 'My Cars'"),
         ({"licence": ""}, "the options: licence is ''"),
         ({"about": " "}, "the options: about is ' '"),
         ({"limits": "x" * 5000}, "the options: limits is"),

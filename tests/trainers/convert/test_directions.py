@@ -111,7 +111,7 @@ BAD = {
     "with too few lengths": (lambda p: pt(p, {"comp": MANY[:, 0], "std": LENGTHS[:4]}), {"index": 4}, r"lengths of shape \(4,\) for 5 components"),
     "of one with an index": (lambda p: pt(p, VECTOR), {"index": 0}, "holds one direction: --index 0"),
     "for layers that are not there": (lambda p: pt(p, VECTOR), {"layers": (3, 11)}, "--layers 3 11: expected two numbers from 0 to 10"),
-    "with a bad name": (lambda p: pt(p, VECTOR), {"change": "<b>"}, "the label '<b>' may have"),
+    "with a bad name": (lambda p: pt(p, VECTOR), {"change": "<b>"}, "the label is '<b>'"),
     "that is not there": (lambda p: p.with_suffix(".npy"), {}, "there is no such file"),
     "that is a pickle": (lambda p: pt(p, Path("x")), {}, "is refused, and nothing of it was run"),
 }  # fmt: skip

@@ -7,6 +7,7 @@ before committing it.
 
 import os
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -147,9 +148,10 @@ def test_a_config_without_what_the_card_states_is_refused(shelf, changes, messag
 
 
 def test_a_template_that_asks_for_a_value_that_nobody_gives_fails(shelf, tmp_path, monkeypatch):
-    for path in publish.cards.TEMPLATES.glob("*.md"):
+    shutil.copy(publish.cards.tables.TEMPLATES / "figures.yaml", tmp_path)
+    for path in publish.cards.tables.TEMPLATES.glob("*.md"):
         (tmp_path / path.name).write_text(path.read_text().replace("config.num_ws", "config.nun_ws"))
-    monkeypatch.setattr(publish.cards, "TEMPLATES", tmp_path)
+    monkeypatch.setattr(publish.cards.tables, "TEMPLATES", tmp_path)
     with pytest.raises(ValueError, match="nun_ws"):
         card(shelf / shoes.EDIT)
 

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from lwgan.encoder import Encoder
-from lwgan.generator import Generator, Mapping, blur_kernel
+from lwgan.generator import Generator, blur_kernel
 
 CLASSES = {"generator": Generator, "encoder": Encoder}
 MAX_LAYERS = 64  # of one kind; a larger number is a mistake and would take too long to build
 MEAN_SAMPLES = 32768  # from which a mean code is estimated where a file has none
-FILTER = "[1, 3, 3, 1]"  # the only resampling filter that our generator has
+FILTER = [1, 3, 3, 1]  # the only resampling filter that our generator has
 # NVIDIA's name of an option -> our name of the size.
 SIZES = {"img_resolution": "resolution", "img_channels": "img_channels", "z_dim": "z_dim", "w_dim": "w_dim",
          "num_layers": "mapping_layers"}  # fmt: skip
@@ -27,19 +27,24 @@ class Model(NamedTuple):
     notes: dict  # what else config.json states
 
 
+def require(source: object, holds: object, message: str) -> None:
+    """ValueError with the file's name and the message, unless `holds`."""
+    if not holds:
+        raise ValueError(f"{source}: {message}")
+
+
 class Found(dict):
     """The arrays of a file by their own names. A missing name raises a ValueError that states it."""
 
-    def __init__(self, source: str, arrays: dict):
+    def __init__(self, source: str, arrays: dict | None = None):
         super().__init__()
         self.source = source
-        for name, value in arrays.items():
+        for name, value in (arrays or {}).items():
             self[name] = value
 
     def require(self, holds: object, message: str) -> None:
         """ValueError with the file's name and the message, unless `holds`."""
-        if not holds:
-            raise ValueError(f"{self.source}: {message}")
+        require(self.source, holds, message)
 
     def __setitem__(self, name: str, value) -> None:
         plain = isinstance(name, str) and isinstance(value, Tensor) and value.layout == torch.strided
@@ -62,9 +67,7 @@ class Found(dict):
     def count(self, pattern: str) -> int:
         """1 + the largest number in the group of a pattern with which names begin; 0 if there is none."""
         count = max(self.numbers(pattern), default=-1) + 1
-        self.require(
-            count <= MAX_LAYERS, f"it names {count} layers of one kind, expected at most {MAX_LAYERS}"
-        )
+        self.require(count <= MAX_LAYERS, f"it names {count} layers of one kind, more than {MAX_LAYERS}")
         return count
 
     def numbers(self, pattern: str) -> list[int]:
@@ -77,10 +80,8 @@ def build(
 ) -> Model:  # fmt: skip
     """A model of exactly the arrays of a file, with weights in float32.
 
-    name_of: our name -> theirs.  value_of: (their array, our name, our shape) -> our array; default: as
-    it is.
-    given: our names whose values come from elsewhere.  filters: {their name: sum} of arrays that must
-    hold FILTER.
+    name_of: our name -> theirs.  value_of: (their array, our name, our shape) -> our array.  given: our
+    names whose values come from elsewhere.  filters: {their name: sum} of arrays that must hold FILTER.
     """
     try:
         with torch.device("meta"):
@@ -98,9 +99,8 @@ def build(
     left = sorted(set(found) - set(names.values()) - set(filters))
     found.require(not left, f"it has the unexpected key {', '.join(map(repr, left[:3]))}")
     convert = value_of or (lambda value, ours, shape: value)
-    return Model(
-        kind, module.config, {o: _weight(found, names[o], o, wanted[o], convert) for o in wanted}, {}
-    )
+    weights = {ours: _weight(found, names[ours], ours, value, convert) for ours, value in wanted.items()}
+    return Model(kind, module.config, weights, {})
 
 
 def _weight(found: Found, name: str, ours: str, wanted: Tensor, convert: Callable) -> Tensor:
@@ -136,10 +136,10 @@ def check_options(options: dict, known: dict, found: Found, place: str = "") -> 
 
 
 def check_unconditional(classes, embedded: bool, found: Found) -> None:
-    message = (
-        f"it is a conditional generator ({classes or 'some'} classes): only unconditional ones are known"
+    unconditional = not classes and not embedded
+    found.require(
+        unconditional, f"it is a conditional generator ({classes or 'some'} classes), not supported"
     )
-    found.require(not classes and not embedded, message)
 
 
 def check_skips(found: Found, shortcut: str, first_picture: str) -> None:
@@ -182,13 +182,10 @@ def with_mean(model: Model, w_avg: Tensor | None) -> Model:
 @torch.no_grad()
 def estimated_mean(model: Model) -> Tensor:
     """The mean code of MEAN_SAMPLES samples with a fixed seed: [w_dim]."""
-    sizes, prefix = model.architecture, "mapping."
-    mapping = Mapping(sizes["z_dim"], sizes["w_dim"], 1, sizes["mapping_layers"])
-    weights = {name: value for name, value in model.weights.items() if name.startswith(prefix)}
-    weights = {name.removeprefix(prefix): value for name, value in weights.items()}
-    mapping.load_state_dict(weights | {"w_avg": torch.zeros(sizes["w_dim"])})
-    z = torch.randn(MEAN_SAMPLES, sizes["z_dim"], generator=torch.Generator().manual_seed(0))
-    return torch.cat([mapping(part)[:, 0] for part in z.split(4096)]).mean(0)
+    generator = Generator(**model.architecture)
+    generator.load_state_dict(model.weights | {"mapping.w_avg": torch.zeros(generator.w_dim)})
+    z = torch.randn(MEAN_SAMPLES, generator.z_dim, generator=torch.Generator().manual_seed(0))
+    return torch.cat([generator.mapping(part)[:, 0] for part in z.split(4096)]).mean(0)
 
 
 def describe(value) -> str:

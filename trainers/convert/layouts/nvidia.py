@@ -17,14 +17,14 @@ KNOWN = {
     "architecture": "skip",
     "activation": "lrelu",
     "lr_multiplier": 0.01,
-    "resample_filter": [1, 3, 3, 1],
+    "resample_filter": common.FILTER,
 }
 CLAMP_IF_NESTED, CLAMP_IF_FLAT = None, 256  # conv_clamp of each repository where a file does not state it
 
 
 def model(g_ema: Persistent, source: str) -> Model:
     """The generator G_ema of a file."""
-    found, parts = Found(source, {}), {}
+    found, parts = Found(source), {}
     _walk(g_ema, "", found, parts)
     options = dict(g_ema.state.get("_init_kwargs") or {})
     mapping = dict(options.get("mapping_kwargs") or {})

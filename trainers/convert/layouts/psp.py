@@ -23,12 +23,12 @@ NAMES = {"stem.": "input_layer.", "backbone.": "body.", "lateral.": "latlayer", 
 def models(content: dict, source: str, encoder_type: str | None) -> list[Model]:
     """The generator and the encoder of a file."""
     options = vars(content["opts"]) if isinstance(content["opts"], Namespace) else content["opts"]
-    state, latent_avg, file = content["state_dict"], content.get("latent_avg"), Found(source, {})
+    state, latent_avg, file = content["state_dict"], content.get("latent_avg"), Found(source)
     message = (
         f"state_dict is a {type(state).__name__} and opts a {type(options).__name__}, expected two dicts"
     )
     file.require(isinstance(options, dict) and isinstance(state, dict), message)
-    parts = {"encoder.": Found(source, {}), "decoder.": Found(source, {})}
+    parts = {"encoder.": Found(source), "decoder.": Found(source)}
     for name, value in state.items():
         part, rest = name[: len("encoder.")], name[len("encoder.") :]
         file.require(part in parts, f"it has the unexpected key {name!r}, expected encoder.* and decoder.*")

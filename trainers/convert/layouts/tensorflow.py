@@ -17,14 +17,14 @@ from trainers.convert.unpickle import Network
 
 KNOWN = {
     "architecture": "skip", "nonlinearity": "lrelu", "act": "lrelu", "mapping_nonlinearity": "lrelu",
-    "mapping_lrmul": 0.01, "normalize_latents": True, "resample_kernel": [1, 3, 3, 1],
+    "mapping_lrmul": 0.01, "normalize_latents": True, "resample_kernel": common.FILTER,
 }  # fmt: skip
 THEIR_SIZES = ("resolution", "num_channels", "latent_size", "dlatent_size", "mapping_layers")
 
 
 def model(gs: Network, source: str) -> Model:
     """The generator Gs of a file."""
-    found, version = Found(source, {}), gs.state.get("version", 0)
+    found, version = Found(source), gs.state.get("version", 0)
     found.require(version >= 4, f"its networks have version {version}, expected 4 or newer (StyleGAN2)")
     _walk(gs, "", found)
     options = dict(gs.state.get("static_kwargs") or {})
