@@ -1,4 +1,5 @@
-"""Stage 5: codes of real pictures (Sec. 4.1: "latent codes corresponding to real images previously projected").
+"""Stage 5: codes of real pictures (Sec. 4.1: "latent codes corresponding to real images previously
+projected").
 
 python -m trainers codes --data ../runs/data --encoder ../runs/encoder --run ../runs/codes
 
@@ -49,8 +50,9 @@ class Options:
 
 @dataclass(frozen=True)
 class Codes:
-    """w: float [N, num_ws, w_dim], codes of real pictures.  labels: uint8 [N, K], 1, 0 or UNKNOWN (255: nobody said).
-    domain: names the K labels.  facts: what the data set says of itself ({"bias": 1.0}), for config.json."""
+    """w: float [N, num_ws, w_dim], codes of real pictures.  labels: uint8 [N, K], 1, 0 or UNKNOWN (255:
+    nobody said). domain: names the K labels.  facts: what the data set says of itself ({"bias": 1.0}), for
+    config.json."""
 
     w: Tensor
     labels: Tensor
@@ -108,7 +110,10 @@ def main(options: Options) -> None:
 
 
 def base_of(encoder: Encoder, folder: Path) -> dict[str, str]:
-    """sha256 of the weights of the encoder and of its generator. ValueError if its config names no generator."""
+    """sha256 of the weights of the encoder and of its generator.
+
+    ValueError if its config names no generator.
+    """
     generator = (encoder.card_config.get("base_revision") or {}).get("generator")
     if not isinstance(generator, str):
         raise ValueError(
@@ -120,7 +125,10 @@ def base_of(encoder: Encoder, folder: Path) -> dict[str, str]:
 def _encode_parts(
     encoder: Encoder, images: Images, count: int, folder: Path, made_of: dict[str, str]
 ) -> Tensor:
-    """Codes of the first `count` pictures. Parts that an earlier run left in the folder are not made again."""
+    """Codes of the first `count` pictures.
+
+    Parts that an earlier run left in the folder are not made again.
+    """
     parts = []
     for start in tqdm(range(0, count, PART), folder.stem):
         path = folder / f"{start:07d}.safetensors"
@@ -144,7 +152,10 @@ def _kept(path: Path, made_of: dict[str, str]) -> Tensor | None:
 
 @torch.no_grad()
 def encode(encoder: Encoder, images: Tensor, progress: str | None = None) -> Tensor:
-    """uint8 [N, C, H, W] -> codes [N, num_ws, w_dim] on the CPU. Pictures of another size are scaled first."""
+    """uint8 [N, C, H, W] -> codes [N, num_ws, w_dim] on the CPU.
+
+    Pictures of another size are scaled first.
+    """
     side, device = encoder.config["resolution"], encoder.w_avg.device
     batches = images.split(max(1, BATCH_PIXELS // side**2))
     codes = []
@@ -157,8 +168,9 @@ def encode(encoder: Encoder, images: Tensor, progress: str | None = None) -> Ten
 
 
 def save_codes(path: Path, codes: Codes, base: dict[str, str]) -> None:
-    """Writes a split's codes in half precision; its error is a thousandth of the codes' spread. The hashes of encoder
-    and generator, the Domain and the facts travel along, so that codes of other nets are never mixed in."""
+    """Writes a split's codes in half precision; its error is a thousandth of the codes' spread. The hashes of
+    encoder and generator, the Domain and the facts travel along, so that codes of other nets are never mixed
+    in."""
     said = {"domain": json.dumps(codes.domain.as_json()), "facts": json.dumps(codes.facts)}
     with atomic(path) as partial:
         partial.write_bytes(save({"w": codes.w.half(), "labels": codes.labels}, metadata=base | said))

@@ -19,11 +19,10 @@ from tqdm import tqdm
 from tyro.conf import Positional
 
 from lwgan.files import atomic, save_folder
-from trainers import run
+from trainers import run, shards
 from trainers.datasets import Dataset, open_dataset
 from trainers.nets.parallel import launch
-from trainers.shards import DATASET, SHARD_BYTES, SHARD_PICTURES, SPLITS, load_split, read_shard, shard_path
-from trainers.shards import write_dataset, write_shard
+from trainers.shards import SPLITS, load_split
 
 SAMPLE_BYTES, FEWEST_SAMPLES = 820_000, 12  # of the pictures that the page shows: 200 digits, 66 faces
 
@@ -61,15 +60,14 @@ def main(options: Options) -> None:
     if options.processes < 1:
         raise ValueError(f"--processes {options.processes}: at least 1 is needed")
     dataset = open_dataset(options.dataset, **_said(options))
-    shards = shards_of(dataset)
+    plan = plan_of(dataset)
     run.start(options.data, options)
-    (options.data / DATASET).unlink(missing_ok=True)
-    allowed = options.max_skipped * sum(len(shard.rows) for shard in shards)
-    launch(_write, options.processes if dataset.parallel else 1, options.data, dataset, shards, allowed)
-    sizes = _finish(options.data, shards, allowed)
-    write_dataset(
-        options.data, dataset.domain, sizes, {"spec": options.dataset, **_said(options)}, **dataset.facts
-    )
+    (options.data / shards.DATASET).unlink(missing_ok=True)
+    allowed = options.max_skipped * sum(len(shard.rows) for shard in plan)
+    launch(_write, options.processes if dataset.parallel else 1, options.data, dataset, plan, allowed)
+    sizes = _finish(options.data, plan, allowed)
+    made_by = {"spec": options.dataset, **_said(options)}
+    shards.write_dataset(options.data, dataset.domain, sizes, made_by, **dataset.facts)
     save_samples(options.data, dataset.hidden)
     for split, size in sizes.items():
         print(f"{split}: {size} pictures")
@@ -86,53 +84,56 @@ def _said(options: Options) -> dict[str, object]:
     return said
 
 
-def shards_of(dataset: Dataset) -> list[Shard]:
+def plan_of(dataset: Dataset) -> list[Shard]:
     """How the pictures are divided into files. ValueError for an empty split."""
-    length = max(1, min(SHARD_PICTURES, SHARD_BYTES // (dataset.channels * dataset.resolution**2)))
-    shards = []
+    size_of_one = dataset.channels * dataset.resolution**2
+    length = max(1, min(shards.SHARD_PICTURES, shards.SHARD_BYTES // size_of_one))
+    plan = []
     for split in SPLITS:
         if (size := dataset.size(split)) < 1:
             raise ValueError(f"the {split} split has {size} pictures: at least one is needed")
         starts = range(0, size, length)
-        shards += [Shard(split, i, range(start, min(start + length, size))) for i, start in enumerate(starts)]
-    return shards
+        plan += [Shard(split, i, range(start, min(start + length, size))) for i, start in enumerate(starts)]
+    return plan
 
 
 def _write(
-    rank: int, processes: int, folder: Path, dataset: Dataset, shards: list[Shard], allowed: float
+    rank: int, processes: int, folder: Path, dataset: Dataset, plan: list[Shard], allowed: float
 ) -> None:
     """Writes every `processes`-th shard, unless it is there; stops if too many pictures had to be skipped."""
     skipped = 0
-    for shard in tqdm(shards[rank::processes], "shards", disable=rank > 0):
+    for shard in tqdm(plan[rank::processes], "shards", disable=rank > 0):
         made_of = hashlib.sha256(dataset.made_of(shard.split, shard.rows).encode()).hexdigest()
-        facts = read_shard(folder, shard.split, shard.number)
+        facts = shards.read_shard(folder, shard.split, shard.number)
         if facts.get("made_of") != made_of:
             part = dataset.read(shard.split, shard.rows)
             facts = {"made_of": made_of, "skipped": json.dumps(part.skipped)}
-            write_shard(folder, shard.split, shard.number, part.images, part.labels, part.groups, facts)
+            shards.write_shard(
+                folder, shard.split, shard.number, part.images, part.labels, part.groups, facts
+            )
         skipped += len(json.loads(facts["skipped"]))
         if skipped > allowed:
             return
 
 
-def _finish(folder: Path, shards: list[Shard], allowed: float) -> dict[str, int]:
-    """Writes skipped.csv, removes shards of an earlier, larger data set, and counts the pictures of each split.
+def _finish(folder: Path, plan: list[Shard], allowed: float) -> dict[str, int]:
+    """Writes skipped.csv, removes shards of an earlier, larger data set, and counts each split's pictures.
 
     ValueError if too many pictures were skipped.
     """
     sizes, skipped = dict.fromkeys(SPLITS, 0), []
-    for shard in shards:
-        bad = json.loads(read_shard(folder, shard.split, shard.number).get("skipped", "[]"))
+    for shard in plan:
+        bad = json.loads(shards.read_shard(folder, shard.split, shard.number).get("skipped", "[]"))
         sizes[shard.split] += len(shard.rows) - len(bad)
         skipped += [(shard.split, *each) for each in bad]
     with atomic(folder / "skipped.csv") as partial, partial.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("split", "picture", "reason"), *skipped])
     if len(skipped) > allowed:
         raise ValueError(
-            f"{len(skipped)} pictures cannot be used, at most {int(allowed)} may be skipped (--max-skipped); the "
-            f"first is {skipped[0][1]}: {skipped[0][2]}; {folder / 'skipped.csv'} lists those found so far"
+            f"{len(skipped)} pictures cannot be used, at most {int(allowed)} may be skipped (--max-skipped); "
+            f"the first is {skipped[0][1]}: {skipped[0][2]}; skipped.csv lists those found so far"
         )
-    kept = {shard_path(folder, shard.split, shard.number) for shard in shards}
+    kept = {shards.shard_path(folder, shard.split, shard.number) for shard in plan}
     for path in folder.glob("*-[0-9]*.safetensors"):
         if path not in kept:
             path.unlink()
@@ -152,8 +153,11 @@ def save_samples(folder: Path, hidden: tuple[str, ...] = ()) -> None:
 
 
 def reopen(folder: Path) -> Dataset:
-    """The data set that a data folder was written from, for its oracle. ValueError if dataset.json does not say it."""
-    made_by = json.loads((folder / DATASET).read_text("utf-8")).get("made_by")
+    """The data set that a data folder was written from, for its oracle.
+
+    ValueError if dataset.json does not say it.
+    """
+    made_by = json.loads((folder / shards.DATASET).read_text("utf-8")).get("made_by")
     if not isinstance(made_by, dict) or "spec" not in made_by:
-        raise ValueError(f"{folder / DATASET} does not say which data set the pictures come from")
+        raise ValueError(f"{folder / shards.DATASET} does not say which data set the pictures come from")
     return open_dataset(**made_by)

@@ -1,12 +1,12 @@
 """Pictures and labels on disk: `python -m trainers data` writes them, all later stages read them.
 
-    dataset.json                      Domain, facts, number of pictures of each split, arguments of `open_dataset`
+    dataset.json                      Domain, facts, sizes of the splits, arguments of `open_dataset`
     train-00000.safetensors ...       images uint8 [n, C, H, W]; labels uint8 [n, K]; groups int64 [n] if any
     validation-00000.safetensors ...
     test-00000.safetensors ...
 
-A shard has at most SHARD_PICTURES pictures and SHARD_BYTES bytes. So no stage needs all pictures in memory, and a
-stopped run of `data` loses one shard a process.
+A shard has at most SHARD_PICTURES pictures and SHARD_BYTES bytes. So no stage needs all pictures in memory,
+and a stopped run of `data` loses one shard a process.
 """
 
 import json
@@ -118,7 +118,10 @@ def read_shard(folder: Path, split: str, number: int) -> dict[str, str]:
 def write_dataset(
     folder: Path, domain: Domain, sizes: dict[str, int], made_by: dict | None = None, **facts
 ) -> None:
-    """Writes dataset.json, after all shards. sizes: split -> pictures.  made_by: arguments of `open_dataset`."""
+    """Writes dataset.json, after all shards.
+
+    sizes: split -> pictures.  made_by: arguments of `open_dataset`.
+    """
     said = {"domain": domain.as_json(), "sizes": sizes, "facts": facts, "made_by": made_by}
     write_json(folder / DATASET, said)
 

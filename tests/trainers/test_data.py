@@ -89,7 +89,7 @@ def test_a_stopped_run_resumes_and_other_pictures_are_never_taken_for_these(fold
         return really(path)
 
     monkeypatch.setattr(pictures, "open_picture", until_the_thirtieth)
-    monkeypatch.setattr(data, "SHARD_PICTURES", 8)
+    monkeypatch.setattr(shards, "SHARD_PICTURES", 8)
     with pytest.raises(KeyboardInterrupt):
         write(folder, target)
     run.release()
@@ -111,7 +111,7 @@ def test_a_stopped_run_resumes_and_other_pictures_are_never_taken_for_these(fold
 
 
 def test_bad_pictures_are_listed_and_too_many_stop_the_stage(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(data, "SHARD_PICTURES", 8)
+    monkeypatch.setattr(shards, "SHARD_PICTURES", 8)
     train = [i for i in range(COUNT) if split_of(str(i)) == "train"]
     for i in train[:3]:
         (folder / f"{i}.png").write_bytes(b"nothing")
@@ -130,7 +130,7 @@ def test_bad_pictures_are_listed_and_too_many_stop_the_stage(folder, tmp_path, m
 
 
 def test_shards_of_an_earlier_larger_data_set_go(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(data, "SHARD_PICTURES", 8)
+    monkeypatch.setattr(shards, "SHARD_PICTURES", 8)
     write(folder, tmp_path / "data")
     lines = (folder / "list.csv").read_text().splitlines()
     (folder / "list.csv").write_text("\n".join(lines[:60]))

@@ -23,8 +23,8 @@ SIDES = (32, 64, 128, 256, 512, 1024)
 def open_dataset(spec: str, **options: object) -> Dataset:
     """The data set that a text names: multimnist, synthfaces, celebahq:PATH, folder:PATH or hf:org/name.
 
-    options: fields of the data set's class, as values or as text. ValueError for an unknown data set or option, and
-    for a value that makes no sense; FileNotFoundError for a missing file.
+    options: fields of the data set's class, as values or as text. ValueError for an unknown data set or
+    option, and for a value that makes no sense; FileNotFoundError for a missing file.
     """
     kind, _, place = spec.partition(":")
     if kind not in KINDS or bool(place) != (kind in PLACES):

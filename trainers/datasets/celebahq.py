@@ -11,11 +11,11 @@ from trainers.datasets.folder import Folder
 LICENCE = """other
 CelebA and CelebA-HQ are available for non-commercial research purposes only. The pictures were found on the
 internet; their rights belong to their owners."""
-ABOUT = """The pictures are photographs of celebrities in the frame of FFHQ (Karras et al., 2018 and 2019), with the
-forty attributes of CelebA (Liu et al., 2015)."""
+ABOUT = """The pictures are photographs of celebrities in the frame of FFHQ (Karras et al., 2018 and 2019),
+with the forty attributes of CelebA (Liu et al., 2015)."""
 LIMITS = """- The models know faces of celebrities, cut out in the frame of FFHQ.
-- The attributes are opinions of annotators about pictures. They are correlated (sex and make-up, age and glasses),
-  and edits that are learned from them show that. They say nothing about the people."""
+- The attributes are opinions of annotators about pictures. They are correlated (sex and make-up, age and
+  glasses), and edits that are learned from them show that. They say nothing about the people."""
 # Fig. 4 of the paper: the eight attributes in the directions that it shows.
 OFFERED = ("Eyeglasses", "not-Male", "Smiling", "not-Young", "Pale_Skin", "Bangs", "Blond_Hair", "Wavy_Hair")
 
@@ -33,7 +33,10 @@ class CelebaHq(Folder):
     about: str = ABOUT
     limits: str = LIMITS
     align: bool = False
-    """Cut the largest face out of each photograph, as FFHQ does. Pictures of CelebA-HQ and FFHQ are cut already."""
+    """Cut the largest face out of each photograph, as FFHQ does.
+
+    Pictures of CelebA-HQ and FFHQ are cut already.
+    """
 
     def __post_init__(self):
         super().__post_init__()

@@ -16,7 +16,8 @@ class Folder(Pictures):
     """Pictures in a folder. The list has a column with their names; a column "group" is no label."""
 
     labels: str = ""
-    """The list: a CSV, a TSV or a list_attr_celeba.txt; by default the only one in the folder, or beside it."""
+    """The list: a CSV, a TSV or a list_attr_celeba.txt; by default the only one in the folder, or beside it.
+    """
 
     def _listed(self) -> Listed:
         folder = Path(self.place)
@@ -31,7 +32,7 @@ class Folder(Pictures):
         self._check(names, path)
         table.insert(0, "", names)  # in errors a row is named by its picture
         columns = self.columns or tuple(name for name in table.columns[1:] if name not in (column, GROUP))
-        groups = table[GROUP].str.strip().tolist() if GROUP in table and GROUP != column else None
+        groups = table[GROUP].str.strip().tolist() if GROUP in table and column != GROUP else None
         return Listed(names, labels_of(table, columns, path), columns, groups)
 
     def _matches(self, values: pandas.Series) -> bool:
@@ -58,7 +59,10 @@ class Folder(Pictures):
 
 
 def _list_of(folder: Path) -> Path:
-    """The only list in the folder, else the only one beside it. FileNotFoundError if none, ValueError if several."""
+    """The only list in the folder, else the only one beside it.
+
+    FileNotFoundError if none, ValueError if several.
+    """
     for place in (folder, folder.parent):
         found = sorted(path for pattern in LISTS for path in place.glob(pattern))
         if len(found) > 1:

@@ -19,9 +19,9 @@ GROUP = "group"  # the column that names the group (person, font, ...) of a pict
 def read_list(path: Path) -> pandas.DataFrame:
     """The list as text: one row a picture, one column a field.
 
-    Comma, semicolon or tab; UTF-8 or UTF-16; an index column that pandas wrote is dropped. CelebA's form is: the
-    number of rows, the names of the labels, then `000001.jpg -1 1 ...`. FileNotFoundError; ValueError that names
-    the row.
+    Comma, semicolon or tab; UTF-8 or UTF-16; an index column that pandas wrote is dropped. CelebA's form is:
+    the number of rows, the names of the labels, then `000001.jpg -1 1 ...`. FileNotFoundError; ValueError
+    that names the row.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such list of labels")

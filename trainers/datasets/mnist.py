@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-# The digits of each split. No digit of one split is ever seen in a picture of another: the 60K of
-# MNIST's training file serve training and, its last 5K, validation; the 10K of its test file are for tests only.
+# The digits of each split. No digit of one split is ever seen in a picture of another: the 60K of MNIST's
+# training file serve training and, its last 5K, validation; the 10K of its test file are for tests only.
 SPLITS = {
     "train": ("train", slice(0, 55_000)),
     "validation": ("train", slice(55_000, 60_000)),
@@ -65,7 +65,10 @@ def _find(folder: Path, stem: str) -> Path:
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """An IDX file of unsigned bytes (yann.lecun.com's format), gzipped or not, as an array. ValueError if damaged."""
+    """An IDX file of unsigned bytes (yann.lecun.com's format), gzipped or not, as an array.
+
+    ValueError if damaged.
+    """
     try:
         raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:

@@ -1,10 +1,10 @@
 """MultiMNIST (the paper's Sec. 4.1): pictures of 1-4 real MNIST digits, labelled with their digits.
 
 Three layouts place the digits. Sizes are given for 64 px and double at 128 px.
-`cells`  distinct random cells of a 2 x 2 grid, ink centred in its cell and jittered by up to 4 px: the default.
-`free`   anywhere, ink boxes apart: much harder to invert.
-`slots`  as the repository that the paper cites (shaohua0116/MultiDigitMNIST, generator.py): equal vertical slots,
-         digits unscaled at 28 px, left to right. The geometry alone gives the count away.
+`cells`  distinct random cells of a 2 x 2 grid, ink centred and jittered by up to 4 px: the default.
+`free`   anywhere, without overlap: much harder to invert.
+`slots`  as the repository that the paper cites (shaohua0116/MultiDigitMNIST, generator.py): equal vertical
+         slots, digits unscaled at 28 px, left to right. The geometry alone gives the count away.
 """
 
 from dataclasses import dataclass, field
@@ -30,13 +30,15 @@ NAMES = (
     *(str(d) if k == 1 else f"{k}-or-more-{d}s" for d in range(10) for k in range(1, MOST + 1)),
 )
 LICENCE = """apache-2.0
-Code and weights: Apache-2.0. Yann LeCun and Corinna Cortes hold the copyright of MNIST, which is made available under
-the Creative Commons Attribution-ShareAlike 3.0 licence (CC BY-SA 3.0)."""
+Code and weights: Apache-2.0. Yann LeCun and Corinna Cortes hold the copyright of MNIST, which is made
+available under the Creative Commons Attribution-ShareAlike 3.0 licence (CC BY-SA 3.0)."""
 ABOUT = """The pictures are composed from handwritten digits of
-[MNIST](https://huggingface.co/datasets/ylecun/mnist): training pictures from its training digits, the pictures on which
-the figures were measured from its test digits."""
-LIMITS = """- The models know one kind of picture: small and grey, one to four bright MNIST-like digits on black.
-- Other digits (printed, crossed, coloured, decorated) differ from what the models were trained and measured on.
+[MNIST](https://huggingface.co/datasets/ylecun/mnist): training pictures from its training digits, the
+pictures on which the figures were measured from its test digits."""
+LIMITS = """- The models know one kind of picture: small and grey, one to four bright MNIST-like digits on
+  black.
+- Other digits (printed, crossed, coloured, decorated) differ from those that the models were trained and
+  measured on.
 - The models are made for research on editing in latent spaces. They do not recognise numbers for you."""
 
 
@@ -105,7 +107,7 @@ class MultiMnist(Dataset):
         return Part(torch.from_numpy(pictures.images[chosen][:, None]), torch.from_numpy(labels))
 
     def made_of(self, split: str, rows: range) -> str:
-        """The number of pictures counts: it decides the order of the random numbers. The folder of MNIST does not."""
+        # The number of pictures decides the order of the random numbers; the folder of MNIST decides nothing.
         return repr((self.resolution, self.size(split), self.seed, self.layout, split, rows))
 
     def oracle(
@@ -136,7 +138,10 @@ def _composed(split: str, n: int, seed: int, resolution: int, layout: str, mnist
 
 
 def _pasted(rng, picture: np.ndarray, glyph: np.ndarray) -> np.ndarray | None:
-    """A copy of the picture with the glyph in the first empty quarter of a random order; None if there is none."""
+    """A copy of the picture with the glyph in an empty quarter, the first of a random order.
+
+    None if none is.
+    """
     side = picture.shape[0]
     for quarter in rng.permutation(4):
         centre = np.array(divmod(int(quarter), 2)) * side // 2 + side // 4
@@ -204,7 +209,8 @@ def _frame_sizes(rng, shape, resolution: int, layout: str) -> np.ndarray:
 
 
 def _glyphs(digits: Digits, chosen: np.ndarray, sizes: np.ndarray, cropped: bool) -> np.ndarray:
-    """The chosen digits scaled to their frame size (and cut to their ink box), as an object array of uint8 pictures."""
+    """The chosen digits, scaled to their frame size (and cut to their ink box): an object array of uint8
+    pictures."""
     glyphs = np.empty(chosen.shape, object)
     for size in np.unique(sizes):
         rows, columns = np.nonzero(sizes == size)
@@ -229,7 +235,10 @@ def _cells(rng, shapes, resolution: int):
 
 
 def _free(rng, shapes, resolution: int):
-    """Corners of ink boxes placed uniformly, none touching another; starts again when the last does not fit."""
+    """Corners of ink boxes at uniform places, none touching another.
+
+    Restarts if the last one does not fit.
+    """
     while True:
         corners: list[tuple[int, int]] = []
         for height, width in shapes:
@@ -256,7 +265,7 @@ def _slots(rng, shapes, resolution: int):
     """Corners of unscaled frames in equal vertical slots, left to right."""
     slot = resolution // len(shapes)
     for i, (height, width) in enumerate(shapes):
-        # The cited code draws below an exclusive bound that is 0 for a slot of just 28 px; we allow that slot.
+        # The cited code draws below an exclusive bound that is 0 for a slot of 28 px; we allow such slots.
         yield (
             int(rng.integers(max(resolution - height, 1))),
             i * slot + int(rng.integers(max(slot - width, 1))),

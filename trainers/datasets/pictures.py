@@ -101,7 +101,7 @@ class Pictures(Dataset):
         about = self.about or f"The pictures are those of the data set {name}, with its labels."
         limits = self.limits or (
             f"- The models know pictures of the data set {name} alone, brought into one frame.\n"
-            "- Labels that occur together in the data may change together in an edit that was learned from them."
+            "- Labels that occur together in the data may change together in edits learned from them."
         )
         texts = {"licence": self.licence, "about": about, "limits": limits}
         changes = default_changes(varied)

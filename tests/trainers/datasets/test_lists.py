@@ -40,6 +40,11 @@ SPELLINGS = {
 }
 
 
+def read(path):
+    table = read_list(path)
+    return labels_of(table, tuple(table.columns[1:]), path)
+
+
 @pytest.mark.parametrize("name", SPELLINGS)
 def test_all_spellings_of_a_list_mean_the_same(tmp_path, name):
     path = tmp_path / "labels"
@@ -86,6 +91,5 @@ def test_a_bad_list_is_refused_with_its_row(tmp_path, name):
     path = tmp_path / "labels"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ValueError, match=words) as refusal:
-        table = read_list(path)
-        labels_of(table, tuple(table.columns[1:]), path)
+        read(path)
     assert "labels" in str(refusal.value)

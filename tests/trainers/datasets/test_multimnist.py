@@ -33,7 +33,8 @@ def copied(mnist, tmp_path):
 
 @pytest.fixture(scope="module")
 def digits() -> Digits:
-    """200 made-up digits: filled boxes of every shape that MNIST's ink takes, each of one brightness that tells which."""
+    """200 made-up digits: filled boxes of every shape that MNIST's ink takes, each of one brightness that
+    tells which."""
     rng = np.random.default_rng(0)
     images, labels = np.zeros((200, 28, 28), np.uint8), rng.integers(10, size=200)
     for i in range(200):
@@ -160,7 +161,8 @@ def test_an_unknown_split_is_refused(mnist):
 
 
 def test_the_hub_file_holds_the_same_digits(mnist, tmp_path, monkeypatch):
-    """The data set's parquet layout, {image: {bytes: PNG, path}, label}, written here and handed out for a download."""
+    """The data set's parquet layout, {image: {bytes: PNG, path}, label}, written here and handed out for a
+    download."""
     import huggingface_hub
     import pyarrow
     import pyarrow.parquet
@@ -206,7 +208,8 @@ def test_counts_are_equally_frequent(digits, layout, resolution):
 
 @pytest.mark.parametrize("resolution", [64, 128])
 def test_cells_hold_what_the_labels_say(digits, resolution):
-    """Every digit is one patch of ink in a cell of its own, its box centred to within the jitter; its brightness is its label's."""
+    """Every digit is one patch of ink in a cell of its own, its box centred to within the jitter; its
+    brightness is its label's."""
     pictures, cell, scale = (
         compose(digits, 100, seed=1, resolution=resolution),
         resolution // 2,
@@ -236,7 +239,8 @@ def test_cells_hold_what_the_labels_say(digits, resolution):
 
 
 def test_one_size_distribution_serves_all_counts(digits):
-    """Nothing but the number of digits tells the count: the longer side of the ink is the same, whatever the count."""
+    """Nothing but the number of digits tells the count: the longer side of the ink is the same, whatever the
+    count."""
     pictures = compose(digits, 400, seed=2)
     sides = {count: [] for count in range(1, 5)}
     for picture, count in zip(pictures.images, pictures.count, strict=True):
@@ -275,7 +279,8 @@ def test_free_boxes_are_apart_and_inside(digits, monkeypatch):
 
 
 def test_slots_are_those_of_the_cited_repository(mnist):
-    """28 px frames, unscaled, one in each of `count` equal slots, left to right: every slot holds a whole digit of MNIST."""
+    """28 px frames, unscaled, one in each of `count` equal slots, left to right: every slot holds a whole
+    digit of MNIST."""
     real = load_digits("test", mnist)
     pictures = compose(real, 40, seed=5, layout="slots", resolution=128)
     known = {
@@ -290,7 +295,8 @@ def test_slots_are_those_of_the_cited_repository(mnist):
 
 
 def test_pictures_hold_real_digits_of_their_split_only(mnist):
-    """At 128 px `slots` shows digits unscaled, so each can be looked up: test pictures are made of test digits alone."""
+    """At 128 px `slots` shows digits unscaled, so each can be looked up: test pictures are made of test
+    digits alone."""
     prints = {
         split: {image[ink_box(image)].tobytes() for image in load_digits(split, mnist).images}
         for split in ("train", "validation", "test")
@@ -307,7 +313,7 @@ def test_pictures_hold_real_digits_of_their_split_only(mnist):
 
 
 def test_real_digits_keep_their_looks(mnist):
-    """A single real digit in a cell, scaled back to its ink's size, is the digit of MNIST it was made from."""
+    """A single digit in a cell, scaled back to its ink's size, is the digit of MNIST it was made from."""
     real = load_digits("test", mnist)
     pictures = compose(real, 40, seed=7)
     crops = np.stack([_squeezed(image) for image in real.images])

@@ -1,11 +1,11 @@
-"""Rendered faces (our own renderer over MakeHuman's CC0 head): 41 attributes of which the truth is known, identities, and oracle edits.
+"""Rendered faces, by our own renderer over MakeHuman's CC0 head: known attributes, identities, oracle edits.
 
-    people = synthfaces.sample(100, seed=0)                                  # bias=1, flat=0: the training set's correlations
+    people = synthfaces.sample(100, seed=0)
     images, labels = synthfaces.render_all(people, 64), synthfaces.labels_of(people)
-    smiling = synthfaces.render(synthfaces.oracle(people[0], "Smiling"), 64)  # the same person, that attribute flipped
+    smiling = synthfaces.render(synthfaces.oracle(people[0], "Smiling"), 64)  # one attribute flipped
 
-A picture follows from its person alone: not from the batch, the machine's load or earlier pictures. Another version of numpy or numba
-may change single values by 1 of 255.
+A picture follows from its person alone, not from the batch or earlier pictures. Other versions of numpy or
+numba may change single values by 1 of 255.
 """
 
 from trainers.datasets.synthfaces.picture import RESOLUTIONS, VERSION, render, render_all

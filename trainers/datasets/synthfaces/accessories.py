@@ -1,4 +1,7 @@
-"""What people wear: clothes, necklace and necktie painted on neck and shoulders; hat, glasses and earrings as small meshes."""
+"""Things that people wear.
+
+Clothes, necklace and necktie are painted on neck and shoulders; hat, glasses and earrings are small meshes.
+"""
 
 import dataclasses
 
@@ -12,8 +15,11 @@ from trainers.datasets.synthfaces.painting import Colour, Places
 
 @dataclasses.dataclass(frozen=True)
 class Worn:
-    """Colours [3] in [0, 1]; strengths from 0 (not worn) to 1; of the glasses `rim` (thickness), `square` (0 round, 1 square) and `tint`
-    (0 clear, 1 black); `hat_height` and `bulk`, how much hair lies under the hat, from 0 to 1 and in decimetres."""
+    """What a person wears. Strengths run from 0 (not worn) to 1; colours are [3] in [0, 1].
+
+    Of the glasses, `rim` is the thickness, `square` the shape (0 round, 1 square) and `tint` the darkness (0
+    clear, 1 black). `hat_height` is in [0, 1]; `bulk` is the height of the hair under the hat in decimetres.
+    """
 
     cloth: Colour
     metal: Colour

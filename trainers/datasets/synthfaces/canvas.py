@@ -1,4 +1,4 @@
-"""Camera, light and the picture under way: layers of triangles become fragments, fragments get a colour and are put on the canvas."""
+"""Camera, light and canvas: layers of triangles become fragments, which are coloured and composed."""
 
 from typing import NamedTuple
 
@@ -23,8 +23,12 @@ def mix(a, b, amount):
 
 
 class Fragments(NamedTuple):
-    """The K pixels of one layer: `pixel` [K] flat, `triangle` [K], `values` [K, C] of vertices, `place` [K, 3] on the undeformed template
-    head, so that what is painted follows the identity; `normal` [K, 3] towards the viewer's frame, `depth` [K]."""
+    """The K visible pixels of one layer.
+
+    `pixel` [K], flat; `triangle` [K]; `values` [K, C], interpolated from the vertices; `place` [K, 3], on the
+    undeformed template head, so that paint follows the identity; `normal` [K, 3] in the viewer's frame;
+    `depth` [K].
+    """
 
     pixel: np.ndarray
     triangle: np.ndarray
@@ -43,8 +47,9 @@ class Fragments(NamedTuple):
 
 
 class Camera(NamedTuple):
-    """`target` and `pivot` in decimetres: the point that is centred, and the point between the eyes, which no pose moves; `rotation`
-    [3, 3]; `scale` in pixels a decimetre; `size` of the picture in pixels."""
+    """The camera. `target`: the point that is centred; `pivot`: the point between the eyes, which no pose
+    moves; both in decimetres. `rotation` [3, 3]; `scale` in pixels a decimetre; `size` of the picture in
+    pixels."""
 
     target: np.ndarray
     pivot: np.ndarray
@@ -73,7 +78,7 @@ def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
 
 
 class Canvas:
-    """A picture of size x size pixels under way, colours in [0, 1], with the depth of what is seen at each pixel.
+    """A picture in progress: size x size pixels, colours in [0, 1], with the depth of what each pixel shows.
 
     background [size * size, 3]; light: direction of the key light, towards it.
     """
@@ -84,7 +89,8 @@ class Canvas:
         self.depth = np.full(len(background), -1e9, np.float32)
 
     def fragments(self, points, triangles, place=None, values=None, normals=None) -> Fragments:
-        """The visible pixels of a mesh [V, 3], [T, 3]; place [V, 3] on the template head and values [V, C] are interpolated."""
+        """The visible pixels of a mesh [V, 3], [T, 3]. Interpolates place [V, 3] on the template head and
+        values [V, C]."""
         points = points.astype(np.float32)
         nearest, weights, depth = raster.rasterise(self.camera.project(points), triangles, self.camera.size)
         seen = np.nonzero(nearest >= 0)[0]
@@ -112,7 +118,10 @@ class Canvas:
     def put(
         self, at: Fragments, colour: np.ndarray, alpha: np.ndarray | None = None, lift: float = 0.0
     ) -> None:
-        """Blends colours [K, 3] in where the fragments, `lift` decimetres nearer, hide what is there. alpha [K] in [0, 1]."""
+        """Blends in colours [K, 3] where the fragments, moved `lift` decimetres nearer, hide the canvas.
+
+        alpha [K] in [0, 1].
+        """
         alpha = np.ones(len(at.pixel), np.float32) if alpha is None else alpha
         seen = (at.depth + lift > self.depth[at.pixel]) & (alpha > 0.02)
         pixel, share = at.pixel[seen], alpha[seen][:, None]

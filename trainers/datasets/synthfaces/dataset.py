@@ -33,7 +33,7 @@ class SynthFaces(Dataset):
     flat: float = 0.0
     """1: rare attributes are as frequent as others. 0: as frequent as people's are."""
     identities: int = 0
-    """Identities in the training split, each shown `each` times, never Blurry; sets `train`. 0: all people differ."""
+    """Identities in the training split, each shown `each` times, never Blurry. 0: all people differ."""
     each: int = 20
     """Pictures of one identity, in all splits, if `identities` is given."""
 
@@ -48,8 +48,8 @@ class SynthFaces(Dataset):
             )
         if self.identities < 0 or self.each < 2 or (self.identities and self.heldout % self.each):
             raise ValueError(
-                f"identities {self.identities}, each {self.each}, heldout {self.heldout}: every identity needs "
-                "at least 2 pictures, and `heldout` must hold whole identities"
+                f"identities {self.identities}, each {self.each}, heldout {self.heldout}: every identity "
+                "needs at least 2 pictures, and `heldout` must hold whole identities"
             )
         self.domain = DOMAIN
         self.facts = {"bias": self.bias, "flat": self.flat, "seed": self.seed}

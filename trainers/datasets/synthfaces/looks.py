@@ -1,4 +1,4 @@
-"""From a person to numbers that can be drawn: which blend shapes, colours, hair and clothes follow from labels, strengths and identity."""
+"""From a person to numbers that can be drawn: blend shapes, colours, hair and clothes."""
 
 from typing import NamedTuple
 
@@ -9,28 +9,39 @@ from trainers.datasets.synthfaces.hair import Hair
 from trainers.datasets.synthfaces.painting import Paint
 from trainers.datasets.synthfaces.sampler import IDENTITY, NAMES, NUISANCE, STRENGTHS, Person, generator
 
-# Blend shapes of the bones. Each is drawn from a normal distribution of this spread, cut at 1: above 0 the first shape, below 0 the second.
+# Blend shapes of the bones. Each weight is normally distributed with this spread and cut at 1 in absolute
+# value; positive weights move the first shape, negative ones the second.
 BONES = (
     *((f"{name}-incr", f"{name}-decr", spread) for name, spread in (
-        ("head/head-scale-horiz", 0.3), ("head/head-scale-vert", 0.2), ("forehead/forehead-scale-vert", 0.25), ("eyes/eye-scale", 0.6),
-        ("nose/nose-scale-vert", 0.5), ("nose/nose-width2", 0.8), ("nose/nose-hump", 0.5), ("nose/nose-flaring", 0.8),
-        ("mouth/mouth-scale-horiz", 0.7), ("mouth/mouth-cupidsbow", 0.6), ("chin/chin-width", 0.6), ("chin/chin-height", 0.5),
-        ("chin/chin-prominent", 0.5), ("ears/ear-scale", 0.6), ("ears/ear-wing", 0.5), ("eyes/eye-height3", 0.4))),
+        ("head/head-scale-horiz", 0.3), ("head/head-scale-vert", 0.2), ("forehead/forehead-scale-vert", 0.25),
+        ("eyes/eye-scale", 0.6), ("nose/nose-scale-vert", 0.5), ("nose/nose-width2", 0.8),
+        ("nose/nose-hump", 0.5), ("nose/nose-flaring", 0.8), ("mouth/mouth-scale-horiz", 0.7),
+        ("mouth/mouth-cupidsbow", 0.6), ("chin/chin-width", 0.6), ("chin/chin-height", 0.5),
+        ("chin/chin-prominent", 0.5), ("ears/ear-scale", 0.6), ("ears/ear-wing", 0.5),
+        ("eyes/eye-height3", 0.4))),
     ("eyes/eye-trans-out", "eyes/eye-trans-in", 0.7), ("eyes/eye-corner1-up", "eyes/eye-corner1-down", 0.5),
     ("eyes/eye-corner2-up", "eyes/eye-corner2-down", 0.5), ("nose/nose-base-up", "nose/nose-base-down", 0.6),
-    ("nose/nose-curve-concave", "nose/nose-curve-convex", 0.5), ("mouth/mouth-trans-up", "mouth/mouth-trans-down", 0.5),
-    ("eyebrows/eyebrows-angle-up", "eyebrows/eyebrows-angle-down", 0.3), ("head/head-square", "head/head-triangular", 0.35),
+    ("nose/nose-curve-concave", "nose/nose-curve-convex", 0.5),
+    ("mouth/mouth-trans-up", "mouth/mouth-trans-down", 0.5),
+    ("eyebrows/eyebrows-angle-up", "eyebrows/eyebrows-angle-down", 0.3),
+    ("head/head-square", "head/head-triangular", 0.35),
 )  # fmt: skip
 
 # Attributes that are blend shapes, and how far each goes at full strength.
 FEATURES = {
     "Chubby": {"head/head-fat-incr": 0.9, "cheek/cheek-volume-incr": 0.7},
     "Double_Chin": {"neck/neck-double-incr": 1.0},
-    "Big_Nose": {"nose/nose-scale-horiz-incr": 1.4, "nose/nose-volume-incr": 1.2, "nose/nose-scale-vert-incr": 0.5},
-    "Pointy_Nose": {
-        "nose/nose-point-width-decr": 1.5, "nose/nose-scale-depth-incr": 1.0, "nose/nose-nostrils-width-decr": 1.3, "nose/nose-width3-decr": 1.0,
+    "Big_Nose": {
+        "nose/nose-scale-horiz-incr": 1.4, "nose/nose-volume-incr": 1.2, "nose/nose-scale-vert-incr": 0.5,
     },
-    "Big_Lips": {"mouth/mouth-upperlip-height-incr": 1.1, "mouth/mouth-lowerlip-height-incr": 1.1, "mouth/mouth-lowerlip-volume-incr": 0.6},
+    "Pointy_Nose": {
+        "nose/nose-point-width-decr": 1.5, "nose/nose-scale-depth-incr": 1.0,
+        "nose/nose-nostrils-width-decr": 1.3, "nose/nose-width3-decr": 1.0,
+    },
+    "Big_Lips": {
+        "mouth/mouth-upperlip-height-incr": 1.1, "mouth/mouth-lowerlip-height-incr": 1.1,
+        "mouth/mouth-lowerlip-volume-incr": 0.6,
+    },
     "Oval_Face": {"head/head-oval": 1.0},
     "High_Cheekbones": {"cheek/cheek-bones-incr": 1.0},
     "Bags_Under_Eyes": {"eyes/eye-bag-incr": 0.8},
@@ -38,7 +49,8 @@ FEATURES = {
 }  # fmt: skip
 
 HAIR_COLOURS = {
-    "Gray_Hair": (0.70, 0.70, 0.71), "Blond_Hair": (0.86, 0.69, 0.40), "Black_Hair": (0.07, 0.06, 0.06), "Brown_Hair": (0.31, 0.19, 0.12),
+    "Gray_Hair": (0.70, 0.70, 0.71), "Blond_Hair": (0.86, 0.69, 0.40),
+    "Black_Hair": (0.07, 0.06, 0.06), "Brown_Hair": (0.31, 0.19, 0.12),
 }  # fmt: skip
 AUBURN = (0.43, 0.22, 0.135)
 SKIN_TONES = np.array(
@@ -52,7 +64,8 @@ LUMA = np.array([0.30, 0.59, 0.11])
 
 
 class Scene(NamedTuple):
-    """Angles in radians; `light` the direction towards the lamp [3]; colours above and below in the background [3]; `blur` from 0 to 1."""
+    """Pose and surroundings. Angles in radians; `light` [3]: direction towards the lamp; background colours
+    [3] `above` and `below`; `blur` from 0 to 1."""
 
     yaw: float
     pitch: float
@@ -64,8 +77,8 @@ class Scene(NamedTuple):
 
 
 class Look(NamedTuple):
-    """All that a picture shows. `bones`, `features`: weights of blend shapes that frame the picture, and of those that do not; `hair` None:
-    bald."""
+    """Everything that a picture shows. `bones`: weights of the blend shapes that decide the frame;
+    `features`: weights of the others; `hair`: None if bald."""
 
     bones: dict[str, float]
     features: dict[str, float]
@@ -76,7 +89,7 @@ class Look(NamedTuple):
 
 
 class Strengths:
-    """How strongly a person shows an attribute: above some least strength where it is present, 0 (or little) where it is not."""
+    """How strongly a person shows an attribute: above a least strength if it is present, else 0 or little."""
 
     def __init__(self, person: Person):
         self.has = dict(zip(NAMES, person.labels, strict=True))
@@ -87,7 +100,10 @@ class Strengths:
 
 
 def look(person: Person) -> Look:
-    """What the person looks like. The same identity, and the same nuisance, draw the same numbers whatever the labels are."""
+    """What the person looks like.
+
+    Identity and nuisance draw the same random numbers whatever the labels are.
+    """
     of, body, mood = (
         Strengths(person),
         generator(person.identity, IDENTITY),
@@ -222,7 +238,7 @@ def _paint(of: Strengths, own: _Own, wardrobe: "_Wardrobe", sex: float, old: flo
 
 
 def _against(colour: np.ndarray, skin: np.ndarray) -> np.ndarray:
-    """The colour, darkened where it is so near to the skin's brightness that a beard of it would not be seen."""
+    """The colour, darkened if it is so near to the skin's brightness that a beard would not be visible."""
     light, ground = LUMA @ colour, LUMA @ skin
     return colour if abs(light - ground) > 0.2 else colour * max(ground - 0.2, 0.45 * ground) / light
 

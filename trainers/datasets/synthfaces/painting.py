@@ -1,4 +1,4 @@
-"""Skin, eyes, brows, beard and make-up: colours painted in the coordinates of the template head, so that they follow every deformation."""
+"""Skin, eyes, brows, beard and make-up, painted in the coordinates of the undeformed template head."""
 
 import dataclasses
 from typing import NamedTuple
@@ -14,7 +14,8 @@ EYE_SHADOW = np.array([0.36, 0.22, 0.34], np.float32)
 
 @dataclasses.dataclass(frozen=True)
 class Paint:
-    """Colours [3] in [0, 1], and strengths from 0 (absent) to 1; `brow_height` in decimetres, `gaze` from -1 to 1 (to the head's left)."""
+    """Colours [3] in [0, 1] and strengths from 0 (absent) to 1. `brow_height` is in decimetres, `gaze` from
+    -1 to 1 (to the head's left)."""
 
     skin: Colour
     iris: Colour
@@ -40,8 +41,8 @@ class Paint:
 
 
 class Places(NamedTuple):
-    """Where fragments lie on the template head, each [K]: `x`, `y`, `z` in decimetres, `side` = |x|, `front` 1 on the face and 0 behind it,
-    `lip` and `inside` (of the mouth) from 0 to 1."""
+    """Where fragments lie on the template head, each [K]: `x`, `y`, `z` in decimetres; `side` = |x|; `front`:
+    1 on the face and 0 behind it; `lip` and `inside` (of the mouth) from 0 to 1."""
 
     x: np.ndarray
     y: np.ndarray
@@ -55,8 +56,8 @@ class Places(NamedTuple):
 def draw_head(canvas: Canvas, head: Head, paint: Paint, dress, hair_shadow) -> None:
     """The head with its eyes, teeth and lashes, and the shoulders.
 
-    dress(skin colours, Places) -> (colours with clothes, [K] how much of each is cloth); hair_shadow(Places) -> [K], how dark the hair
-    makes the skin below.
+    dress(skin colours, Places) -> (colours with clothes, [K] how much of each fragment is cloth);
+    hair_shadow(Places) -> [K], how much the hair darkens the skin below.
     """
     base = template()
     at = canvas.fragments(head.vertices, base.triangles, base.vertices, base.masks, head.normals)

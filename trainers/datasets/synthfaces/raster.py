@@ -1,4 +1,4 @@
-"""Triangles to pixels: the loops that numba compiles. Compiled code is kept beside the package, so only the first run waits for it."""
+"""Triangles to pixels: loops that numba compiles. The compiled code is cached beside the package."""
 
 import numba
 import numpy as np
@@ -41,8 +41,9 @@ def vertex_normals(points, triangles):
 def rasterise(screen, triangles, size):
     """The nearest triangle at the centre of each pixel.
 
-    screen [V, 3]: x to the right and y down in pixels, depth growing towards the viewer. Returns, flat over size x size pixels, the
-    triangle's number (-1 for none), its three barycentric weights, and the depth.
+    screen [V, 3]: x to the right and y down in pixels, depth growing towards the viewer. Returns, flat over
+    size x size pixels, the number of the triangle (-1 for none), its three barycentric weights, and the
+    depth.
     """
     nearest = np.full(size * size, -1, np.int32)
     depth = np.full(size * size, -1e9, np.float32)
@@ -86,7 +87,8 @@ def rasterise(screen, triangles, size):
 
 @numba.njit(cache=True)
 def interpolate(values, triangles, numbers, weights):
-    """values [V, C] of vertices -> [K, C] inside the K triangles of these numbers, by barycentric weights [K, 3]."""
+    """values [V, C] at vertices -> [K, C] inside the K triangles of these numbers, by barycentric weights [K,
+    3]."""
     inside = np.zeros((len(numbers), values.shape[1]), np.float32)
     for k in range(len(numbers)):
         for corner in range(3):

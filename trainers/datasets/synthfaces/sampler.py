@@ -1,6 +1,7 @@
-"""Who is in a picture: 41 attributes drawn one after another from a table of conditional probabilities, and oracles.
+"""Who is in a picture: 41 attributes, drawn one after another from conditional probabilities, and oracles.
 
-The table is our design. It is made to hit CelebA's published frequencies and its well-known correlations, and holds no count of CelebA's.
+The table is our design. It aims at CelebA's published frequencies and well-known correlations. It holds no
+count of CelebA's.
 """
 
 import dataclasses
@@ -20,9 +21,10 @@ ATTRIBUTES, STRENGTHS, IDENTITY, NUISANCE = range(4)  # the random streams of on
 class Rule(NamedTuple):
     """How one attribute is drawn, given those above it in the table.
 
-    `base` its probability where nothing excludes it; `cases` (condition, probability), the first that holds counts, a condition being
-    names of attributes, "not-" before those that must be absent, "" for always; `without` attributes whose presence excludes it, at
-    any bias; `even` its probability at flat = 1.
+    `base`: its probability where nothing excludes it.  `cases`: (condition, probability); the first condition
+    that holds counts. A condition is names of attributes, with "not-" before those that must be absent; ""
+    always holds. `without`: attributes whose presence excludes it, at any bias.  `even`: its probability at
+    flat = 1.
     """
 
     name: str
@@ -32,8 +34,8 @@ class Rule(NamedTuple):
     even: float = 0.5
 
 
-# An attribute is excluded where it could not be seen: hair on a bald head, a fringe that recedes, stubble under a beard, a
-# necklace under a collar.
+# An attribute is excluded where it could not be seen: hair on a bald head, a fringe that recedes, stubble
+# under a beard, a necklace under a collar.
 TABLE = (
     Rule("Male", 0.42),
     Rule("Young", 0.77, (("Male", 0.65), ("", 0.86))),
@@ -64,12 +66,15 @@ TABLE = (
     Rule("Gray_Hair", 0.05, (("Young", 0.003), ("", 0.24)), ("Bald",), even=1 / 5),
     Rule("Blond_Hair", 0.16, (("Male", 0.03), ("", 0.25)), ("Bald", "Gray_Hair"), even=1 / 4),
     Rule("Black_Hair", 0.31, (("", 0.31),), ("Bald", "Gray_Hair", "Blond_Hair"), even=1 / 3),
-    Rule("Brown_Hair", 0.60, (("", 0.60),), ("Bald", "Gray_Hair", "Blond_Hair", "Black_Hair"), even=1 / 2),  # else auburn
+    # Who has none of these four colours is auburn.
+    Rule("Brown_Hair", 0.60, (("", 0.60),), ("Bald", "Gray_Hair", "Blond_Hair", "Black_Hair"), even=1 / 2),
     Rule("Mustache", 0.04, (("Male", 0.10), ("", 0)), even=0.25),
     Rule("Goatee", 0.06, (("Male", 0.14), ("", 0)), even=0.3),
-    Rule("Full_Beard", 0.08, (("Male Young", 0.20), ("Male", 0.24), ("", 0)), ("Mustache", "Goatee"), even=0.4),
+    Rule("Full_Beard", 0.08, (("Male Young", 0.20), ("Male", 0.24), ("", 0)), ("Mustache", "Goatee"),
+         even=0.4),
     Rule("5_o_Clock_Shadow", 0.12, (("Male not-Mustache not-Goatee", 0.42), ("", 0)), ("Full_Beard",)),
-    Rule("Sideburns", 0.06, (("not-Male", 0), ("Full_Beard", 0.28), ("Mustache", 0.22), ("Goatee", 0.22), ("", 0.09)), ("Bald",)),
+    Rule("Sideburns", 0.06, (("not-Male", 0), ("Full_Beard", 0.28), ("Mustache", 0.22), ("Goatee", 0.22),
+         ("", 0.09)), ("Bald",)),
     Rule("Wearing_Hat", 0.05, (("Male", 0.075), ("", 0.04)), ("Receding_Hairline",)),
     Rule("Wearing_Earrings", 0.19, (("Male", 0.02), ("", 0.31))),
     Rule("Wearing_Necktie", 0.07, (("Male Young", 0.12), ("Male", 0.27), ("", 0))),
@@ -81,10 +86,11 @@ BEARDS = ("Mustache", "Goatee", "Full_Beard")  # No_Beard is said of who has non
 
 @dataclasses.dataclass(frozen=True)
 class Person:
-    """One person in one picture, from which alone the picture follows.
+    """One person in one picture. The picture follows from this alone.
 
-    `labels` 0 or 1 for each of NAMES; `strengths` (seed, index) of how strongly the present attributes show; `identity` (seed, index) of
-    the bones, skin and hair, which no attribute changes; `nuisance` (seed, index) of pose, light, gaze, expression, background, clothes.
+    `labels`: 0 or 1 for each of NAMES.  (seed, index) of three random streams: `strengths`, how strongly the
+    attributes show; `identity`, the bones, skin and hair, which no attribute changes; `nuisance`, the pose,
+    light, gaze, expression, background and clothes.
     """
 
     labels: tuple[int, ...]
@@ -105,21 +111,22 @@ def index(name: str) -> int:
 
 
 def generator(key: tuple[int, int], stream: int) -> np.random.Generator:
-    """The random numbers of one stream (ATTRIBUTES, STRENGTHS, IDENTITY or NUISANCE) of person (seed, index)."""
+    """The random numbers of a stream (ATTRIBUTES, STRENGTHS, IDENTITY, NUISANCE) of person (seed, index)."""
     seed, number = key
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(number, stream))))
 
 
 def sample(n: int, seed: int, *, first: int = 0, bias: float = 1.0, flat: float = 0.0) -> list[Person]:
-    """People number `first` ... `first + n - 1` of a seed: each depends on its own number alone, whatever n is.
+    """People number `first` to `first + n - 1` of a seed. Each depends on its own number alone.
 
-    P(attribute) = (1 - flat) * (bias * conditional + (1 - bias) * base) + flat * even, unless what the person has excludes it.
-    bias: 1 = the correlations of the table, 0 = independent attributes (but for the exclusions). flat: 1 = as frequent as absent.
-    ValueError if n < 1, a seed or number is negative, or a knob lies outside [0, 1].
+    P(attribute) = (1 - flat) * (bias * conditional + (1 - bias) * base) + flat * even, or 0 if another
+    attribute of the person excludes it.  bias: 1 = the correlations of the table, 0 = independent attributes
+    (but for the exclusions).  flat: 1 = rare attributes are as frequent as others. ValueError if n < 1, a
+    seed or number is negative, or a knob lies outside [0, 1].
     """
     if n < 1 or first < 0 or seed < 0:
         raise ValueError(
-            f"n = {n}, first = {first}, seed = {seed}: at least one person is needed, and numbers and seeds from 0 on"
+            f"n = {n}, first = {first}, seed = {seed}: n must be at least 1, the others at least 0"
         )
     for knob, value in (("bias", bias), ("flat", flat)):
         if not 0 <= value <= 1:
@@ -136,10 +143,11 @@ def labels_of(people: list[Person]) -> np.ndarray:
 
 
 def oracle(person: Person, name: str) -> Person:
-    """The same person with this one attribute the other way round.
+    """The same person with one attribute flipped.
 
-    What an added attribute excludes goes (blond hair: brown hair; bald: all that is hair), and No_Beard is said anew of BEARDS. Taking
-    No_Beard away grows a full beard; adding it shaves. ValueError for an unknown name.
+    Attributes that an added one excludes are removed (blond hair removes brown hair; Bald removes all hair),
+    and No_Beard follows from BEARDS. Removing No_Beard adds a full beard; adding it shaves. ValueError for an
+    unknown name.
     """
     has = dict(zip(NAMES, person.labels, strict=True))
     adds = not person.labels[index(name)]
