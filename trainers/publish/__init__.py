@@ -199,7 +199,8 @@ def figures(folder: Path, config: dict) -> dict:
     """The content of metrics.json, else the config's `metrics`. ValueError for figures of other weights."""
     path = folder / METRICS
     if not path.is_file():
-        return config.get("metrics") or {}
+        held = {key: value for key, value in (config.get("metrics") or {}).items() if key != "read_by"}
+        return {"chosen": held} if config["kind"] in EDIT_KINDS else held
     try:
         metrics = json.loads(path.read_text("utf-8"))
     except ValueError as error:

@@ -23,6 +23,12 @@ TASKS = {
     "identity": "image-feature-extraction",
     "latent-classifier": "tabular-classification",
 } | dict.fromkeys(EDIT_KINDS, "image-to-image")
+# The strengths of an edit for which metrics.json has figures.
+STRENGTHS = {
+    "chosen": "At the recommended strength:",
+    "calibrated": "At the strength at which a classifier of codes reads the change everywhere:",
+    "matched": "At the strength at which edits are compared:",
+}
 DATASET = re.compile(r"https://huggingface\.co/datasets/([\w.-]+/[\w.-]+)")
 
 
@@ -46,7 +52,7 @@ def card(
         "pictures": sorted((path.stem for path in images.glob("*.png")), reverse=True),
         "licence": licence(domain), "command": training.pop("command", None),
         "training": [(tables.name_of(path), tables.cell(value)) for path, value in tables.leaves(training)],
-        "evaluation_command": metrics.get("command"),
+        "evaluation_command": metrics.get("command"), "read_by": metrics.get("read_by"),
     }  # fmt: skip
     try:
         values |= edit_values(config, metrics) if is_edit else net_values(config, metrics, domain)
@@ -73,22 +79,16 @@ def net_values(config: dict, metrics: dict, domain: Domain) -> dict:
 
 def edit_values(config: dict, metrics: dict) -> dict:
     """What the card of an edit says beside the config."""
-    alpha, matched = config.get("alpha", 1.0), dict(metrics.get("matched") or {})
+    alpha = config.get("alpha", 1.0)
     if not isinstance(alpha, (int, float)) or not math.isfinite(alpha):
         raise ValueError(f"alpha is {alpha!r}, expected a finite number")
+    found = {key: dict(metrics.get(key) or {}) for key in STRENGTHS}
+    leakage = found["matched"].pop("leakage", {})
     points = metrics.get("curve") or (config.get("strength") or {}).get("curve") or []
-    leakage = matched.pop("leakage", {})
-    return {
-        "change": change_from_json(config["change"], CONFIG),
-        "alpha": alpha,
-        "adapted": ADAPTED.get(config["method"]),
-        "groups": [
-            *tables.groups(metrics.get("chosen") or {}, (), "At the recommended strength:"),
-            *tables.groups(matched, (), "At the strength at which edits are compared:"),
-            *tables.side_effects(leakage),
-            *tables.curve(points, "By strength:"),
-        ],
-    }
+    groups = [table for key, title in STRENGTHS.items() for table in tables.groups(found[key], (), title)]
+    groups += tables.side_effects(leakage) + tables.curve(points, "By strength:")
+    change = change_from_json(config["change"], CONFIG)
+    return {"change": change, "alpha": alpha, "adapted": ADAPTED.get(config["method"]), "groups": groups}
 
 
 def labels_of(config: dict, domain: Domain) -> list[str]:

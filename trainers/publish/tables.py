@@ -72,7 +72,7 @@ def side_effects(leakage: dict, most: int = 8) -> list[dict]:
     found = sorted(
         ((label, value) for label, value in leakage.items() if value), key=lambda item: -abs(item[1])
     )
-    title = "The labels whose share in the pictures changes most, at the same strength:"
+    title = "The labels whose share in the pictures changes most, at that strength:"
     return _table(
         title, ["label", "change"], [[cell(label), f"{value:+.4g}"] for label, value in found[:most]]
     )
