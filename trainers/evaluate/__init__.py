@@ -99,7 +99,7 @@ def measure_nets(bench: Bench, results: records.Results, samples: int) -> None:
 
 def measure_edit(bench: Bench, results: records.Results, entry: Entry, options: Options) -> None:
     """Measures an edit, unless its metrics.json is of the same nets, options and recommended alpha."""
-    edit = AffineEdit.from_pretrained(entry.source).to(bench.nets.device)
+    edit = AffineEdit.from_pretrained(entry.source)
     folder, name = Path(entry.source), change_of(entry).name
     numbers = {key: getattr(options, key) for key in ("pictures", "heldout", "oracles")}
     of = {"scheme": SCHEME, **bench.revisions, **numbers, "edit": entry.config["weights"]["sha256"]}
@@ -125,7 +125,7 @@ def controls(bench: Bench, results: records.Results, name: str, entries: list[En
             found[method] = found.get(method, {}) | values
     if RANDOM not in [entry.config["method"] for entry in entries]:
         drawn = torch.randn(cases.w.shape[1:], generator=torch.Generator().manual_seed(0))
-        edit = AffineEdit(None, drawn / drawn.norm() * results.mean_norm(name)).to(cases.w.device)
+        edit = AffineEdit(None, drawn / drawn.norm() * results.mean_norm(name))
         values, _ = measure.figures(edit, 1.0, cases, bench.nets)
         found[METHODS[RANDOM]] = measure.summary(1.0, values)
     for method, values in found.items():
@@ -138,7 +138,4 @@ def best_of(bench: Bench, entries: list[Entry], name: str) -> dict[str, AffineEd
     for entry in sorted(entries, key=lambda entry: records.validated(entry.config), reverse=True):
         if change_of(entry).name == name:
             found.setdefault(records.label(entry.config), entry)
-    return {
-        label: AffineEdit.from_pretrained(entry.source).to(bench.nets.device)
-        for label, entry in found.items()
-    }
+    return {label: AffineEdit.from_pretrained(entry.source) for label, entry in found.items()}

@@ -33,8 +33,9 @@ def text(name: str, frame: pd.DataFrame) -> str:
     best = with_best_settings(edits)
     paper = PAPER if best["method"].str.endswith("(paper)").any() else ""
     parts = [
-        HEAD.format(name=name), paper, read_poorly(frame), sheets(name, best), recommended(best),
-        matched(best), calibrated(best), averaged(best), ideal(best), settings(edits), nets(frame), adapted(best),
+        HEAD.format(name=name), paper, read_poorly(frame), sheets(name, best),
+        recommended(best), matched(best), calibrated(best), averaged(best), ideal(best),
+        settings(edits), nets(frame), adapted(best),
     ]  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
 
