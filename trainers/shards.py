@@ -129,6 +129,8 @@ def write_dataset(
 def load_dataset(folder: Path) -> tuple[Domain, dict, dict[str, int]]:
     """Domain, facts and sizes of a data folder. FileNotFoundError; ValueError for a damaged file."""
     path = folder / DATASET
+    if folder.is_file():
+        raise ValueError(f"{folder} is a file, expected a folder that `python -m trainers data` wrote")
     if not path.exists():
         raise FileNotFoundError(
             f"{path} is missing: make it with `python -m trainers data SPEC --data {folder}`"

@@ -212,6 +212,8 @@ def test_damaged_folders_are_named(split):
     (split / "dataset.json").write_text(json.dumps(said))
     with pytest.raises(ValueError, match="44 labels a picture, dataset.json names 43"):
         load_split(split, "train")
+    with pytest.raises(ValueError, match="dataset.json is a file, expected a folder"):
+        load_split(split / "dataset.json", "train")
     (split / "dataset.json").write_text("{")
     with pytest.raises(ValueError, match="dataset.json is damaged"):
         load_split(split, "train")

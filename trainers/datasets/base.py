@@ -1,7 +1,7 @@
 """What a data set gives to the data stage: labelled pictures by split and row, and a Domain."""
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 from torch import Tensor
@@ -65,7 +65,3 @@ class Dataset:
         [m, C, H, W]; None if the data set knows no ideal edit for this change.
         """
         return None
-
-    def as_options(self) -> dict[str, object]:
-        """The values of the options, for `open_dataset`."""
-        return {name: value for name, value in asdict(self).items() if name in self.options()}

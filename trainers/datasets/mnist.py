@@ -1,7 +1,6 @@
-"""Real MNIST digits, read from an IDX folder or from the `ylecun/mnist` files of the Hub."""
+"""Real MNIST digits, from a folder of IDX files or from `ylecun/mnist` on the Hub."""
 
 import gzip
-import io
 import struct
 import zlib
 from pathlib import Path
@@ -9,15 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-# The digits of each split. No digit of one split is ever seen in a picture of another: the 60K of MNIST's
-# training file serve training and, its last 5K, validation; the 10K of its test file are for tests only.
+# MNIST's part, its names in files and on the Hub, and the rows of each split. No digit is in two splits: the
+# last 5K training digits are for validation, the test digits for tests only.
 SPLITS = {
-    "train": ("train", slice(0, 55_000)),
-    "validation": ("train", slice(55_000, 60_000)),
-    "test": ("t10k", slice(0, 10_000)),
+    "train": ("train", "train", slice(0, 55_000)),
+    "validation": ("train", "train", slice(55_000, 60_000)),
+    "test": ("t10k", "test", slice(0, 10_000)),
 }
-HUB_REPO = "ylecun/mnist"
-HUB_FILES = {"train": "mnist/train-00000-of-00001.parquet", "t10k": "mnist/test-00000-of-00001.parquet"}
 
 
 class Digits(NamedTuple):
@@ -30,44 +27,44 @@ class Digits(NamedTuple):
 def load_digits(split: str, folder: str | Path | None = None) -> Digits:
     """The digits of `split` ("train", "validation" or "test").
 
-    `folder` holds MNIST's four IDX files, gzipped or not; None takes the `ylecun/mnist` files from the Hub.
-    Raises ValueError for an unknown split or a damaged file, FileNotFoundError for a missing one.
+    `folder` holds MNIST's four IDX files, gzipped or not; None reads `ylecun/mnist`. Of a reduced copy the
+    splits are cut in proportion. ValueError for an unknown split or a damaged file, FileNotFoundError for a
+    missing one.
     """
     if split not in SPLITS:
         raise ValueError(f"split {split!r} is unknown: choose one of {', '.join(SPLITS)}")
-    part, rows = SPLITS[split]
-    images, labels = _from_hub(part) if folder is None else _from_idx(Path(folder), part)
+    part, hub_split, rows = SPLITS[split]
+    images, labels = _from_hub(hub_split) if folder is None else _from_idx(Path(folder), part)
     if len(images) != len(labels):
         raise ValueError(f"MNIST {part}: {len(images)} pictures but {len(labels)} labels")
     if images.shape[1:] != (28, 28):
         raise ValueError(f"MNIST {part}: pictures of {images.shape[1:]}, expected (28, 28)")
-    return Digits(*_rows(images, labels, rows, part))
+    full = SPLITS["validation" if part == "train" else "test"][2].stop
+    chosen = slice(*(round(edge / full * len(images)) for edge in (rows.start, rows.stop)))
+    return Digits(images[chosen], labels[chosen].astype(np.int64))
 
 
-def _rows(images, labels, rows: slice, part: str):
-    """The split's rows; a reduced copy of MNIST (tests) is cut in the same proportions."""
-    full = {"train": 60_000, "t10k": 10_000}[part]
-    start, stop = (round(edge / full * len(images)) for edge in (rows.start, rows.stop))
-    return images[start:stop], labels[start:stop].astype(np.int64)
+def _from_hub(split: str) -> tuple[np.ndarray, np.ndarray]:
+    import datasets
+
+    data = datasets.load_dataset("ylecun/mnist", split=split)
+    return np.stack([np.asarray(image) for image in data["image"]]), np.array(data["label"])
 
 
-def _from_idx(folder: Path, part: str):
-    return read_idx(_find(folder, f"{part}-images")), read_idx(_find(folder, f"{part}-labels"))
-
-
-def _find(folder: Path, stem: str) -> Path:
-    found = sorted(folder.glob(f"{stem}*ubyte*"))
-    if not found:
-        raise FileNotFoundError(
-            f"no file {stem}*ubyte[.gz] in {folder}: --mnist wants the folder of MNIST's four IDX files"
-        )
-    return found[0]
+def _from_idx(folder: Path, part: str) -> tuple[np.ndarray, ...]:
+    found = [sorted(folder.glob(f"{part}-{what}*ubyte*")) for what in ("images", "labels")]
+    for what, paths in zip(("images", "labels"), found, strict=True):
+        if not paths:
+            raise FileNotFoundError(
+                f"no file {part}-{what}*ubyte[.gz] in {folder}: expected MNIST's four IDX files"
+            )
+    return tuple(read_idx(paths[0]) for paths in found)
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """An IDX file of unsigned bytes (yann.lecun.com's format), gzipped or not, as an array.
+    """An IDX file of unsigned bytes (yann.lecun.com's format), gzipped or not.
 
-    ValueError if damaged.
+    ValueError if it is damaged.
     """
     try:
         raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
@@ -75,21 +72,9 @@ def read_idx(path: Path) -> np.ndarray:
         raise ValueError(f"{path.name} is damaged: {error}") from error
     if len(raw) < 4 or raw[:3] != b"\0\0\x08" or len(raw) < 4 + 4 * raw[3]:
         raise ValueError(f"{path.name} is no IDX file of unsigned bytes: it starts with {raw[:4]!r}")
-    shape = struct.unpack(f">{raw[3]}I", raw[4 : 4 + 4 * raw[3]])
-    body = raw[4 + 4 * raw[3] :]
+    shape, body = struct.unpack(f">{raw[3]}I", raw[4 : 4 + 4 * raw[3]]), raw[4 + 4 * raw[3] :]
     if len(body) != np.prod(shape):
         raise ValueError(
             f"{path.name} is damaged: its header says {np.prod(shape)} bytes, it holds {len(body)}"
         )
     return np.frombuffer(body, np.uint8).reshape(shape)
-
-
-def _from_hub(part: str):
-    import pyarrow.parquet
-    from huggingface_hub import hf_hub_download
-    from PIL import Image
-
-    table = pyarrow.parquet.read_table(hf_hub_download(HUB_REPO, HUB_FILES[part], repo_type="dataset"))
-    pngs = (cell["bytes"] for cell in table["image"].to_pylist())
-    images = np.stack([np.asarray(Image.open(io.BytesIO(png)).convert("L")) for png in pngs])
-    return images, table["label"].to_numpy()

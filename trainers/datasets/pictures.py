@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from lwgan.domain import Domain, default_changes
+from lwgan.domain import Domain, default_changes, domain_from_json
 from lwgan.frames import FRAMES
 from lwgan.images import open_picture
 from trainers.datasets.base import Dataset, Part
@@ -52,12 +52,11 @@ class Pictures(Dataset):
     limits: str = ""
 
     def __post_init__(self):
-        if self.frame not in FRAMES:
-            raise ValueError(f"frame {self.frame!r} is unknown: choose one of {', '.join(FRAMES)}")
         self._list = self._listed()
-        self.channels = 1 if self.frame == "ink" else 3
+        self._groups = np.unique(self._list.groups, return_inverse=True)[1] if self._list.groups else None
         self._rows = self._split()
         self.domain = self._domain()
+        self.channels = 1 if self.frame == "ink" else 3
 
     def _listed(self) -> Listed:
         raise NotImplementedError
@@ -69,23 +68,23 @@ class Pictures(Dataset):
     def _split(self) -> dict[str, np.ndarray]:
         """The rows of each split, in the order of the list."""
         listed = self._list
-        by = listed.groups or [_stem(name) for name in listed.names]
-        stated = listed.splits or [""] * len(by)
-        own = set(stated) - {""}
-        splits = []
-        for key, split in zip(by, stated, strict=True):
-            drawn = split_of(key)
-            # Where the data set has test pictures of its own, none of the others becomes one.
-            splits.append(split or (drawn if drawn not in own else "train"))
+        # By the name without folder and ending, so that copies in another format fall into the same split.
+        keys = listed.groups or [Path(name).stem for name in listed.names]
+        stated = listed.splits or [""] * len(keys)
+        # Where the data set states test pictures, the rule makes no others.
+        splits = [
+            split or (drawn if drawn not in stated else "train")
+            for drawn, split in zip(map(split_of, keys), stated, strict=True)
+        ]
         rows = {split: np.flatnonzero(np.array(splits) == split) for split in SPLITS}
-        for split, found in rows.items():
-            if not len(found):
-                raise ValueError(
-                    f"none of the {len(by)} pictures falls into the {split} split (80, 10 and 10 percent, by "
-                    f"{'group' if listed.groups else 'name'}): more are needed"
-                )
-        limits = {"train": self.train or None}
-        return {split: found[: limits.get(split, self.heldout or None)] for split, found in rows.items()}
+        if empty := [split for split in SPLITS if not len(rows[split])]:
+            by = "group" if listed.groups else "name"
+            raise ValueError(
+                f"none of the {len(keys)} pictures falls into the {empty[0]} split (80, 10 and 10 percent, by {by}): "
+                "more are needed"
+            )
+        limits = (self.train, self.heldout, self.heldout)
+        return {split: rows[split][: limit or None] for split, limit in zip(SPLITS, limits, strict=True)}
 
     def _domain(self) -> Domain:
         listed = self._list
@@ -106,7 +105,9 @@ class Pictures(Dataset):
         texts = {"licence": self.licence, "about": about, "limits": limits}
         changes = default_changes(varied)
         domain = Domain(name, title, self.subject, self.frame, listed.attributes, changes, **texts)
-        return replace(domain, changes=tuple(map(domain.change, self.changes))) if self.changes else domain
+        if self.changes:
+            domain = replace(domain, changes=tuple(map(domain.change, self.changes)))
+        return domain_from_json(domain.as_json(), self.place, tuple(FRAMES))  # checks what the options say
 
     def size(self, split: str) -> int:
         return len(self._rows[split])
@@ -121,19 +122,19 @@ class Pictures(Dataset):
                 skipped.append((self._list.names[row], str(error)))
         shape = (len(kept), self.resolution, self.resolution, self.channels)
         pictures = torch.from_numpy(np.array(images, np.uint8).reshape(shape)).permute(0, 3, 1, 2)
-        groups = None if self._list.groups is None else torch.from_numpy(self._group_numbers()[kept])
+        groups = None if self._groups is None else torch.from_numpy(self._groups[kept])
         return Part(pictures, torch.from_numpy(self._list.labels[kept]), groups, tuple(skipped))
 
     def _framed(self, source: Path | bytes) -> Image.Image:
-        return FRAMES[self.frame](open_picture(source), self.resolution)
-
-    def _group_numbers(self) -> np.ndarray:
-        return np.unique(self._list.groups, return_inverse=True)[1].astype(np.int64)
+        size = (self.resolution, self.resolution)
+        return FRAMES[self.frame](open_picture(source), self.resolution).resize(
+            size, Image.Resampling.LANCZOS
+        )
 
     def made_of(self, split: str, rows: range) -> str:
         chosen = self._rows[split][rows.start : rows.stop]
         said = [(self._list.names[row], self._bytes(row), self._list.labels[row].tolist()) for row in chosen]
-        groups = self._list.groups and [self._list.groups[row] for row in chosen]
+        groups = None if self._groups is None else self._groups[chosen].tolist()
         return repr((self.resolution, self.frame, said, groups))
 
     def _bytes(self, row: int) -> int:
@@ -148,8 +149,3 @@ def split_of(key: str) -> str:
     """
     digest = hashlib.sha256((str(int(key)) if key.isdecimal() else key).encode()).digest()
     return {0: "validation", 1: "test"}.get(int.from_bytes(digest[:8], "big") % 10, "train")
-
-
-def _stem(name: str) -> str:
-    """A picture's name without folders and ending: a copy in another format falls into the same split."""
-    return Path(name).stem

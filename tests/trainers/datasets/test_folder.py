@@ -147,7 +147,7 @@ def test_what_is_wrong_with_a_folder_is_said(folder, tmp_path):
     (tmp_path / "a.csv").write_text("file,A\n001.png,1\n")
     with pytest.raises(ValueError, match="none of the 1 pictures falls into the validation split"):
         open_dataset(f"folder:{folder}", labels=str(tmp_path / "a.csv"))
-    with pytest.raises(ValueError, match="frame 'round' is unknown: choose one of square, face, ink"):
+    with pytest.raises(ValueError, match="frame is 'round', expected one of square, face, ink"):
         open_dataset(f"folder:{folder}", frame="round")
 
 
