@@ -83,7 +83,7 @@ class LatentWasserstein(WithMasses):
     validate_every: int = 20
     patience: int = 50
     """Stop a start after so many steps without a smaller loss on validation codes; the best map is kept."""
-    validation_codes: int = 800
+    validation_codes: int = 480
     seed: int = 0
 
     def resolved(self, change: Change) -> "LatentWasserstein":
