@@ -130,14 +130,13 @@ def revisions(options: Options, base: dict[str, str]) -> dict[str, str]:
 def describe(options: Options, codes: Splits, change: Change, base: dict[str, str]) -> dict:
     """What config.json says of the edit beside its tensors."""
     name = next(name for name, method in METHODS.items() if type(options.method) is method)
-    training = {"training_codes": len(codes.train), "facts": codes.train.facts, "command": run.command()}
     return {
         "method": name,
         "domain": codes.train.domain.name,
         "change": change_as_json(change),
         "alpha": 1.0,
         "base_revision": base,
-        "training": run.as_json(options) | training,
+        "training": run.training(options, training_codes=len(codes.train), facts=codes.train.facts),
         "dtype": "float16",
     }
 

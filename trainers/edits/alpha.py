@@ -81,8 +81,8 @@ def open_selector(
             f"--selector {folder} reads none of {len(source)} validation cases as {change.before!r}: "
             f"it cannot say what changes them to {change.after!r}"
         )
-    trusted = (config.get("metrics") or {}).get("validation_auc") or {}
-    counted = torch.tensor([(trusted.get(name, 1.0) or 0.0) >= TRUSTED for name in nets.names])
+    auc = config.get("metrics", {}).get("validation", {}).get("auc", {})
+    counted = torch.tensor([(auc.get(name, 1.0) or 0.0) >= TRUSTED for name in nets.names])
     cases = Cases(change, source.w, labels_of(source, nets.names), torch.arange(len(source)), seen, counted)
     return Selector(nets, cases, revision)
 

@@ -98,7 +98,7 @@ def pictures(tiny):
 def test_a_judge_reads_pictures_and_only_labels_that_it_reads_well_count(pictures, tmp_path):
     codes, base = pictures
     folder = judge_folder(
-        tmp_path / "judge", validation_auc={"Bangs": 0.95, "Eyeglasses": 0.5, "Smiling": None}
+        tmp_path / "judge", validation={"auc": {"Bangs": 0.95, "Eyeglasses": 0.5, "Smiling": None}}
     )
     selector = open_selector(folder, codes, GLASSES, base, ())
     assert selector.cases.counted.tolist() == [True, False, False]
