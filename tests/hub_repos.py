@@ -1,4 +1,4 @@
-"""What the small Hub of `hub_server` keeps, and how it describes it: repos, commits, files, cards, users, faults."""
+"""What the small Hub of `hub_server` stores: users, repos, commits, files, cards; and faults to inject."""
 
 import contextlib
 import hashlib
@@ -60,8 +60,12 @@ class Repo:
 
 @dataclass
 class Fault:
-    """What to do to the answers of a route. status: answer that and do nothing. drop: do it, lose the answer. truncate: send so many
-    bytes of the body. corrupt: flip a bit of its last byte. delay: seconds. headers: of a status. times: how often, None = always."""
+    """A fault in the answers of a route.
+
+    status, headers: answer with them and do nothing.  drop: act, but lose the answer.  truncate: send so many
+    bytes of the body.  corrupt: flip a bit of its last byte.  delay: seconds.  times: how often; None for
+    always.
+    """
 
     method: str
     pattern: str
@@ -167,8 +171,10 @@ def faults_of_card(text: str) -> list[str]:
     card = metadata(text)
     if card is None:
         return ["the metadata is no YAML mapping"]
-    found = [f'"base_model" with value "{base}" is not valid. Use a model id from the Hub.' for base in bases_of(card)
-             if not re.fullmatch(r"[\w.-]+/[\w.-]+", base)]  # fmt: skip
+    invalid = [base for base in bases_of(card) if not re.fullmatch(r"[\w.-]+/[\w.-]+", base)]
+    found = [
+        f'"base_model" with value "{base}" is not valid. Use a model id from the Hub.' for base in invalid
+    ]
     if not isinstance(card.get("tags", []), list):
         found.append('"tags" must be an array')
     if card.get("base_model_relation", "adapter") not in ("adapter", "finetune", "merge", "quantized"):

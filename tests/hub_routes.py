@@ -1,5 +1,7 @@
-"""The routes of the small Hub of `hub_server`: what it answers to each request. Every handler gets the hub, the request, and the parts
-of its path that the pattern in ROUTES catches."""
+"""The routes of the small Hub of `hub_server`.
+
+Each handler gets the hub, the request and the parts of the path that the pattern in ROUTES catches.
+"""
 
 import base64
 import json
@@ -156,12 +158,12 @@ def of_repo(hub, ask: Ask, key: str, repo_id: str, route: str) -> Response:
 
 
 def opens_pull(ask: Ask, verb: str) -> bool:
-    """Whether the request belongs to a pull request, which anybody may open. (The storage is not told what an upload is for.)"""
+    """Whether the request may belong to a pull request, which anybody may open. (Uploads do not say so.)"""
     return "create_pr" in ask.query or verb == ".git"
 
 
 def at(repo: Repo, route: str) -> tuple[Commit | None, str]:
-    """The commit that a route's revision names, and the rest of the route. (Within a route a revision's slashes are quoted.)"""
+    """The commit of a route's revision, whose slashes are quoted, and the rest of the route."""
     found = re.match(r"(refs/pr/\d+|[^/]*)/?(.*)", route)
     return repo.at(found[1]), found[2]
 
@@ -184,8 +186,9 @@ def describe(hub, key: str, repo: Repo, commit: Commit, blobs: bool) -> dict:
     siblings = [
         sibling(path, data) if blobs else {"rfilename": path} for path, data in sorted(commit.files.items())
     ]
-    return {"_id": key, "id": repo_id, "modelId": repo_id, "sha": commit.sha, "author": repo_id.split("/")[0], "private": repo.private,
-            "gated": "auto" if repo.gated else False, "siblings": siblings, "tags": tags_of(card), "cardData": card, "downloads": 0, "likes": 0}  # fmt: skip
+    return {"_id": key, "id": repo_id, "modelId": repo_id, "sha": commit.sha, "author": repo_id.split("/")[0],
+            "private": repo.private, "gated": "auto" if repo.gated else False, "siblings": siblings,
+            "tags": tags_of(card), "cardData": card, "downloads": 0, "likes": 0}  # fmt: skip
 
 
 def tree(hub, ask: Ask, key: str, repo: Repo, route: str) -> Response:
@@ -255,8 +258,10 @@ def refs(hub, ask: Ask, key: str, repo: Repo, route: str) -> Response:
 
 
 def commits(hub, ask: Ask, key: str, repo: Repo, route: str) -> Response:
-    return JSONResponse([{"id": commit.sha, "title": commit.message, "message": "", "authors": [], "date": "2026-01-01T00:00:00.000Z"}
-                         for commit in reversed(repo.commits)])  # fmt: skip
+    entry = {"message": "", "authors": [], "date": "2026-01-01T00:00:00.000Z"}
+    return JSONResponse(
+        [{"id": commit.sha, "title": commit.message, **entry} for commit in reversed(repo.commits)]
+    )
 
 
 def tag(hub, ask: Ask, key: str, repo: Repo, route: str) -> Response:
@@ -374,8 +379,11 @@ def collection(hub, ask: Ask, slug: str) -> Response:
         {"_id": f"{i:024x}", "id": repo_id, "type": "model", "position": i}
         for i, repo_id in enumerate(held["items"])
     ]
-    return JSONResponse({"slug": slug, "title": held["title"], "owner": {"name": slug.split("/")[0]}, "items": items, "position": 0,
-                         "private": False, "lastUpdated": "2026-01-01T00:00:00.000Z", "theme": "blue", "upvotes": 0})  # fmt: skip
+    fixed = {"private": False, "lastUpdated": "2026-01-01T00:00:00.000Z", "theme": "blue", "upvotes": 0}
+    owner = {"name": slug.split("/")[0]}
+    return JSONResponse(
+        {"slug": slug, "title": held["title"], "owner": owner, "items": items, "position": 0, **fixed}
+    )
 
 
 ROUTES = (

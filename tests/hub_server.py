@@ -3,10 +3,10 @@
     python -m tests.hub_server --port 8199            # then, in any shell:
     HF_ENDPOINT=http://127.0.0.1:8199 HF_TOKEN=hf_write python -m trainers publish ...
 
-It keeps everything in memory. What it knows: repos of models and Spaces, commits (with parent and conflicts), pull requests, tags,
-preupload, LFS and xet (hub_xet), validate-yaml, resolve with ranges, tree, info, paths-info, list, collections, whoami, private and
-gated repos; and faults, for what goes wrong on the way. Made from the client's source and the Hub's documentation: a test that
-passes here has not met the real Hub.
+It keeps everything in memory: repos of models and Spaces, commits with parents and conflicts, pull requests,
+tags, LFS and xet (hub_xet) uploads, ranges, lists, collections, users, private and gated repos; and it
+injects faults. It was made from the client's source and the Hub's documentation. A test that passes here has
+not met the real Hub.
 """
 
 import argparse
@@ -68,7 +68,7 @@ class MiniHub:
         self.server.should_exit = True
 
     def serve(self, monkeypatch, home, token: str | None = "hf_write", xet: bool = False) -> None:
-        """Points this process's client here: endpoint, an empty cache in `home`, a token, the transfer by xet or by LFS."""
+        """Lets this process's client use this Hub, with a token, a new cache in `home`, and xet or LFS."""
         from huggingface_hub import constants
 
         self.speaks_xet = xet

@@ -1,7 +1,8 @@
 """Xet's content-addressed storage in a folder, for the small Hub of `hub_server`.
 
-hf_xet opens a storage at `local:///folder` as it does one on the Internet, so that a client which is answered with that address uploads
-and downloads as it would on the real Hub: chunks, xorbs, shards, hashes. `local://` is hf_xet's own means of testing, not a promise.
+hf_xet accepts a storage at `local:///folder`. A client that gets this address uploads and downloads as it
+would on the real Hub: chunks, xorbs, shards, hashes. `local://` is meant for hf_xet's own tests, not a
+promise.
 """
 
 import hashlib
@@ -56,8 +57,11 @@ class Storage:
 
 
 def files_of_shard(data: bytes) -> dict[str, str]:
-    """sha256 -> xet hash of the files that a shard describes. Its layout: a head of 48 bytes, then entries of 48 bytes each: of a file its
-    hash, flags and number of data entries; the data entries; as many verification entries (if flagged); one with the sha256 (if flagged)."""
+    """sha256 -> xet hash of the files that a shard describes.
+
+    A shard has a head of 48 bytes, then entries of 48 bytes. For each file: its hash, flags and number n of
+    data entries; n data entries; n verification entries, if flagged; one entry with the sha256, if flagged.
+    """
     found, at = {}, 48
     while data[at : at + 32] != BOOKEND:
         xet_hash, (flags, count) = data[at : at + 32], struct.unpack_from("<II", data, at + 32)

@@ -10,7 +10,15 @@ import torch
 from lwgan.hub import registry
 
 REPO = "lab/lwgan-multimnist-lw-1to2"
-CARD = "---\nlicense: apache-2.0\nlibrary_name: lwgan\ntags: [lwgan]\nbase_model: lab/g\nbase_model_relation: adapter\n---\n# An edit\n"
+CARD = """---
+license: apache-2.0
+library_name: lwgan
+tags: [lwgan]
+base_model: lab/g
+base_model_relation: adapter
+---
+# An edit
+"""
 CONFIG = {
     "kind": "affine",
     "method": "lw",
@@ -55,10 +63,10 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def rewrite(folder: Path, tensors=None, data: bytes | None = None, **changes) -> None:
-    """Changes a folder behind save_folder's back, its size and sha256 kept true unless they are among the changes."""
+    """Changes a folder without any check. Size and sha256 stay right unless they are changed too."""
     config = json.loads((folder / "config.json").read_text())
     if tensors is not None:
-        data = safetensors.torch.save(tensors)
+        data = safetensors.torch.save({name: value.clone().contiguous() for name, value in tensors.items()})
     if data is not None:
         (folder / "model.safetensors").write_bytes(data)
         config["weights"] |= {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
@@ -71,7 +79,13 @@ def edited(name: str, change):
 
 
 def says(**changes):
+    """A change of the config."""
     return lambda folder: rewrite(folder, **changes)
+
+
+def tensors(**values):
+    """Other weights."""
+    return lambda folder: rewrite(folder, values)
 
 
 def weights_say(**changes):
@@ -100,7 +114,8 @@ def gone(name: str):
 
 C, W = "config.json", "model.safetensors"
 NAN, BIG = float("nan"), 64_000_001
-# What is wrong -> (how to make it so, the file that is named, what is found, what is expected)
+OUT, POINT = torch.ones(3, 4, 2), {"alpha": 1, "target_change": 1}
+# Fault -> (a function that makes it, the file and two parts of the message that must name it)
 BROKEN = {
     "a newer format": (says(format_version=2), C, "format_version is 2", "reads up to 1: update lwgan"),
     "no format": (says(format_version=None), C, "format_version is None", "expected 1"),
@@ -123,47 +138,47 @@ BROKEN = {
     "a strength without a unit of its own": (strength(unit=0), C, "strength.unit is 0", "a positive number"),
     "a reach beyond all pictures": (strength(reach=1.5), C, "strength.reach is 1.5", "0 to 1"),
     "a curve in words": (strength(curve="steep"), C, "strength.curve is 'steep'", "at most 1000 points"),
-    "a point of no change": (strength(curve=[{"alpha": 1}]), C, "strength.curve is [{'alpha': 1}]", "target_change"),
-    "a point of words": (strength(curve=[{"alpha": 1, "target_change": 1, "x": "y"}]), C, "'x': 'y'", "numbers"),
-    "an endless curve": (strength(curve=[{"alpha": 1, "target_change": 1}] * 1001), C, "characters)", "at most 1000"),
+    "a point of no change": (strength(curve=[{"alpha": 1}]), C, "curve is [{'alpha': 1}]", "target_change"),
+    "a point of words": (strength(curve=[{**POINT, "x": "y"}]), C, "'x': 'y'", "numbers"),
+    "an endless curve": (strength(curve=[POINT] * 1001), C, "characters)", "at most 1000"),
     "a base that is a path": (says(base_model="/models/g"), C, "base_model is '/models/g'", "org/name"),
-    "a base of no hash": (says(base_revision={"generator": "main"}), C, "base_revision is {'generator': 'main'}", "64 or 40 hex digits"),
+    "a base of no hash": (says(base_revision={"generator": "main"}), C, "'main'", "64 or 40 hex"),
     "no number of layers": (says(num_ws=None), C, "num_ws is None", "a positive integer"),
     "a truth for a width": (says(w_dim=True), C, "w_dim is True", "a positive integer"),
     "an unknown precision": (says(dtype="int8"), C, "dtype is 'int8'", "one of float32, float16, bfloat16"),
-    "weights elsewhere": (weights_say(file="../model.safetensors"), C, "weights.file is '../model.safetensors'", "'model.safetensors'"),
+    "weights elsewhere": (weights_say(file="../x"), C, "weights.file is '../x'", "'model.safetensors'"),
     "no weights": (says(weights=None), C, "weights.file is None", "'model.safetensors'"),
     "a size in words": (weights_say(size="many"), C, "weights.size is 'many'", "a number of bytes"),
     "no hash": (weights_say(sha256="0" * 63), C, f"weights.sha256 is '{'0' * 63}'", "64 hex digits"),
     "too large": (weights_say(size=BIG), C, f"weights.size is {BIG}", "kind 'affine' may have 64000000"),
     "another size": (weights_say(size=1), W, "bytes", "config.json says 1"),
     "another hash": (weights_say(sha256="0" * 64), W, "sha256 ", f"config.json says {'0' * 64}"),
-    "a flipped bit": (edited(W, lambda data: data[:-1] + bytes([data[-1] ^ 1])), W, "sha256 ", "config.json says "),
+    "a flipped bit": (edited(W, lambda data: data[:-1] + b"\x01"), W, "sha256 ", "config.json says "),
     "a file cut short": (edited(W, lambda data: data[:-3]), W, "bytes", "config.json says "),
     "an empty file": (edited(W, lambda data: b""), W, "0 bytes", "config.json says "),
-    "another shape": (says(tensors={"weight": torch.ones(3, 4, 5), "bias": BIAS}), W, "(3, 4, 5)", "say (3, 4, 4)"),
-    "another shape of the bias": (says(tensors={"weight": WEIGHT, "bias": torch.ones(4, 3)}), W, "(4, 3)", "say (3, 4)"),
-    "a missing tensor": (says(tensors={"weight": WEIGHT}), W, "holds ['weight']", "has ['bias', 'weight']"),
-    "an unknown tensor": (says(tensors={"weight": WEIGHT, "bias": BIAS, "more": BIAS + 1}), W, "'more'", "has ['bias', 'weight']"),
-    "no tensor": (says(tensors={}), W, "no tensor", "has ['bias', 'weight'] or ['bias', 'into', 'out']"),
-    "two layers' maps for three": (says(tensors={"weight": torch.ones(2, 4, 4), "bias": BIAS}), W, "(2, 4, 4)", "say (3, 4, 4)"),
-    "a bias for all layers": (says(tensors={"weight": WEIGHT, "bias": BIAS[:1]}), W, "(1, 4)", "say (3, 4)"),
-    "factors that do not fit": (says(tensors={"out": torch.ones(3, 4, 2), "into": torch.ones(3, 1, 4), "bias": BIAS}), W, "(3, 1, 4)", "say (3, 2, 4)"),
-    "one factor": (says(tensors={"out": torch.ones(3, 4, 2), "bias": BIAS}), W, "holds ['bias', 'out']", "or ['bias', 'into', 'out']"),
-    "a factor without its rank": (says(tensors={"out": torch.ones(3), "into": WEIGHT, "bias": BIAS}), W, "out has shape (3,)", "say (3, 4, 4)"),
-    "a factor without a shape": (says(tensors={"out": torch.ones(()), "into": WEIGHT, "bias": BIAS}), W, "out has shape ()", "say (3, 4, 4)"),
-    "a translation with a matrix": (says(kind="translation"), W, "holds ['bias', 'weight']", "kind 'translation' has ['bias']"),
-    "not a number": (says(tensors={"weight": WEIGHT, "bias": BIAS * NAN}), W, "'bias' holds NaN or infinity (12 of 12", "numbers"),
-    "infinity": (says(tensors={"weight": WEIGHT / 0, "bias": BIAS}), W, "'weight' holds NaN or infinity (48 of 48", "numbers"),
-    "another precision": (says(tensors={"weight": WEIGHT.half(), "bias": BIAS}), W, "'weight' is float16", "config.json says float32"),
-    "whole numbers": (says(tensors={"weight": WEIGHT.long(), "bias": BIAS}), W, "weight is int64", "expected float32"),
+    "another shape": (tensors(weight=torch.ones(3, 4, 5), bias=BIAS), W, "(3, 4, 5)", "say (3, 4, 4)"),
+    "another shape of the bias": (tensors(weight=WEIGHT, bias=torch.ones(4, 3)), W, "(4, 3)", "say (3, 4)"),
+    "a missing tensor": (tensors(weight=WEIGHT), W, "holds ['weight']", "has ['bias', 'weight']"),
+    "an unknown tensor": (tensors(weight=WEIGHT, bias=BIAS, more=BIAS + 1), W, "'more'", "has ['bias'"),
+    "no tensor": (tensors(), W, "no tensor", "has ['bias', 'weight'] or ['bias', 'into', 'out']"),
+    "two maps for three layers": (tensors(weight=WEIGHT[:2], bias=BIAS), W, "(2, 4, 4)", "say (3, 4, 4)"),
+    "a bias for all layers": (tensors(weight=WEIGHT, bias=BIAS[:1]), W, "(1, 4)", "say (3, 4)"),
+    "unequal factors": (tensors(out=OUT, into=OUT.mT[:, :1], bias=BIAS), W, "(3, 1, 4)", "say (3, 2, 4)"),
+    "one factor": (tensors(out=OUT, bias=BIAS), W, "holds ['bias', 'out']", "or ['bias', 'into', 'out']"),
+    "a factor of rank 1": (tensors(out=OUT[:, 0, 0], into=WEIGHT, bias=BIAS), W, "(3,)", "say (3, 4, 4)"),
+    "a factor of rank 0": (tensors(out=OUT[0, 0, 0], into=WEIGHT, bias=BIAS), W, "shape ()", "say (3, 4, 4)"),
+    "a translation with A": (says(kind="translation"), W, "['bias', 'weight']", "'translation' has ['bias']"),
+    "not a number": (tensors(weight=WEIGHT, bias=BIAS * NAN), W, "'bias' holds NaN or", "12 of 12 numbers"),
+    "infinity": (tensors(weight=WEIGHT / 0, bias=BIAS), W, "'weight' holds NaN or", "48 of 48 numbers"),
+    "another precision": (tensors(weight=WEIGHT.half(), bias=BIAS), W, "is float16", "says float32"),
+    "whole numbers": (tensors(weight=WEIGHT.long(), bias=BIAS), W, "weight is int64", "expected float32"),
     "a pickle": (pickled, W, "is no safetensors file", ""),
     "a header of the wrong size": (says(data=b"\xff" * 8 + b"{}"), W, "is no safetensors file", ""),
     "no JSON": (edited(C, lambda data: data[:-1]), C, "is no JSON", ""),
     "JSON with NaN": (edited(C, lambda data: b'{"alpha": NaN}'), C, "NaN is no number of JSON", ""),
     "a list": (edited(C, lambda data: b"[]"), C, "holds a list", "expected an object"),
     "brackets without end": (edited(C, lambda data: b"[" * 100_000), C, "is no JSON", ""),
-    "a config of megabytes": (edited(C, lambda data: data + b" " * 1_000_000), C, " bytes, at most 1000000", ""),
+    "a config of megabytes": (edited(C, lambda data: data + b" " * 1_000_000), C, "at most 1000000", ""),
     "no config": (gone(C), C, "holds no config.json", ""),
     "no weights at all": (gone(W), W, "model.safetensors", ""),
 }  # fmt: skip

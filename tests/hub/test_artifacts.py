@@ -1,4 +1,4 @@
-"""A broken model is refused by a message that names the source, the file, the value found and the value expected."""
+"""Broken models are refused by a message that names the source, the file, the value and what is expected."""
 
 import copy
 import functools
@@ -101,9 +101,8 @@ JUNK = (None, True, -1, 10**400, 1.5, "x" * 5000, "", [], [[]], {}, {"": {}}, {"
 
 def paths_of(value, path=()):
     """The path to every value within a JSON value."""
-    for key, part in (
-        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    ):
+    parts = value if isinstance(value, dict) else dict(enumerate(value)) if isinstance(value, list) else {}
+    for key, part in parts.items():
         yield (*path, key)
         yield from paths_of(part, (*path, key))
 
@@ -117,10 +116,12 @@ def test_no_value_under_any_key_raises_anything_but_a_short_value_error(tmp_path
             config = copy.deepcopy(good)
             functools.reduce(operator.getitem, path[:-1], config)[path[-1]] = junk
             (folder / "config.json").write_text(json.dumps(config))
+            message = "lab/edit"
             try:
                 folders.read_config(folder, "lab/edit")
             except ValueError as error:
-                assert str(error).startswith("lab/edit") and len(str(error)) < 1000, (path, error)
+                message = str(error)
+            assert message.startswith("lab/edit") and len(message) < 1000, (path, message)
 
 
 @pytest.mark.parametrize(

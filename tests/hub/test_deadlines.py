@@ -1,4 +1,7 @@
-"""With the deadlines as they are: whatever the Hub does, the answer is there within half a minute. All wait at once, in threads."""
+"""With the real time limits: whatever the Hub does, pull and push end within half a minute.
+
+The cases wait at the same time, in threads.
+"""
 
 import threading
 import time

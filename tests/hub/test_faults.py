@@ -1,4 +1,8 @@
-"""Whatever goes wrong on the way to the Hub, by LFS and by xet: the right error or the last good version, soon; no half model, no second commit."""
+"""Faults of the Hub and of the network, by LFS and by xet.
+
+A pull gives the right error or the last good version, and never half a model. A push makes one commit or
+none.
+"""
 
 import logging
 import os
@@ -28,7 +32,10 @@ def hub(lasting_hub, monkeypatch):
 
 @pytest.fixture
 def hurry(monkeypatch):
-    """Makes deadlines so short that a test can wait for them: from then on, as a busy machine needs longer for what is to succeed."""
+    """A function that shortens the time limits, so that a test can wait for them.
+
+    Called late: on a busy machine, steps that must succeed need more time.
+    """
 
     def begin():
         monkeypatch.setattr(client, "PATIENCE", 0.6)
@@ -125,8 +132,19 @@ def test_a_model_that_was_gated_made_private_or_deleted_since_is_not_served_from
 
 INFO, HEAD, BYTES, ALL = f"/api/models/{REPO}$", "/resolve/.*config", "/_cdn/|/xet-read-token/", "."
 LATER, LOST, SLOW = {"status": 429, "headers": {"Retry-After": "60"}}, {"drop": True}, {"delay": 4}
-AWAY = [(INFO, {"status": 503}), (HEAD, {"status": 503}), (BYTES, {"status": 500}), (BYTES, LATER), (BYTES, LOST), (BYTES, SLOW),
-        (ALL, {"status": 500}), (ALL, {"status": 503}), (ALL, LATER), (ALL, LOST), (ALL, SLOW)]  # fmt: skip
+AWAY = [
+    (INFO, {"status": 503}),
+    (HEAD, {"status": 503}),
+    (BYTES, {"status": 500}),
+    (BYTES, LATER),
+    (BYTES, LOST),
+    (BYTES, SLOW),
+    (ALL, {"status": 500}),
+    (ALL, {"status": 503}),
+    (ALL, LATER),
+    (ALL, LOST),
+    (ALL, SLOW),
+]
 
 
 @pytest.mark.parametrize(("route", "fault"), AWAY, ids=str)
@@ -223,9 +241,21 @@ def test_a_body_that_is_damaged_once_is_fetched_again(hub, folder, fault):
 
 
 MAKE, UPLOAD, COMMIT = "/repos/create", "/objects/batch|/xet-write-token", "/commit/"
-PASSING = [(INFO, {"status": 503}), (MAKE, {"status": 503}), (MAKE, LOST), ("/preupload/", {"status": 500}), ("/preupload/", SLOW),
-           (UPLOAD, {"status": 500}), (UPLOAD, LOST), *((COMMIT, {"status": code}) for code in (409, 412, 429, 500, 503)), (COMMIT, LOST),
-           (COMMIT, SLOW), ("/refs", {"status": 503}), ("/tag/", {"status": 409}), ("/tag/", LOST)]  # fmt: skip
+PASSING = [
+    (INFO, {"status": 503}),
+    (MAKE, {"status": 503}),
+    (MAKE, LOST),
+    ("/preupload/", {"status": 500}),
+    ("/preupload/", SLOW),
+    (UPLOAD, {"status": 500}),
+    (UPLOAD, LOST),
+    *((COMMIT, {"status": code}) for code in (409, 412, 429, 500, 503)),
+    (COMMIT, LOST),
+    (COMMIT, SLOW),
+    ("/refs", {"status": 503}),
+    ("/tag/", {"status": 409}),
+    ("/tag/", LOST),
+]
 
 
 @pytest.mark.parametrize(("route", "fault"), PASSING, ids=str)
@@ -240,8 +270,15 @@ def test_a_fault_that_passes_ends_in_one_commit(hub, folder, monkeypatch, route,
     assert hub.repos[REPO].tags == {"v1": pushed.commit}
 
 
-STAYING = [("/preupload/", {"status": 403}), (UPLOAD, {"status": 401}), (UPLOAD, {"status": 503}), (COMMIT, {"status": 403}),
-           (COMMIT, {"status": 404}), (COMMIT, {"status": 503}), (COMMIT, {"delay": 6})]  # fmt: skip
+STAYING = [
+    ("/preupload/", {"status": 403}),
+    (UPLOAD, {"status": 401}),
+    (UPLOAD, {"status": 503}),
+    (COMMIT, {"status": 403}),
+    (COMMIT, {"status": 404}),
+    (COMMIT, {"status": 503}),
+    (COMMIT, {"delay": 6}),
+]
 
 
 @pytest.mark.parametrize(("route", "fault"), STAYING, ids=str)
@@ -338,8 +375,10 @@ TALKING = """
     import logging, sys
     logging.basicConfig(level=logging.DEBUG)  # also of httpx2 and httpcore2, to stderr
     from lwgan.hub import registry
-    for act in (lambda: registry.push(sys.argv[1], sys.argv[2]), lambda: registry.pull(sys.argv[2]), lambda: registry.models("lab"),
-                lambda: registry.push(sys.argv[1], "other/lwgan-edit"), lambda: registry.pull("lab/lwgan-none")):
+    folder, repo_id = sys.argv[1:]
+    for act in (lambda: registry.push(folder, repo_id), lambda: registry.pull(repo_id),
+                lambda: registry.models("lab"), lambda: registry.push(folder, "other/lwgan-edit"),
+                lambda: registry.pull("lab/lwgan-none")):
         try:
             print(repr(act()))
         except Exception:

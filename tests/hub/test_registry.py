@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import textwrap
 import threading
 from pathlib import Path
 
@@ -70,36 +69,27 @@ def test_numbers_that_half_precision_cannot_hold_are_refused_before_the_folder_c
     assert not list(folder.glob(".*"))
 
 
-KILLED = """
-    import os, sys, torch
-    from lwgan.hub import pushing as hub_push, registry
-    replace, step = os.replace, int(sys.argv[2])
-    def dying(source, target):
-        global step
-        if step == 0:
-            os._exit(9)
-        step -= 1
-        replace(source, target)
-    registry.os.replace = dying
-    config = {config!r}
-    registry.save_folder(sys.argv[1], config | {{"note": "new"}}, {{"weight": torch.ones(3, 4, 4), "bias": torch.ones(3, 4)}})
-"""
+def save_and_die(folder, renames: int) -> int:
+    """The exit status of a process that saves another model and is killed after so many renames."""
+    if process := os.fork():
+        return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    replace, left = os.replace, iter(range(renames))
+    os.replace = lambda *paths: os._exit(9) if next(left, None) is None else replace(*paths)
+    registry.save_folder(folder, CONFIG | {"note": "new"}, {"weight": WEIGHT, "bias": BIAS})
+    os._exit(0)
 
 
 @pytest.mark.parametrize(("renames", "survivor"), [(0, "old"), (1, "new"), (2, "new")])
 def test_a_save_that_is_killed_leaves_the_old_model_or_the_new_one(tmp_path, renames, survivor):
     folder = make(tmp_path / "edit", note="old")
-    script = textwrap.dedent(KILLED.format(config=CONFIG))
-    done = subprocess.run([sys.executable, "-c", script, str(folder), str(renames)], check=False)
-    assert done.returncode == (9 if renames < 2 else 0)
+    assert save_and_die(folder, renames) == (9 if renames < 2 else 0)
     config, tensors = registry.load_model(folder)
     assert config["note"] == survivor
-    assert torch.equal(tensors["bias"], torch.ones(3, 4)) == (survivor == "new")
+    assert torch.equal(tensors["bias"], BIAS) == (survivor == "new")
     assert registry.files_of(folder)["model.safetensors"] == safetensors_of(tensors)
-    registry.save_folder(
-        folder, CONFIG | {"note": "newer"}, {"weight": torch.zeros(3, 4, 4), "bias": torch.zeros(3, 4)}
-    )
+    registry.save_folder(folder, CONFIG | {"note": "newer"}, {"weight": WEIGHT * 0, "bias": BIAS * 0})
     assert registry.load_model(folder)[0]["note"] == "newer"
+    assert not list(folder.glob(".*"))
 
 
 def safetensors_of(tensors):
