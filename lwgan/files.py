@@ -158,7 +158,7 @@ def save_folder(
     with atomic(folder / WEIGHTS) as new_weights, atomic(folder / CONFIG) as new_config:
         new_weights.write_bytes(data)
         new_config.write_text(text, "utf-8")
-    for left in folder.glob(PARTIAL_WEIGHTS):  # by processes that were killed
+    for left in folder.glob(".*.partial"):  # by processes that were killed
         left.unlink(missing_ok=True)
 
 
