@@ -29,7 +29,7 @@ DATA = Path(__file__).parent / "data"
 # What takes longest, the longest first. Where several workers share the tests (make test), each file is one worker's: begun last, a long
 # one would keep a single worker busy at the end.
 LONGEST = ("test_page.py", "test_faults.py", "test_api.py", "test_training.py", "test_visit.py", "test_deadlines.py", "test_synthfaces.py",
-           "test_round_trip.py", "test_benchmark_app.py")  # fmt: skip
+           "test_round_trip.py")  # fmt: skip
 
 
 def pytest_collection_modifyitems(items):

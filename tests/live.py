@@ -3,12 +3,6 @@
 import base64
 import io
 import json
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +20,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from tests.browser import DESKTOP, set_screen
-from trainers.benchmark_app import LAUNCHED
+from trainers.benchmark.app import served
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 180  # seconds: a machine may be kept busy by others
@@ -38,48 +32,11 @@ AXE = (Path(__file__).parent / "data" / "axe" / "axe.min.js").read_text("utf-8")
 
 @contextmanager
 def serving(folder: Path, code: str | None = None, **environment):
-    """The address of `python app.py`, or of what `code` serves."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {
-        **os.environ,
-        "GRADIO_SERVER_PORT": str(port),
-        "GRADIO_TEMP_DIR": str(folder / "uploads"),
-        "PYTHONUNBUFFERED": "1",
-        **environment,
-    }
-    log = folder / "log.txt"
-    command = [sys.executable, "-W", "error::UserWarning", *(["-c", code] if code else ["app.py"])]
-    with (
-        log.open("w") as file,
-        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=file) as process,
-    ):
-        try:
-            # Gradio answers before it has launched, and gives up if it then does not reach itself within 3 s: no load before that.
-            wait_for(
-                lambda: (answers(port) and LAUNCHED in log.read_text()) or process.poll() is not None,
-                4 * PATIENCE,
-            )
-            assert process.poll() is None, log.read_text()
-            yield f"http://127.0.0.1:{port}"
-            assert "Traceback" not in log.read_text(), log.read_text()[-3000:]
-        finally:
-            process.terminate()
-
-
-def answers(port: int) -> bool:
-    try:
-        return urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=10).status == 200
-    except OSError:
-        return False
-
-
-def wait_for(condition, seconds: float):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "nothing came in time"
-        time.sleep(0.2)
+    """The address of `python app.py`, or of what `code` serves. Its log must hold no traceback."""
+    with served(folder, code, **environment) as (address, _, _):
+        yield address
+        log = (folder / "log.txt").read_text()
+        assert "Traceback" not in log, log[-3000:]
 
 
 def pixels(data_url: str) -> np.ndarray:

@@ -1,10 +1,10 @@
-"""The community's own networks, to measure ours beside: their code is read from checkouts outside this tree, never copied.
+"""The community's networks, to compare ours with: their code is imported from checkouts, never copied.
 
     git clone https://github.com/rosinality/stylegan2-pytorch
     git clone https://github.com/NVlabs/stylegan2-ada-pytorch
     git clone https://github.com/eladrich/pixel2style2pixel
 
-Each runs as it is on a machine without a compiler of CUDA: by the plain PyTorch path that it falls back to on CPUs.
+Without a CUDA compiler each uses the plain PyTorch path that it has for CPUs.
 """
 
 import contextlib
@@ -38,8 +38,10 @@ def rosinality_of(generator: Generator, folder: Path) -> Callable[[Tensor], Tens
 
 
 def nvidia_of(generator: Generator, folder: Path, half: bool = False) -> Callable[[Tensor], Tensor]:
-    """NVIDIA's reference generator with the weights of ours: w [N, num_ws, w_dim] -> pictures. half: its four largest levels in
-    float16, which it does on CUDA only."""
+    """NVIDIA's generator with the weights of ours: w [N, num_ws, w_dim] -> pictures.
+
+    half: its four largest levels run in float16, on CUDA only.
+    """
     with _importable(folder, "training", "torch_utils", "dnnlib"):
         from training.networks import Generator as Theirs
     sizes = [generator.config[name] for name in ("w_dim", "resolution", "img_channels")]
@@ -49,7 +51,7 @@ def nvidia_of(generator: Generator, folder: Path, half: bool = False) -> Callabl
 
 
 def psp_of(encoder: Encoder, folder: Path) -> Callable[[Tensor], Tensor]:
-    """pSp's encoder with the weights of ours: pictures [N, 3, 256, 256] -> codes [N, num_ws, w_dim], around a mean code of 0."""
+    """pSp's encoder with the weights of ours: pictures [N, 3, 256, 256] -> codes [N, num_ws, w_dim]."""
     with _importable(folder, "models"):
         from models.encoders.psp_encoders import GradualStyleEncoder
     net = GradualStyleEncoder(50, "ir_se", Namespace(input_nc=3, n_styles=encoder.config["num_ws"]))
@@ -57,7 +59,7 @@ def psp_of(encoder: Encoder, folder: Path) -> Callable[[Tensor], Tensor]:
 
 
 def revision(folder: Path) -> str:
-    """The commit of a checkout, or "" if git does not know it."""
+    """The commit of a checkout, or "" outside git."""
     done = subprocess.run(
         ["git", "-C", folder, "rev-parse", "--short", "HEAD"], capture_output=True, text=True
     )
@@ -67,8 +69,11 @@ def revision(folder: Path) -> str:
 def _filled(
     net: nn.Module, source: nn.Module, name_of: Callable[[str], str], *, ours: str, theirs: str, folder: Path
 ) -> nn.Module:
-    """Their network with the weights of ours, ready to run. ours: name of what they have not; theirs: how names of constants end.
-    ValueError if they have a weight that ours has not."""
+    """Their network with the weights of ours.
+
+    ours: the name of a tensor that theirs lacks.  theirs: the ending of their constants' names.
+    ValueError if theirs has a weight that ours lacks.
+    """
     weights = net.state_dict()
     left = {name for name in weights if not name.endswith(theirs)}
     for name, value in source.state_dict().items():
@@ -76,16 +81,16 @@ def _filled(
             weights[name_of(name)].copy_(value.view_as(weights[name_of(name)]))
             left.discard(name_of(name))
     if left:
-        raise ValueError(f"{folder}: its network has {min(left)!r}, which ours has not")
+        raise ValueError(f"{folder}: its network has {min(left)!r}, which ours lacks")
     return net.eval().requires_grad_(False).to(next(source.parameters()).device)
 
 
 @contextlib.contextmanager
 def _importable(folder: Path, *packages: str) -> Iterator[None]:
-    """While it lasts, a checkout's packages can be imported. What they want at import and never use here is stood in for:
-    a CUDA compiler where there is none, `requests`."""
+    """Makes a checkout's packages importable, with stand-ins for what they import but do not use here:
+    a CUDA compiler where there is none, and `requests`."""
     if not (folder / packages[0]).exists() and not (folder / f"{packages[0]}.py").exists():
-        raise FileNotFoundError(f"{folder} holds no {packages[0]!r}: it is no checkout of {folder.name}")
+        raise FileNotFoundError(f"{folder} holds no {packages[0]!r}: it is not a checkout of {folder.name}")
     for name in [name for name in sys.modules if name.split(".")[0] in packages]:
         del sys.modules[name]
     load, path = cpp_extension.load, list(sys.path)

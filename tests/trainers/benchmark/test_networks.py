@@ -12,25 +12,25 @@ import pytest
 import torch
 from torch.utils import cpp_extension
 
-from trainers import benchmark, peers
-from trainers.benchmark import Case, Options
+from trainers import benchmark
+from trainers.benchmark import Options, networks, peers
+from trainers.benchmark.networks import Case
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     """The smallest run: the report, what was printed, and what the child processes found."""
-    found, child = [], benchmark.child
+    found, child = [], networks.child
     options = Options(
         sizes=(64,),
         batches=(1,),
         threads=(1,),
         turns=1,
-        allocator="keep",
         device="cpu",
         report=tmp_path_factory.mktemp("b") / "speed.md",
     )
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as printed:
-        patch.setattr(benchmark, "child", lambda *case: found.append(child(*case)) or found[-1])
+        patch.setattr(networks, "child", lambda *case: found.append(child(*case)) or found[-1])
         benchmark.main(options)
     return options.report.read_text(), printed.getvalue(), found
 
@@ -39,7 +39,7 @@ def test_every_implementation_has_a_row_and_the_report_its_command(measured):
     text, printed, _ = measured
     assert text == printed.rstrip("\n") + "\n"
     assert (
-        "`python -m trainers benchmark generator --sizes 64 --batches 1 --threads 1 --turns 1 --allocator keep --device cpu`"
+        "`python -m trainers benchmark generator --sizes 64 --batches 1 --threads 1 --turns 1 --device cpu`"
         in text
     )
     rows = [line.split(" | ") for line in text.splitlines() if re.match(r"\| \d", line)]
@@ -59,15 +59,15 @@ def test_the_work_is_what_it_is_known_to_be(measured):
 
 def test_another_function_is_no_row():
     picture = torch.ones(4)
-    assert benchmark.errors_of({"lwgan": picture, "lwgan bf16": 1.01 * picture}, "generator")[
+    assert networks.errors_of({"lwgan": picture, "lwgan bf16": 1.01 * picture}, "generator")[
         "lwgan bf16"
     ] == pytest.approx(0.01, rel=1e-3)
     with pytest.raises(ValueError, match="lwgan is another function than NVIDIA: relative error 1.0e-02"):
-        benchmark.errors_of({"lwgan": 1.01 * picture, "NVIDIA": picture}, "generator")
+        networks.errors_of({"lwgan": 1.01 * picture, "NVIDIA": picture}, "generator")
 
 
 def test_what_was_measured_outlasts_a_case_that_fails(tmp_path, monkeypatch):
-    def child(case, allocator):
+    def child(case):
         if case.size == 9:
             raise RuntimeError("no such size")
         return (
@@ -76,7 +76,7 @@ def test_what_was_measured_outlasts_a_case_that_fails(tmp_path, monkeypatch):
             else {"rows": [{"name": "lwgan", "cpu": 1, "wall": 1, "error": 0, "gflops": 1, "sgemm": 1}]}
         )
 
-    monkeypatch.setattr(benchmark, "child", child)
+    monkeypatch.setattr(networks, "child", child)
     options = Options(
         sizes=(8, 9), batches=(1,), threads=(1,), turns=1, device="cpu", report=tmp_path / "speed.md"
     )
@@ -91,10 +91,10 @@ def test_the_peak_is_counted_from_its_reset():
     held = [
         torch.ones(25_000) for _ in range(4000)
     ]  # 0.4 GB, small enough for glibc to keep it below what comes last
-    before, last = benchmark.peak_memory(cpu), held.pop()
+    before, last = networks.peak_memory(cpu), held.pop()
     del held
-    benchmark.reset_peak(cpu)
-    assert benchmark.peak_memory(cpu) < before - 0.3 and len(last)
+    networks.reset_peak(cpu)
+    assert networks.peak_memory(cpu) < before - 0.3 and len(last)
 
 
 TOY = """
@@ -154,7 +154,7 @@ def test_a_peers_network_comes_from_its_checkout_and_takes_our_weights(tmp_path,
         and not net.training
         and not any(p.requires_grad for p in net.parameters())
     )
-    with pytest.raises(ValueError, match="its network has 'more.bias', which ours has not"):
+    with pytest.raises(ValueError, match="its network has 'more.bias', which ours lacks"):
         peers._filled(Generator(extra=True), ours, "conv.{}".format, **names)
 
 
@@ -165,9 +165,8 @@ def test_a_peers_network_comes_from_its_checkout_and_takes_our_weights(tmp_path,
     ("network", "names"), [("generator", ["rosinality", "NVIDIA"]), ("encoder", ["pSp"])]
 )
 def test_the_peers_compute_the_same(network, names):
-    rows = benchmark.child(
-        Case(network, 64 if network == "generator" else 256, 1, 1, 1, os.environ["LWGAN_PEERS"], "cpu"),
-        "default",
+    rows = networks.child(
+        Case(network, 64 if network == "generator" else 256, 1, 1, 1, os.environ["LWGAN_PEERS"], "cpu")
     )["rows"]
     assert [row["name"] for row in rows] == ["lwgan", "lwgan bf16", *names] and rows[0]["error"] < 1e-5
 
@@ -181,4 +180,4 @@ def test_a_folder_without_the_peer_is_refused(tmp_path):
 
 def test_a_child_that_fails_says_why():
     with pytest.raises(RuntimeError, match="resolution 65 is not a power of two"):
-        benchmark.child(Case("generator", 65, 1, 1, 1, None, "cpu"), "default")
+        networks.child(Case("generator", 65, 1, 1, 1, None, "cpu"))

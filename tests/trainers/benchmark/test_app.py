@@ -4,8 +4,9 @@ import time
 
 import pytest
 
-from trainers import benchmark, benchmark_app
-from trainers.benchmark_app import ASKED
+from trainers import benchmark
+from trainers.benchmark import app
+from trainers.benchmark.app import ASKED
 
 
 def test_every_figure_that_is_asked_for_is_measured(tmp_path, capsys):
@@ -33,7 +34,7 @@ def test_load_counts_what_was_answered_and_what_was_not():
         if len(calls) % 4 == 0:
             raise RuntimeError("refused")
 
-    rate, errors, slowest = benchmark_app.load(ask, 2, 0.5)
+    rate, errors, slowest = app.load(ask, 2, 0.5)
     assert 0 < errors <= len(calls) // 3 and slowest >= 0.02 and rate < 100
     with pytest.raises(FileNotFoundError):
-        benchmark_app.resident(2**30)
+        app.resident(2**30)
