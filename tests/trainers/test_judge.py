@@ -50,7 +50,7 @@ def config_of(folder) -> dict:
 
 
 def test_a_judge_learns_the_labels_and_resumes(data, tmp_path, monkeypatch):
-    words = ["judge", "labels", "--data", data, "--steps", 50, "--shift", 0, "--also", data, *SMALL]
+    words = ["judge", "labels", "--data", data, "--steps", 50, "--shift", 0, *SMALL]
     call(monkeypatch, *words, "--run", tmp_path / "whole")
     call(monkeypatch, *words, "--run", tmp_path / "parts", "--max-minutes", 0)
     assert not (tmp_path / "parts" / "model.safetensors").exists()
@@ -62,7 +62,6 @@ def test_a_judge_learns_the_labels_and_resumes(data, tmp_path, monkeypatch):
     assert found.names == DOMAIN.attributes
     right = found.read(to_pictures(test.images[:], CPU))[:, 0] == (test.labels[:, 0] == 1)
     assert config["metrics"]["test"]["accuracy"]["Bright"] == right.double().mean() == 1
-    assert config["metrics"]["also_test"] == config["metrics"]["test"]
     assert config["training"]["split"] == "train"
 
 
@@ -70,9 +69,9 @@ def test_an_identity_network_tells_groups_apart(data, tmp_path, monkeypatch):
     words = ["judge", "identity", "--data", data, "--run", tmp_path, "--steps", 80, "--shift", 0, *SMALL]
     call(monkeypatch, *words)
     metrics = config_of(tmp_path)["metrics"]
-    assert metrics["known"]["identities"] == 4 and metrics["known"]["n"] == 12
+    assert metrics["test"]["identities"] == 4 and metrics["test"]["n"] == 32
     assert (
-        metrics["test"]["top_1"] > 0.7
+        metrics["test"]["top_1"] > 0.6
         and metrics["test"]["same"]["mean"] > metrics["test"]["other"]["mean"] + 0.2
     )
     network = IdentityNetwork.from_pretrained(tmp_path)
@@ -95,7 +94,7 @@ def test_a_classifier_of_codes_reads_labels(codes, tmp_path, monkeypatch):
 
 def test_its_learning_rate_is_that_of_steplr_stepped_before_each_epoch(codes, tmp_path):
     options = judge.Codes(codes=codes, run=tmp_path, batch=64, epochs=25, learning_rate=1.0)
-    head = judge.CodeHead(options, CPU)
+    head = judge.codes_head(options, CPU)
     adam = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     schedule = torch.optim.lr_scheduler.StepLR(adam, 10, 0.1)
     for epoch in range(25):
@@ -105,13 +104,11 @@ def test_its_learning_rate_is_that_of_steplr_stepped_before_each_epoch(codes, tm
             assert head.rate(epoch * 2 + step) == pytest.approx(adam.param_groups[0]["lr"])
 
 
-def test_a_count_judge_learns_counts(tmp_path):
-    """Its loss on a batch is the cross-entropy of the counts, and training lowers it."""
+def test_the_loss_of_a_count_judge_is_the_cross_entropy_of_counts():
     names = [f"{k}-or-more{of}" for of in ("", " dots", " rings") for k in (1, 2)]
     net = CountJudge(names=names, most=2, channels=3, widths=(4, 4), features=8)
-    x, labels = torch.randn(3, 3, 16, 16), torch.tensor([[[1, 1], [1, 0], [1, 0]], [[1, 0], [0, 0], [1, 0]],
-                                                        [[0, 0], [0, 0], [UNKNOWN, 0]]])  # fmt: skip
-    logits = net.counts(x)
+    labels = torch.tensor([[1, 1, 1, 0, 1, 0], [1, 0, 0, 0, 1, 0], [0, 0, 0, 0, UNKNOWN, 0]])
+    logits = net.counts(torch.randn(3, 3, 16, 16))
     counts = torch.tensor([[1, 1, 2], [0, 1, 1], [0, -100, 0]])  # of dots, of rings, of all; -100 is ignored
     wanted = F.cross_entropy(logits.flatten(0, 1), counts.flatten())
     assert torch.allclose(judge.count_loss(logits, labels), wanted)
@@ -152,24 +149,17 @@ def test_figures_count_known_labels_alone():
 # Groups
 
 
-def test_groups_that_are_too_small_are_left_out():
-    groups = torch.tensor([7, 3, 7, 9, 3, 7, 3, 3])
-    people, back = judge.people_of(groups, 2)
-    assert people.tolist() == [1, 0, 1, -1, 0, 1, 0, 0]
-    assert [i for i in range(8) if back[i] and people[i] >= 0] == [2, 5, 6, 7]
-
-
 def test_recognition_of_clear_groups_is_certain():
     centres = F.normalize(torch.randn(3, 20), dim=1)
     people = torch.arange(12) % 3
-    back = torch.arange(12) >= 9
-    figures = judge.recognised(centres[people], people, back)
-    cosines = (centres @ centres.T)[[0, 1, 2], [1, 2, 0]]
-    assert (figures["top_1"], figures["identities"], figures["n"]) == (1, 3, 3)
-    assert figures["same"]["mean"] == pytest.approx(1) and figures["other"]["mean"] == pytest.approx(
-        cosines.mean().item(), abs=1e-6
+    figures = judge.recognised(
+        torch.cat([centres[people], centres.mean(0, keepdim=True)]), torch.cat([people, torch.tensor([7])])
     )
-    assert judge.recognised(centres, torch.full((3,), -1), back[:3]) is None
+    assert (figures["top_1"], figures["identities"], figures["n"]) == (1, 4, 12)  # one is alone in its group
+    assert figures["same"]["mean"] == pytest.approx(1) and figures["same"]["n"] == 36
+    alone = judge.recognised(centres, torch.arange(3))
+    wanted = (centres @ centres.T)[[0, 1, 2], [1, 2, 0]].mean().item()
+    assert alone["same"] is None and alone["other"]["mean"] == pytest.approx(wanted, abs=1e-6)
 
 
 def test_a_margin_makes_the_own_group_harder():
@@ -181,21 +171,8 @@ def test_a_margin_makes_the_own_group_harder():
 
 def test_pictures_without_groups_are_refused(tmp_path, monkeypatch):
     folder = make_data(tmp_path / "data", groups=False)
-    with pytest.raises(SystemExit, match=r"^error: .*data has no groups: an identity network needs"):
+    with pytest.raises(SystemExit, match=r"^error: .*data names no groups: an identity network needs"):
         call(monkeypatch, "judge", "identity", "--data", folder, "--run", tmp_path / "run", *SMALL)
-    with_groups = make_data(tmp_path / "few", n=8)
-    with pytest.raises(SystemExit, match="no group has more than --kept-back 8 pictures"):
-        call(
-            monkeypatch,
-            "judge",
-            "identity",
-            "--data",
-            with_groups,
-            "--run",
-            tmp_path / "run",
-            "--kept-back",
-            8,
-        )
     assert not (tmp_path / "run").exists()
 
 
