@@ -26,7 +26,7 @@ from lwgan.frames import FRAMES
 DATASET = "dataset.json"
 SPLITS = ("train", "validation", "test")
 UNKNOWN = 255  # the value of a label that is not known
-SHARD_BYTES, SHARD_PICTURES = 256_000_000, 1000
+SHARD_BYTES, SHARD_PICTURES = 100_000_000, 1000
 
 
 class Images:

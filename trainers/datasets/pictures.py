@@ -80,8 +80,8 @@ class Pictures(Dataset):
         if empty := [split for split in SPLITS if not len(rows[split])]:
             by = "group" if listed.groups else "name"
             raise ValueError(
-                f"none of the {len(keys)} pictures falls into the {empty[0]} split (80, 10 and 10 percent, by {by}): "
-                "more are needed"
+                f"none of the {len(keys)} pictures falls into the {empty[0]} split (80, 10 and 10 percent, "
+                f"by {by}): more are needed"
             )
         limits = (self.train, self.heldout, self.heldout)
         return {split: rows[split][: limit or None] for split, limit in zip(SPLITS, limits, strict=True)}
