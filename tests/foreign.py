@@ -1,7 +1,7 @@
-"""Our own writers of the checkpoint files of others, from weights in rosinality's layout.
+"""Writers of checkpoint files in the layouts of other projects, from weights in rosinality's layout.
 
-The pickles have the structure of NVIDIA's, made by classes of ours that for the moment of writing carry
-the names of theirs. The source text in them fails when it is run.
+The pickles have the structure of NVIDIA's. Our classes carry the names of theirs while a file is written.
+The source text in the files fails when it is run.
 """
 
 import io
@@ -33,9 +33,14 @@ class EasyDict(dict):
 class Network:
     def __init__(self, name: str, variables: list, components: dict | None = None, **static_kwargs):
         self.state = {
-            "version": 4, "name": name, "static_kwargs": EasyDict(static_kwargs), "components": EasyDict(components or {}),
-            "build_module_src": SOURCE, "build_func_name": "G_main", "variables": variables,
-        }  # fmt: skip
+            "version": 4,
+            "name": name,
+            "static_kwargs": EasyDict(static_kwargs),
+            "components": EasyDict(components or {}),
+            "build_module_src": SOURCE,
+            "build_func_name": "G_main",
+            "variables": variables,
+        }
 
     def __getstate__(self):
         return self.state
@@ -103,7 +108,7 @@ def nvidia(weights: dict[str, Tensor], w_avg: Tensor, **options) -> Persistent:
 def nvidia_named(
     ours: dict[str, Tensor], *, flat: bool = False, attributes: dict | None = None, **synthesis
 ) -> Persistent:
-    """G_ema from weights under our names. flat: options as in stylegan3's repo.  attributes: of each convolution and picture layer."""
+    """G_ema from weights under our names. flat: options as in stylegan3.  attributes: of each layer."""
     ours = dict(ours)
     for name in [name for name in ours if re.search(r"conv[01]\.weight$", name)]:
         ours[name.replace("weight", "resample_filter")] = torch.outer(TAPS, TAPS)
@@ -152,8 +157,13 @@ def _class_of(part: str) -> str:
 
 
 def nvidia_file(path: Path, g_ema: Persistent, protocol: int = 4) -> Path:
-    content = {"training_set_kwargs": EasyDict(class_name="training.dataset.ImageFolderDataset"), "G": None, "D": _module("Discriminator"),
-               "G_ema": g_ema, "augment_pipe": None}  # fmt: skip
+    content = {
+        "training_set_kwargs": EasyDict(class_name="training.dataset.ImageFolderDataset"),
+        "G": None,
+        "D": _module("Discriminator"),
+        "G_ema": g_ema,
+        "augment_pipe": None,
+    }
     return dump(path, content, protocol)
 
 
@@ -202,8 +212,14 @@ def _tensorflow_variable(name: str, value: np.ndarray) -> tuple[str, np.ndarray]
         value = np.float32(value.item())
     else:
         value = value.reshape(-1)
-    named = {"conv.weight": "weight", "conv.modulation.weight": "mod_weight", "conv.modulation.bias": "mod_bias",
-             "noise.weight": "noise_strength", "activate.bias": "bias", "bias": "bias"}  # fmt: skip
+    named = {
+        "conv.weight": "weight",
+        "conv.modulation.weight": "mod_weight",
+        "conv.modulation.bias": "mod_bias",
+        "noise.weight": "noise_strength",
+        "activate.bias": "bias",
+        "bias": "bias",
+    }
     side = 4 * 2**level
     return f"{side}x{side}/{part}/{named[rest]}", value
 

@@ -1,4 +1,4 @@
-"""Reference networks without a checkpoint: weights drawn by parameter name, so that any implementation can have the same.
+"""Reference networks without a checkpoint: weights drawn by parameter name, the same for any implementation.
 
 The arrays in data/parity are what the community's implementations compute with these weights
 (data/parity/README.md).
@@ -36,7 +36,7 @@ def drawn(name: str, shape) -> np.ndarray:
 
 
 def weight(name: str, shape) -> np.ndarray:
-    """The value of one parameter of a generator in rosinality's layout, scaled so that activations stay tame."""
+    """The value of one parameter of a generator in rosinality's layout, scaled to keep activations small."""
     x = drawn(name, shape)
     if re.fullmatch(r"style\.\d+\.weight", name):  # the mapping network's learning rate multiplier is .01
         return x / 0.01
@@ -62,7 +62,7 @@ def encoder_weight(name: str, shape, names) -> np.ndarray:
         return 0.2 * x
     if name.endswith("linear.weight"):
         return x
-    if name.endswith("res_layer.4.weight"):  # keeps 24 residual units tame
+    if name.endswith("res_layer.4.weight"):  # keeps activations of 24 residual units small
         return 0.3 + 0.05 * x
     if len(shape) == 1:
         return 1 + 0.2 * x if f"{module}.bias" in names else 0.25 + 0.05 * x  # normalisation, or PReLU

@@ -1,4 +1,4 @@
-"""Checkpoints of others, written by our own writers, compute after conversion what their own code computes; bad ones are refused."""
+"""Converted checkpoints, written by tests.foreign, compute what their own code does; bad files are refused."""
 
 import argparse
 import copy
@@ -173,7 +173,7 @@ def test_tensorflows_file(tmp_path, weights, held):
     [("psp", "GradualStyleEncoder", "one"), ("e4e", "Encoder4Editing", "for-each-style")],
 )
 def test_psp_and_e4e_files(tmp_path, case, encoder_type, shape):
-    """Codes and pictures of the whole pSp and the whole e4e, with a quarter of the widths; old options (no output_size)."""
+    """Codes and pictures of pSp and e4e with a quarter of the widths, and old options (no output_size)."""
     held, latent_avg = arrays_of(f"{case}_small_encode"), torch.from_numpy(0.3 * drawn("latent_avg", (128,)))
     stored = latent_avg if shape == "one" else latent_avg.repeat(10, 1)
     opts = {"encoder_type": encoder_type, "start_from_latent_avg": True}
@@ -539,10 +539,13 @@ def test_blocks_of_another_architecture_are_refused_by_their_weights(tmp_path, w
 
 def test_other_networks_of_tensorflow_are_refused(tmp_path, weights, held):
     for options, message in (
-        ({"architecture": "resnet"}, "architecture is 'resnet'"), ({"label_size": 10}, "conditional generator"),
-        ({"nonlinearity": "relu"}, "nonlinearity is 'relu'"), ({"resolution": 32}, "weights have resolution 16, its options say 32"),
-        ({"resample_kernel": [1, 1]}, r"resample_kernel is \[1, 1\]"), ({"normalize_latents": False}, "normalize_latents is False"),
-    ):  # fmt: skip
+        ({"architecture": "resnet"}, "architecture is 'resnet'"),
+        ({"label_size": 10}, "conditional generator"),
+        ({"nonlinearity": "relu"}, "nonlinearity is 'relu'"),
+        ({"resolution": 32}, "weights have resolution 16, its options say 32"),
+        ({"resample_kernel": [1, 1]}, r"resample_kernel is \[1, 1\]"),
+        ({"normalize_latents": False}, "normalize_latents is False"),
+    ):
         refused(
             tensorflow_file(tmp_path / "t.pkl", tensorflow(weights, held["latent_avg"], **options)),
             tmp_path / "out",

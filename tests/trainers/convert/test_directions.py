@@ -42,13 +42,37 @@ def pt(path: Path, content) -> Path:
 # [num_ws or 1, w_dim])
 KNOWN = {
     "InterFaceGAN's boundary": (lambda p: npy(p, VECTOR.numpy()), None, None, "interfacegan", VECTOR),
-    "a boundary in double precision": (lambda p: npy(p, VECTOR[0].double().numpy()), None, None, "interfacegan", VECTOR),
+    "a boundary in double precision": (
+        lambda p: npy(p, VECTOR[0].double().numpy()),
+        None,
+        None,
+        "interfacegan",
+        VECTOR,
+    ),
     "e4e's direction of W": (lambda p: pt(p, VECTOR), None, None, "interfacegan", VECTOR),
     "e4e's direction of W+": (lambda p: pt(p, LAYERS), None, None, "interfacegan", LAYERS[0]),
-    "GANSpace's cache": (lambda p: npz(p, lat_comp=MANY.numpy(), lat_stdev=LENGTHS.numpy(), act_mean=0), 2, (2, 5), "ganspace", MANY[2] * LENGTHS[2]),
-    "e4e's GANSpace": (lambda p: pt(p, {"comp": MANY[:, 0], "mean": VECTOR, "std": LENGTHS}), 4, (0, 3), "ganspace", MANY[4] * LENGTHS[4]),
-    "SeFa's eigenvectors": (lambda p: pt(p, {"ckpt": "g.pt", "eigvec": SQUARE}), 1, (4, 10), "sefa", SQUARE[:, 1][None]),
-}  # fmt: skip
+    "GANSpace's cache": (
+        lambda p: npz(p, lat_comp=MANY.numpy(), lat_stdev=LENGTHS.numpy(), act_mean=0),
+        2,
+        (2, 5),
+        "ganspace",
+        MANY[2] * LENGTHS[2],
+    ),
+    "e4e's GANSpace": (
+        lambda p: pt(p, {"comp": MANY[:, 0], "mean": VECTOR, "std": LENGTHS}),
+        4,
+        (0, 3),
+        "ganspace",
+        MANY[4] * LENGTHS[4],
+    ),
+    "SeFa's eigenvectors": (
+        lambda p: pt(p, {"ckpt": "g.pt", "eigvec": SQUARE}),
+        1,
+        (4, 10),
+        "sefa",
+        SQUARE[:, 1][None],
+    ),
+}
 
 
 def options(registry: Path, source: Path, target: Path, **changes) -> Direction:
@@ -100,21 +124,53 @@ def test_a_converted_direction_is_published_with_a_card_that_names_its_file(
 NAN = VECTOR.clone()
 NAN[0, 3] = float("nan")
 BAD = {
-    "of another width": (lambda p: npy(p, np.zeros((1, 512), np.float32)), {}, r"shape \(1, 512\), expected \[16\] or \[10, 16\]"),
+    "of another width": (
+        lambda p: npy(p, np.zeros((1, 512), np.float32)),
+        {},
+        r"shape \(1, 512\), expected \[16\] or \[10, 16\]",
+    ),
     "with NaN": (lambda p: npy(p, NAN.numpy()), {}, "NaN or infinity, expected finite"),
-    "of whole numbers": (lambda p: npy(p, np.zeros(W_DIM, int)), {}, "holds a torch.int64, expected floating-point"),
+    "of whole numbers": (
+        lambda p: npy(p, np.zeros(W_DIM, int)),
+        {},
+        "holds a torch.int64, expected floating-point",
+    ),
     "of objects": (lambda p: npy(p, np.array([{"a": 1}])), {}, "is no array of numbers"),
-    "of other keys": (lambda p: pt(p, {"w": VECTOR}), {}, "holds the keys w: expected one of lat_comp, comp, eigvec"),
-    "of an archive with other keys": (lambda p: npz(p, w=VECTOR.numpy()), {}, "holds the keys w: expected one of lat_comp"),
-    "without an index": (lambda p: pt(p, {"eigvec": SQUARE}), {}, "16 components: --index is None, expected 0 to 15"),
-    "with an index beyond": (lambda p: pt(p, {"comp": MANY[:, 0], "std": LENGTHS}), {"index": 5}, "5 components: --index is 5, expected 0 to 4"),
-    "with too few lengths": (lambda p: pt(p, {"comp": MANY[:, 0], "std": LENGTHS[:4]}), {"index": 4}, r"lengths of shape \(4,\) for 5 components"),
+    "of other keys": (
+        lambda p: pt(p, {"w": VECTOR}),
+        {},
+        "holds the keys w: expected one of lat_comp, comp, eigvec",
+    ),
+    "of an archive with other keys": (
+        lambda p: npz(p, w=VECTOR.numpy()),
+        {},
+        "holds the keys w: expected one of lat_comp",
+    ),
+    "without an index": (
+        lambda p: pt(p, {"eigvec": SQUARE}),
+        {},
+        "16 components: --index is None, expected 0 to 15",
+    ),
+    "with an index beyond": (
+        lambda p: pt(p, {"comp": MANY[:, 0], "std": LENGTHS}),
+        {"index": 5},
+        "5 components: --index is 5, expected 0 to 4",
+    ),
+    "with too few lengths": (
+        lambda p: pt(p, {"comp": MANY[:, 0], "std": LENGTHS[:4]}),
+        {"index": 4},
+        r"lengths of shape \(4,\) for 5 components",
+    ),
     "of one with an index": (lambda p: pt(p, VECTOR), {"index": 0}, "holds one direction: --index 0"),
-    "for layers that are not there": (lambda p: pt(p, VECTOR), {"layers": (3, 11)}, "--layers 3 11: expected two numbers from 0 to 10"),
+    "for layers that are not there": (
+        lambda p: pt(p, VECTOR),
+        {"layers": (3, 11)},
+        "--layers 3 11: expected two numbers from 0 to 10",
+    ),
     "with a bad name": (lambda p: pt(p, VECTOR), {"change": "<b>"}, "the label is '<b>'"),
     "that is not there": (lambda p: p.with_suffix(".npy"), {}, "there is no such file"),
     "that is a pickle": (lambda p: pt(p, Path("x")), {}, "is refused, and nothing of it was run"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", BAD)
