@@ -1,44 +1,45 @@
 #!/usr/bin/env bash
-# The digits domain, whole: each line resumes what it finds half done. MNIST from a folder of its IDX files, or from the Hub.
+# The domain of digits, from MNIST to measured models. Each line resumes what it finds half done.
 #   bash trainers/runs/multimnist.sh ../runs/multimnist [MNIST_FOLDER]
-# At the end the models lie in RUNS_FOLDER/registry, measured: `LWGAN_REGISTRY=RUNS_FOLDER/registry python app.py` shows them.
-# The methods that LW is compared with: multimnist_methods.sh, afterwards.
+# MNIST_FOLDER: its four IDX files; by default MNIST comes from the Hub. At the end the models are in RUNS_FOLDER/registry:
+# `LWGAN_REGISTRY=RUNS_FOLDER/registry python app.py` shows them. The methods that LW is compared with: multimnist_methods.sh.
 set -euo pipefail
 runs=${1:?usage: multimnist.sh RUNS_FOLDER [MNIST_FOLDER]}
-mnist=${2:+--mnist $2}
+model=$runs/registry/lwgan-multimnist
 stage() { python -m trainers "$@"; }
-keep() { mkdir -p "$2" && cp "$1/config.json" "$1/model.safetensors" "$2/"; }
 
-stage data --data "$runs/data" $mnist
-stage classifiers --data "$runs/data" --run "$runs/selector" --seed 2 --steps 800 --widths 24 48 96 --features 96
-stage classifiers --data "$runs/data" --run "$runs/judge" --seed 1 --steps 1500
+stage data multimnist --data "$runs/data" ${2:+--options "mnist=$2"}
+judge="judge labels --data $runs/data --network counts --shift 0 --darken 0.3 --ghosts 0.35"
+stage $judge --run "$runs/selector" --seed 2 --steps 800 --widths 24 48 96 --features 96
+stage $judge --run "$runs/judge" --seed 1 --steps 1500
 stage generator --data "$runs/data" --run "$runs/generator" --kimg 144
-nets="--data $runs/data --generator $runs/generator"
-stage encoder $nets --tune --run "$runs/warm" --steps 1000
-stage encoder $nets --start "$runs/warm" --tune --run "$runs/tuned" --steps 4800 --gan-every 2 --code 0 --code-noise 0.1 --learning-rate 5e-4
-stage encoder $nets --start "$runs/tuned" --tune --run "$runs/mixed" --steps 1200 --code 0 --code-noise 0.1 --learning-rate 5e-4 --mixed 0.5
-stage join --data "$runs/data" --start "$runs/mixed" --run "$runs/joined"
-joined="--tune --batch 16 --gan-batch 64 --ema-kimg 5 --code 0.1 --norm 0 --code-noise 0.1"
+nets="--data $runs/data --generator $runs/generator --tune"
+stage encoder $nets --run "$runs/warm" --steps 1000
+alone="--code 0 --code-noise 0.1 --learning-rate 5e-4"
+stage encoder $nets --start "$runs/warm" --run "$runs/tuned" --steps 4800 --gan-every 2 $alone
+stage encoder $nets --start "$runs/tuned" --run "$runs/mixed" --steps 1200 --mixed 0.5 $alone
+stage align join --data "$runs/data" --start "$runs/mixed" --run "$runs/joined"
+joined="--batch 16 --gan-batch 64 --ema-kimg 5 --code 0.1 --norm 0 --code-noise 0.1"
 stage encoder $nets --start "$runs/joined" --run "$runs/final" --steps 2000 $joined
 stage encoder $nets --start "$runs/final" --run "$runs/long" --steps 1600 $joined --mixed 0.5
 stage encoder $nets --start "$runs/long" --run "$runs/settle" --steps 3700 $joined --mixed 0.1
-stage match --data "$runs/data" --start "$runs/settle" --run "$runs/matched"
+stage align match --data "$runs/data" --start "$runs/settle" --run "$runs/matched"
 stage codes --data "$runs/data" --encoder "$runs/matched" --run "$runs/codes"
+stage judge codes --codes "$runs/codes" --run "$runs/calibrator" --seed 2 --hidden 256 64
 
-keep "$runs/matched/generator" "$runs/registry/lwgan-multimnist-generator"
-keep "$runs/matched" "$runs/registry/lwgan-multimnist-encoder"
-keep "$runs/judge" "$runs/registry/lwgan-multimnist-judge"
-keep "$runs/data/samples" "$runs/registry/lwgan-multimnist-samples"
-stage latent-classifier --codes "$runs/codes" --run "$runs/calibrator" --seed 2 --hidden 256 64
-keep "$runs/calibrator" "$runs/registry/lwgan-multimnist-latent-classifier"
-choose="--generator $runs/matched/generator --selector $runs/selector"
-for edit in 1to2 2to3 3to4; do
-    case $edit in
-        1to2) settings="--blur 0.03 --learning-rate 0.2 --seed 1" ;;  # the seed that validation chose of those of multimnist_methods.sh
-        2to3) settings="--blur 0.03 --learning-rate 0.3 --steps 140 --seed 1" ;;
-        3to4) settings="--blur 0.3 --learning-rate 0.2" ;;
+stage register "$runs/matched/generator" "$model-generator"
+stage register "$runs/matched" "$model-encoder"
+stage register "$runs/judge" "$model-judge"
+stage register "$runs/data/samples" "$model-samples"
+stage register "$runs/calibrator" "$model-latent-classifier"
+for change in 1to2 2to3 3to4; do
+    case $change in # the seed that validation chose of those of multimnist_methods.sh
+        1to2) settings="--blur 0.03 --steps 100 --learning-rate 0.2 --seed 1" ;;
+        2to3) settings="--blur 0.03 --steps 140 --learning-rate 0.3 --seed 1" ;;
+        3to4) settings="--blur 0.3 --steps 100 --learning-rate 0.2" ;;
     esac
-    stage edit --codes "$runs/codes" --attribute $edit --run "$runs/lw-$edit" $choose lw --rank 24 $settings
-    keep "$runs/lw-$edit" "$runs/registry/lwgan-multimnist-lw-$edit"
+    [ -e "$runs/lw-$change/config.json" ] || stage edit --codes "$runs/codes" --change $change --run "$runs/lw-$change" \
+        --generator "$runs/matched/generator" --selector "$runs/selector" lw --paper --rank 24 --batch 800 --validate-every 5 $settings
+    stage register "$runs/lw-$change" "$model-lw-$change"
 done
-stage evaluate --data "$runs/data" --registry "$runs/registry" --docs "$runs/docs"
+stage evaluate --data "$runs/data" --registry "$runs/registry" --run "$runs/results"
