@@ -1,8 +1,7 @@
 """The strength of an edit: a unit of alpha that has the same effect for every edit.
 
-Strength 1 is the alpha at which 80% of the source pictures are expected to change. The config.json of an edit
-says so under "strength": {"unit", "reach", "curve"}, so that the same edit has the same scale among the bundled
-models, in a folder and from the Hub.
+Strength 1 is the alpha at which 80% of the source pictures are expected to change. The config of an edit has it
+under "strength": {"unit", "reach", "curve"}, so that the same edit has the same scale wherever it comes from.
 """
 
 from collections.abc import Mapping, Sequence
