@@ -16,8 +16,7 @@ class Folder(Pictures):
     """Pictures in a folder. The list has a column with their names; a column "group" is no label."""
 
     labels: str = ""
-    """The list: a CSV, a TSV or a list_attr_celeba.txt; by default the only one in the folder, or beside it.
-    """
+    """The list: a CSV, a TSV or a list_attr_celeba.txt; by default the only one in it or beside it."""
 
     def _listed(self) -> Listed:
         folder = Path(self.place)

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas
@@ -39,8 +40,8 @@ class HubDataset(Pictures):
         data = datasets.concatenate_datasets([parts[name] for name in names])
         image = _image_column(data.features, self.image, self.place)
         self._data = data.select_columns([image]).cast_column(image, datasets.Image(decode=False))
-        self._image = image
-        table = data.remove_columns(image).to_pandas()
+        readable = [name for name, kind in data.features.items() if _is_label(kind) or name == self.group]
+        table = data.select_columns(readable).to_pandas()
         labels, attributes = self._labels(table, data.features)
         # Of "train", or of all where there is no "train", the rule takes the splits that are missing.
         stated = [own.get(name, "").replace("train", "") for name in names for _ in range(len(parts[name]))]
@@ -52,13 +53,11 @@ class HubDataset(Pictures):
         """uint8 [N, K] and K names, from the columns that were named or else from all that hold labels."""
         found: dict[str, np.ndarray] = {}
         for column in self.columns or tuple(name for name in table if name != self.group):
-            if column not in table:
-                raise ValueError(f"{self.place} has no column {column!r}, only {', '.join(features)}")
-            labels = _labels_of(table[column], features[column])
+            labels = _labels_of(table[column], features[column]) if column in table else None
             if labels is None and self.columns:
                 raise ValueError(
-                    f"{self.place}: the column {column!r} ({features[column]}) holds no labels: expected "
-                    "classes, true or false, 0 or 1, or -1 or 1"
+                    f"{self.place} has no labels in a column {column!r}: expected classes, true or false, "
+                    f"0 or 1, or -1 or 1; its columns are {', '.join(features)}"
                 )
             for name, values in (labels or {}).items():
                 name = re.sub(r"[^A-Za-z0-9_.,&+'() -]", "_", name)[:60]
@@ -68,8 +67,9 @@ class HubDataset(Pictures):
             raise ValueError(f"{self.place} has no column of labels among {', '.join(features)}")
         return np.stack(list(found.values()), 1), tuple(found)
 
-    def _source(self, row: int) -> bytes:
-        return _bytes_of(self._data[int(row)][self._image])
+    def _source(self, row: int) -> Path | bytes:
+        (cell,) = self._data[int(row)].values()
+        return cell["bytes"] or Path(cell["path"])
 
 
 def _image_column(features, wanted: str, place: str) -> str:
@@ -86,28 +86,21 @@ def _image_column(features, wanted: str, place: str) -> str:
     return found[0]
 
 
+def _is_label(feature) -> bool:
+    """Whether the features of a column are classes or numbers."""
+    return re.match("bool|u?int|float", getattr(feature, "dtype", "") or "") is not None
+
+
 def _labels_of(values: pandas.Series, feature) -> dict[str, np.ndarray] | None:
     """Name -> uint8 [N]: a label for each class, or one for a column of two values. None if it is neither."""
-    import datasets
-
-    if isinstance(feature, datasets.ClassLabel):
+    if hasattr(feature, "names"):
         classes = values.fillna(-1).to_numpy(int)  # -1: no class is stated
         return {
             name: np.where(classes < 0, UNKNOWN, classes == i).astype(np.uint8)
             for i, name in enumerate(feature.names)
         }
-    if not isinstance(feature, datasets.Value) or not re.match("bool|u?int|float", feature.dtype):
-        return None
     numbers = values.astype(object).where(values.notna(), np.nan).to_numpy(float)
     known = ~np.isnan(numbers)
     if not {*numbers[known]} <= {0, 1} and not {*numbers[known]} <= {-1, 1}:
         return None
     return {values.name: np.where(known, numbers > 0, UNKNOWN).astype(np.uint8)}
-
-
-def _bytes_of(cell: dict) -> bytes:
-    """The bytes of a picture: in the table itself, or in the file that it names."""
-    if cell["bytes"] is not None:
-        return cell["bytes"]
-    with open(cell["path"], "rb") as file:
-        return file.read()

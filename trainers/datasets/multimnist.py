@@ -99,25 +99,20 @@ class MultiMnist(Dataset):
         _check(min(self.train, self.heldout), self.resolution, self.layout)
 
     def read(self, split: str, rows: range) -> Part:
-        pictures = _composed(
-            split, self.size(split), self.seed, self.resolution, self.layout, self.mnist or None
-        )
-        chosen = slice(rows.start, rows.stop)
-        labels = labels_of(pictures.numbers[chosen])
-        return Part(torch.from_numpy(pictures.images[chosen][:, None]), torch.from_numpy(labels))
+        of = (split, self.size(split), self.seed, self.resolution, self.layout, self.mnist or None)
+        images, numbers = (of_all[rows.start : rows.stop] for of_all in _composed(*of))
+        return Part(torch.from_numpy(images[:, None]), torch.from_numpy(labels_of(numbers)))
 
     def made_of(self, split: str, rows: range) -> str:
         # The number of pictures decides the order of the random numbers; the folder of MNIST decides nothing.
         return repr((self.resolution, self.size(split), self.seed, self.layout, split, rows))
 
-    def oracle(
-        self, change: Change, rows: Tensor, split: Split, seed: int = 0
-    ) -> tuple[Tensor, Tensor] | None:
+    def oracle(self, change: Change, rows: Tensor, split: Split) -> tuple[Tensor, Tensor] | None:
         """Pastes the digit of another picture into an empty quarter, where it fits."""
         if not change.adds:
             return None
         singles = torch.nonzero((split.labels[:, 0] == 1) & (split.labels[:, 1] == 0))[:, 0].numpy()
-        rng, kept, results = np.random.default_rng(seed), [], []
+        rng, kept, results = np.random.default_rng(0), [], []
         for row in rows.tolist():
             donor = split.images[int(rng.choice(singles))][0].numpy()
             result = _pasted(rng, split.images[row][0].numpy(), donor[ink_box(donor)])
@@ -131,17 +126,12 @@ class MultiMnist(Dataset):
 @lru_cache(maxsize=1)
 def _composed(split: str, n: int, seed: int, resolution: int, layout: str, mnist: Path | None) -> "Pictures":
     """One split in memory: 4 kB a picture of 64 px."""
-    seed = 3 * seed + SPLITS.index(split)
-    return compose(
-        load_digits(split, mnist), n, seed=seed, resolution=resolution, layout=layout, progress=True
-    )
+    digits, seed = load_digits(split, mnist), 3 * seed + SPLITS.index(split)
+    return compose(digits, n, seed=seed, resolution=resolution, layout=layout, progress=True)
 
 
 def _pasted(rng, picture: np.ndarray, glyph: np.ndarray) -> np.ndarray | None:
-    """A copy of the picture with the glyph in an empty quarter, the first of a random order.
-
-    None if none is.
-    """
+    """A copy of the picture with the glyph in a random empty quarter; None if there is none."""
     side = picture.shape[0]
     for quarter in rng.permutation(4):
         centre = np.array(divmod(int(quarter), 2)) * side // 2 + side // 4
@@ -209,8 +199,7 @@ def _frame_sizes(rng, shape, resolution: int, layout: str) -> np.ndarray:
 
 
 def _glyphs(digits: Digits, chosen: np.ndarray, sizes: np.ndarray, cropped: bool) -> np.ndarray:
-    """The chosen digits, scaled to their frame size (and cut to their ink box): an object array of uint8
-    pictures."""
+    """The chosen digits, scaled to their frame size (and cut to their ink box): an array of pictures."""
     glyphs = np.empty(chosen.shape, object)
     for size in np.unique(sizes):
         rows, columns = np.nonzero(sizes == size)
@@ -235,23 +224,15 @@ def _cells(rng, shapes, resolution: int):
 
 
 def _free(rng, shapes, resolution: int):
-    """Corners of ink boxes at uniform places, none touching another.
-
-    Restarts if the last one does not fit.
-    """
+    """Corners of ink boxes at uniform places, none touching another. Restarts if the last does not fit."""
     while True:
         corners: list[tuple[int, int]] = []
         for height, width in shapes:
             for _ in range(MAX_TRIES):
-                top, left = (
-                    int(rng.integers(resolution - height + 1)),
-                    int(rng.integers(resolution - width + 1)),
-                )
-                if all(
-                    _apart((top, left, height, width), (*corner, *shape))
-                    for corner, shape in zip(corners, shapes, strict=False)
-                ):
-                    corners.append((top, left))
+                place = tuple(int(rng.integers(resolution - side + 1)) for side in (height, width))
+                others = zip(corners, shapes, strict=False)
+                if all(_apart((*place, height, width), (*corner, *shape)) for corner, shape in others):
+                    corners.append(place)
                     break
         if len(corners) == len(shapes):
             return corners
@@ -266,10 +247,8 @@ def _slots(rng, shapes, resolution: int):
     slot = resolution // len(shapes)
     for i, (height, width) in enumerate(shapes):
         # The cited code draws below an exclusive bound that is 0 for a slot of 28 px; we allow such slots.
-        yield (
-            int(rng.integers(max(resolution - height, 1))),
-            i * slot + int(rng.integers(max(slot - width, 1))),
-        )
+        top, left = (int(rng.integers(max(room, 1))) for room in (resolution - height, slot - width))
+        yield top, i * slot + left
 
 
 PLACERS = {"cells": _cells, "free": _free, "slots": _slots}
