@@ -1,6 +1,6 @@
 """The strength of an edit: a unit of alpha that has the same effect for every edit.
 
-Strength 1 is the alpha at which 80% of the source pictures are expected to change. The config of an edit has it
+Strength 1 is the alpha at which 80% of the source pictures are expected to change. An edit's config has it
 under "strength": {"unit", "reach", "curve"}, so that the same edit has the same scale wherever it comes from.
 """
 
