@@ -42,6 +42,13 @@ def make(pipe: EditingPipeline, source: Mapping, alphas: Mapping[str, float]) ->
             "source": dict(source), "edits": edits}  # fmt: skip
 
 
+def render(pipe: EditingPipeline, source: Mapping, alphas: Mapping[str, float]) -> bytes:
+    """The edited picture of a source, as a PNG with its recipe."""
+    w = pipe.encode(source_picture(pipe, source))
+    picture = pipe.generate(pipe.edit(w, {name: alpha for name, alpha in alphas.items() if alpha}))[0]
+    return png(picture, make(pipe, source, alphas))
+
+
 def of_seed(pipe: EditingPipeline, seed: int) -> dict:
     """The source of a sample picture. ValueError unless the seed is a whole number from 0 to MAX_SEED."""
     whole = isinstance(seed, int | float) and not isinstance(seed, bool)

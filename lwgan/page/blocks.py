@@ -16,9 +16,7 @@ from lwgan.page.visit import Visit
 
 PARTS = Path(__file__).parent / "parts"
 ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
-LIVE = (
-    not ZERO_GPU
-)  # whether a slider sends every step of a move; on ZeroGPU each message costs a call of the GPU
+LIVE = not ZERO_GPU  # whether a slider sends every step of a move: on ZeroGPU each costs a call of the GPU
 GPU_SECONDS = 5  # asked of ZeroGPU for one call: its queue prefers short calls
 HOUR = 3600  # seconds after its last use until a picture is deleted
 
@@ -27,10 +25,8 @@ def build(catalog: Catalog) -> gr.Blocks:
     """The page and its endpoints `list_edits`, `edit_image` and `sweep`, over all models of a catalog."""
     editor = Editor(catalog)
     session, sliders = editor.start()
-    first = editor.show(
-        session, sliders, "Edit"
-    )  # rendered on the CPU: ZeroGPU lends no GPU before the page is up
-    if ZERO_GPU:
+    first = editor.show(session, sliders, "Edit")
+    if ZERO_GPU:  # which lends no GPU before the page is up: the first picture was made on the CPU
         import spaces
 
         catalog.lend(spaces.GPU(duration=GPU_SECONDS))

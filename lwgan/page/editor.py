@@ -1,8 +1,8 @@
 """The work behind the page's events: a source becomes a session; a session and the sliders become pictures.
 
-A session is a dict that describes a visitor's picture: "domain", "source" (as in recipes), "framed", "original"
-(what the judge reads in it), "before" (readings.Sight of the reconstruction), "note" (on its framing, or None)
-and, if the last source was refused, "problem".
+A session is a dict that describes a visitor's picture: "domain", "source" (as in recipes), "framed",
+"original" (what the judge reads in it), "before" (readings.Sight of the reconstruction), "note" (on its
+framing, or None) and, if the last source was refused, "problem".
 
 The sliders are a dict, too: "rows" [{"name", "strength"}], "current" (the index of the row in use), and what
 the page repeats with each message: "domain", "made" (when the server made the panel), "moves" (since then).
@@ -221,9 +221,7 @@ class Editor:
             source = self._asked(pipe, picture, seed)
         # Rounded as a slider's, so that the page gives the same bytes.
         alphas = {name: round(float(alpha), PLACES) for name, alpha in alphas.items()}
-        w = pipe.encode(recipe.source_picture(pipe, source))
-        result = pipe.generate(pipe.edit(w, {name: alpha for name, alpha in alphas.items() if alpha}))[0]
-        return recipe.png(result, recipe.make(pipe, source, alphas))
+        return recipe.render(pipe, source, alphas)
 
     def sweep(self, edit: str, alphas, picture: Mapping | None, seed, domain: str | None) -> bytes:
         """One picture at growing alphas of one edit, in a row, as a PNG with the recipe of the picture."""
@@ -256,12 +254,9 @@ class Editor:
 
     def list_edits(self) -> list[dict]:
         """The edits of all domains, with what their strengths mean."""
-        return [
-            {**edit, "unit": scale.unit, "expected_change_at_unit": scale.reach}
-            for pipe in self.catalog.pipes.values()
-            for edit in pipe.describe_edits()
-            for scale in [pipe.scales[edit["name"]]]
-        ]
+        pipes = self.catalog.pipes.values()
+        found = [(edit, pipe.scales[edit["name"]]) for pipe in pipes for edit in pipe.describe_edits()]
+        return [{**edit, "unit": scale.unit, "expected_change_at_unit": scale.reach} for edit, scale in found]
 
 
 def first_rows(pipe: EditingPipeline) -> list[dict]:

@@ -32,15 +32,15 @@ class Events:
     def add(self, demo: gr.Blocks) -> None:
         """Adds all events. Some inputs are not preprocessed: lwgan refuses bad ones in its own words."""
         ui, on, editor = self.ui, self.on, self.editor
-        on(ui.gallery.input, self.choose_example, ui.gallery)
-        on(ui.another.click, self.next_sample, ui.seed)
+        on(ui.gallery.input, lambda chosen, visit: self.choose_seed(chosen["seed"], visit), ui.gallery)
+        on(ui.another.click, lambda seed, visit: self.choose_seed((seed or 0) + 1, visit), ui.seed)
         on(partial(gr.on, [ui.seed.input, ui.seed.submit]), self.choose_seed, ui.seed)
         on(ui.pad.input, self.draw, ui.pad)
         # Not `input`, which also comes when a picture is removed and when a visitor turns to the webcam.
         on(ui.upload.upload, partial(self.replay, editor.upload), ui.upload, preprocess=False)
         opened = partial(gr.on, [ui.open.click, ui.link.submit])
         on(opened, partial(self.replay, editor.open_link), ui.link)
-        on(ui.sliders.input, self.show_again)
+        on(ui.sliders.input, lambda visit: None)  # every event brings the sliders and the view along
         on(ui.shown["compare"].input, self.compare, ui.shown["compare"])
         # Gradio would refuse a domain that came from the Hub if it forgot the visitor's session meanwhile.
         on(ui.domain.input, self.change_domain, ui.domain, preprocess=False)
@@ -48,7 +48,7 @@ class Events:
         for view, tab in ui.tabs.items():
             # The browser sets the view at once: a deferred event would begin with the view open before.
             tab.select(None, None, ui.view, js=f"() => '{view}'", **{**PRIVATE, "trigger_mode": "multiple"})
-            on(tab.select, self.show_again, trigger_mode="multiple")
+            on(tab.select, lambda visit: None, trigger_mode="multiple")
         ui.waiting.tick(self.arrive, [ui.visit, ui.sliders], [ui.sliders, ui.domain, ui.waiting], **PRIVATE)
 
     def on(self, trigger, work, *inputs, **options) -> None:
@@ -58,9 +58,7 @@ class Events:
     def connect(self, trigger, function, inputs, outputs, **options) -> None:
         done = trigger(function, inputs, outputs, js=BUSY, **{**PRIVATE, **MODEL, **options})
         done.success(None, js=DONE, **PRIVATE)
-        done.failure(
-            None, js=DONE, **PRIVATE
-        )  # in Gradio 6.31 `then` does not follow an event of these options
+        done.failure(None, js=DONE, **PRIVATE)  # Gradio 6.31 runs no `then` after these events
 
     def act(self, work, *inputs) -> list:
         """Lets `work` change the visit, then returns the values of all components that changed with it."""
@@ -113,12 +111,6 @@ class Events:
 
     # --- What events do with the visit ------------------------------------------------------------
 
-    def choose_example(self, chosen, visit: Visit) -> None:
-        self.choose_seed(chosen["seed"], visit)
-
-    def next_sample(self, seed, visit: Visit) -> None:
-        self.choose_seed((seed or 0) + 1, visit)
-
     def choose_seed(self, seed, visit: Visit) -> None:
         if seed is not None:  # the field is empty while a visitor types
             visit.take(self.editor.sample(seed, visit.session))
@@ -135,6 +127,3 @@ class Events:
 
     def compare(self, chosen, visit: Visit) -> None:
         visit.compared = chosen if isinstance(chosen, dict) else {}
-
-    def show_again(self, visit: Visit) -> None:
-        """Sliders or the view changed, which every event brings along."""

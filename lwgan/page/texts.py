@@ -46,7 +46,6 @@ def small_print(domain: Domain) -> str:
 
 def choices(catalog: Catalog, chosen: str | None = None) -> dict:
     """The choice of domains by title: "Digits", and "Digits of org" for one that came from the Hub."""
-    named = [
-        (pipe.domain.title + name[len(pipe.domain.name) :], name) for name, pipe in catalog.pipes.items()
-    ]
+    pipes = catalog.pipes.items()
+    named = [(pipe.domain.title + name.removeprefix(pipe.domain.name), name) for name, pipe in pipes]
     return {"choices": named, "visible": len(named) > 1, **({"value": chosen} if chosen else {})}
