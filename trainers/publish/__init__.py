@@ -181,7 +181,7 @@ def domain_of(folder: Path, config: dict, licence: str | None = None) -> Domain:
         domain = plain_domain(config["domain"])
     name, text = cards.licence(domain)
     stated = bool(text) if name == "other" else bool(re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", name))
-    if stated == bool(licence):
+    if stated == bool(licence) and licence != name:
         reason = f"states its licence already: {name}" if stated else "states no licence: give --licence"
         raise ValueError(f"{folder}: the domain {domain.name!r} {reason}")
     return domain if stated else replace(domain, licence=licence)

@@ -12,6 +12,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from lwgan.domain import Domain, change_from_json
 from lwgan.files import CONFIG, EDIT_KINDS
+from lwgan.methods import METHODS
 from trainers.edits import ADAPTED
 from trainers.publish import tables
 
@@ -47,8 +48,8 @@ def card(
     )  # fmt: skip
     is_edit, training = config["kind"] in EDIT_KINDS, dict(config.get("training") or {})
     values = {
-        "config": config, "domain": domain, "repo_id": repo_id, "name": _last(repo_id), "url": url,
-        "code": code,
+        "config": config, "domain": domain, "repo_id": repo_id, "name": _last(repo_id),
+        "url": url, "is_local": is_local(repo_id),        "code": code,
         "pictures": sorted((path.stem for path in images.glob("*.png")), reverse=True),
         "licence": licence(domain), "command": training.pop("command", None),
         "training": [(tables.name_of(path), tables.cell(value)) for path, value in tables.leaves(training)],
@@ -88,7 +89,8 @@ def edit_values(config: dict, metrics: dict) -> dict:
     groups = [table for key, title in STRENGTHS.items() for table in tables.groups(found[key], (), title)]
     groups += tables.side_effects(leakage) + tables.curve(points, "By strength:")
     change = change_from_json(config["change"], CONFIG)
-    return {"change": change, "alpha": alpha, "adapted": ADAPTED.get(config["method"]), "groups": groups}
+    method, adapted = METHODS.get(config["method"], config["method"]), ADAPTED.get(config["method"])
+    return {"change": change, "alpha": alpha, "method": method, "adapted": adapted, "groups": groups}
 
 
 def labels_of(config: dict, domain: Domain) -> list[str]:
@@ -111,6 +113,7 @@ def metadata(config: dict, figures: dict, domain: Domain, repo_id: str) -> Model
     base = {}
     if is_edit:
         tags += [f"change:{config['change']['name']}", f"method:{config['method']}"]
+    if is_edit and not is_local(repo_id):
         base = {"base_model": config["base_model"], "base_model_relation": "adapter"}
     return ModelCardData(
         library_name="lwgan", pipeline_tag=task, tags=tags, datasets=datasets or None,
@@ -118,9 +121,14 @@ def metadata(config: dict, figures: dict, domain: Domain, repo_id: str) -> Model
     )  # fmt: skip
 
 
+def is_local(repo_id: str) -> bool:
+    """Whether a model is not on the Hub but in a folder of this repository, such as "lwgan/bundled/NAME"."""
+    return repo_id.count("/") != 1
+
+
 def url(repo_id: str) -> str:
-    """The page of a repository of the Hub; for a folder of a clone, the folder beside the card's own."""
-    return f"https://huggingface.co/{repo_id}" if repo_id.count("/") == 1 else f"../{_last(repo_id)}"
+    """The page of a repository of the Hub, or the folder beside the card's own."""
+    return f"../{_last(repo_id)}" if is_local(repo_id) else f"https://huggingface.co/{repo_id}"
 
 
 def _last(repo_id: str) -> str:

@@ -1,4 +1,4 @@
-"""Converted checkpoints, written by tests.foreign, compute what their own code does; bad files are refused."""
+"""Converted checkpoints, written by tests.foreign, compute what their own code does; bad ones are refused."""
 
 import argparse
 import copy

@@ -117,7 +117,7 @@ def test_a_converted_direction_is_published_with_a_card_that_names_its_file(
     assert f"{target}  " in capsys.readouterr().out
     publish.stage(target, tmp_path / "hub" / target.name, "lab", licence="mit")
     text = (tmp_path / "hub" / target.name / "README.md").read_text()
-    assert "found by others with the method `interfacegan`" in text and "`age_w_boundary.npy`" in text
+    assert "found by others with the method InterFaceGAN" in text and "`age_w_boundary.npy`" in text
     assert "from **young** to **old**" in text and "was not evaluated" in text and "adapted" not in text
 
 

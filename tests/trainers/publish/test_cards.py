@@ -19,9 +19,11 @@ from PIL import Image
 
 from lwgan.domain import plain_domain
 from lwgan.edit import AffineEdit
+from lwgan.hub import registry
 from lwgan.judges import IdentityNetwork, Judge
 from tests.trainers.publish import shoes
 from trainers import publish
+from trainers.publish import cards
 
 GOLDEN = Path(__file__).parent / "cards"
 KINDS = {kind: f"lwgan-shoes-{kind}" for kind in shoes.FIGURES}
@@ -64,6 +66,19 @@ def test_golden(shelf, kind):
     if os.environ.get("RENEW_CARDS"):
         (GOLDEN / f"{kind}.md").write_text(text)
     assert text == (GOLDEN / f"{kind}.md").read_text()
+
+
+def test_the_cards_of_the_bundled_models():
+    """They name folders of this repository, as the models are not on the Hub."""
+    for entry in registry.models("bundled", whole=False):
+        if entry.kind in cards.TASKS:
+            folder, place = Path(entry.source), "lwgan/bundled"
+            config = entry.config | publish.bases(entry.config, place)
+            figures, domain = publish.figures(folder, config), publish.domain_of(folder, config)
+            text = cards.card(config, figures, domain, f"{place}/{entry.name}", folder / "images")
+            if os.environ.get("RENEW_CARDS"):
+                (folder / "README.md").write_text(text)
+            assert text == (folder / "README.md").read_text(), entry.name
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -148,10 +163,10 @@ def test_a_config_without_what_the_card_states_is_refused(shelf, changes, messag
 
 
 def test_a_template_that_asks_for_a_value_that_nobody_gives_fails(shelf, tmp_path, monkeypatch):
-    shutil.copy(publish.cards.tables.TEMPLATES / "figures.yaml", tmp_path)
-    for path in publish.cards.tables.TEMPLATES.glob("*.md"):
+    shutil.copy(cards.tables.TEMPLATES / "figures.yaml", tmp_path)
+    for path in cards.tables.TEMPLATES.glob("*.md"):
         (tmp_path / path.name).write_text(path.read_text().replace("config.num_ws", "config.nun_ws"))
-    monkeypatch.setattr(publish.cards.tables, "TEMPLATES", tmp_path)
+    monkeypatch.setattr(cards.tables, "TEMPLATES", tmp_path)
     with pytest.raises(ValueError, match="nun_ws"):
         card(shelf / shoes.EDIT)
 
