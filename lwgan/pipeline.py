@@ -144,7 +144,7 @@ class EditingPipeline:
                 self.add_edit(name, AffineEdit.from_pretrained(entry.source, entry.revision))
                 self.sources[name] = models.as_loaded(entry)
         except (ValueError, OSError) as error:
-            self.refused[name] = models.told(error, [entry])
+            self.refused[name] = models.public_message(error, [entry])
 
     def _take_pictures(self, entry: models.Entry) -> None:
         side = self.encoder.config["resolution"]

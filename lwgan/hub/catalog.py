@@ -50,7 +50,7 @@ class Catalog:
             try:
                 self.pipes[domain] = EditingPipeline.from_entries(entries, domain, device=self._device)
             except (ValueError, OSError) as error:
-                self.refused[domain] = models.told(error, entries)
+                self.refused[domain] = models.public_message(error, entries)
         if not self.pipes:
             raise ValueError("; ".join(self.refused.values()))
         for pipe in self.pipes.values():
@@ -115,4 +115,4 @@ class Catalog:
 
 
 def _line(error: Exception) -> str:
-    return models.told(error, ()).splitlines()[0]
+    return models.public_message(error, ()).splitlines()[0]

@@ -102,11 +102,12 @@ def push_files(
     """`push` of files (path in the repo -> bytes) by a client of `writer`, until `ends`."""
     message, size = message or f"Push {repo.id.split('/')[1]}", sum(map(len, files.values()))
     ends = hub.deadline(size) if ends is None else ends
-    if create_pr:
-        return _try(ends, size, lambda: _propose(api, repo, files, message))
     made: list[str] = []  # the repo, if this push made it
+    commit = lambda turn: _commit(api, repo, files, message, made, turn, create_pr)
+    if create_pr:  # one attempt: if its answer was lost, another might open a second pull request
+        return _try(ends, size, lambda: commit(0))
     try:
-        pushed = _retry(ends, size, lambda turn: _commit(api, repo, files, message, made, turn))
+        pushed = _retry(ends, size, commit)
     except Exception:
         if made:
             _delete(api, repo)
@@ -185,21 +186,16 @@ def _retry(ends: float, size: int, attempt: Callable[[int], object]):
 
     409: another commit is in progress. 412: another commit was made. Away: ours may have been made.
     """
-    for turn in range(PUSH_TRIES):
-        time.sleep(PUSH_PAUSE * 2 ** (turn - 1) if turn else 0)
+    turn = 0
+    while True:
         try:
             return _try(ends, size, lambda turn=turn: attempt(turn))
         except Exception as error:
             passing = hub.is_away(error) or hub.status(error) in (409, 412)
-            if passing and turn < PUSH_TRIES - 1 and hub.left(ends):
-                continue
-            if type(error) is TimeoutError:
-                seconds = hub.DEADLINE + size / hub.SLOWEST
-                raise TimeoutError(
-                    f"the Hub did not answer within {seconds:.0f} s, in {turn + 1} tries"
-                ) from error
-            raise
-    raise AssertionError  # the last turn returns or raises
+            if not passing or turn == PUSH_TRIES - 1 or not hub.left(ends):
+                raise
+        time.sleep(PUSH_PAUSE * 2**turn)
+        turn += 1
 
 
 def _try(ends: float, size: int, attempt: Callable[[], object]):
@@ -216,26 +212,16 @@ def _try(ends: float, size: int, attempt: Callable[[], object]):
 
 
 def _commit(
-    api: HfApi, repo: Repo, files: dict[str, bytes], message: str, made: list[str], turn: int
+    api: HfApi, repo: Repo, files: dict[str, bytes], message: str, made: list[str], turn: int, create_pr: bool
 ) -> Pushed:
-    info = _info(api, repo) or _make(api, repo, made)
-    pushed = _change(api, repo, info, files, message)
-    return replace(pushed, changed=pushed.changed or turn > 0)  # by an attempt whose answer was lost
-
-
-def _propose(api: HfApi, repo: Repo, files: dict[str, bytes], message: str) -> Pushed:
-    """Opens a pull request. One attempt: if its answer was lost, another might open a second one."""
-    return _change(api, repo, _ask(api, repo), files, message, create_pr=True)
-
-
-def _change(api: HfApi, repo: Repo, info, files: dict[str, bytes], message: str, **options) -> Pushed:
+    info = _ask(api, repo) if create_pr else _info(api, repo) or _make(api, repo, made)
     if repo.private and not info.private:
         raise ValueError(f"{repo.id} is public already: it cannot be pushed to as private")
     url = f"{api.endpoint}/{'spaces/' if repo.type == 'space' else ''}{repo.id}"
     if not (changes := _changes(info, repo, files)):
-        return Pushed(repo.id, info.sha, url, changed=False)
+        return Pushed(repo.id, info.sha, url, changed=turn > 0)  # by an attempt whose answer was lost
     # With a parent, an attempt that was given up is harmless: if it arrives late, the Hub refuses it.
-    options |= {"parent_commit": info.sha, "repo_type": repo.type}
+    options = {"parent_commit": info.sha, "repo_type": repo.type, "create_pr": create_pr}
     commit = api.create_commit(repo.id, changes, commit_message=message, **options)
     return Pushed(repo.id, commit.oid, url, changed=True, pull_request=commit.pr_url)
 

@@ -18,28 +18,14 @@ from huggingface_hub.utils import httpx
 from torch import Tensor
 
 from lwgan.domain import short
-from lwgan.files import (
-    CONFIG,
-    EDIT_KINDS,
-    EDIT_LIMIT,
-    METRICS,
-    NAME,
-    WEIGHTS,
-    check_pictures,
-    read_config,
-    read_folder,
-    save_folder,
-)
+from lwgan.files import CONFIG, EDIT_KINDS, NAME, WEIGHTS, check_pictures, read_config, read_folder
+from lwgan.files import save_folder as save_folder  # "as": callers get these names from here
 from lwgan.hub import client as hub
 from lwgan.hub.client import COLLECTION, NAMESPACE, REPO_ID
 from lwgan.hub.pulling import Pulled, pull, pull_config, write_note
-from lwgan.hub.pushing import Pushed, files_of, push
-
-# Callers of this module get these names here too.
-__all__ = ["CONFIG", "EDIT_KINDS", "EDIT_LIMIT", "METRICS", "NAME", "WEIGHTS", "Entry", "Pulled", "Pushed",
-           "as_loaded", "as_served", "bundled", "edits_of", "files_of", "list_edits", "load_model",
-           "load_module", "load_pictures", "models", "pull", "push", "read_config", "save_folder",
-           "told"]  # fmt: skip
+from lwgan.hub.pushing import Pushed as Pushed
+from lwgan.hub.pushing import files_of as files_of
+from lwgan.hub.pushing import push as push
 
 LIST_LIMIT = 1000  # repos in a list
 _stale: set[str] = set()  # repo ids whose last load came from the cache although it may be outdated
@@ -144,7 +130,7 @@ def as_served(entry: Entry) -> dict:
     return {"name": entry.name, "revision": entry.revision} | stale
 
 
-def told(error: Exception, entries: Iterable[Entry]) -> str:
+def public_message(error: Exception, entries: Iterable[Entry]) -> str:
     """An error's message for visitors: without paths of this machine, by the names of the entries."""
     text = str(error).strip() or type(error).__name__
     for entry in entries:
@@ -229,7 +215,7 @@ def _entry(name: str, source: str, find: Callable[[], Pulled], whole: bool = Fal
         config = read_folder(pulled.folder, source)[0] if whole else read_config(pulled.folder, source)
     except (ValueError, OSError, httpx.HTTPError) as error:
         entry = Entry(name, None, None, None, source, None)
-        return replace(entry, refused=told(error, [entry]).splitlines()[0])
+        return replace(entry, refused=public_message(error, [entry]).splitlines()[0])
     return Entry(
         name, config["kind"], config.get("domain"), config, source, pulled.revision, stale=pulled.stale
     )

@@ -22,6 +22,7 @@ from huggingface_hub.errors import (
 )
 
 from lwgan.edit import AffineEdit
+from lwgan.files import EDIT_LIMIT
 from lwgan.generator import Generator
 from lwgan.hub import registry
 from lwgan.strength import scale_of
@@ -331,7 +332,7 @@ def test_wrong_sizes_and_hashes_of_the_hub_are_refused(hub, folder):
 
 @pytest.mark.parametrize("kind", ["affine", None])
 def test_an_edit_that_is_too_large_is_refused_before_its_weights_are_downloaded(hub, folder, kind):
-    hub.put(REPO, files(folder) | {"model.safetensors": bytes(registry.EDIT_LIMIT + 1)})
+    hub.put(REPO, files(folder) | {"model.safetensors": bytes(EDIT_LIMIT + 1)})
     with pytest.raises(ValueError, match="64000001 bytes, kind 'affine' may have 64000000"):
         registry.pull(REPO, kind=kind)
     assert not hub.calls("/_cdn/") and not hub.calls("resolve/.*safetensors")

@@ -321,8 +321,8 @@ def test_an_error_of_the_system_does_not_tell_paths_either(copy):
         PermissionError(13, "Permission denied", f"{place}/config.json")
         for place in (copy / TWO, "/some/cache")
     )
-    assert registry.told(here, [entry]) == f"[Errno 13] Permission denied: '{TWO}/config.json'"
-    assert registry.told(there, [entry]) == "[Errno 13] Permission denied: 'config.json'"
+    assert registry.public_message(here, [entry]) == f"[Errno 13] Permission denied: '{TWO}/config.json'"
+    assert registry.public_message(there, [entry]) == "[Errno 13] Permission denied: 'config.json'"
 
 
 @pytest.mark.parametrize("shape", [(2, 32, 64), (2, 3, 5, 64, 64)])
