@@ -64,8 +64,8 @@ def draw_lines(axis: Axes, curves: pd.DataFrame, methods: Sequence[str], key: st
         of_method = curves[curves["method"] == method]
         wide = of_method[of_method["edit"].isin(of_method["edit"].head(1))]
         wide = wide.pivot_table(index="alpha", columns="metric", values="value")
-        if key in wide:
-            known = wide.dropna(subset=[key])
+        if {key, "target_change"} <= set(wide):
+            known = wide.dropna(subset=[key, "target_change"])
             style = STYLES[i % len(STYLES)]
             axis.plot(known["target_change"], known[key], style, color=f"C{i}", ms=3, lw=1, label=method)
 

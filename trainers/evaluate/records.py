@@ -36,7 +36,10 @@ COLUMNS = (
 NUMBERS = ("alpha", "value", "low", "high", "n")
 STRENGTHS = ("chosen", "matched", "calibrated")
 ON_CURVE = ("target_change", "others_kept", "all_kept", "identity", "norm", "code_change")
-REGULARISERS = {"lt": ("reconstruction", "regularisation"), "lw": ("preservation_weight", "rank", "decay")}
+REGULARISERS = {
+    "lt": ("reconstruction", "regularisation"),
+    "lw": ("solver", "masses", "preservation_weight", "rank", "decay"),
+}
 VARIED = {  # options of methods that make a setting, and how tables name them
     "paper": "the paper's", "solver": "solver", "kappa": "kappa", "skip": "skip", "starts": "starts",
     "preservation_weight": "lambda", "masses": "masses", "rank": "rank", "blur": "blur", "decay": "decay",
@@ -84,35 +87,38 @@ def _value(figure: Any) -> Any:
 
 
 def label(config: Mapping) -> str:
-    """How tables name an edit's method. A star: without any regularisation, as in the paper (LW*: full rank
-    too)."""
+    """How tables name an edit's method; with a star if nothing regularises it (LW*: full rank too)."""
     method, options = config["method"], _options(config)
-    masses = options.get("masses") or "uniform"
-    plain = masses == "uniform" and not any(map(options.get, REGULARISERS.get(method, ())))
-    more = f", masses {masses}" if method == "centroids" and masses != "uniform" else ""
-    return METHODS.get(method, method) + "*" * (method in REGULARISERS and plain) + more
+    regularised = {options.get(key) for key in REGULARISERS.get(method, ())} - {"full", "sinkhorn"}
+    masses = f", masses {options['masses']}" if method == "centroids" and "masses" in options else ""
+    return METHODS.get(method, method) + "*" * (method in REGULARISERS and regularised == {None}) + masses
 
 
 def setting(config: Mapping) -> str:
     """The options of an edit's method that make a difference, in words."""
     options, layers = _options(config), (config.get("training") or {}).get("layers")
-    known = {key: value for key, value in options.items() if value not in (None, False, 0.0, "uniform")}
     said = [
-        f"{name} {known[key]:g}" if isinstance(known[key], float) else f"{name} {known[key]}"
+        name if options[key] is True else f"{name} {options[key]}"
         for key, name in VARIED.items()
-        if key in known
+        if key in options
     ]
     return STUDY * bool(layers) + ", ".join(said + [f"first {layers} layers"] * bool(layers))
 
 
 def validated(config: Mapping) -> float:
-    """The share of true changes on validation pictures by which the edit's strength was chosen; 0 if there
-    was none."""
+    """The true change on validation pictures by which the edit's alpha was chosen; 0 if none was."""
     return (config.get("validation") or {}).get("true_change") or 0.0
 
 
 def _options(config: Mapping) -> dict:
-    return (config.get("training") or {}).get("method") or {}
+    """The options of an edit's method that are not off."""
+    options = (config.get("training") or {}).get("method") or {}
+    plain = {
+        key: int(value) if isinstance(value, float) and value.is_integer() else value
+        for key, value in options.items()
+    }
+    off = lambda key, value: value in (None, "uniform", []) or (value == 0 and key not in ("rank", "seed"))
+    return {key: value for key, value in plain.items() if not off(key, value)}
 
 
 # The CSV

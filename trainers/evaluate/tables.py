@@ -159,7 +159,8 @@ def averaged(best: pd.DataFrame) -> str:
     }
     for key, curve in best[best["at"] == "curve"].groupby(["edit", "method", "change"], sort=False):
         wide = curve.pivot_table(index="alpha", columns="metric", values="value")
-        if (d := alpha_at(wide.index, wide["target_change"], START)) is None:
+        change = wide["target_change"].dropna() if "target_change" in wide else ()
+        if len(change) < 2 or (d := alpha_at(change.index, change, START)) is None:
             continue
         alphas = np.linspace(d, min(2 * d, wide.index[-1]), STRENGTHS)
         for metric in titles.keys() & set(wide):
