@@ -8,8 +8,6 @@ mu_s, mu_t: codes without and with the attribute; mu'_s: the edited codes. (One 
 prints L_pres = W(mu_s, mu_t), which no edit could change.)"""
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from geomloss import SamplesLoss
@@ -103,7 +101,9 @@ def partial_transport(edited: Tensor, target: Tensor, skip: float = 0.0) -> Tens
         )
     skipped = round(skip * len(edited))
     if not 0 <= skip < 1 or skipped == len(edited):
-        raise ValueError(f"skip is {skip}: expected a fraction in [0, 1) that leaves some of {len(edited)} codes")
+        raise ValueError(
+            f"skip is {skip}: expected a fraction in [0, 1) that leaves some of {len(edited)} codes"
+        )
     rows, columns = _assignment(edited.detach(), target.detach(), skipped)
     return (edited[rows] - target[columns]).square().sum((1, 2)).mean() / 2
 
@@ -154,46 +154,6 @@ def preservation_loss(
     logits."""
     x, y = attribute_space(edited, gamma), attribute_space(source, gamma)
     return wasserstein(x, y, a, a, blur=blur, scaling=scaling)
-
-
-class Objective(NamedTuple):
-    """The loss to minimise, and its two terms."""
-
-    total: Tensor
-    edit: Tensor
-    preservation: Tensor
-
-
-def objective(
-    edited: Tensor,
-    source: Tensor,
-    target: Tensor,
-    *,
-    blur: float | None,
-    scaling: float = 0.9,
-    skip: float = 0.0,
-    classifier: Callable[[Tensor], Tensor] | None = None,
-    gamma: Tensor | None = None,
-    preservation_weight: float = 0.0,
-    logit_blur: float = 0.0,
-) -> Objective:
-    """L = L_edit + lambda L_pres over codes [N or M, num_ws, w_dim], with lambda = preservation_weight.
-
-    blur: of Eq. 4; None: L_edit is `partial_transport` with `skip`.
-    classifier: F, codes -> logits [N, K]. It, gamma and logit_blur are used only when lambda > 0.
-    """
-    if blur is None:
-        edit = partial_transport(edited, target, skip)
-    else:
-        edit = edit_loss(edited, target, blur=blur, scaling=scaling)
-    if preservation_weight == 0:
-        return Objective(edit, edit, torch.zeros_like(edit))
-    if classifier is None or gamma is None:
-        missing = "classifier" if classifier is None else "gamma"
-        raise ValueError(f"preservation_weight is {preservation_weight:g}, but no {missing} is given")
-    logits = classifier(edited), classifier(source)
-    preservation = preservation_loss(*logits, gamma, blur=logit_blur, scaling=scaling)
-    return Objective(edit + preservation_weight * preservation, edit, preservation)
 
 
 def _masses(name: str, mass: Tensor | None, points: Tensor) -> Tensor:

@@ -1,4 +1,5 @@
-"""Eqs. 3-5 and partial transport against exact transport (POT), closed forms, finite differences and sums written out."""
+"""Eqs. 3-5 and partial transport against exact transport (POT), closed forms, finite differences and sums
+written out."""
 
 import itertools
 import math
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lwgan.costs import attribute_space, latent_space, median_distance
-from lwgan.losses import edit_loss, objective, partial_transport, preservation_loss, wasserstein
+from lwgan.losses import edit_loss, partial_transport, preservation_loss, wasserstein
 from lwgan.measures import normalised
 
 
@@ -264,7 +265,8 @@ def test_partial_transport_gradient_agrees_with_finite_differences(skip):
 
 
 def test_partial_transport_of_codes_of_w_takes_a_shorter_way_to_the_same_plan():
-    """Targets whose layers are equal, and the same codes as one long layer, for which there is no shorter way."""
+    """Targets whose layers are equal, and the same codes as one long layer, for which there is no shorter
+    way."""
     x, y = torch.randn(20, 4, 3), torch.randn(30, 1, 3).expand(-1, 4, -1)
     long = partial_transport(x.reshape(20, 1, 12), y.reshape(30, 1, 12), 0.25)
     assert partial_transport(x, y, 0.25).item() == pytest.approx(long.item(), rel=1e-5)
@@ -340,31 +342,6 @@ def test_preservation_uses_the_same_masses_on_both_sides():
         ot.emd2(a.numpy(), a.numpy(), cost.numpy()), rel=3e-2
     )
     assert preservation_loss(source, source, gamma, a, blur=0.5).item() == pytest.approx(0, abs=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("settings", "edit"),
-    [
-        ({"blur": 0.5}, lambda x, y: edit_loss(x, y, blur=0.5)),
-        ({"blur": 0.1, "scaling": 0.5}, lambda x, y: edit_loss(x, y, blur=0.1, scaling=0.5)),
-        ({"blur": None, "skip": 0.5}, lambda x, y: partial_transport(x, y, 0.5)),
-    ],
-)
-def test_objective_adds_the_weighted_terms(settings, edit):
-    source, target = torch.randn(8, 2, 3), torch.randn(10, 2, 3)
-    classifier = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(6, 4))
-    edited, gamma = source + 0.3, torch.tensor([1.0, 0.2, 0.4, 0.0])
-    alone = objective(edited, source, target, **settings)
-    assert alone.total.item() == alone.edit.item() == edit(edited, target).item()
-    assert alone.preservation.item() == 0
-    preserve = {"classifier": classifier, "gamma": gamma, "preservation_weight": 15.0, "logit_blur": 0.2}
-    found = objective(edited, source, target, **settings, **preserve)
-    options = {"blur": 0.2, "scaling": settings.get("scaling", 0.9)}
-    preservation = preservation_loss(classifier(edited), classifier(source), gamma, **options).item()
-    assert found.edit.item() == alone.edit.item() and found.preservation.item() == preservation > 0
-    assert found.total.item() == pytest.approx(alone.edit.item() + 15 * preservation)
-    with pytest.raises(ValueError, match="no classifier"):
-        objective(edited, source, target, **settings, preservation_weight=1.0)
 
 
 def test_scaling_reaches_the_loss():

@@ -11,7 +11,8 @@ from lwgan.measures import MASSES, cells, effective_size
 
 
 def example_of_the_method():
-    """method: 300 + 100 source samples, 40 + 160 target samples, of two cells that lie 4 apart on a nuisance axis."""
+    """method: 300 + 100 source samples, 40 + 160 target samples, of two cells that lie 4 apart on a nuisance
+    axis."""
     source, target = torch.tensor([0] * 300 + [1] * 100), torch.tensor([0] * 40 + [1] * 160)
     return source, target
 
@@ -75,8 +76,8 @@ def test_all_but_uniform_and_printed_give_every_cell_the_same_mass_on_both_sides
     wanted=st.lists(st.floats(0.01, 1), min_size=4, max_size=4),
 )
 def test_of_masses_equal_on_both_sides_overlap_lets_the_mean_shift_vary_least(source, target, wanted):
-    """Of independent samples of equal variance, the difference of two weighed means varies as sum a^2 + sum b^2 (Li, Morgan, Zaslavsky 2018).
-    wanted: any other masses of the four cells."""
+    """Of independent samples of equal variance, the difference of two weighed means varies as sum a^2 + sum
+    b^2 (Li, Morgan, Zaslavsky 2018). wanted: any other masses of the four cells."""
     source, target, wanted = torch.tensor(source), torch.tensor(target), torch.tensor(wanted)
     if both := sorted(set(source.tolist()) & set(target.tolist())):
         other = torch.zeros(4).index_copy(0, torch.tensor(both), wanted[both] / wanted[both].sum())

@@ -23,8 +23,8 @@ CHANGES = {"digits": DIGITS.change("2to3"), "labels": change_of("Eyeglasses")}
 
 
 def counted(n: int, seed: int, name: str) -> Codes:
-    """1 to 4 digits in turn, each of which moves the code by 2 along axis 0 of each layer. As labels: whether there are
-    more than two, and two tosses of a coin."""
+    """1 to 4 digits in turn, each of which moves the code by 2 along axis 0 of each layer. As labels: whether
+    there are more than two, and two tosses of a coin."""
     generator = torch.Generator().manual_seed(seed)
     count = torch.arange(n) % 4 + 1
     w = torch.randn(n, NUM_WS, W_DIM, generator=generator) / 2
@@ -66,7 +66,8 @@ def fit_classifier(classifier: LatentClassifier, codes: Codes, k: int) -> None:
 
 @pytest.fixture
 def run(shelf, tmp_path):
-    """run(name, *words): the stage on the codes `name`; words that name a folder of the shelf become its path."""
+    """run(name, *words): the stage on the codes `name`; words that name a folder of the shelf become its
+    path."""
 
     def run(name: str, *words: str) -> AffineEdit:
         change, folder = CHANGES[name].name, tmp_path / "run"

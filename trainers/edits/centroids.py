@@ -11,7 +11,7 @@ from pathlib import Path
 from lwgan.domain import Change
 from lwgan.edit import AffineEdit
 from trainers.edits.base import Splits
-from trainers.edits.masses import WithMasses, masses_report, sides
+from trainers.edits.masses import WithMasses, weighed
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,5 @@ class Centroids(WithMasses):
     def fit(self, codes: Splits, change: Change, folder: Path) -> AffineEdit:
         """H(w) = mean of the target's codes - mean of the source's."""
         balance = self.balanced(codes.train, change)
-        source, target = sides(codes.train, change, self.masses, balance)
-        report = masses_report(codes.train, change, self.masses, balance)
+        (source, target), report = weighed(codes.train, change, self.masses, balance)
         return AffineEdit(None, target.mean() - source.mean(), report)

@@ -25,7 +25,7 @@ from trainers.edits.base import Method, Splits, generator_for
 from trainers.edits.latent_transformer import Layers
 from trainers.loop import Loop
 
-SIDE = 64  # px: the small network sees pictures at this size, at most
+SIDE = 64  # px: the small network sees pictures at this size
 CHECKED = 200  # validation codes of each side whose pictures measure the small network
 
 Guide = Callable[[Tensor], Tensor]  # pictures [N, C, H, W] in [-1, 1] -> logits [N] of showing the target
@@ -155,15 +155,8 @@ def small_network(channels: int) -> nn.Module:
 
     Without batch normalisation: where most of a picture is black, running statistics are far from those of a
     batch, and the network would not guide by what it learned."""
-    body = [Shrink()]
+    body = [nn.AdaptiveAvgPool2d(SIDE)]
     for before, after in ((channels, 16), (16, 32), (32, 64)):
         body += [nn.Conv2d(before, after, 3, padding=1), nn.LeakyReLU(0.2)]
         body += [nn.Conv2d(after, after, 3, stride=2, padding=1), nn.LeakyReLU(0.2)]
     return nn.Sequential(*body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 1))
-
-
-class Shrink(nn.Module):
-    """Scales larger pictures down to SIDE px."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.adaptive_avg_pool2d(x, min(SIDE, x.shape[-1]))

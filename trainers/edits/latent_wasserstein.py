@@ -22,10 +22,10 @@ from torch import Tensor
 from lwgan.costs import attribute_space, correlations, latent_space, median_distance
 from lwgan.domain import Change
 from lwgan.edit import AffineEdit
-from lwgan.losses import objective
+from lwgan.losses import edit_loss, partial_transport, preservation_loss
 from trainers.codes import Codes
 from trainers.edits.base import Splits, classifier_for, columns_of
-from trainers.edits.masses import Side, WithMasses, masses_report, sides
+from trainers.edits.masses import Side, WithMasses, weighed
 from trainers.loop import Loop
 from trainers.shards import UNKNOWN
 
@@ -81,8 +81,7 @@ class LatentWasserstein(WithMasses):
     """Blur of L_pres as a fraction of the median distance between the logits of source and target (Eq. 5's
     space)."""
     validate_every: int = 20
-    patience: int = 50
-    """Stop a start after so many steps without a smaller loss on validation codes; the best map is kept."""
+    """Steps between two looks at validation codes; the best map is kept."""
     validation_codes: int = 480
     seed: int = 0
 
@@ -98,23 +97,30 @@ class LatentWasserstein(WithMasses):
             raise ValueError(f"--kappa {self.kappa:g}, --skip {self.skip:g}, --starts {self.starts}: "
                              "expected at least 1, in [0, 1), at least 1")  # fmt: skip
         if self.rank != "full" and not 0 <= self.rank <= w_dim:
-            raise ValueError(
-                f"--rank is {self.rank}: expected full or 0 to {w_dim}, the length of a code's layer"
-            )
+            raise ValueError(f"--rank is {self.rank}: expected full or 0 to {w_dim}")
         if self.preservation_weight > 0:
             classifier_for(codes.train, change, self.classifier, "--preservation-weight")
 
     def fit(self, codes: Splits, change: Change, folder: Path) -> AffineEdit:
-        """The best map of all starts. The config says which start and step it comes from ("best")."""
+        """The map with the least loss on validation codes, of all starts and steps ("best" in the config)."""
         balance = self.balanced(codes.train, change)
-        source, target = sides(codes.train, change, self.masses, balance)
+        (source, target), report = weighed(codes.train, change, self.masses, balance)
         loss = self.loss(source, target, codes.train, change)
-        held = self.held_out(*sides(codes.validation, change, self.masses, balance))
+        held = self.held_out(*weighed(codes.validation, change, self.masses, balance)[0])
         h = Map(source, target, self.rank)
-        optimiser = (torch.optim.SGD if self.rank == 0 else torch.optim.Adam)(
-            h.parameters(), self.learning_rate
-        )
-        best = Best(h, loss, held)
+        descent = torch.optim.SGD if self.rank == 0 else torch.optim.Adam
+        optimiser = descent(h.parameters(), self.learning_rate)
+        best = Best(loss=float("inf"))
+
+        @torch.no_grad()
+        def validate(start: int, step: int) -> float:
+            now = loss(h(held[0]), *held).item()
+            if now < best["loss"]:
+                kept = {name: value.clone() for name, value in h.state_dict().items()}
+                best.update(map=kept, loss=now, start=start, step=step)
+            return now
+
+        validate(0, 0)
         loop = Loop(folder, {"map": h, "optimiser": optimiser, "best": best}, steps=self.starts * self.steps,
                     every=self.validate_every, seed=self.seed, title=change.name)  # fmt: skip
         size = min(self.batch, len(source.w), len(target.w))
@@ -123,9 +129,6 @@ class LatentWasserstein(WithMasses):
             if step == 0:
                 h.restart()
                 optimiser.state.clear()
-                best.restart()
-            elif step - best.state["own_step"] >= self.patience:
-                continue
             x, y = source.batch(size), target.batch(round(self.kappa * size))
             total = loss(h(x), x, y)
             if self.decay:
@@ -135,133 +138,102 @@ class LatentWasserstein(WithMasses):
             total.backward()
             optimiser.step()
             if loop.due or step + 1 == self.steps:
-                validation_loss = best.validate(h, start, step + 1)
-                loop.log(
-                    start=start, loss=total, validation_loss=validation_loss, best_step=best.state["step"]
-                )
-        if best.state["step"] == 0:
+                now = validate(start, step + 1)
+                loop.log(start=start, loss=total, validation_loss=now, best_step=best["step"])
+        if best["step"] == 0:
             print(f"{change.name}: no step lowered the loss on validation codes: the edit is the mean shift.")
-        h.load_state_dict(best.state["map"])
+        h.load_state_dict(best.pop("map"))
         edit = h.edit(codes.train.w.shape[1])
-        edit.config |= masses_report(codes.train, change, self.masses, balance)
-        edit.config["best"] = {key: best.state[key] for key in ("start", "step", "loss")}
+        edit.config |= report | {"best": dict(best)}
         return edit
 
     def held_out(self, source: Side, target: Side) -> tuple[Tensor, Tensor]:
-        """Validation codes of both sides, kappa times as many of the target: always the same, because the
-        least possible loss depends on their number."""
+        """Validation codes of both sides, kappa times as many of the target. They are always the same,
+        because the least possible loss depends on them."""
         size = min(self.validation_codes, len(source.w), int(len(target.w) / self.kappa))
         torch.manual_seed(self.seed)
-        wanted = {"source": (source, size), "target": (target, round(self.kappa * size))}
-        x, y = (side.w[:n] if side.mass is None else side.batch(n) for side, n in wanted.values())
+        sizes = ((source, size), (target, round(self.kappa * size)))
+        x, y = (side.w[:n] if side.mass is None else side.batch(n) for side, n in sizes)
         return x, y
 
     def loss(
         self, source: Side, target: Side, codes: Codes, change: Change
     ) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
         """L as a function of edited codes, their sources and target codes."""
-        settings = {"blur": None, "skip": self.skip, "scaling": self.scaling}
         if self.solver == "sinkhorn":
-            unit = median_distance(latent_space(source.w), latent_space(target.w))
-            settings["blur"] = self.blur * unit
-        if self.preservation_weight > 0:
-            classifier = classifier_for(codes, change, self.classifier, "--preservation-weight")
-            labels = columns_of(codes, classifier)
-            k = classifier.card_config["names"].index(change.label)
-            gamma = correlations(labels, labels != UNKNOWN)[k]
-            with torch.no_grad():
-                logits = [attribute_space(classifier(side.w), gamma) for side in (source, target)]
-            settings |= {"classifier": classifier, "gamma": gamma, "preservation_weight": self.preservation_weight,
-                         "logit_blur": self.logit_blur * median_distance(*logits)}  # fmt: skip
-        return lambda edited, x, y: objective(edited, x, y, **settings).total
+            blur = self.blur * median_distance(latent_space(source.w), latent_space(target.w))
+            edit = lambda edited, y: edit_loss(edited, y, blur=blur, scaling=self.scaling)
+        else:
+            edit = lambda edited, y: partial_transport(edited, y, self.skip)
+        if self.preservation_weight == 0:
+            return lambda edited, x, y: edit(edited, y)
+        classifier = classifier_for(codes, change, self.classifier, "--preservation-weight")
+        labels = columns_of(codes, classifier)
+        gamma = correlations(labels, labels != UNKNOWN)[classifier.card_config["names"].index(change.label)]
+        with torch.no_grad():
+            logits = [attribute_space(classifier(side.w), gamma) for side in (source, target)]
+        settings = {"blur": self.logit_blur * median_distance(*logits), "scaling": self.scaling}
+        keep = lambda edited, x: preservation_loss(classifier(edited), classifier(x), gamma, **settings)
+        return lambda edited, x, y: edit(edited, y) + self.preservation_weight * keep(edited, x)
 
 
-class Best:
-    """The map with the least loss on held-out codes so far: {map, loss, start, step}; of the current start
-    {own_loss, own_step}. A part of the run's checkpoint. Step 0 is the mean shift, where all starts begin."""
+class Best(dict):
+    """The best map so far, as a part of the run's checkpoint: map, loss, start, step. Step 0 is the mean
+    shift."""
 
-    def __init__(
-        self, h: "Map", loss: Callable[[Tensor, Tensor, Tensor], Tensor], held: tuple[Tensor, Tensor]
-    ):
-        self.loss, self.held = loss, held
-        self.state = {"loss": float("inf"), "own_loss": float("inf")}
-        self.shift_loss = self.validate(h, 0, 0)
-
-    def restart(self) -> None:
-        self.state |= {"own_loss": self.shift_loss, "own_step": 0}
-
-    @torch.no_grad()
-    def validate(self, h: "Map", start: int, step: int) -> float:
-        """The loss of a map on the held-out codes; keeps the map if it is the best."""
-        now = self.loss(h(self.held[0]), *self.held).item()
-        if now < self.state["own_loss"]:
-            self.state |= {"own_loss": now, "own_step": step}
-        if now < self.state["loss"]:
-            kept = {name: value.clone() for name, value in h.state_dict().items()}
-            self.state |= {"map": kept, "loss": now, "start": start, "step": step}
-        return now
-
-    def state_dict(self) -> dict:
-        return self.state
-
-    def load_state_dict(self, state: dict) -> None:
-        self.state = state
+    state_dict, load_state_dict = dict.copy, dict.update
 
 
 class Map(torch.nn.Module):
-    """w + H(w), H(w)_l = A_l (w_l - mean source code) + b_l, with the equalised learning rate of Latent
-    Transformer.
+    """w + H(w), H(w)_l = A_l (w_l - mean source code) + b_l, A = out @ into with an equalised learning rate.
 
     It starts as the mean shift: a random start would destroy pictures before the loss acts. Where all layers
     of all codes are equal (an encoder into W), all layers share one map, which is what separate maps would
-    learn."""
+    learn. """
 
     def __init__(self, source: Side, target: Side, rank: int | Literal["full"]):
         super().__init__()
         shared = all((side.w == side.w[:, :1]).all() for side in (source, target))
-        self.layers = 1 if shared else source.w.shape[1]
-        w_dim = source.w.shape[2]
-        self.register_buffer("centre", source.mean()[: self.layers])
+        self.layers, w_dim = 1 if shared else source.w.shape[1], source.w.shape[2]
         self.shift = (target.mean() - source.mean())[: self.layers]
+        self.register_buffer("centre", source.mean()[: self.layers])
         self.bias = torch.nn.Parameter(self.shift.clone())
-        self.out = self.into = None
-        if rank == "full":
-            self.gain = w_dim**-0.5
-            self.out = torch.nn.Parameter(torch.zeros(self.layers, w_dim, w_dim))
-        elif rank > 0:
-            self.gain = (w_dim * rank) ** -0.5
-            self.out = torch.nn.Parameter(torch.zeros(self.layers, w_dim, rank))
+        self.gain = w_dim**-0.5 if rank in ("full", 0) else (w_dim * rank) ** -0.5
+        self.out = torch.nn.Parameter(torch.zeros(self.layers, w_dim, w_dim if rank == "full" else rank))
+        self.full = rank == "full"
+        if self.full:
+            self.register_buffer("into", torch.eye(w_dim)[None])
+        else:
             self.into = torch.nn.Parameter(torch.randn(self.layers, rank, w_dim))
 
     @torch.no_grad()
     def restart(self) -> None:
         """Back to the mean shift, with new random factors."""
         self.bias.copy_(self.shift)
-        if self.out is not None:
-            self.out.zero_()
-        if self.into is not None:
+        self.out.zero_()
+        if not self.full:
             self.into.normal_()
 
     def linear(self, w: Tensor) -> Tensor:
         """A (w - centre): codes [N, num_ws, w_dim] -> the same shape."""
-        if self.out is None:
-            return torch.zeros_like(w)
-        moved = w[:, : self.layers] - self.centre
-        if self.into is not None:
-            moved = torch.einsum("nli,lri->nlr", moved, self.into)
+        moved = torch.einsum(
+            "nli,lri->nlr", w[:, : self.layers] - self.centre, self.into.expand(self.layers, -1, -1)
+        )
         return torch.einsum("nlr,lor->nlo", moved, self.out * self.gain).expand_as(w)
 
     def forward(self, w: Tensor) -> Tensor:
         return w + self.linear(w) + self.bias
 
+    @torch.no_grad()
     def edit(self, num_ws: int) -> AffineEdit:
         """The map with its gain and centre folded into A and b."""
-        if self.out is None:
-            return AffineEdit(None, self.bias.detach().expand(num_ws, -1).clone())
-        out = self.out.detach() * self.gain
-        weight = out if self.into is None else out @ self.into.detach()
-        bias = self.bias.detach() - torch.einsum("loi,li->lo", weight, self.centre)
+        out, weight = self.out * self.gain, self.out @ self.into * self.gain
+        bias = self.bias - torch.einsum("loi,li->lo", weight, self.centre)
         bias = bias.expand(num_ws, -1).clone()
-        if self.into is None:
+        if self.full:
             return AffineEdit(weight.expand(num_ws, -1, -1), bias)
-        return AffineEdit.low_rank(out, self.into.detach().clone(), bias)
+        return (
+            AffineEdit.low_rank(out, self.into.detach().clone(), bias)
+            if out.numel()
+            else AffineEdit(None, bias)
+        )

@@ -55,52 +55,66 @@ class WithMasses(Method):
     leave a side too small are dropped. Default: the labels that are most correlated with the edited one."""
 
     def check(self, codes: Splits, change: Change) -> None:
-        sides(codes.validation, change, self.masses, self.balanced(codes.train, change))
+        weighed(codes.validation, change, self.masses, self.balanced(codes.train, change))
 
     def balanced(self, codes: Codes, change: Change) -> list[str]:
-        """The labels that are balanced in fact: `balanced_labels`."""
-        return balanced_labels(codes, change, self.masses, self.balance)
+        """Of the labels `balance`, in their order, those that masses can balance.
+
+        A label is dropped if with it the effective size of a side falls below LEAST of its codes: a label
+        that nearly always goes with the edited one would leave a handful of codes to learn from. ValueError
+        if no label is left."""
+        if self.masses == "uniform":
+            return []
+        wanted = [
+            name for name in self.balance or most_correlated(codes, change) if name not in change.labels
+        ]
+        if not wanted:
+            raise ValueError(
+                f"--masses {self.masses} needs --balance: labels other than those of {change.name!r}"
+            )
+        found = []
+        for name in wanted:
+            if effective_share(codes, change, self.masses, [*found, name]) >= LEAST:
+                found.append(name)
+        if not found:
+            raise ValueError(f"--masses {self.masses}: balancing any of {', '.join(wanted)} leaves less than "
+                             f"{LEAST:.0%} of a side of {change.name!r}")  # fmt: skip
+        return found
 
 
-def sides(codes: Codes, change: Change, masses: Masses, balance: Sequence[str]) -> tuple[Side, Side]:
-    """Source and target with masses that balance some labels. Codes of mass 0 are left out, and so are codes
-    with an unknown label among these. ValueError if nothing is left."""
-    both = [codes.source(change), codes.target(change)]
+def weighed(
+    codes: Codes, change: Change, masses: Masses, balance: Sequence[str]
+) -> tuple[tuple[Side, Side], dict]:
+    """Source and target with masses that balance some labels, and a report for config.json (empty for uniform
+    masses): of each side the number of codes, their effective number and how many have mass 0.
+
+    Codes of mass 0 are left out, and so are codes for which one of the labels is unknown. ValueError if
+    nothing is left."""
+    both = codes.source(change), codes.target(change)
     if masses == "uniform":
-        return Side(both[0].w), Side(both[1].w)
-    known = [torch.stack([side.column(name) != UNKNOWN for name in balance], 1).all(1) for side in both]
-    both = [side.where(rows) for side, rows in zip(both, known, strict=True)]
-    weights = MASSES[masses](*(cells(torch.stack([side.has(name) for name in balance], 1)) for side in both))
-    source, target = (
-        Side(side.w[mass > 0], normalised(mass[mass > 0])) for side, mass in zip(both, weights, strict=True)
-    )
-    return source, target
+        return (Side(both[0].w), Side(both[1].w)), {}
+    columns = [torch.stack([side.column(name) for name in balance], 1) for side in both]
+    known = [(column != UNKNOWN).all(1) for column in columns]
+    weights = MASSES[masses](*(cells(column[rows] == 1) for column, rows in zip(columns, known, strict=True)))
+    found, report = [], {"balanced": list(balance)}
+    for name, side, rows, mass in zip(("source", "target"), both, known, weights, strict=True):
+        kept = mass > 0
+        found.append(Side(side.w[rows][kept], normalised(mass[kept])))
+        lost = len(side) - int(kept.sum())
+        report[name] = {"codes": len(side), "effective": round(effective_size(mass)), "mass_0": lost}
+    return (found[0], found[1]), {"masses": report}
 
 
-def balanced_labels(codes: Codes, change: Change, masses: Masses, balance: Sequence[str]) -> list[str]:
-    """Of the labels `balance` (none: `most_correlated`), in their order, those that masses can balance.
-
-    A label is dropped if with it the effective size of a side falls below LEAST of its codes: a label that
-    nearly always goes with the edited one would leave a handful of codes to learn from. ValueError if no
-    label is left."""
-    if masses == "uniform":
-        return []
-    wanted = [name for name in balance or most_correlated(codes, change) if name not in change.labels]
-    if not wanted:
-        raise ValueError(
-            f"--masses {masses} needs --balance: labels to balance, other than those of {change.name!r}"
-        )
-    found = []
-    for name in wanted:
+def effective_share(codes: Codes, change: Change, masses: Masses, balance: Sequence[str]) -> float:
+    """The smaller effective sample size of both sides as a fraction of their codes; 0 without a cell in
+    common."""
+    for name in balance:
         codes.column(name)  # refuses unknown names
-        if min(share for share, _ in effective_shares(codes, change, masses, [*found, name])) >= LEAST:
-            found.append(name)
-    if not found:
-        without = (
-            f"balancing any of {', '.join(wanted)} leaves less than {LEAST:.0%} of a side of {change.name!r}"
-        )
-        raise ValueError(f"--masses {masses}: {without}")
-    return found
+    try:
+        report = weighed(codes, change, masses, balance)[1]["masses"]
+    except ValueError:
+        return 0.0
+    return min(report[side]["effective"] / report[side]["codes"] for side in ("source", "target"))
 
 
 def most_correlated(codes: Codes, change: Change) -> list[str]:
@@ -111,36 +125,5 @@ def most_correlated(codes: Codes, change: Change) -> list[str]:
     both, names = (codes.source(change), codes.target(change)), codes.domain.attributes
     gamma = correlations(codes.labels, codes.labels != UNKNOWN)[names.index(change.label)]
     ranked = [names[i] for i in gamma.argsort(descending=True, stable=True).tolist()]
-    usable = [
-        name for name in ranked if name not in change.labels and all(side.has(name).any() for side in both)
-    ]
+    usable = [n for n in ranked if n not in change.labels and all(side.has(n).any() for side in both)]
     return usable[:BALANCED]
-
-
-def effective_shares(
-    codes: Codes, change: Change, masses: Masses, balance: Sequence[str]
-) -> list[tuple[float, int]]:
-    """For source and target: effective sample size as a fraction of its codes, and the number of codes of
-    mass 0. (0, all) for sides without a cell in common."""
-    sizes = [len(codes.source(change)), len(codes.target(change))]
-    try:
-        weighed = sides(codes, change, masses, balance)
-    except ValueError:
-        return [(0.0, size) for size in sizes]
-    return [
-        (effective_size(side.mass) / size, size - len(side.w))
-        for side, size in zip(weighed, sizes, strict=True)
-    ]
-
-
-def masses_report(codes: Codes, change: Change, masses: Masses, balance: Sequence[str]) -> dict:
-    """For config.json: the balanced labels and, for each side, the number of codes, their effective number
-    and how many have mass 0. Empty for uniform masses."""
-    if masses == "uniform":
-        return {}
-    sizes = [len(codes.source(change)), len(codes.target(change))]
-    source, target = (
-        {"codes": size, "effective": round(share * size), "mass_0": lost}
-        for size, (share, lost) in zip(sizes, effective_shares(codes, change, masses, balance), strict=True)
-    )
-    return {"masses": {"balanced": list(balance), "source": source, "target": target}}

@@ -60,7 +60,8 @@ def reader(tmp_path):
 @pytest.mark.parametrize(
     ("glasses", "smile", "alpha"),
     [
-        # Glasses are read from alpha .55 / .5 = 1.1 on, a smile from .31 / .25 = 1.24 on: in between only the first.
+        # Glasses are read from alpha .55 / .5 = 1.1 on, a smile from .31 / .25 = 1.24 on: in between only the
+        # first.
         (0.5, 0.25, 1.15),
         (1.0, 0.25, 1.0),  # .6 to 1.2 are equally good
         (5.0, 2.0, 1.0),  # both are read at any alpha of the grid

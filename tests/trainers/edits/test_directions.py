@@ -88,7 +88,8 @@ def test_a_random_direction_is_as_long_as_the_shift_in_each_layer_and_points_any
 
 @pytest.mark.parametrize("name", ["Eyeglasses", "not-Eyeglasses"])
 def test_interfacegan_finds_the_normal_of_the_plane_between_two_clouds(name):
-    """Normal clouds of unit variance: the best plane's normal is the shift between them, here axis 1, 2 long."""
+    """Normal clouds of unit variance: the best plane's normal is the shift between them, here axis 1, 2
+    long."""
     change = DOMAIN.change(name)
     edit = fit(InterFaceGAN(), labelled(3000, shifts=(0.0, 2.0, 0.0)), change)
     assert edit.weight is None and cosine(edit.bias, change.sign * axis(1)) > 0.98

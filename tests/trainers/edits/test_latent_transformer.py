@@ -33,7 +33,8 @@ def lt(tmp_path, reader):
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory):
-    """F whose logit of glasses rests on axes 1 and 2, that of a smile on axis 2; 0 in the middle of the clouds."""
+    """F whose logit of glasses rests on axes 1 and 2, that of a smile on axis 2; 0 in the middle of the
+    clouds."""
     rows = torch.stack([axis(0), axis(1) + axis(2), axis(2)]).flatten(1) * 2
     return linear_classifier(tmp_path_factory.mktemp("reader") / "f", rows, offset=3.0)
 
@@ -55,7 +56,8 @@ def test_lt_that_must_reconstruct_stays_put(lt):
 
 
 def test_lt_keeps_the_logits_of_other_labels(lt):
-    """Glasses can be had along axis 1 alone; the smile's axis is the shorter way only for a map that may change it."""
+    """Glasses can be had along axis 1 alone; the smile's axis is the shorter way only for a map that may
+    change it."""
     codes = labelled()
     free, kept = (
         lt(codes, regularisation=weight, reconstruction=0).direction(codes.w).flatten(1).mean(0)
@@ -65,7 +67,8 @@ def test_lt_keeps_the_logits_of_other_labels(lt):
 
 
 def test_lt_loss_is_the_sum_of_its_three_terms(reader):
-    """Written out number by number: 1 - gamma inside the square, means over batch and labels, classes balanced."""
+    """Written out number by number: 1 - gamma inside the square, means over batch and labels, classes
+    balanced."""
     codes, t = labelled(200, agree=0.8), Layers(LAYERS, DIM)
     w, read = codes.w[:7], LatentClassifier.from_pretrained(reader)
     loss, _ = LatentTransformer(reader, regularisation=0.7, reconstruction=3.0).loss(codes, GLASSES)

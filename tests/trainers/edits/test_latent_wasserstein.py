@@ -7,7 +7,7 @@ import torch
 
 from lwgan.domain import Change
 from lwgan.edit import AffineEdit
-from tests.trainers.edits.toys import GLASSES, LAYERS, codes_of, labelled, linear_classifier, axis
+from tests.trainers.edits.toys import GLASSES, LAYERS, axis, codes_of, labelled, linear_classifier
 from trainers.codes import Codes
 from trainers.edits.base import Splits
 from trainers.edits.latent_wasserstein import DEFAULTS, LatentWasserstein
@@ -34,7 +34,8 @@ def moved(n: int, seed: int, move, dims: int = 2) -> Codes:
 
 @pytest.mark.parametrize("solver", ["partial", "sinkhorn"])
 def test_the_map_between_two_normal_clouds(tmp_path, solver):
-    """The optimal map from N(0, I) to N(b, (I + A)^2) is x + A x + b for symmetric A > -I. kappa = 1 finds it."""
+    """The optimal map from N(0, I) to N(b, (I + A)^2) is x + A x + b for symmetric A > -I. kappa = 1 finds
+    it."""
     a, b = torch.tensor([[1.0, 0.4], [0.4, -0.3]]), torch.tensor([1.0, -2.0])
     codes = Splits(*(moved(n, i, lambda w: w + w @ a + b) for i, n in enumerate((2400, 400))))
     options = {
@@ -53,7 +54,8 @@ def test_the_map_between_two_normal_clouds(tmp_path, solver):
 
 
 def cells(n: int, seed: int) -> Codes:
-    """Sources in two cells, at -1 and 1 on axis 0; targets in four, at -3 and 3 on axis 1 for each of them."""
+    """Sources in two cells, at -1 and 1 on axis 0; targets in four, at -3 and 3 on axis 1 for each of
+    them."""
     generator = torch.Generator().manual_seed(seed)
     w = 0.1 * torch.randn(n, 1, 2, generator=generator)
     glasses = torch.arange(n) % 2 == 1
@@ -63,7 +65,8 @@ def cells(n: int, seed: int) -> Codes:
 
 
 def test_with_kappa_2_a_map_may_choose_one_of_two_cells_and_with_kappa_1_it_ends_between_them(tmp_path):
-    """The only affine maps that end in cells send both source cells to +-3. W2 asks for all four target cells."""
+    """The only affine maps that end in cells send both source cells to +-3. W2 asks for all four target
+    cells."""
     codes = Splits(cells(2000, 0), cells(800, 1))
     w = codes.validation.source(CHOICE).w
     for kappa, least, most in ((1.0, 0.15, 1.0), (2.0, 0.0, 0.02)):
@@ -74,7 +77,8 @@ def test_with_kappa_2_a_map_may_choose_one_of_two_cells_and_with_kappa_1_it_ends
 
 
 def test_a_shift_by_partial_transport_ignores_what_the_source_need_not_reach(tmp_path):
-    """A third of the targets lies elsewhere. The mean shift goes a third of the way there, the partial shift does not."""
+    """A third of the targets lies elsewhere. The mean shift goes a third of the way there, the partial shift
+    does not."""
 
     def some_elsewhere(w):
         w = w + torch.tensor([2.0, 0.0])
@@ -99,9 +103,9 @@ def test_codes_of_equal_layers_share_one_map(tmp_path):
 
 
 def test_the_best_of_all_starts_and_steps_is_kept(tmp_path):
-    """Batches of 20 are soon learned by heart: each start stops early, and the least validation loss wins."""
+    """The config names the step with the least validation loss of the log."""
     codes = Splits(labelled(400, 0), labelled(200, 1))
-    options = {"rank": "full", "starts": 3, "steps": 60, "batch": 20, "patience": 10, "validate_every": 5}
+    options = {"rank": "full", "starts": 3, "steps": 60, "batch": 20, "validate_every": 5}
     edit = fit(codes, tmp_path, CHOICE, **options)
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     best = min(log, key=lambda line: line["validation_loss"])
@@ -109,8 +113,8 @@ def test_the_best_of_all_starts_and_steps_is_kept(tmp_path):
         edit.config["best"]["loss"] == best["validation_loss"]
         and edit.config["best"]["start"] == best["start"]
     )
-    assert {line["start"] for line in log} == {0, 1, 2} and len(log) < 36
-    assert (best["step"] - 1) % 60 + 1 == edit.config["best"]["step"] > 0
+    assert {line["start"] for line in log} == {0, 1, 2}
+    assert 0 < (best["step"] - 1) % 60 + 1 == edit.config["best"]["step"]
 
 
 def test_where_no_step_helps_the_edit_is_the_mean_shift_and_says_so(tmp_path, capsys):
@@ -167,7 +171,8 @@ def test_defaults_follow_the_kind_of_change_and_the_paper_is_one_flag_away():
     ],
 )
 def test_masses_keep_confounded_labels_out_of_the_edit(tmp_path, options, smile):
-    """Of the source 20% smile, of the target 80%: uniform masses teach 60% of a smile (4 long) along with the glasses."""
+    """Of the source 20% smile, of the target 80%: uniform masses teach 60% of a smile (4 long) along with the
+    glasses."""
     codes = Splits(labelled(600, 0, agree=0.8), labelled(300, 1, agree=0.8))
     direction = (
         fit(codes, tmp_path, **options).direction(codes.validation.source(GLASSES).w).mean(0).flatten()
@@ -192,10 +197,7 @@ def test_lambda_keeps_the_logits_of_other_labels(tmp_path, options):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (
-            {"masses": "match", "balance": ("Eyeglasses",)},
-            "labels to balance, other than those of 'Eyeglasses'",
-        ),
+        ({"masses": "match", "balance": ("Eyeglasses",)}, "labels other than those of 'Eyeglasses'"),
         ({"masses": "match", "balance": ("Smilling",)}, "did you mean 'Smiling'"),
         ({"preservation_weight": 1.0}, "--preservation-weight needs --classifier"),
         ({"kappa": 0.5}, "--kappa 0.5"),

@@ -31,8 +31,8 @@ def codes_of(w: torch.Tensor, glasses: torch.Tensor) -> Codes:
 def labelled(
     n: int = 800, seed: int = 0, agree: float = 0.5, shifts: tuple[float, ...] = (2.0, 3.0, 4.0)
 ) -> Codes:
-    """Unit normal codes; each label moves them along an axis of its own. Pictures with glasses smile with probability
-    `agree`, pictures without with 1 - agree."""
+    """Unit normal codes; each label moves them along an axis of its own. Pictures with glasses smile with
+    probability `agree`, pictures without with 1 - agree."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(0, 2, (n, 3), generator=generator)
     labels[:, 2] = torch.where(torch.rand(n, generator=generator) < agree, labels[:, 1], 1 - labels[:, 1])
@@ -48,7 +48,8 @@ def train_only(codes: Codes, generator: Path | None = None) -> Splits:
 
 
 def linear_classifier(folder: Path, rows: torch.Tensor, names=NAMES, offset: float = 0.0, base=BASE) -> Path:
-    """A latent classifier whose logits are rows [K, LAYERS * DIM] @ w - offset, exactly: leaky(x) - leaky(-x) = 1.2 x."""
+    """A latent classifier whose logits are rows [K, LAYERS * DIM] @ w - offset, exactly: leaky(x) - leaky(-x)
+    = 1.2 x."""
     k = len(rows)
     classifier = LatentClassifier(num_ws=LAYERS, w_dim=DIM, outputs=k, hidden=(2 * k, 2 * k))
     first, second, last = classifier.layers[0], classifier.layers[2], classifier.layers[4]
