@@ -171,14 +171,13 @@ def domain_of(folder: Path, config: dict, licence: str | None = None) -> Domain:
 
     licence: of a domain that states none.  ValueError if the licence is not known, and one is never guessed.
     """
-    beside = [path.parent for path in sorted(folder.resolve().parent.glob(f"*/{CONFIG}"))]
-    for place in (folder, *beside):
-        found = json.loads((place / CONFIG).read_text("utf-8"))
-        if found.get("domain") == config["domain"] and found.get("domain_spec"):
-            domain = domain_from_json(found["domain_spec"], str(place), tuple(FRAMES))
-            break
-    else:
-        domain = plain_domain(config["domain"])
+    beside = registry.models(folder.resolve().parent, whole=False)
+    configs = [config, *(entry.config for entry in beside if not entry.refused)]
+    specs = [found.get("domain_spec") for found in configs if found.get("domain") == config["domain"]]
+    spec = next(filter(None, specs), None)
+    domain = plain_domain(config["domain"])
+    if spec:
+        domain = domain_from_json(spec, str(folder), tuple(FRAMES))
     name, text = cards.licence(domain)
     stated = bool(text) if name == "other" else bool(re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", name))
     if stated == bool(licence) and licence != name:

@@ -49,7 +49,7 @@ def card(
     is_edit, training = config["kind"] in EDIT_KINDS, dict(config.get("training") or {})
     values = {
         "config": config, "domain": domain, "repo_id": repo_id, "name": _last(repo_id),
-        "url": url, "is_local": is_local(repo_id),        "code": code,
+        "url": url, "is_local": is_local(repo_id), "code": code,
         "pictures": sorted((path.stem for path in images.glob("*.png")), reverse=True),
         "licence": licence(domain), "command": training.pop("command", None),
         "training": [(tables.name_of(path), tables.cell(value)) for path, value in tables.leaves(training)],
