@@ -1,5 +1,4 @@
-"""Stage 5: codes of real pictures (Sec. 4.1: "latent codes corresponding to real images previously
-projected").
+"""Codes of real pictures (Sec. 4.1: "latent codes corresponding to real images previously projected").
 
 python -m trainers codes --data ../runs/data --encoder ../runs/encoder --run ../runs/codes
 
@@ -50,9 +49,11 @@ class Options:
 
 @dataclass(frozen=True)
 class Codes:
-    """w: float [N, num_ws, w_dim], codes of real pictures.  labels: uint8 [N, K], 1, 0 or UNKNOWN (255:
-    nobody said). domain: names the K labels.  facts: what the data set says of itself ({"bias": 1.0}), for
-    config.json."""
+    """Codes of real pictures and their labels.
+
+    w: float [N, num_ws, w_dim].  labels: uint8 [N, K], 1, 0 or UNKNOWN (255), as `domain.attributes` names them.
+    facts: what else the data set says of itself, for config.json ({"bias": 1.0}).
+    """
 
     w: Tensor
     labels: Tensor
@@ -93,15 +94,14 @@ def main(options: Options) -> None:
     device = run.device_of(options.device)
     encoder = Encoder.from_pretrained(options.encoder).to(device, memory_format=torch.channels_last)
     splits = {split: load_split(options.data, split) for split in SPLITS}
+    if (found := splits["train"].images.shape[1]) != (wanted := encoder.config["img_channels"]):
+        raise ValueError(f"{options.data} has pictures of {found} channels, the encoder takes {wanted}")
     made_of = base_of(encoder, options.encoder)
     made_of |= {"data": hashlib.sha256((options.data / DATASET).read_bytes()).hexdigest()}
     run.start(options.run, options)
     for name, split in splits.items():
-        path, count = (
-            options.run / f"{name}.safetensors",
-            options.train if name == "train" else options.heldout,
-        )
-        labels = split.labels[:count]
+        labels = split.labels[: options.train if name == "train" else options.heldout]
+        path = options.run / f"{name}.safetensors"
         if _kept(path, made_of) is None:
             w = _encode_parts(encoder, split.images, len(labels), options.run / f"{name}.parts", made_of)
             save_codes(path, Codes(w, labels, split.domain, split.facts), made_of)
@@ -110,10 +110,7 @@ def main(options: Options) -> None:
 
 
 def base_of(encoder: Encoder, folder: Path) -> dict[str, str]:
-    """sha256 of the weights of the encoder and of its generator.
-
-    ValueError if its config names no generator.
-    """
+    """sha256 of the weights of the encoder and its generator. ValueError if its config names no generator."""
     generator = (encoder.card_config.get("base_revision") or {}).get("generator")
     if not isinstance(generator, str):
         raise ValueError(
@@ -151,15 +148,11 @@ def _kept(path: Path, made_of: dict[str, str]) -> Tensor | None:
 
 
 @torch.no_grad()
-def encode(encoder: Encoder, images: Tensor, progress: str | None = None) -> Tensor:
-    """uint8 [N, C, H, W] -> codes [N, num_ws, w_dim] on the CPU.
-
-    Pictures of another size are scaled first.
-    """
+def encode(encoder: Encoder, images: Tensor) -> Tensor:
+    """uint8 [N, C, H, W] -> codes [N, num_ws, w_dim] on the CPU. Scales pictures of another size first."""
     side, device = encoder.config["resolution"], encoder.w_avg.device
-    batches = images.split(max(1, BATCH_PIXELS // side**2))
     codes = []
-    for batch in tqdm(batches, progress, disable=progress is None):
+    for batch in images.split(max(1, BATCH_PIXELS // side**2)):
         x = batch.to(device).float() / 127.5 - 1
         if x.shape[2] != side:
             x = F.interpolate(x, (side, side), mode="bicubic", antialias=True).clamp(-1, 1)
@@ -168,9 +161,10 @@ def encode(encoder: Encoder, images: Tensor, progress: str | None = None) -> Ten
 
 
 def save_codes(path: Path, codes: Codes, base: dict[str, str]) -> None:
-    """Writes a split's codes in half precision; its error is a thousandth of the codes' spread. The hashes of
-    encoder and generator, the Domain and the facts travel along, so that codes of other nets are never mixed
-    in."""
+    """Writes the codes of a split, whole or not at all. base: sha256 of the weights of encoder and generator.
+
+    Half precision: its error is a thousandth of the codes' spread.
+    """
     said = {"domain": json.dumps(codes.domain.as_json()), "facts": json.dumps(codes.facts)}
     with atomic(path) as partial:
         partial.write_bytes(save({"w": codes.w.half(), "labels": codes.labels}, metadata=base | said))
@@ -191,6 +185,4 @@ def load_codes(folder: Path, split: str) -> tuple[Codes, dict[str, str]]:
         base = {key: said[key] for key in ("encoder", "generator")}
         return Codes(w, labels, domain, json.loads(said["facts"])), base
     except Exception as error:
-        raise ValueError(
-            f"{path} is damaged ({error}): make it again with `python -m trainers codes`"
-        ) from error
+        raise ValueError(f"{path} is damaged ({error}): repeat `python -m trainers codes`") from error

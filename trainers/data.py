@@ -1,8 +1,7 @@
-"""Stage 1: writes the pictures and labels of a data set once, for all stages that train on them.
+"""Writes the pictures and labels of a data set once, for all stages that train on them.
 
-python -m trainers data multimnist --data ../runs/digits/data
-python -m trainers data synthfaces --data ../runs/faces/data --options bias=0 flat=0.5
-python -m trainers data folder:shoes --data ../runs/shoes/data --resolution 128 --options title=Shoes
+python -m trainers data folder:shoes --data ../runs/data --resolution 128 --options title=Shoes
+python -m trainers data hf:org/name --data ../runs/data --options columns=Laces,Heel
 
 A stopped run resumes when its command is repeated. Pictures that cannot be read are listed in skipped.csv.
 """
@@ -24,7 +23,7 @@ from trainers.datasets import Dataset, open_dataset
 from trainers.nets.parallel import launch
 from trainers.shards import SPLITS, load_split
 
-SAMPLE_BYTES, FEWEST_SAMPLES = 820_000, 12  # of the pictures that the page shows: 200 digits, 66 faces
+SAMPLE_BYTES, FEWEST_SAMPLES = 820_000, 12  # of the pictures for the page: 200 grey ones of 64 px
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Options:
     """Write the pictures and labels of a data set, in three splits."""
 
     dataset: Positional[str]
-    """multimnist, synthfaces, celebahq:PATH, folder:PATH or hf:org/name."""
+    """folder:PATH, hf:org/name, or another one of trainers.datasets; an unknown one lists them."""
     data: Path
     """The folder to write: shards of each split, dataset.json, skipped.csv and samples/."""
     resolution: int = 64
