@@ -16,7 +16,7 @@ from lwgan.edit import AffineEdit
 from lwgan.encoder import Encoder
 from lwgan.generator import Generator
 from lwgan.judges import IdentityNetwork, Judge, LatentClassifier
-from lwgan.metrics import alpha_at, calibrate, identity_preservation, meets, readings
+from lwgan.metrics import alpha_at, calibrate, identity_preservation, readings
 
 BATCH = 50  # pictures at a time: with more, a layer's maps leave a CPU's caches
 MULTIPLES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # of the recommended alpha: the points of a curve
@@ -301,9 +301,3 @@ def bounds(encoder: Encoder, nets: Nets, cases: Cases, ideal: Ideal) -> dict:
         found["no edit"]["oracle"] = ideal.distances(nets, before)
         found["oracle"]["oracle"] = ideal.distances(nets, through)
     return found
-
-
-def already(cases: Cases, nets: Nets) -> dict | None:
-    """Of all cases the share that is read as target before any edit: errors of the encoder and of the
-    judge."""
-    return interval(meets(cases.seen.read, nets.names, cases.change.target))

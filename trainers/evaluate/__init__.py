@@ -19,6 +19,7 @@ from tqdm import tqdm
 from lwgan.edit import AffineEdit
 from lwgan.hub.registry import Entry
 from lwgan.methods import METHODS
+from lwgan.metrics import meets
 from trainers import measure, run
 from trainers.evaluate import figures, records, tables
 from trainers.evaluate.bench import Bench, change_of, check_edit, edits_of
@@ -56,7 +57,9 @@ class Options:
 
 def main(options: Options) -> None:
     if options.tables:
-        for path in records.tables_in(options.run):
+        if not (paths := sorted(options.run.glob("*.csv"))):
+            raise ValueError(f"{options.run} holds no CSV: name the folder that holds one (--run)")
+        for path in paths:
             write(path)
         return
     if options.data is None:
@@ -119,7 +122,8 @@ def controls(bench: Bench, results: records.Results, name: str, entries: list[En
     """What a change's edits are compared with: no edit, the ideal edit, and a random direction as long as
     they are (if none of them is one)."""
     cases, ideal = bench.cases(name), bench.ideal(name)
-    found = {"no edit": {"target_change": measure.already(cases, bench.nets)}}
+    already = meets(cases.seen.read, bench.nets.names, cases.change.target)
+    found = {"no edit": {"target_change": measure.interval(already)}}
     if ideal is not None:
         for method, values in measure.bounds(bench.encoder, bench.nets, cases, ideal).items():
             found[method] = found.get(method, {}) | values

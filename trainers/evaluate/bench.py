@@ -83,8 +83,11 @@ class Bench:
 
     @functools.cache  # noqa: B019, there is one bench
     def cases(self, name: str) -> Cases:
-        """The first `pictures` test pictures that a change is for. ValueError if there is none."""
+        """The first `pictures` test pictures that a change is for. ValueError if there is none, and if a label
+        of the change is not read."""
         change = self.domain.change(name)
+        if unread := [label for label in change.labels if label not in self.nets.names]:
+            raise ValueError(f"{name}: {unread[0]!r} is not read, but only {', '.join(self.nets.names)}")
         rows = rows_of(self.test, change, self.pictures)
         w = measure.encode(self.encoder, self.test.images[rows])
         labels = labels_of(self.test, self.nets.names)[rows].to(w.device)
@@ -132,10 +135,8 @@ class Bench:
                 "relative_frechet_distance": relative_frechet_distance(fake, real),
                 "relative_frechet_distance_real": relative_frechet_distance(real[:half], real[half:]),
             }
-            if self.counted.any():
-                found["encoder"]["labels_read_as_in_the_picture"] = (
-                    same[:, self.counted].double().mean().item()
-                )
+            kept = same[:, self.counted].double()
+            found["encoder"]["labels_read_as_in_the_picture"] = kept.mean().item() if kept.numel() else None
             found["judge"] = {"auc": self.auc_real, "auc_reconstructed": self.auc}
         else:
             found["latent-classifier"] = {"auc": self.auc}

@@ -226,10 +226,3 @@ def read(path: Path) -> pd.DataFrame:
         return frame
     except (KeyError, ValueError) as error:
         raise ValueError(f"{path} is damaged ({error}): measure again, or take it from git") from error
-
-
-def tables_in(folder: Path) -> list[Path]:
-    """The CSV files of a folder. ValueError if there is none."""
-    if not (found := sorted(folder.glob("*.csv"))):
-        raise ValueError(f"{folder} holds no CSV: measure first, or name the folder that holds one (--run)")
-    return found

@@ -155,6 +155,8 @@ def test_whatever_would_measure_itself_is_refused(copy, model, config, message):
 def test_missing_data_models_and_cases_are_said(copy):
     with pytest.raises(ValueError, match="--data is missing"):
         evaluate.main(Options(run=copy))
+    with pytest.raises(ValueError, match="holds no CSV"):
+        evaluate.main(Options(run=copy, tables=True))
     with pytest.raises(ValueError, match="no edit 'nothing' of the domain squares"):
         evaluate.main(options(copy, edits=("nothing",)))
     shutil.rmtree(copy / "registry" / "lwgan-squares-encoder")
