@@ -14,15 +14,17 @@ import pytest
 import torch
 from PIL import Image, PngImagePlugin
 
-from lwgan import recipe
+from lwgan import AffineEdit, Encoder, Generator, recipe
+from lwgan.domain import change_as_json
 from lwgan.frames.ink import frame_ink
 from lwgan.hub.catalog import Catalog
 from lwgan.images import to_tensor
+from lwgan.judges import AttributeJudge
 from lwgan.page import axis, blocks, events, panel, views
 from lwgan.page.editor import VIEWS, Editor
 from lwgan.strength import MAX_ALPHA, scale_of, strength_of
 from tests.live import pixels
-from tests.nets import EDITS, SHIFT, make_domains
+from tests.nets import EDITS, SHIFT, W_DIM, make_domains, save_nets, toy_domain
 from tests.pictures import BAD, KINDS, draw, saved
 
 ONE, TWO, THREE = EDITS
@@ -448,3 +450,30 @@ def test_a_refusal_names_what_it_refuses_once():
         ("lwgan-a", "no JSON"),
         ("someone", "the Hub is away (Name or service not known)"),
     ]
+
+
+def test_any_domain_has_a_page(tmp_path):
+    """Shoes at 32 px: all words come from the Domain, the seed and the judge; there are no sample pictures."""
+    labels = ("Laces", "High_Heel", "Red")
+    sizes = {"resolution": 32, "img_channels": 3, "w_dim": W_DIM}
+    nets = {
+        "generator": Generator(**sizes, channels=(16, 16, 8, 8), z_dim=16, mapping_layers=2),
+        "encoder": Encoder(**sizes, num_ws=8, widths=(8, 8, 16), pyramid=16, head=8),
+        "judge": AttributeJudge(names=labels, widths=(8, 8, 8), features=16),
+    }
+    domain = dataclasses.replace(toy_domain("shoes", labels), title="Shoes", subject="a shoe", draw=True)
+    base = save_nets(tmp_path, domain, nets)
+    config = {"domain": "shoes", "change": change_as_json(domain.changes[1]), "base_revision": base}
+    AffineEdit(None, torch.randn(8, W_DIM), config).save_pretrained(tmp_path / "heels")
+    catalog = Catalog(tmp_path, device="cpu")
+    editor = Editor(catalog)
+    session, sliders = editor.start()
+    for view in VIEWS:
+        assert json.dumps(editor.show(session, sliders, view), allow_nan=False)
+    assert [edit["label"] for edit in sliders["edits"]] == ["not high heel → high heel"]
+    assert pixels(editor.examples("shoes")["items"][0]["src"]).shape == (32, 32, 3)
+    drawing = base64.b64encode(saved(draw([("7", 30, 20, 100)], 12), "PNG")).decode()
+    assert "png" in editor.draw(f"data:image/png;base64,{drawing}", session)["source"]
+    values = [getattr(block, "value", None) for block in blocks.build(catalog).blocks.values()]
+    assert any("# Shoes" in value for value in values if isinstance(value, str))
+    assert {"subject": "a shoe"} in values
