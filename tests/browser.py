@@ -12,7 +12,8 @@ from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 
 FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # nothing but the page itself can be reached
 )  # fmt: skip
@@ -26,13 +27,14 @@ CAMERA = (
 
 @contextmanager
 def browser(folder: Path, *, camera: Path | None = None):
-    """A driver of a fresh Chromium that keeps its profile and its downloads in `folder`. camera: the video (.y4m) that its webcam sees.
+    """A driver of a fresh Chromium that keeps its profile and its downloads in `folder`. camera: the video
+    (.y4m) that its webcam sees.
 
     Where there is none, the test fails if CI is set and is skipped elsewhere.
     """
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not (chromium and driver):
-        missing = "this test needs the commands chromium and chromedriver (Debian: apt-get install chromium chromium-driver)"
+        missing = "needs chromium and chromedriver (Debian: apt-get install chromium chromium-driver)"
         pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
     options = Options()
     options.binary_location = chromium

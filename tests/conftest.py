@@ -13,8 +13,9 @@ os.environ.update(
     HF_HUB_DISABLE_TELEMETRY="1",
     GRADIO_ANALYTICS_ENABLED="False",
 )
-# One thread, in what tests start too: nets this small gain nothing from a second one, and where other work shares the machine two threads wait for
-# each other at every operation. Read when torch is first imported, here and in every child.
+# One thread, in what tests start too: nets this small gain nothing from a second one, and where other work
+# shares the machine two threads wait for each other at every operation. Read when torch is first imported,
+# here and in every child.
 os.environ["OMP_NUM_THREADS"] = "1"
 for name in ("HF_TOKEN", "HF_HUB_OFFLINE", "HF_HUB_CACHE", "LWGAN_REGISTRY"):
     os.environ.pop(name, None)
@@ -26,10 +27,10 @@ import torch  # noqa: E402
 DATA = Path(__file__).parent / "data"
 
 
-# What takes longest, the longest first. Where several workers share the tests (make test), each file is one worker's: begun last, a long
-# one would keep a single worker busy at the end.
-LONGEST = ("test_page.py", "test_faults.py", "test_api.py", "test_training.py", "test_visit.py", "test_deadlines.py", "test_synthfaces.py",
-           "test_round_trip.py")  # fmt: skip
+# What takes longest, the longest first. Where several workers share the tests (make test), each file is one
+# worker's: begun last, a long one would keep a single worker busy at the end.
+LONGEST = ("test_page.py", "test_faults.py", "test_api.py", "test_training.py", "test_visit.py",
+           "test_deadlines.py", "test_synthfaces.py", "test_round_trip.py")  # fmt: skip
 
 
 def pytest_collection_modifyitems(items):
@@ -62,7 +63,8 @@ def mnist() -> Path:
 
 @pytest.fixture(scope="session")
 def space(tmp_path_factory):
-    """The address of the app on the bundled models: it takes seconds to start and keeps its visitors apart, so that all tests may share it."""
+    """The address of the app on the bundled models: it takes seconds to start and keeps its visitors apart,
+    so that all tests may share it."""
     from tests.live import serving
 
     with serving(tmp_path_factory.mktemp("space"), LWGAN_REGISTRY="bundled") as address:
@@ -91,8 +93,8 @@ def hub(server, monkeypatch, tmp_path):
 
 @pytest.fixture(scope="session")
 def servers():
-    """Hubs that stay open to the very end: what a client has given up goes on in the background, and on a refused connection closes all others of
-    its process. At the end a hundred of them end at once."""
+    """Hubs that stay open to the very end: what a client has given up goes on in the background, and on a
+    refused connection closes all others of its process. At the end a hundred of them end at once."""
     with contextlib.ExitStack() as stack:
         opened = []
         yield lambda server: opened.append(server) or stack.enter_context(server)

@@ -25,7 +25,8 @@ from trainers.benchmark.app import served
 ROOT = Path(__file__).parent.parent
 PATIENCE = 180  # seconds: a machine may be kept busy by others
 ALL = (Keys.CONTROL, "a", Keys.NULL)  # selects what a field holds, to be typed over
-# An element that is replaced between being found and being used, veiled, or about to appear: to be tried again.
+# An element that is replaced between being found and being used, veiled, or about to appear: to be tried
+# again.
 NOT_YET = (StaleElementReferenceException, ElementClickInterceptedException, ElementNotInteractableException)
 AXE = (Path(__file__).parent / "data" / "axe" / "axe.min.js").read_text("utf-8")
 
@@ -59,13 +60,15 @@ class Page:
         )
 
     def until(self, condition: Callable, what: str):
-        """Waits until the condition holds, and gives what it gives. What it finds may be replaced before it looks: that is not yet."""
+        """Waits until the condition holds, and gives what it gives. What it finds may be replaced before it
+        looks: that is not yet."""
         return WebDriverWait(self.chrome, PATIENCE, 0.1, NOT_YET).until(
             lambda _: condition(), f"in vain waited for {what}"
         )
 
     def press(self, selector: str, said: str = "") -> None:
-        """Clicks the first that is shown of what the selector finds (and that says so), as soon as nothing lies over it."""
+        """Clicks the first that is shown of what the selector finds (and that says so), as soon as nothing
+        lies over it."""
 
         def pressed() -> bool:
             for element in self.all(selector):
@@ -113,6 +116,14 @@ class Page:
             name,
         )
 
+    def table(self, selector: str) -> list[list[str]]:
+        """The texts of the cells in the body of a table, row by row."""
+        return self.chrome.execute_script(
+            "return [...document.querySelectorAll(`${arguments[0]} tbody tr`)]"
+            ".map((row) => [...row.children].map((cell) => cell.textContent))",
+            selector,
+        )
+
     def shown(self, selector: str) -> bool:
         """Whether any of what the selector finds can be seen."""
         return self.chrome.execute_script(
@@ -136,7 +147,8 @@ class Page:
         return self.attribute(f"#view-edit .{name} img", "src")
 
     def changes(self, name: str, act: Callable, what: str) -> str:
-        """Does `act`, waits until that picture is another and belongs to the sliders as they are, and gives it."""
+        """Does `act`, waits until that picture is another and belongs to the sliders as they are, and gives
+        it."""
         before = self.picture(name)
         act()
         return self.until(
@@ -150,7 +162,10 @@ class Page:
 
     def settled(self) -> bool:
         """Whether the view Edit shows what the sliders say, and not what they said a moment ago."""
-        script = "return [...document.querySelectorAll('#sliders .row')].map((e) => [e.dataset.edit, e.querySelector('.hint').textContent])"
+        script = (
+            "return [...document.querySelectorAll('#sliders .row')]"
+            ".map((e) => [e.dataset.edit, e.querySelector('.hint').textContent])"
+        )
         asked = {
             name: float(hint.split()[1]) for name, hint in self.chrome.execute_script(script)
         }  # "alpha 0.81 · ..."
@@ -162,10 +177,12 @@ class Page:
     # What the page sends
 
     def hold(self, answer: str = "ask(...how)") -> None:
-        """The next event that the page sends waits until `let_go`, to be answered by a script's expression: by default as ever."""
+        """The next event that the page sends waits until `let_go`, to be answered by a script's expression:
+        by default as ever."""
         self.chrome.execute_script(
             f"const ask = window.fetch, answer = (how) => {answer}; window.joined = 0;"
-            "window.fetch = (...how) => !String(how[0].url ?? how[0]).includes('queue/join') || ++window.joined > 1 ? ask(...how)"
+            "window.fetch = (...how) => !String(how[0].url ?? how[0]).includes('queue/join')"
+            " || ++window.joined > 1 ? ask(...how)"
             " : new Promise((done) => { window.letGo = () => done(answer(how)); });"
         )
 

@@ -58,7 +58,8 @@ def drawing(tmp_path):
 
 
 def near(picture, expected) -> bool:
-    """The server may run on another number of threads: sums in another order, by which a byte may be rounded otherwise."""
+    """The server may run on another number of threads: sums in another order, by which a byte may be rounded
+    otherwise."""
     return np.abs(np.asarray(picture).astype(int) - np.asarray(expected)).max() <= 1
 
 
@@ -145,10 +146,13 @@ def test_a_bad_picture_is_answered_in_words_and_the_session_goes_on(client, tmp_
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"edits": {"lwgan-multimnist-1to2": 1}}, f"did you mean '{ONE}'"), ({"edits": {ONE: 90}}, "alpha is 90, expected a number from -40 to 40"),
-        ({"edits": {ONE: "strong"}}, "alpha is 'strong'"), ({"edits": {ONE: None}}, "alpha is None"), ({"edits": [ONE]}, "name -> alpha"),
-        ({"edits": "not JSON"}, "not JSON"), ({"edits": f'{{"{ONE}": NaN}}'}, "alpha is nan"), ({"edits": "3"}, "name -> alpha"),
-        ({"seed": None}, "No picture was given"), ({"seed": -1}, "whole number"), ({"domain": "cats"}, "omain 'cats' is unknown: choose one of multimnist"),
+        ({"edits": {"lwgan-multimnist-1to2": 1}}, f"did you mean '{ONE}'"),
+        ({"edits": {ONE: 90}}, "alpha is 90, expected a number from -40 to 40"),
+        ({"edits": {ONE: "strong"}}, "alpha is 'strong'"), ({"edits": {ONE: None}}, "alpha is None"),
+        ({"edits": [ONE]}, "name -> alpha"), ({"edits": "not JSON"}, "not JSON"),
+        ({"edits": f'{{"{ONE}": NaN}}'}, "alpha is nan"), ({"edits": "3"}, "name -> alpha"),
+        ({"seed": None}, "No picture was given"), ({"seed": -1}, "whole number"),
+        ({"domain": "cats"}, "omain 'cats' is unknown: choose one of multimnist"),
         ({"recipe": {"recipe": 7}}, "version 7"), ({"recipe": {"recipe": 1, "edits": []}}, "names no source"),
         ({"recipe": {"source": {"seed": 1}, "edits": [{"name": "x", "alpha": 1}]}}, "'x' is unknown"),
     ],
@@ -179,7 +183,8 @@ def test_a_sweep_that_will_not_do_is_answered_in_words(client, given, words):
 
 
 def test_a_visitor_whose_picture_was_forgotten_is_told():
-    """Gradio drops sessions that are unused for an hour: the next event finds the visit that every page begins with."""
+    """Gradio drops sessions that are unused for an hour: the next event finds the visit that every page
+    begins with."""
     demo = build(Catalog("bundled", device="cpu"))
     assert demo.delete_cache == (60, 3600) and demo.config["analytics_enabled"] is False
     first = next(block.value for block in demo.blocks.values() if isinstance(block, gr.State))
@@ -289,14 +294,16 @@ def test_spaces_comes_before_torch():
 
 
 def test_on_zero_gpu_the_app_is_built_with_the_nets_lent_to_the_gpu():
-    """What can be seen of ZeroGPU without one: everything loads, the first picture is made, the functions are lent out. The app's process
-    never comes near CUDA there, so a torch without it will do, once it has the three names that `spaces` looks for."""
+    """What can be seen of ZeroGPU without one: everything loads, the first picture is made, the functions are
+    lent out. The app's process never comes near CUDA there, so a torch without it will do, once it has the
+    three names that `spaces` looks for."""
     dressed = "torch.version.cuda, torch._C._cuda_init, torch.cuda._is_in_bad_fork = '12.8', print, bool"
     code = (
         f"import torch; {'pass' if torch.version.cuda else dressed};"
         "import app; from lwgan.hub.catalog import Catalog; from lwgan.page import blocks;"
         "catalog = Catalog(device='cpu'); demo = blocks.build(catalog); pipe = catalog.pipes['multimnist'];"
-        "assert blocks.ZERO_GPU and pipe.device.type == 'cuda' and hasattr(pipe._encode, 'zerogpu'); print('built')"
+        "assert blocks.ZERO_GPU and pipe.device.type == 'cuda' and hasattr(pipe._encode, 'zerogpu');"
+        "print('built')"
     )
     environment = {
         **os.environ,

@@ -267,8 +267,7 @@ def test_a_picture_of_the_strip_sets_the_slider_and_the_strip_can_be_kept(page):
 
 def test_methods_are_compared_at_the_same_expected_effect(page):
     page.view("Compare", "tbody td")
-    script = "return [...document.querySelectorAll('#view-compare .numbers tbody tr')].map((row) => [...row.children].map((c) => c.textContent).join(' '))"
-    rows = lambda: page.chrome.execute_script(script)
+    rows = lambda: [" ".join(cells) for cells in page.table("#view-compare .numbers")]
     page.until(lambda: len(rows()) == 4, "four methods")
     assert rows()[0].startswith("LW 60%") and "reaches 42% at most" in rows()[2]
     page.press("#view-compare input[value='0.2']")
@@ -293,8 +292,7 @@ def test_methods_are_compared_at_the_same_expected_effect(page):
 
 
 def test_readings_say_what_judges_see_what_else_changed_and_where_an_alpha_goes_too_far(page):
-    script = "return [...document.querySelectorAll('#readings tbody tr')].map((row) => [...row.children].map((c) => c.textContent))"
-    rows = lambda: {row[0]: row[1:] for row in page.chrome.execute_script(script)}
+    rows = lambda: {row[0]: row[1:] for row in page.table("#readings")}
     warned = lambda: page.attribute("#readings .warnings", "textContent")
     page.until(lambda: rows().get("Picture judge"), "the readings")
     distance = (
@@ -348,9 +346,13 @@ def test_about_tells_what_the_config_says(page):
 
 
 def test_it_can_be_used_by_keyboard_alone(page, chrome):
-    """Nothing but keys from the first focus on: a source, before and after, a slider, every view and what there is to choose in it."""
+    """Nothing but keys from the first focus on: a source, before and after, a slider, every view and what
+    there is to choose in it."""
     hand = lambda *keys: ActionChains(chrome).send_keys(*keys).perform()
-    focused = "const e = document.activeElement; return Boolean(e?.matches(arguments[0]) && e.textContent.trim().startsWith(arguments[1]))"
+    focused = (
+        "const e = document.activeElement;"
+        "return Boolean(e?.matches(arguments[0]) && e.textContent.trim().startsWith(arguments[1]))"
+    )
 
     def go(selector: str, text: str = "", back: bool = False) -> None:
         for _ in range(80):
@@ -492,7 +494,8 @@ def check_dressed_for_faces(page) -> None:
 
 
 def test_a_slow_hub_that_is_partly_broken_and_sliders_that_send_at_the_end_of_a_move(chrome, tmp_path):
-    """One app for both: its Hub is slow and holds a broken edit; as on ZeroGPU, each message would cost a call of the GPU."""
+    """One app for both: its Hub is slow and holds a broken edit; as on ZeroGPU, each message would cost a
+    call of the GPU."""
     mine = files_of(registry.bundled() / ONE.replace("-lw-", "-centroids-"))
     with MiniHub() as hub:
         put(hub, "someone/lwgan-mine", mine)
@@ -507,7 +510,8 @@ def test_a_slow_hub_that_is_partly_broken_and_sliders_that_send_at_the_end_of_a_
 
 
 def check_arrivals(page, chrome) -> None:
-    """The broken edit is refused with its reason, the other joins the choice of methods; nothing else moves."""
+    """The broken edit is refused with its reason, the other joins the choice of methods; nothing else
+    moves."""
     refused = lambda: page.attribute("#sliders .refused summary", "textContent") == "1 refused"
     page.until(refused, "the broken one, refused")
     focused = "return document.activeElement === document.querySelector(arguments[0])"
@@ -572,7 +576,8 @@ def check_requests_and_console(chrome) -> None:
         if not address.startswith(("http://127.0.0.1:", "data:", "blob:", "chrome"))
     ] == []
     said = [entry["message"] for entry in chrome.get_log("browser") if entry["level"] == "SEVERE"]
-    # What a page says, sometimes, whose stream of events ends because it is left for another: Gradio takes it for a broken connection.
+    # What a page says, sometimes, whose stream of events ends because it is left for another: Gradio takes it
+    # for a broken connection.
     left = ("AbortError", "ERR_INCOMPLETE_CHUNKED_ENCODING", "Connection errored out")
     assert [message for message in said if not any(word in message for word in left)] == []
     assert chrome.find_elements(By.CSS_SELECTOR, ".error") == []

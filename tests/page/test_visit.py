@@ -1,4 +1,5 @@
-"""A visitor's events pass one another, fail, or find that they were forgotten: what the page shows holds together all the same."""
+"""A visitor's events pass one another, fail, or find that they were forgotten: what the page shows holds
+together all the same."""
 
 import copy
 import time
@@ -37,11 +38,14 @@ def alpha(page) -> float:
 
 
 def in_turn(page, *acts: tuple[int, str]) -> None:
-    """Runs scripts in the page, each so many ms after the start. tab(name), slide(strength), click(selector) are there."""
+    """Runs scripts in the page, each so many ms after the start. tab(name), slide(strength), click(selector)
+    are there."""
     names = (
-        "const tab = (name) => [...document.querySelectorAll('#views [role=tab]')].find((t) => t.textContent.trim() === name).click();"
+        "const tabs = [...document.querySelectorAll('#views [role=tab]')];"
+        "const tab = (name) => tabs.find((t) => t.textContent.trim() === name).click();"
         "const click = (selector) => document.querySelector(selector).click();"
-        "const slide = (to) => { const e = document.querySelector('#sliders input[type=range]'); e.value = to; e.dispatchEvent(new Event('input')); };"
+        "const slider = document.querySelector('#sliders input[type=range]');"
+        "const slide = (to) => { slider.value = to; slider.dispatchEvent(new Event('input')); };"
     )
     page.chrome.execute_script(
         names + "".join(f"setTimeout(() => {{ {act} }}, {after});" for after, act in acts)
@@ -54,8 +58,8 @@ def in_turn(page, *acts: tuple[int, str]) -> None:
 @pytest.mark.parametrize("slow", ["Compare", "Sweep", "Scrub"])
 def test_whoever_turns_back_to_edit_at_once_can_edit(page, unit, slow):
     in_turn(page, (0, f"tab('{slow}')"), (60, "tab('Edit')"))
-    body = f"!document.querySelector('#view-{slow.lower()} .body').hidden && document.querySelector('#view-{slow.lower()} .body img')"
-    page.until(lambda: page.chrome.execute_script(f"return Boolean({body})"), "the slower view's answer")
+    picture = f"#view-{slow.lower()} .body:not([hidden]) img"
+    page.until(lambda: page.has(picture), "the slower view's answer")
     page.changes("edited", lambda: page.type(page.number(ONE), "0.4"), "typing, with Edit open")
     page.until(lambda: alpha(page) == round(0.4 * unit, 4), "the recipe of what was typed")
 
@@ -109,7 +113,8 @@ def test_nothing_goes_on_after_an_answer_or_a_refusal(page, tmp_path):
 
 
 def test_nothing_goes_on_after_an_event_that_failed(page, chrome):
-    full = """new Response('{"detail": "Queue is full."}', {status: 503, headers: {'Content-Type': 'application/json'}})"""
+    kind = "headers: {'Content-Type': 'application/json'}"
+    full = f"""new Response('{{"detail": "Queue is full."}}', {{status: 503, {kind}}})"""
     page.hold(full)
     page.press("#another")
     page.until(lambda: page.shown("#status .busy"), "the bar")
