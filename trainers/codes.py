@@ -51,7 +51,7 @@ class Options:
 class Codes:
     """Codes of real pictures and their labels.
 
-    w: float [N, num_ws, w_dim].  labels: uint8 [N, K], 1, 0 or UNKNOWN (255), as `domain.attributes` names them.
+    w: float [N, num_ws, w_dim].  labels: uint8 [N, K], 1, 0 or UNKNOWN (255); `domain.attributes` names them.
     facts: what else the data set says of itself, for config.json ({"bias": 1.0}).
     """
 

@@ -114,6 +114,14 @@ def test_an_encoder_that_names_no_generator_is_refused(data, encoder, tmp_path):
     assert not (tmp_path / "codes").exists()
 
 
+def test_pictures_of_other_channels_are_refused(data, encoder, tmp_path):
+    for split, n in SIZES.items():
+        images, labels = torch.zeros(n, 1, 64, 64, dtype=torch.uint8), torch.zeros(n, 2, dtype=torch.uint8)
+        write_shard(data, split, 0, images, labels)
+    with pytest.raises(ValueError, match="pictures of 1 channels, the encoder takes 3"):
+        make(data, encoder, tmp_path / "codes")
+
+
 def codes_of(*labels) -> Codes:
     return Codes(
         torch.arange(len(labels)).float()[:, None, None], torch.tensor(labels, dtype=torch.uint8), DOMAIN

@@ -1,6 +1,7 @@
 """The data stage: any data set becomes shards; a stopped run resumes; what cannot be read is listed."""
 
 import csv
+import errno
 import json
 
 import numpy as np
@@ -137,6 +138,20 @@ def test_shards_of_an_earlier_larger_data_set_go(folder, tmp_path, monkeypatch):
     write(folder, tmp_path / "data")
     assert sum(load_dataset(tmp_path / "data")[2].values()) == 59
     assert greys(tmp_path / "data", "train") == [i for i in range(59) if split_of(str(i)) == "train"]
+
+
+def test_a_full_disk_leaves_no_partial_and_the_run_resumes(folder, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shards, "save", full)
+        with pytest.raises(OSError, match="No space left"):
+            write(folder, tmp_path / "data")
+        run.release()
+    assert not [path for path in (tmp_path / "data").rglob("*") if "safetensors" in path.name]
+    write(folder, tmp_path / "data")
+    assert len(greys(tmp_path / "data", "train")) == load_dataset(tmp_path / "data")[2]["train"]
 
 
 def test_what_makes_no_sense_is_refused_and_writes_nothing(folder, tmp_path):
