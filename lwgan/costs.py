@@ -1,8 +1,8 @@
 """Eqs. 4-5: the spaces in which the ground cost c_ij is half a squared distance, 1/2 |u_i - v_j|^2.
 
-Both costs of the paper are of this form, so that one `losses.wasserstein` serves both:
-Eq. 4 in the space of the codes, Eq. 5 in the space phi_l = sqrt(1 - gamma_lk) F_l(w) of scaled attribute
-logits."""
+So one `losses.wasserstein` serves both: Eq. 4 in the space of codes, Eq. 5 in the space
+phi_l = sqrt(1 - gamma_lk) F_l(w) of scaled attribute logits.
+"""
 
 import torch
 from torch import Tensor
@@ -16,8 +16,7 @@ def latent_space(w: Tensor) -> Tensor:
 
 
 def attribute_space(logits: Tensor, gamma: Tensor) -> Tensor:
-    """Eq. 5: logits F_l(w) [N, K] and the correlations gamma_lk [K] with the edited attribute k -> points [N,
-    K].
+    """Eq. 5: logits F_l(w) [N, K] and correlations gamma_lk [K] with the edited attribute k -> points [N, K].
 
     1/2 |phi(x) - phi(y)|^2 = 1/2 sum_l (1 - gamma_lk) |F_l(x) - F_l(y)|^2. As gamma_kk = 1, k itself drops
     out."""

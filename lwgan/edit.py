@@ -1,5 +1,5 @@
-"""Eq. 1 of the paper: w' = w + alpha * H(w), with H(w)_l = A_l w_l + b_l for each layer l. (The paper's z is
-our w.)"""
+"""Eq. 1 of the paper: w' = w + alpha * H(w), with H(w)_l = A_l w_l + b_l for each layer l (its z is our
+w)."""
 
 import math
 import tempfile
@@ -12,11 +12,12 @@ from lwgan.hub import registry
 
 
 class AffineEdit:
-    """One edit. Whatever method fitted it, this is what it gives: an affine direction for each layer.
+    """An edit: an affine direction for each layer of a code, whatever method fitted it.
 
     weight: A, float [num_ws, w_dim, w_dim], out before in; None for a translation (A = 0).
     bias: b, float [num_ws, w_dim].
-    config: what config.json holds; kind, num_ws and w_dim are filled in from the tensors.
+    config: the contents of config.json; kind, num_ws and w_dim are filled in from the tensors.
+    ValueError for tensors that do not fit each other or the config.
     """
 
     def __init__(self, weight: Tensor | None, bias: Tensor, config: dict | None = None):
@@ -39,8 +40,10 @@ class AffineEdit:
 
     @classmethod
     def low_rank(cls, out: Tensor, into: Tensor, bias: Tensor, config: dict | None = None) -> "AffineEdit":
-        """The edit with A = out @ into, and stored so. out: float [num_ws, w_dim, r], into: float [num_ws, r,
-        w_dim] (or [1, ...] for all layers); bias: as ever. ValueError for other shapes."""
+        """The edit with A = out @ into, which is stored as these factors.
+
+        out: float [num_ws, w_dim, r].  into: float [num_ws, r, w_dim]. Or [1, ...] each: one map for all
+        layers."""
         if out.ndim != 3 or into.shape != out.mT.shape:
             shapes = f"out has shape {tuple(out.shape)}, into {tuple(into.shape)}"
             raise ValueError(f"{shapes}: expected [L, w_dim, r] and [L, r, w_dim]")
@@ -53,8 +56,10 @@ class AffineEdit:
         return edit
 
     def __call__(self, w: Tensor, alpha: float | Tensor = 1.0) -> Tensor:
-        """Codes w [N, num_ws, w_dim] -> edited codes, same shape, type and device. alpha: one strength, or
-        one for each code [N]."""
+        """Codes w [N, num_ws, w_dim] -> edited codes of the same shape, type and device.
+
+        alpha: one strength, or one for each code [N]. ValueError for other shapes and for NaN.
+        """
         self._check_codes(w)
         if isinstance(alpha, Tensor):
             if alpha.shape not in ((), (len(w),)):
@@ -97,21 +102,24 @@ class AffineEdit:
         return cls(None if weight is None else weight.expand(len(bias), -1, -1), bias, config)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Writes config.json and model.safetensors, in the type that the config names (float32 by default): A
-        of low rank as its factors, and a map that is the same in all layers once."""
+        """Writes config.json and model.safetensors, in the type that the config names (default: float32).
+
+        A of low rank is stored as its factors, a map that is the same in all layers once.
+        """
         tensors = {} if self.weight is None else {"weight": self.weight}
         if self.factors and torch.equal(
             (self.factors["out"] @ self.factors["into"]).expand_as(self.weight), self.weight
         ):
-            tensors = self.factors  # unless somebody has put another map in their place
+            tensors = self.factors  # unless `weight` was replaced since
         if all(torch.equal(value, value[:1].expand_as(value)) for value in tensors.values()):
             tensors = {name: value[:1] for name, value in tensors.items()}
         registry.save_folder(folder, self.config, {**tensors, "bias": self.bias}, self.config.get("dtype"))
 
     def push_to_hub(self, repo_id: str, private: bool = False, token: str | None = None) -> "registry.Pushed":
-        """Pushes config and weights in one commit; a card that the repo has stays. Errors as
-        `lwgan.hub.registry.push`. (`python -m trainers publish` pushes a folder with its card and
-        pictures.)"""
+        """Pushes config and weights in one commit; a card that the repo has stays.
+
+        Errors as `lwgan.hub.registry.push`. `python -m trainers publish` pushes a card and pictures too.
+        """
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder)
             return registry.push(folder, repo_id, private=private, token=token)

@@ -1,5 +1,4 @@
-"""Eqs. 3-5: the Wasserstein loss and what it is applied to; and its partial variant, which is not in the
-paper.
+"""Eqs. 3-5: the Wasserstein loss and what it is applied to. And partial transport, which is not in the paper.
 
     L = L_edit + lambda L_pres
     L_edit = W(mu'_s, mu_t) in the space of codes,    L_pres = W(mu'_s, mu_s) in the space of attributes
@@ -28,21 +27,21 @@ def wasserstein(
     blur: float,
     scaling: float = 0.9,
 ) -> Tensor:
-    """Eq. 3: debiased Sinkhorn divergence of sum_i a_i delta(x_i) and sum_j b_j delta(y_j), cost 1/2 |x -
-    y|^2; a scalar.
+    """Eq. 3: debiased Sinkhorn divergence between sum_i a_i delta(x_i) and sum_j b_j delta(y_j); a scalar.
 
-    x [N, D], y [M, D]: points.  a [N], b [M]: masses that sum to 1; None: all equal.
+    x [N, D], y [M, D]: points. The cost is 1/2 |x - y|^2.
+    a [N], b [M]: masses that sum to 1; None: all equal.
     blur: a length in the units of x. Far below the distances between points the result is the exact transport
-    cost, far above them 1/2 |mean x - mean y|^2.  scaling: in (0, 1); nearer to 1 is slower and closer to
-    convergence.
+    cost, far above them 1/2 |mean x - mean y|^2.
+    scaling: in (0, 1). GeomLoss multiplies the blur by it from step to step until it has come down to `blur`,
+    and stops there, converged or not. The value is within 1% all the same. The gradient is not: on codes of
+    digits, at the default .9, it is 26 to 36% off for a blur of .03 to .05 of the median distance, and 1.5%
+    for .3.
 
-    Convergence: GeomLoss lowers the blur step by step and stops when it is reached. The value is then within
-    1%, but the gradient may not be: on codes of digits at the default scaling it is 26 to 36% off for a blur
-    of .03 to .05 of the median distance, 1.5% off for .3 (`trainers/edits/latent_wasserstein.py` says what
-    scaling .99 costs).
-    Bias: between minibatches the divergence is least for a cloud that is narrower than the target, at .6 of
-    its width for a blur of .03 of the median distance, .8 for .3, .9 for 1. Larger batches lessen it. The
-    gradient is of first order only. ValueError names what is wrong with an argument."""
+    Bias: between two batches of one law the divergence is smaller if one of them is shrunk about its mean. On
+    codes of digits it is least at .6 of the width for a blur of .03 of the median distance, at .8 for .3, at
+    .9 for 1. Edits learned from batches therefore shrink the cloud; larger batches lessen it.
+    The gradient is of first order only. ValueError names what is wrong with an argument."""
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or 0 in (*x.shape, *y.shape):
         raise ValueError(
             f"x has shape {tuple(x.shape)} and y {tuple(y.shape)}: expected [N, D] and [M, D], none of them 0"
@@ -74,24 +73,22 @@ def wasserstein(
 
 
 def partial_transport(edited: Tensor, target: Tensor, skip: float = 0.0) -> Tensor:
-    """Exact partial transport cost between codes [B, num_ws, w_dim] and [M, num_ws, w_dim], M >= B; a scalar.
+    """Partial transport cost from edited codes x [B, num_ws, w_dim] to targets y [M, num_ws, w_dim]; a scalar.
 
         L = min over P >= 0 of sum_ij P_ij 1/2 |x_i - y_j|^2 / (1 - skip)
         with sum_j P_ij <= 1/B,  sum_i P_ij <= 1/B,  sum_ij P_ij = 1 - skip
 
-    An edited code carries the mass 1/B and a target code takes at most that, which is kappa = M / B times its
-    share 1/M. kappa = 1 is the exact W2 of Eq. 4, without blur. With kappa > 1 the targets need not be
-    covered: the edit may choose among them. For large kappa each code goes to its nearest target. skip in [0,
-    1): the fraction of edited codes that stay without a partner, the dearest ones; rounded to whole codes.
-    The value is in squared units of the codes, as Eq. 4.
+    A target takes at most kappa = M / B >= 1 times its share 1/M. kappa = 1 is the exact W2 of Eq. 4, without
+    blur. With kappa > 1 the targets need not be covered evenly: an edit may choose among them. With a large
+    kappa each code goes to its nearest target. skip, in [0, 1): the fraction of edited codes, the most
+    expensive ones, that goes nowhere. The value has the units of Eq. 4: squared codes.
 
-    The optimum is a rectangular assignment s (scipy's linear_sum_assignment). With s fixed, the gradient of
-    mean_i 1/2 |x_i - y_s(i)|^2 is that of L (envelope theorem). Complexity: a matrix [B, M], and about .01 s
-    for 400 x 800.
-
-    Not in the paper. Sources: A. Figalli, "The optimal partial transport problem" (2010); L. Caffarelli and
-    R. McCann, "Free boundaries in optimal transport and Monge-Ampere obstacle problems" (2010). ValueError
-    for other shapes, M < B, skip out of range, and codes that hold NaN or infinity."""
+    The optimum is a rectangular assignment s, exact by scipy's linear_sum_assignment. With s held fixed, the
+    gradient of mean_i 1/2 |x_i - y_s(i)|^2 is the gradient of L (envelope theorem).
+    Sources: A. Figalli, "The optimal partial transport problem" (2010); L. Caffarelli and R. McCann, "Free
+    boundaries in optimal transport and Monge-Ampere obstacle problems" (2010).
+    ValueError for other shapes, M < B, skip out of range, and codes that hold NaN or infinity.
+    """
     if edited.ndim != 3 or edited.shape[1:] != target.shape[1:] or 0 in edited.shape:
         raise ValueError(f"edited has shape {tuple(edited.shape)} and target {tuple(target.shape)}: "
                          "expected [B, num_ws, w_dim] and [M, num_ws, w_dim]")  # fmt: skip
@@ -119,7 +116,7 @@ def _assignment(x: Tensor, y: Tensor, skipped: int) -> tuple[Tensor, Tensor]:
         cost = norm / 2 - x.flatten(1) @ y.flatten(1).T
     if not cost.isfinite().all():
         raise ValueError("codes hold NaN or infinite values")
-    # A dummy target is cheaper than all others, so that each takes a code out of the assignment.
+    # Dummy targets, cheaper than all others: each takes one code out of the assignment.
     dummies = cost.new_full((len(x), skipped), cost.min().item() - 1)
     rows, columns = linear_sum_assignment(torch.cat([cost, dummies], 1).cpu().numpy())
     paired = columns < len(y)

@@ -1,67 +1,64 @@
 """Eq. 2: the masses a_i of the source codes and b_j of the target codes.
 
-mu_s = sum_i a_i delta(w_i) and mu_t = sum_j b_j delta(w_j) are compared as distributions, so an attribute
-that is correlated with the edited one in the data (Sec. 3.2) differs between them and would be edited too.
-Masses undo that: a sample's *cell* is its combination A of such attributes, n_s and n_t count a cell's source
-and target samples, and
+mu_s = sum_i a_i delta(w_i) and mu_t = sum_j b_j delta(w_j) are compared as distributions. An attribute that
+is correlated with the edited one in the data (Sec. 3.2) differs between them and would be edited too; masses
+undo that. The *cell* of a sample is its combination A of such attributes. A cell has n_s source samples and
+n_t target samples.
 
     name       a_i proportional to   b_j proportional to
     uniform    1                     1
-    printed    1 / (n_t n_s)         1                     the formula as printed in the paper
-    match      n_t / n_s             1                     the formula that its text describes: "according to
-    the number
-                                                           of similar samples in the target"
-    overlap    n_t / (n_s + n_t)     n_s / (n_s + n_t)     not in the paper: a cell weighs n_s n_t / (n_s +
-    n_t) on both
-                                                           sides, little where it is rare on either. The
-                                                           overlap weights of Li, Morgan and Zaslavsky (2018):
-                                                           of all masses that give a cell the same on both
-                                                           sides those with which the mean shift varies least,
-                                                           if codes vary alike
+    printed    1 / (n_t n_s)         1                     the formula as the paper prints it
+    match      n_t / n_s             1                     "according to the number of similar samples in the
+                                                           target", as its text describes it
+    overlap    n_t / (n_s + n_t)     n_s / (n_s + n_t)     not in the paper: the overlap weights of Li, Morgan
+                                                           and Zaslavsky (2018)
     balanced   1 / n_s               1 / n_t               every cell weighs the same, on both sides
 
 `match`, `overlap` and `balanced` give each cell the same mass on both sides, so that no mass has to change
-cell; `printed` gives the source the inverse of the target's proportions. The two texts of the paper do not
-settle which was used. Except in `uniform`, samples whose cell has no counterpart on the other side weigh 0:
-nothing there resembles them."""
+cell. Of all such masses, `overlap` gives the mean shift the least variance if codes vary alike. `printed`
+gives the source the inverse of the target's proportions. The paper's two texts do not settle which was used.
+Except with `uniform`, samples whose cell is empty on the other side have mass 0."""
+
+from functools import partial
 
 import torch
 from torch import Tensor
 
-
-def uniform(source_cells: Tensor, target_cells: Tensor) -> tuple[Tensor, Tensor]:
-    """Every sample weighs the same."""
-    source, target = _checked(source_cells, target_cells)
-    return normalised(torch.ones(len(source)).double()), normalised(torch.ones(len(target)).double())
-
-
-def printed(source_cells: Tensor, target_cells: Tensor) -> tuple[Tensor, Tensor]:
-    """a_i = 1 / (n_t n_s), Sec. 3.2 as printed."""
-    (n_s, n_t), (m_s, _) = _counts(source_cells, target_cells)
-    return _shared(1 / (n_t * n_s), n_t > 0), _shared(torch.ones(len(m_s)), m_s > 0)
+_ONE = lambda own, other: torch.ones_like(own)
+# Of a_i and b_j. own, other: the numbers of samples in a sample's cell on its own and on the other side.
+_FORMULAS = {
+    "uniform": (_ONE, _ONE),
+    "printed": (lambda own, other: 1 / (own * other), _ONE),
+    "match": (lambda own, other: other / own, _ONE),
+    "overlap": (lambda own, other: other / (own + other),) * 2,
+    "balanced": (lambda own, other: 1 / own,) * 2,
+}
 
 
-def match(source_cells: Tensor, target_cells: Tensor) -> tuple[Tensor, Tensor]:
-    """a_i = n_t / n_s: the source's cells take the target's proportions."""
-    (n_s, n_t), (m_s, _) = _counts(source_cells, target_cells)
-    return _shared(n_t / n_s, n_t > 0), _shared(torch.ones(len(m_s)), m_s > 0)
+def masses(name: str, source_cells: Tensor, target_cells: Tensor) -> tuple[Tensor, Tensor]:
+    """Masses by a formula of the table: cells int [N] and [M] -> float64 [N] and [M], each summing to 1.
+
+    ValueError for cells that are no integers, for no samples, and without a cell in common (but `uniform`).
+    """
+    source, target = _checked("source_cells", source_cells), _checked("target_cells", target_cells)
+    known, cell = torch.cat([source, target]).unique(return_inverse=True)
+    cell = cell.split([len(source), len(target)])
+    n_s, n_t = (torch.bincount(part, minlength=len(known)).double() for part in cell)
+    if name == "uniform":
+        return normalised(torch.ones_like(source).double()), normalised(torch.ones_like(target).double())
+    if not (n_s * n_t).any():
+        counts = int((n_s > 0).sum()), int((n_t > 0).sum())
+        raise ValueError(
+            "none of the source's {} cells occurs in the target's {}: nothing to match".format(*counts)
+        )
+    found = []
+    for formula, part, own, other in zip(_FORMULAS[name], cell, (n_s, n_t), (n_t, n_s), strict=True):
+        own, other = own[part], other[part]
+        found.append(normalised(torch.where(other > 0, formula(own, other), 0.0)))
+    return found[0], found[1]
 
 
-def overlap(source_cells: Tensor, target_cells: Tensor) -> tuple[Tensor, Tensor]:
-    """a_i = n_t / (n_s + n_t) and b_j = n_s / (n_s + n_t): a sample weighs as much as the other side's share
-    of its cell (before they are normalised), never more than 1, however rare the cell."""
-    (n_s, n_t), (m_s, m_t) = _counts(source_cells, target_cells)
-    return _shared(n_t / (n_s + n_t), n_t > 0), _shared(m_s / (m_s + m_t), m_s > 0)
-
-
-def balanced(source_cells: Tensor, target_cells: Tensor) -> tuple[Tensor, Tensor]:
-    """a_i = 1 / n_s and b_j = 1 / n_t. A rare cell weighs as much as a common one: look at
-    `effective_size`."""
-    (n_s, n_t), (m_s, m_t) = _counts(source_cells, target_cells)
-    return _shared(1 / n_s, n_t > 0), _shared(1 / m_t, m_s > 0)
-
-
-MASSES = {"uniform": uniform, "printed": printed, "match": match, "overlap": overlap, "balanced": balanced}
+MASSES = {name: partial(masses, name) for name in _FORMULAS}
 
 
 def cells(labels: Tensor) -> Tensor:
@@ -73,43 +70,21 @@ def cells(labels: Tensor) -> Tensor:
 
 
 def normalised(mass: Tensor) -> Tensor:
-    """The masses scaled to sum to 1, also those of a batch cut out of a larger set. ValueError if they are
-    all 0."""
+    """Masses scaled to sum to 1. ValueError if all are 0."""
     total = mass.sum()
     if not total > 0:
-        raise ValueError(f"{len(mass)} masses sum to {total.item():g}: no sample weighs anything")
+        raise ValueError(f"{len(mass)} masses sum to {total.item():g}: no sample has any")
     return mass / total
 
 
 def effective_size(mass: Tensor) -> float:
-    """How many equal masses would vary as much: (sum a)^2 / sum a^2, from 1 (one sample has it all) to N."""
+    """Effective sample size (sum a)^2 / sum a^2: from 1 (one sample has all the mass) to N (equal masses)."""
     return (mass.sum().square() / mass.square().sum()).item()
 
 
-def _counts(
-    source_cells: Tensor, target_cells: Tensor
-) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """For each source sample, then for each target sample: how many of the source and of the target share its
-    cell."""
-    source, target = _checked(source_cells, target_cells)
-    found, cell = torch.cat([source, target]).unique(return_inverse=True)
-    of_source, of_target = cell.split([len(source), len(target)])
-    n_s, n_t = (torch.bincount(part, minlength=len(found)).double() for part in (of_source, of_target))
-    if not (n_s * n_t).any():
-        cells = f"the source's {int((n_s > 0).sum())} cells occurs in the target's {int((n_t > 0).sum())}"
-        raise ValueError(f"none of {cells}: nothing to match")
-    return (n_s[of_source], n_t[of_source]), (n_s[of_target], n_t[of_target])
-
-
-def _checked(source_cells: Tensor, target_cells: Tensor) -> tuple[Tensor, Tensor]:
-    source, target = torch.as_tensor(source_cells), torch.as_tensor(target_cells)
-    for name, held in (("source_cells", source), ("target_cells", target)):
-        if held.ndim != 1 or len(held) == 0 or held.is_floating_point():
-            found = f"{held.dtype} of shape {tuple(held.shape)}"
-            raise ValueError(f"{name}: {found}, expected one integer for each of at least one sample")
-    return source.long(), target.long()
-
-
-def _shared(mass: Tensor, shared: Tensor) -> Tensor:
-    """Normalised masses, 0 where the other side has no such cell."""
-    return normalised(torch.where(shared, mass.double(), 0.0))
+def _checked(name: str, cells: Tensor) -> Tensor:
+    cells = torch.as_tensor(cells)
+    if cells.ndim != 1 or len(cells) == 0 or cells.is_floating_point():
+        found = f"{cells.dtype} of shape {tuple(cells.shape)}"
+        raise ValueError(f"{name}: {found}, expected one integer for each of at least one sample")
+    return cells.long()
