@@ -134,6 +134,7 @@ def broken_push(hub, tmp_path, route: str, fault: dict):
     return repo_id, make(tmp_path / repo_id, seed=len(hub.repos))
 
 
+@pytest.mark.parametrize("lasting_hub", ["xet"], indirect=True)  # as the real Hub; LFS: test_faults
 def test_whatever_keeps_the_hub_away_ends_within_half_a_minute(hub, tmp_path):
     acts, wanted, left = {}, {}, {}
     for route in PULLED:

@@ -38,8 +38,8 @@ def hurry(monkeypatch):
     """
 
     def begin():
-        monkeypatch.setattr(client, "PATIENCE", 0.6)
-        monkeypatch.setattr(client, "DEADLINE", 1.2)
+        monkeypatch.setattr(client, "PATIENCE", 0.3)
+        monkeypatch.setattr(client, "DEADLINE", 0.6)
 
     return begin
 
@@ -386,6 +386,7 @@ TALKING = """
 """
 
 
+@pytest.mark.parametrize("lasting_hub", ["xet"], indirect=True)
 def test_the_token_is_not_said_by_libraries_that_are_told_to_say_all(hub, folder, tmp_path, monkeypatch):
     from tests.hub_repos import USERS
 
