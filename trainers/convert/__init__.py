@@ -60,15 +60,12 @@ class Checkpoint:
     """The precision in which weights are stored. Models compute in float32."""
 
 
-Options = (
-    Annotated[Checkpoint, tyro.conf.subcommand("checkpoint")]
-    | Annotated[Direction, tyro.conf.subcommand("direction")]
-)
+_sub = tyro.conf.subcommand
+Options = Annotated[Checkpoint, _sub("checkpoint")] | Annotated[Direction, _sub("direction")]
 
 
 def main(options: Checkpoint | Direction) -> None:
-    is_direction = isinstance(options, Direction)
-    for folder in [convert_direction(options)] if is_direction else convert(options):
+    for folder in convert(options) if isinstance(options, Checkpoint) else [convert_direction(options)]:
         print(f"{folder}  {(folder / WEIGHTS).stat().st_size:,} bytes")
 
 

@@ -17,7 +17,6 @@ from typing import BinaryIO
 
 import numpy as np
 import torch
-from torch import Tensor
 
 ZIP = b"PK\x03\x04"
 # The number with which torch.save's files began before they were zip files.
@@ -87,23 +86,15 @@ class Network:
         self.state = dict(state)
 
 
-def _storage(data: bytes):
-    return _read_torch(io.BytesIO(data))
-
-
-def _tensor(storage, offset: int, size: tuple, stride: tuple, *_) -> Tensor:
-    """A view of a storage; torch refuses one that reaches beyond it."""
-    return torch._utils._rebuild_tensor(storage, offset, size, stride)
-
-
 PLAIN = (set, frozenset, slice, complex)
 GLOBALS = {
     "torch_utils.persistence._reconstruct_persistent_obj": Persistent,
     "dnnlib.tflib.network.Network": Network,
     "dnnlib.util.EasyDict": dict,
-    "torch.storage._load_from_bytes": _storage,
-    "torch._utils._rebuild_tensor": _tensor,
-    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch.storage._load_from_bytes": lambda data: _read_torch(io.BytesIO(data)),
+    # Views of a storage. torch refuses one that reaches beyond it.
+    "torch._utils._rebuild_tensor": lambda *words: torch._utils._rebuild_tensor(*words[:4]),
+    "torch._utils._rebuild_tensor_v2": lambda *words: torch._utils._rebuild_tensor(*words[:4]),
     "torch._utils._rebuild_parameter": lambda data, *_: data,
     "torch.Size": tuple,
     "torch.device": lambda *words: ":".join(map(str, words)),

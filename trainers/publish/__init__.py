@@ -174,10 +174,8 @@ def domain_of(folder: Path, config: dict, licence: str | None = None) -> Domain:
     beside = registry.models(folder.resolve().parent, whole=False)
     configs = [config, *(entry.config for entry in beside if not entry.refused)]
     specs = [found.get("domain_spec") for found in configs if found.get("domain") == config["domain"]]
-    spec = next(filter(None, specs), None)
-    domain = plain_domain(config["domain"])
-    if spec:
-        domain = domain_from_json(spec, str(folder), tuple(FRAMES))
+    spec = next(filter(None, specs), None) or plain_domain(config["domain"]).as_json()
+    domain = domain_from_json(spec, str(folder), tuple(FRAMES))
     name, text = cards.licence(domain)
     stated = bool(text) if name == "other" else bool(re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", name))
     if stated == bool(licence) and licence != name:

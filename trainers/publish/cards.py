@@ -5,6 +5,7 @@ A template that asks for a value that nobody gives is an error, never an empty p
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import jinja2
@@ -89,6 +90,7 @@ def edit_values(config: dict, metrics: dict) -> dict:
     groups = [table for key, title in STRENGTHS.items() for table in tables.groups(found[key], (), title)]
     groups += tables.side_effects(leakage) + tables.curve(points, "By strength:")
     change = change_from_json(config["change"], CONFIG)
+    change = replace(change, before=tables.cell(change.before), after=tables.cell(change.after))
     method, adapted = METHODS.get(config["method"], config["method"]), ADAPTED.get(config["method"])
     return {"change": change, "alpha": alpha, "method": method, "adapted": adapted, "groups": groups}
 

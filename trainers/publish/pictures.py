@@ -5,11 +5,7 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-KEPT = {
-    "all_kept": "all other labels kept, of changed",
-    "others_kept": "other labels kept",
-    "identity": "identity kept",
-}
+KEPT = {"all_kept": "all other labels kept", "others_kept": "other labels kept", "identity": "identity kept"}
 
 
 def save_curve(path: Path, curve: list[dict]) -> None:
@@ -17,9 +13,8 @@ def save_curve(path: Path, curve: list[dict]) -> None:
     lines = {}
     for key, words in KEPT.items():
         points = [(point.get("target_change"), point.get(key)) for point in curve]
-        points = [point for point in points if None not in point]
-        if len(points) > 1:
-            lines[words] = points
+        lines[words] = [point for point in points if None not in point]
+    lines = {words: points for words, points in lines.items() if len(points) > 1}
     if not lines:
         return
     lowest = min(kept for points in lines.values() for _, kept in points)

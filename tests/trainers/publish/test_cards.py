@@ -17,7 +17,7 @@ import torch
 import yaml
 from PIL import Image
 
-from lwgan.domain import plain_domain
+from lwgan.domain import change_as_json, plain_domain
 from lwgan.edit import AffineEdit
 from lwgan.hub import registry
 from lwgan.judges import IdentityNetwork, Judge
@@ -141,7 +141,9 @@ def test_an_edit_without_figures_claims_nothing(shelf):
 def test_markup_in_a_config_does_not_reach_the_card(shelf):
     note = "a | b\n\n<img src=x> [link](x) `code`"
     shoes.change(shelf / KINDS["generator"], training={"note": note}, metrics={"a|<b>": 0.5})
-    text = body(card(shelf / KINDS["generator"]))
+    laces = change_as_json(replace(shoes.DOMAIN.change("Laces"), before="<img src=y>"))
+    shoes.change(shelf / shoes.EDIT, change=laces)
+    text = body(card(shelf / KINDS["generator"])) + body(card(shelf / shoes.EDIT))
     assert "<img" not in text and "[link]" not in text and "<b>" not in text
 
 
