@@ -1,5 +1,4 @@
-"""Latent Wasserstein, LW (Sec. 3): an affine map that moves the codes without an attribute onto those with
-it.
+"""Latent Wasserstein, LW (Sec. 3): an affine map from the codes without an attribute onto those with it.
 
 No classifier takes part, unless L_pres does (Eq. 5, `--preservation-weight` > 0): F is one. Masses (Sec. 3.2)
 undo correlations in the data. The paper leaves open the shape of the map, its start, the blurs and the
@@ -7,9 +6,9 @@ balanced labels.
 
 Two losses. `--solver sinkhorn` is the paper's Wasserstein loss (Eq. 4). `--solver partial`, the default, is
 ours: exact partial transport (`lwgan.losses.partial_transport`), in which a target code takes up to kappa
-times its share. W2 asks the edited codes to cover the target evenly, which no affine map can do sharply where
-the change is a choice among cells, such as the place of one more digit. What kappa > 1 gives in sharpness it
-takes from coverage."""
+times its share. W2 asks the edited codes to cover the target evenly. No affine map can do that sharply where
+the change is a choice among cells, such as the place of one more digit: many codes end between the cells. With
+kappa > 1 the edit may choose, and makes some layouts and digits far more often than others."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
@@ -29,41 +28,37 @@ from trainers.edits.masses import Side, WithMasses, weighed
 from trainers.loop import Loop
 from trainers.shards import UNKNOWN
 
-# Defaults by Change.kind: a choice among cells needs a map; a place in the cloud only a shift (a map learns
-# noise there).
+# Defaults by Change.kind. A choice among cells needs a map; for a place in the cloud a map would learn noise.
 DEFAULTS = {
     "choice": {"solver": "partial", "kappa": 2.0, "skip": 0.0, "rank": 4, "starts": 4, "steps": 140,
                "learning_rate": 0.3, "batch": 400},
     "place": {"solver": "partial", "kappa": 4.0, "skip": 0.5, "rank": 0, "starts": 4, "steps": 30,
               "learning_rate": 1.0, "batch": 400},
 }  # fmt: skip
-# Sec. 4.1: Eq. 4 with Adam at 1e-3 and batches of the smaller side (here at most 4,096). The paper gives no
-# steps.
+# Sec. 4.1: Adam at 1e-3, batches as large as the smaller side (here at most 4,096). It gives no number of steps.
 PAPER = {"solver": "sinkhorn", "kappa": 1.0, "skip": 0.0, "rank": "full", "starts": 1, "steps": 1000,
          "learning_rate": 1e-3, "batch": 4096}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class LatentWasserstein(WithMasses):
-    """L_edit + lambda L_pres. Options without a default here have one that depends on the kind of change
-    (DEFAULTS)."""
+    """L_edit + lambda L_pres. Defaults that are None here are DEFAULTS of the kind of change, or PAPER."""
 
     paper: bool = False
-    """The paper's setting instead of these defaults: the Sinkhorn divergence, a full map, one start."""
+    """Short for --solver sinkhorn: the paper's setting (PAPER), a full map from one start."""
     solver: Literal["partial", "sinkhorn"] | None = None
-    """L_edit: exact partial transport, or the paper's Sinkhorn divergence."""
+    """L_edit: exact partial transport, or the paper's Sinkhorn divergence with its setting."""
     kappa: float | None = None
     """partial: how many times its share a target code may take; 1 is the exact W2."""
     skip: float | None = None
-    """partial: the fraction of source codes in a batch that need not arrive, the dearest ones."""
+    """partial: the fraction of source codes in a batch, the most expensive ones, that need not arrive."""
     rank: int | Literal["full"] | None = None
     """Rank of each A_l; 0 is a plain shift."""
     starts: int | None = None
     """Fits from different seeds. The one with the least loss on validation codes is kept."""
     steps: int | None = None
     learning_rate: float | None = None
-    """At the start; it falls linearly to zero. Of Adam; for rank 0 of gradient descent, where 1 is a full
-    step."""
+    """Of Adam, or for rank 0 of gradient descent, where 1 is a full step. It falls linearly to zero."""
     batch: int | None = None
     """Source codes in a step, at most. The target batch has kappa times as many."""
     blur: float = 0.05
@@ -78,15 +73,14 @@ class LatentWasserstein(WithMasses):
     classifier: Path | None = None
     """F: folder that `python -m trainers judge codes` wrote."""
     logit_blur: float = 0.05
-    """Blur of L_pres as a fraction of the median distance between the logits of source and target (Eq. 5's
-    space)."""
+    """Blur of L_pres as a fraction of the median distance between source and target in Eq. 5's space."""
     validate_every: int = 20
     """Steps between two looks at validation codes; the best map is kept."""
     validation_codes: int = 480
     seed: int = 0
 
     def resolved(self, change: Change) -> "LatentWasserstein":
-        defaults = PAPER if self.paper else DEFAULTS[change.kind]
+        defaults = PAPER if self.paper or self.solver == "sinkhorn" else DEFAULTS[change.kind]
         unset = [field.name for field in fields(self) if getattr(self, field.name) is None]
         return replace(self, **{name: defaults[name] for name in unset if name in defaults})
 
@@ -189,7 +183,7 @@ class Map(torch.nn.Module):
 
     It starts as the mean shift: a random start would destroy pictures before the loss acts. Where all layers
     of all codes are equal (an encoder into W), all layers share one map, which is what separate maps would
-    learn. """
+    learn."""
 
     def __init__(self, source: Side, target: Side, rank: int | Literal["full"]):
         super().__init__()
