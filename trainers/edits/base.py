@@ -44,8 +44,7 @@ class Method(ABC):
 
 
 def classifier_for(codes: Codes, change: Change, folder: Path | None, flag: str) -> LatentClassifier:
-    """F, from its folder. `flag` is what asks for it. ValueError unless it reads such codes and the edited
-    label."""
+    """F from its folder. ValueError unless it reads such codes and the edited label. flag: what needs F."""
     if folder is None:
         raise ValueError(f"{flag} needs --classifier, a folder that `python -m trainers judge codes` wrote")
     classifier = LatentClassifier.from_pretrained(folder)

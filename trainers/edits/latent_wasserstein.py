@@ -7,7 +7,7 @@ balanced labels.
 Two losses. `--solver sinkhorn` is the paper's Wasserstein loss (Eq. 4). `--solver partial`, the default, is
 ours: exact partial transport (`lwgan.losses.partial_transport`), in which a target code takes up to kappa
 times its share. W2 asks the edited codes to cover the target evenly. No affine map can do that sharply where
-the change is a choice among cells, such as the place of one more digit: many codes end between the cells. With
+the change is a choice among cells, such as the place of one more digit: many codes end in between. With
 kappa > 1 the edit may choose, and makes some layouts and digits far more often than others."""
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ DEFAULTS = {
     "place": {"solver": "partial", "kappa": 4.0, "skip": 0.5, "rank": 0, "starts": 4, "steps": 30,
               "learning_rate": 1.0, "batch": 400},
 }  # fmt: skip
-# Sec. 4.1: Adam at 1e-3, batches as large as the smaller side (here at most 4,096). It gives no number of steps.
+# Sec. 4.1: Adam at 1e-3, batches as large as the smaller side (here at most 4,096). Steps are not given.
 PAPER = {"solver": "sinkhorn", "kappa": 1.0, "skip": 0.0, "rank": "full", "starts": 1, "steps": 1000,
          "learning_rate": 1e-3, "batch": 4096}  # fmt: skip
 

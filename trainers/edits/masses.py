@@ -1,5 +1,4 @@
-"""Masses of codes (Eq. 2, Sec. 3.2): which labels they balance between source and target, and what that
-costs."""
+"""Masses of codes (Eq. 2, Sec. 3.2): which labels they balance, and how many codes that leaves."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
