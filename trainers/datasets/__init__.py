@@ -1,8 +1,11 @@
 """Data sets of labelled pictures.
 
-dataset = open_dataset("folder:shoes", resolution=128)
-dataset.domain                                  # what the pictures are
-dataset.read("train", range(100)).images        # uint8 [100, 3, 128, 128]
+    dataset = open_dataset("folder:shoes", resolution=128)
+    dataset.domain                              # what the pictures are
+    dataset.read("train", range(100)).images    # uint8 [100, 3, 128, 128]
+
+The pictures are read in parts, never all at once. To add a data set: a subclass of `Dataset` and a line in
+KINDS.
 """
 
 import importlib
@@ -12,27 +15,24 @@ from trainers.datasets.base import Dataset
 KINDS = {
     "multimnist": "multimnist.MultiMnist",
     "synthfaces": "synthfaces.dataset.SynthFaces",
-    "celebahq": "celebahq.CelebaHq",
-    "folder": "folder.Folder",
-    "hf": "hub.HubDataset",
+    "celebahq:PATH": "celebahq.CelebaHq",
+    "folder:PATH": "folder.Folder",
+    "hf:org/name": "hub.HubDataset",
 }
-PLACES = {"celebahq": "a folder of pictures", "folder": "a folder of pictures", "hf": "org/name on the Hub"}
 SIDES = (32, 64, 128, 256, 512, 1024)
 
 
 def open_dataset(spec: str, **options: object) -> Dataset:
-    """The data set that a text names: multimnist, synthfaces, celebahq:PATH, folder:PATH or hf:org/name.
+    """The data set that a text of one of the forms of KINDS names, such as "folder:shoes".
 
-    options: fields of the data set's class, as values or as text. ValueError for an unknown data set or
-    option, and for a value that makes no sense; FileNotFoundError for a missing file.
+    options: fields of the data set's class, as values or as text. ValueError for an unknown data set, option
+    or value; FileNotFoundError for a missing file.
     """
-    kind, _, place = spec.partition(":")
-    if kind not in KINDS or bool(place) != (kind in PLACES):
-        forms = [
-            f"{name}:{'org/name' if name == 'hf' else 'PATH'}" if name in PLACES else name for name in KINDS
-        ]
-        raise ValueError(f"the data set {spec!r} is unknown: choose one of {', '.join(forms)}")
-    module, _, name = KINDS[kind].rpartition(".")
+    kind, colon, place = spec.partition(":")
+    form = next((form for form in KINDS if form.partition(":")[0] == kind), None)
+    if form is None or colon != form.partition(":")[1] or bool(place) != bool(colon):
+        raise ValueError(f"the data set {spec!r} is unknown: choose one of {', '.join(KINDS)}")
+    module, _, name = KINDS[form].rpartition(".")
     cls = getattr(importlib.import_module(f"trainers.datasets.{module}"), name)
     known = {option: default for option, default in cls.options().items() if option != "place"}
     if unknown := sorted(set(options) - set(known)):

@@ -1,6 +1,5 @@
 """What a data set gives to the data stage: labelled pictures by split and row, and a Domain."""
 
-import json
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
@@ -55,8 +54,7 @@ class Dataset:
 
     def made_of(self, split: str, rows: range) -> str:
         """Text that differs if the pictures of these rows would differ."""
-        used = {name: getattr(self, name) for name in self.options() if name not in ("train", "heldout")}
-        return json.dumps([used, split, rows.start, rows.stop], default=str)
+        raise NotImplementedError
 
     def oracle(self, change: Change, rows: Tensor, split: Split) -> tuple[Tensor, Tensor] | None:
         """Ideal edits of pictures of a split of this data set, if it can make them.

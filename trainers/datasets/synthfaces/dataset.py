@@ -71,7 +71,8 @@ class SynthFaces(Dataset):
         return Part(images, torch.from_numpy(labels_of(people)), groups)
 
     def made_of(self, split: str, rows: range) -> str:
-        return super().made_of(split, rows) + f" renderer {VERSION}"
+        each = self.each if self.identities else 0
+        return repr((self.resolution, self.seed, self.bias, self.flat, each, VERSION, split, rows))
 
     def oracle(self, change: Change, rows: Tensor, split: Split) -> tuple[Tensor, Tensor] | None:
         """The same people with one attribute changed, where that changes no other attribute."""
