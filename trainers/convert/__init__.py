@@ -1,16 +1,13 @@
 """Stage 10: convert checkpoints of StyleGAN2, pSp and e4e, and published directions, to model folders.
 
-    python -m trainers convert checkpoint --source stylegan2-ffhq-config-f.pt --target
-    models/lwgan-faces-generator \
-        --domain faces --licence "other ..." --about "..." --limits "..."
-    python -m trainers convert checkpoint --source psp_ffhq_encode.pt --target models ...   # two folders
-    in models/ python -m trainers convert direction --source age.npy --target
-    models/lwgan-faces-interfacegan-age \
-        --change Age --before young --after old --generator models/lwgan-faces-generator --encoder ...
+    python -m trainers convert checkpoint --source stylegan2-ffhq-config-f.pt --target models/generator \
+        --domain faces --frame face --licence "other ..." --about "..." --limits "..."
+    python -m trainers convert checkpoint --source psp_ffhq_encode.pt --target models ...  # two models
+    python -m trainers convert direction --source age.npy --target models/interfacegan-age \
+        --change Age --before young --after old --generator models/generator --encoder models/encoder
 
-No code of a file is run (`trainers.convert.unpickle`). The known layouts: `trainers.convert.layouts`;
-the known files of
-directions: `trainers.convert.directions`.
+No code of a file is run: `trainers.convert.unpickle`. The known layouts of checkpoints:
+`trainers.convert.layouts`. The known files of directions: `trainers.convert.directions`.
 """
 
 import hashlib
