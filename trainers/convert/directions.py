@@ -1,8 +1,8 @@
 """Published directions in W or W+ become edits: w' = w + alpha * b, Eq. 1 with A = 0.
 
-    InterFaceGAN  boundary.npy [1, w_dim] or [w_dim]; e4e's age.pt and the like, one for all layers or one each
-    GANSpace      its .npz cache (lat_comp, lat_stdev) or e4e's .pt (comp, std): component --index, one standard
-                  deviation long
+    InterFaceGAN  boundary.npy [1, w_dim] or [w_dim]; e4e's age.pt and the like, for all layers or one each
+    GANSpace      its .npz cache (lat_comp, lat_stdev) or e4e's .pt (comp, std): component --index, one
+                  standard deviation long
     SeFa          rosinality's factor.pt (eigvec): column --index
 
 A boundary in Z is not a direction of codes. The files do not tell them apart: the user must know.
