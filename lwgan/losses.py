@@ -19,14 +19,9 @@ MASS_TOLERANCE = 1e-4
 
 
 def wasserstein(
-    x: Tensor,
-    y: Tensor,
-    a: Tensor | None = None,
-    b: Tensor | None = None,
-    *,
-    blur: float,
-    scaling: float = 0.9,
-) -> Tensor:
+    x: Tensor, y: Tensor, a: Tensor | None = None, b: Tensor | None = None, *,
+    blur: float, scaling: float = 0.9,
+) -> Tensor:  # fmt: skip
     """Eq. 3: debiased Sinkhorn divergence between sum_i a_i delta(x_i) and sum_j b_j delta(y_j); a scalar.
 
     x [N, D], y [M, D]: points. The cost is 1/2 |x - y|^2.
@@ -58,15 +53,8 @@ def wasserstein(
             f"blur is {blur:g}: expected a length > 0, and for {x.dtype} points at least {least:.2g}"
         )
     a, b = _masses("a", a, x), _masses("b", b, y)
-    divergence = SamplesLoss(
-        "sinkhorn",
-        p=2,
-        blur=blur,
-        scaling=scaling,
-        diameter=max(diameter, blur),
-        debias=True,
-        backend="tensorized",
-    )
+    schedule = {"blur": blur, "scaling": scaling, "diameter": max(diameter, blur)}
+    divergence = SamplesLoss("sinkhorn", p=2, debias=True, backend="tensorized", **schedule)
     # GeomLoss leaves gradients switched on: restore what was set.
     with torch.set_grad_enabled(torch.is_grad_enabled()):
         return divergence(a, x, b, y)
@@ -124,27 +112,17 @@ def _assignment(x: Tensor, y: Tensor, skipped: int) -> tuple[Tensor, Tensor]:
 
 
 def edit_loss(
-    edited: Tensor,
-    target: Tensor,
-    a: Tensor | None = None,
-    b: Tensor | None = None,
-    *,
-    blur: float,
-    scaling: float = 0.9,
-) -> Tensor:
+    edited: Tensor, target: Tensor, a: Tensor | None = None, b: Tensor | None = None, *,
+    blur: float, scaling: float = 0.9,
+) -> Tensor:  # fmt: skip
     """Eq. 4: distance of the edited codes [N, num_ws, w_dim] from the target's [M, num_ws, w_dim]."""
     return wasserstein(latent_space(edited), latent_space(target), a, b, blur=blur, scaling=scaling)
 
 
 def preservation_loss(
-    edited: Tensor,
-    source: Tensor,
-    gamma: Tensor,
-    a: Tensor | None = None,
-    *,
-    blur: float,
-    scaling: float = 0.9,
-) -> Tensor:
+    edited: Tensor, source: Tensor, gamma: Tensor, a: Tensor | None = None, *,
+    blur: float, scaling: float = 0.9,
+) -> Tensor:  # fmt: skip
     """Eq. 5: distance of the other attributes' logits of the edited codes [N, K] from the source's [N, K].
 
     gamma [K]: correlation of each attribute with the edited one.  blur: a length in the units of scaled
