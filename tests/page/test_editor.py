@@ -178,7 +178,8 @@ def test_a_huge_png_is_refused_before_its_text_is_sought(tmp_path, monkeypatch):
     "link", ["", None, "?edit=", "nonsense", "?edit=AAAA", "{", "[1]", '{"edits": [1]}', '{"source": 3}',
              "{" * 100_000, "{}", '{"source": {"seed": 0}, "base": {"generator": 5}}',
              '{"source": {"seed": 0, "pictures": 5}}', '{"source": {"seed": Infinity}}',
-             f'{{"source": {{"seed": 0}}, "edits": [{{"name": "{ONE}", "alpha": 1{"0" * 400}}}]}}',
+             '{"source": {"seed": 0}, "domain": ["a"]}', '{"source": {"png": 5}}',
+             '{"source": {"seed": "6"}}',
              f'{{"source": {{"seed": 0}}, "edits": [{{"name": "{ONE}", "alpha": 1{"0" * 400}}}]}}',
              f'{{"source": {{"seed": 0}}, "edits": [{{"name": "{ONE}", "sha256": 5}}]}}'],
 )  # fmt: skip
