@@ -48,7 +48,7 @@ class Editor:
 
     def sample(self, seed: int | None, session: Mapping) -> dict:
         """The sample picture of a seed becomes the source."""
-        return self._source(session, lambda pipe: recipe.of_seed(pipe, seed))
+        return self._source(session, lambda pipe: (recipe.of_seed(pipe, seed), None))
 
     def draw(self, drawing: str | None, session: Mapping) -> dict:
         """The drawing pad's PNG, as a data URL, becomes the source."""
@@ -100,31 +100,27 @@ class Editor:
         return domain, self.pipe(domain)
 
     def _picture(self, session: Mapping, open_it: Callable[[], Image.Image]) -> dict:
-        notes: list[str] = []
-
-        def source(pipe: EditingPipeline) -> dict:
+        def source(pipe: EditingPipeline) -> tuple[dict, str | None]:
             framed = pipe.frame(open_it())
-            notes.extend(filter(None, [framed.info.get("note")]))
-            return recipe.of_picture(framed)
+            return recipe.of_picture(framed), framed.info.get("note")
 
-        session = self._source(session, source)
-        return {**session, "note": sentence(notes[0])} if notes else session
+        return self._source(session, source)
 
-    def _source(self, session: Mapping, source: Callable[[EditingPipeline], dict]) -> dict:
+    def _source(self, session: Mapping, source: Callable[[EditingPipeline], tuple]) -> dict:
         try:
             domain = session.get("domain") or next(iter(self.catalog.pipes))
-            return self._session(domain, source(self.pipe(domain)))
+            return self._session(domain, *source(self.pipe(domain)))
         except (ValueError, OSError) as error:
             return {**session, "problem": words(error)}
 
-    def _session(self, domain: str, source: Mapping) -> dict:
+    def _session(self, domain: str, source: Mapping, note: str | None = None) -> dict:
         pipe = self.pipe(domain)
         framed = recipe.source_picture(pipe, source)
         w = pipe.encode(framed)
         before = readings.look(pipe, pipe.generate(w)[0], w)
         original = readings.judge_picture(pipe, framed)
-        what = {"domain": domain, "source": dict(source), "framed": framed}
-        return {**what, "original": original, "before": before, "note": None}
+        what = {"domain": domain, "source": dict(source), "framed": framed, "note": note and sentence(note)}
+        return {**what, "original": original, "before": before}
 
     # --- Starts -----------------------------------------------------------------------------------
 
