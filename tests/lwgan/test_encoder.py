@@ -9,7 +9,7 @@ import torch
 from lwgan.encoder import Encoder, hold_half
 from lwgan.hub.registry import bundled
 from tests.parity import FOLDER, arrays_of, drawn, encoder_weight, error, picture, psp_weights
-from trainers.layouts.psp import name_of
+from trainers.convert.layouts.psp import name_of
 
 NARROW = {
     "resolution": 64,
