@@ -1,7 +1,7 @@
-"""Classifiers: judges that read pictures, and F_l (Eq. 5) that reads codes.
+"""Networks that read: judges of pictures, the identity network, and F_l (Eq. 5), a classifier of codes.
 
-They are kept apart by what they may be used for: F_l trains edits; one judge ("selector") may choose settings and
-alphas; another ("judge") is seen by no training loss, early stopping or choice, and gives the published figures.
+Each has one use. F_l trains edits. One judge, the selector, may choose settings and strengths. Another,
+the judge, has no part in any training or choice and gives the published figures.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-PLACES = 8  # side of the grid of places that a judge tells apart; at 64 px what three halvings leave
+PLACES = 8  # side of the last feature map of `PictureFeatures`; at 64 px what three halvings leave
 
 
 class Judge(nn.Module):
@@ -23,12 +23,14 @@ class Judge(nn.Module):
 
     @torch.no_grad()
     def read(self, x: Tensor, batch: int = 50) -> Tensor:
-        """bool [N, K]: the labels that the judge sees. Larger batches leave a CPU's caches and are slower."""
+        """bool [N, K]: the labels that the judge reads. Larger batches exceed a CPU's caches and are
+        slower."""
         return torch.cat([self(part) > 0 for part in x.split(batch)])
 
     @staticmethod
     def from_pretrained(source, revision: str | None = None, token: str | None = None) -> "Judge":
-        """The judge of a folder or a Hub repo, in evaluation mode. Errors as `lwgan.hub.registry.load_model`."""
+        """The judge of a folder or a Hub repo, in evaluation mode. Errors as
+        `lwgan.hub.registry.load_model`."""
         from lwgan.hub.registry import load_module
 
         return load_module(judge_network, "judge", source, revision, token)
@@ -44,26 +46,22 @@ def judge_network(*, network: str = "attributes", **architecture) -> Judge:
 class CountJudge(Judge):
     """How many objects a picture holds, and how many of each class, as yes/no labels.
 
-    x [N, channels, H, W] in [-1, 1] -> logits [N, K] with K = len(names) = (classes + 1) * most. Labels come in groups
-    of `most`: first "at least 1, 2, ..., `most` objects", then the same for each class. The network itself answers
-    with classes + 1 distributions over 0..most (`counts`); the logit of "at least k" is the best logit among k..most
-    minus the best among 0..k-1, so that "logit > 0" says the same as the likeliest count.
-    Residual convolutions down to H/8, features summed over places: the answer does not depend on the layout.
+    x [N, channels, H, W] in [-1, 1] -> logits [N, K] with K = len(names) = (classes + 1) * most. Labels
+    come in groups of `most`: first "at least 1, 2, ..., `most` objects", then the same for each class. The
+    network itself answers with classes + 1 distributions over 0..most (`counts`); the logit of "at least
+    k" is the best logit among k..most minus the best among 0..k-1, so that "logit > 0" says the same as
+    the likeliest count. Residual convolutions down to H/8, features summed over places: the answer does
+    not depend on the layout.
     """
 
     def __init__(
-        self,
-        *,
-        names: Sequence[str],
-        most: int = 4,
-        channels: int = 1,
-        widths: tuple[int, ...] = (32, 64, 128),
-        features: int = 128,
-    ):
+        self, *, names: Sequence[str], most: int = 4, channels: int = 1,
+        widths: Sequence[int] = (32, 64, 128), features: int = 128,
+    ):  # fmt: skip
         super().__init__()
         if len(names) % most:
             raise ValueError(
-                f"{len(names)} names: with counts up to {most} their number must be a multiple of {most}"
+                f"{len(names)} names: their number must be a multiple of {most}, the largest count"
             )
         self.config = {"network": "counts", "names": list(names), "most": most, "channels": channels,
                        "widths": list(widths), "features": features}  # fmt: skip
@@ -85,7 +83,8 @@ class CountJudge(Judge):
         return F.relu(self.hidden(self.body(x).float().sum((2, 3)) / 8))
 
     def counts(self, x: Tensor) -> Tensor:
-        """x [N, C, H, W] in [-1, 1] -> logits [N, classes + 1, most + 1] over 0..most: each class, and last all objects."""
+        """x [N, C, H, W] in [-1, 1] -> logits [N, classes + 1, most + 1] over 0..most: each class, last
+        all."""
         return self.head(self.features(x)).view(len(x), -1, self.most + 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -99,10 +98,8 @@ class ConvBlock(nn.Module):
 
     def __init__(self, in_channels: int, channels: int):
         super().__init__()
-        self.conv, self.norm = (
-            nn.Conv2d(in_channels, channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(channels),
-        )
+        self.conv = nn.Conv2d(in_channels, channels, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
         self.shortcut = in_channels == channels
 
     def forward(self, x: Tensor) -> Tensor:
@@ -113,11 +110,12 @@ class ConvBlock(nn.Module):
 class PictureFeatures(nn.Module):
     """Pictures x [N, channels, H, W] in [-1, 1] -> features [N, features], not negative.
 
-    Residual convolutions from H/2 to H/8, then one hidden layer that tells places apart.
-    The first convolution sees every pixel (rims and earrings are 1 to 2 px wide), of blocks of 2 x 2, and nothing is thrown away there.
+    Residual convolutions from H/2 on, then one hidden layer that tells places apart. The first convolution
+    sees
+    every pixel of blocks of 2 x 2, without pooling: rims and earrings are 1 to 2 px wide.
     """
 
-    def __init__(self, widths: tuple[int, ...], features: int, channels: int = 3):
+    def __init__(self, widths: Sequence[int], features: int, channels: int = 3):
         super().__init__()
         blocks, channels = [], 4 * channels
         for width in widths:
@@ -131,8 +129,8 @@ class PictureFeatures(nn.Module):
         return self.levels(x)[-1]
 
     def levels(self, x: Tensor) -> list[Tensor]:
-        """What is seen on the way: a map [N, width, H/2, W/2] of the first of `widths`, of each further one at half the size of the one
-        before, and last the features [N, features]."""
+        """The feature map of each width, [N, width, H/2, W/2], [N, width, H/4, W/4], ..., and last the
+        features."""
         x, maps = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last), []
         for layer in self.body:
             if isinstance(layer, nn.MaxPool2d):
@@ -142,16 +140,12 @@ class PictureFeatures(nn.Module):
 
 
 class AttributeJudge(Judge):
-    """A judge whose labels need not count anything: residual convolutions, then one logit a label."""
+    """A judge of any labels: residual convolutions, then one logit a label."""
 
     def __init__(
-        self,
-        *,
-        names: Sequence[str],
-        channels: int = 3,
-        widths: tuple[int, ...] = (32, 64, 128),
+        self, *, names: Sequence[str], channels: int = 3, widths: Sequence[int] = (32, 64, 128),
         features: int = 128,
-    ):
+    ):  # fmt: skip
         super().__init__()
         self.config = {"network": "attributes", "names": list(names), "channels": channels,
                        "widths": list(widths), "features": features}  # fmt: skip
@@ -167,16 +161,13 @@ NETWORKS = {"attributes": AttributeJudge, "counts": CountJudge}
 
 
 class IdentityNetwork(nn.Module):
-    """Who it is: x [N, 3, H, W] in [-1, 1] -> embedding [N, embedding] of length 1; cosines tell whether two are one person."""
+    """Who it is: x [N, C, H, W] in [-1, 1] -> embedding [N, embedding] of length 1.
+    The cosine of two embeddings says how likely they show one person."""
 
     def __init__(
-        self,
-        *,
-        channels: int = 3,
-        widths: tuple[int, ...] = (32, 64, 128),
-        features: int = 192,
+        self, *, channels: int = 3, widths: Sequence[int] = (32, 64, 128), features: int = 192,
         embedding: int = 64,
-    ):
+    ):  # fmt: skip
         super().__init__()
         self.config = {
             "channels": channels,
@@ -191,10 +182,9 @@ class IdentityNetwork(nn.Module):
         return F.normalize(self.head(self.features(x)).float(), dim=1)
 
     @classmethod
-    def from_pretrained(
-        cls, source, revision: str | None = None, token: str | None = None
-    ) -> "IdentityNetwork":
-        """The network of a folder or a Hub repo, in evaluation mode. Errors as `lwgan.hub.registry.load_model`."""
+    def from_pretrained(cls, source, revision=None, token=None) -> "IdentityNetwork":
+        """The network of a folder or a Hub repo, in evaluation mode. Errors as
+        `lwgan.hub.registry.load_model`."""
         from lwgan.hub.registry import load_module
 
         return load_module(cls, "identity", source, revision, token)
@@ -203,28 +193,25 @@ class IdentityNetwork(nn.Module):
 class LatentClassifier(nn.Module):
     """F_l of Eq. 5: codes w [N, num_ws, w_dim] -> logits [N, outputs].
 
-    Shape of Latent Transformer's classifier as its paper gives it (Yao et al., 2021): two hidden layers on the flattened code.
+    Two hidden layers on the flattened code, as in the paper of Latent Transformer (Yao et al., 2021).
     """
 
     def __init__(self, *, num_ws: int, w_dim: int, outputs: int, hidden: tuple[int, int] = (1024, 256)):
         super().__init__()
         self.config = {"num_ws": num_ws, "w_dim": w_dim, "outputs": outputs, "hidden": list(hidden)}
         sizes = (num_ws * w_dim, *hidden)
-        layers = [
-            layer
-            for a, b in zip(sizes, sizes[1:], strict=False)
-            for layer in (nn.Linear(a, b), nn.LeakyReLU(0.2))
-        ]
+        layers = []
+        for a, b in zip(sizes, sizes[1:], strict=False):
+            layers += [nn.Linear(a, b), nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers, nn.Linear(hidden[-1], outputs))
 
     def forward(self, w: Tensor) -> Tensor:
         return self.layers(w.flatten(1))
 
     @classmethod
-    def from_pretrained(
-        cls, source, revision: str | None = None, token: str | None = None
-    ) -> "LatentClassifier":
-        """The classifier of a folder or a Hub repo, in evaluation mode. Errors as `lwgan.hub.registry.load_model`."""
+    def from_pretrained(cls, source, revision=None, token=None) -> "LatentClassifier":
+        """The classifier of a folder or a Hub repo, in evaluation mode. Errors as
+        `lwgan.hub.registry.load_model`."""
         from lwgan.hub.registry import load_module
 
         return load_module(cls, "latent-classifier", source, revision, token)

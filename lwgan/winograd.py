@@ -1,7 +1,9 @@
-"""Winograd's fast convolution (Lavin and Gray, 2016), F(4 x 4, 3 x 3): 36 multiplications for 16 pixels instead of 144.
+"""Winograd's fast convolution (Lavin and Gray, 2016), F(4 x 4, 3 x 3): 36 multiplications for 16 pixels
+instead of 144.
 
-Torch has it for CUDA (in cuDNN) and not for CPUs. With it, StyleGAN2 of the usual widths took 532 ms for a picture instead of 649 at
-128 px, 863 instead of 1044 at 256 px, 1979 instead of 2163 at 1024 px (one core, best of 7 in one interleaved run).
+PyTorch has it for CUDA (in cuDNN) but not for CPUs. StyleGAN2 of the usual widths renders a picture in 532 ms
+instead of 649 at 128 px, 863 instead of 1044 at 256 px, 1979 instead of 2163 at 1024 px (one core, best of
+7 in one interleaved run).
 """
 
 import functools
@@ -10,33 +12,25 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-POINTS = (
-    0.0,
-    1.0,
-    -1.0,
-    0.5,
-    -0.5,
-)  # where polynomials are evaluated, beside infinity: near 1, so that little precision is lost
+# Where polynomials are evaluated, beside infinity: near 1, so that little precision is lost.
+POINTS = (0.0, 1.0, -1.0, 0.5, -0.5)
 TILE, TAPS, SIDE = 4, 3, 6  # a tile of TILE x TILE results takes SIDE x SIDE inputs
-TILES = 64  # tiles that are transformed at a time: products of matrices of that many rows are fast, and stay in the caches
+TILES = 64  # transformed at a time: products of matrices with that many rows are fast and fit into the caches
 
 
 def pays(x: Tensor, weight: Tensor) -> bool:
-    """Whether `conv2d` is there for this and faster than torch's: on a CPU, in float32, without gradients, for one picture with
-    large maps, and many."""
-    plain = (
-        x.device.type == "cpu"
-        and x.dtype == torch.float32
-        and not torch.is_autocast_enabled("cpu")
-        and not torch.is_grad_enabled()
-    )
+    """Whether `conv2d` applies and is faster than PyTorch's: on a CPU, in float32, without gradients, for one
+    picture with many large feature maps."""
+    changed = torch.is_autocast_enabled("cpu") or torch.is_grad_enabled()
+    plain = x.device.type == "cpu" and x.dtype == torch.float32 and not changed
     large = min(x.shape[2:]) >= 64 and min(weight.shape[:2]) >= 128
     return plain and large and len(x) == 1 and not (x.shape[2] % TILE or x.shape[3] % TILE)
 
 
 def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """F.conv2d(x, weight, bias, padding=1) for 3 x 3 kernels: x [1, I, H, W], H and W multiples of 4, weight [O, I, 3, 3], bias [O]
-    -> [1, O, H, W], channels last, to about 2e-6 of its size. Without gradients."""
+    """F.conv2d(x, weight, bias, padding=1) for 3 x 3 kernels: x [1, I, H, W], H and W multiples of 4, weight
+    [O, I, 3, 3], bias [O] -> [1, O, H, W], channels last, with a relative error of about 2e-6. Without
+    gradients."""
     (_, width, h, w), channels = x.shape, len(weight)
     data, kernel, result = _transforms()
     kernels = (kernel @ weight.permute(2, 3, 1, 0).reshape(TAPS**2, -1)).view(-1, width, channels)
@@ -45,10 +39,10 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     step = max(TILES * TILE // w, 1)
     for row in range(0, h // TILE, step):
         strip = padded[TILE * row : TILE * (row + step - 1) + SIDE]  # the last may be shorter
-        tiles = (
-            strip.unfold(0, SIDE, TILE).unfold(1, SIDE, TILE).permute(3, 4, 0, 1, 2)
-        )  # [6, 6, rows, W / 4, I]
-        products = torch.bmm((data @ tiles.reshape(SIDE**2, -1)).view(SIDE**2, -1, width), kernels)
+        tiles = strip.unfold(0, SIDE, TILE).unfold(1, SIDE, TILE)  # [rows, W / 4, I, 6, 6]
+        products = torch.bmm(
+            (data @ tiles.permute(3, 4, 0, 1, 2).reshape(SIDE**2, -1)).view(SIDE**2, -1, width), kernels
+        )
         found = (result @ products.view(SIDE**2, -1)).view(TILE, TILE, -1, w // TILE, channels)
         torch.add(found.permute(2, 0, 3, 1, 4), 0 if bias is None else bias, out=out[row : row + step])
     return out.view(1, h, w, channels).permute(0, 3, 1, 2)
@@ -56,12 +50,13 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 @functools.cache
 def _transforms() -> tuple[Tensor, Tensor, Tensor]:
-    """Of the tiles [36, 36], the kernels [36, 9] and the results [16, 36]: B^T, G and A^T of Lavin and Gray, for both directions at once;
-    on the CPU, whatever torch's default device was at the first call.
+    """The transforms of tiles [36, 36], kernels [36, 9] and results [16, 36]: B^T, G and A^T of Lavin and
+    Gray, for both directions at once. On the CPU, whatever the default device is at the first call.
 
-    Toom and Cook: a polynomial with k coefficients is its values at SIDE points; products are taken there, value by value. So V(k),
-    the Vandermonde matrix of the points, carries kernels there, and (V is transposed, a correlation being the transpose of a product)
-    the inverse of V(SIDE) the data, V(TILE) the results.
+    Toom and Cook: a polynomial with k coefficients is given by its values at SIDE points, where products
+    are taken value by value. V(k), the Vandermonde matrix of the points, brings kernels there. A
+    correlation is the transpose of a product, so the inverse of V(SIDE), transposed, does so for the data,
+    and V(TILE), transposed, gives the results.
     """
     points = torch.tensor(POINTS, dtype=torch.float64, device="cpu")
     infinity = lambda k: F.one_hot(torch.tensor([k - 1], device="cpu"), k).double()

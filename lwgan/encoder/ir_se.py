@@ -1,7 +1,9 @@
-"""The parts of pSp's encoder: a 50-layer residual network with squeeze and excitation (IR-SE50, from ArcFace), and its style heads.
+"""The parts of pSp's encoder: a 50-layer residual network with squeeze and excitation (IR-SE50) and its
+style heads.
 
-The layers compute what eladrich/pixel2style2pixel does (models/encoders/helpers.py, psp_encoders.py), so that its checkpoints
-and those of omertov/encoder4editing can be converted. Within a unit the parameters keep the names they have there.
+The layers compute what eladrich/pixel2style2pixel does (models/encoders/helpers.py, psp_encoders.py), so
+that its checkpoints and those of omertov/encoder4editing can be converted. Within a unit the parameters
+keep their names.
 """
 
 from torch import Tensor, nn
@@ -10,24 +12,15 @@ from torch.nn import functional as F
 from lwgan.generator import Linear
 
 UNITS = (3, 4, 14, 3)  # residual units of each of the four widths; the first of each halves the side
-TAPS = (
-    6,
-    20,
-    23,
-)  # the units whose output the feature pyramid reads: 1/4, 1/8 and 1/16 of the picture's side
-CONVS = (
-    4,
-    5,
-    6,
-)  # convolutions of a head, by the pyramid level it reads: from 16, 32 and 64 px (256 px pictures) to 1
+TAPS = (6, 20, 23)  # the units that the feature pyramid reads: 1/4, 1/8 and 1/16 of the picture's side
+CONVS = (4, 5, 6)  # convolutions of a head by the pyramid level it reads: from 16, 32, 64 px (of 256) to 1
 REDUCTION = 16  # of the channels inside squeeze and excitation
 
 
 def stem(img_channels: int, width: int) -> nn.Sequential:
     """[N, C, H, W] -> [N, width, H, W]."""
-    return nn.Sequential(
-        nn.Conv2d(img_channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.PReLU(width)
-    )
+    conv = nn.Conv2d(img_channels, width, 3, padding=1, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(width), nn.PReLU(width))
 
 
 def units(widths: tuple[int, ...]) -> nn.ModuleList:
@@ -40,16 +33,15 @@ def units(widths: tuple[int, ...]) -> nn.ModuleList:
 
 
 class Unit(nn.Module):
-    """Normalisation, two 3 x 3 convolutions, squeeze and excitation; added to a shortcut, which is the input itself
-    (every other pixel of it where the side is halved) as long as the width stays."""
+    """Normalisation, two 3 x 3 convolutions, squeeze and excitation, added to a shortcut. If the width
+    stays, the shortcut is the input (every other pixel of it if the side is halved)."""
 
     def __init__(self, in_channels: int, channels: int, stride: int):
         super().__init__()
         self.stride = stride
         if in_channels != channels:
-            self.shortcut_layer = nn.Sequential(
-                nn.Conv2d(in_channels, channels, 1, stride=stride, bias=False), nn.BatchNorm2d(channels)
-            )  # fmt: skip
+            conv = nn.Conv2d(in_channels, channels, 1, stride=stride, bias=False)
+            self.shortcut_layer = nn.Sequential(conv, nn.BatchNorm2d(channels))
         self.res_layer = nn.Sequential(
             nn.BatchNorm2d(in_channels),
             nn.Conv2d(in_channels, channels, 3, padding=1, bias=False),
@@ -60,16 +52,13 @@ class Unit(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        shortcut = (
-            self.shortcut_layer(x)
-            if hasattr(self, "shortcut_layer")
-            else x[:, :, :: self.stride, :: self.stride]
-        )
+        same = not hasattr(self, "shortcut_layer")
+        shortcut = x[:, :, :: self.stride, :: self.stride] if same else self.shortcut_layer(x)
         return self.res_layer(x) + shortcut
 
 
 class SqueezeExcite(nn.Module):
-    """Every channel scaled by a factor in (0, 1), which the channels' means decide."""
+    """Scales every channel by a factor in (0, 1) that depends on the means of all channels."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -82,14 +71,16 @@ class SqueezeExcite(nn.Module):
 
 
 class GradualHead(nn.Module):
-    """pSp's map2style: convolutions that halve the side down to one pixel, then a linear layer. `level` 0 is the coarsest."""
+    """pSp's map2style: convolutions that halve the side down to 1 px, then a linear layer. Level 0 is the
+    coarsest."""
 
     def __init__(self, pyramid: int, width: int, w_dim: int, level: int):
         super().__init__()
         self.level = level
-        self.convs = nn.ModuleList(
+        convs = (
             nn.Conv2d(width if i else pyramid, width, 3, stride=2, padding=1) for i in range(CONVS[level])
-        )  # fmt: skip
+        )
+        self.convs = nn.ModuleList(convs)
         self.linear = Linear(width, w_dim)
 
     def forward(self, x: Tensor) -> Tensor:

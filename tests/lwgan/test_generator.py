@@ -397,11 +397,11 @@ def test_minibatch_stddev_is_the_mean_spread_of_a_group(n, group_size, group):
 def test_the_average_of_the_weights_has_the_half_life_it_names():
     ema, generator = Generator(**SMALL), Generator(**SMALL)
     start, goal = copy.deepcopy(ema.state_dict()), generator.state_dict()
-    for _ in range(10):  # 10 steps of 100 pictures are 1,000 pictures: half the way
+    for _ in range(10):  # 10 steps of 100 pictures
         stage.update_ema(ema, generator, batch=100, half_life=1000)
     for name, value in ema.state_dict().items():
-        tolerance = 1e-4 * float(1 + (start[name] - goal[name]).abs().max())
-        assert torch.allclose(value, (start[name] + goal[name]) / 2, atol=tolerance), name
+        size = float(1 + (start[name] - goal[name]).abs().max())
+        assert torch.allclose(value, (start[name] + goal[name]) / 2, atol=1e-4 * size), name
 
 
 def test_samples_repeat_with_their_seed():

@@ -36,8 +36,8 @@ def test_the_stages_understand_every_command(script, arguments, tmp_path):
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "python").write_text(PYTHON)
     (tmp_path / "bin" / "python").chmod(0o755)
-    environment = os.environ | {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "CALLS": str(tmp_path / "calls"),
-                                "TITLE": "My shoes", "LICENCE": "cc-by-4.0"}  # fmt: skip
+    environment = {"CALLS": str(tmp_path / "calls"), "TITLE": "My shoes", "LICENCE": "cc-by-4.0"}
+    environment |= {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
     words = [str(tmp_path / "runs") if word == "RUNS" else word for word in arguments]
     subprocess.run(
         ["bash", RUNS / script, *words], env=environment, check=True, capture_output=True, timeout=120
