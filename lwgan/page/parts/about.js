@@ -1,4 +1,4 @@
-// What an edit's config and metrics say, as text.
+// Shows an edit's config and curve. All values are set as text.
 function pairs(selector, rows) {
   element.querySelector(selector).replaceChildren(...rows.flatMap(([key, text]) => {
     const [term, said] = [document.createElement("dt"), document.createElement("dd")];

@@ -1,4 +1,4 @@
-// Methods side by side where the same effect is expected of them. Out goes what was chosen: {methods, effect}.
+// Compares methods at equal expected effects. Sends the choice: {methods, effect}.
 function make(kind, text, attributes = {}) {
   const made = document.createElement(kind);
   made.textContent = text;
@@ -26,7 +26,7 @@ function head(...texts) {
 
 function show() {
   const value = props.value ?? {};
-  if (!value.rows && !value.empty) return; // our own message to the server
+  if (!value.rows && !value.empty) return; // the value is our own message to the server
   element.querySelector(".empty").hidden = !value.empty;
   element.querySelector(".empty").textContent = value.empty ?? "";
   element.querySelector(".body").hidden = !value.rows;

@@ -1,9 +1,9 @@
-// The picture before and after. Text is set as text: nothing that comes from the server is read as HTML.
+// The picture before and after. Nothing that comes from the server is read as HTML.
 const main = element.querySelector(".main");
 const names = { edited: "the edited picture", reconstruction: "the reconstruction, before any edit", original: "the original, as the encoder sees it" };
 
 function sharp(picture) {
-  // Few pixels are shown as squares; many, which the page makes smaller, are smoothed.
+  // Small pictures are enlarged with sharp pixels; large ones, which the page reduces, are smoothed.
   picture.onload = () => { picture.style.imageRendering = picture.naturalWidth < 200 ? "pixelated" : "auto"; };
 }
 element.querySelectorAll("img").forEach(sharp);
@@ -20,14 +20,14 @@ function show() {
   element.querySelector(".png").href = value.edited;
   element.querySelector(".recipe").href = "data:application/json," + encodeURIComponent(value.recipe);
   const link = element.querySelector(".link");
-  link.parentElement.hidden = !value.link; // of a large picture the recipe does not fit into an address: its PNG holds it
+  link.parentElement.hidden = !value.link; // the recipe of a large picture is too long for an address; the PNG holds it
   if (value.link) link.href = "?edit=" + value.link;
 }
 element.querySelectorAll(".which input").forEach((input) => input.addEventListener("change", show));
 const copy = element.querySelector(".copy");
 copy.addEventListener("click", async () => {
   const copied = await navigator.clipboard?.writeText(element.querySelector(".link").href).then(() => true, () => false);
-  copy.textContent = copied ? "copied" : "forbidden"; // by the browser: its own menu still copies the link
+  copy.textContent = copied ? "copied" : "forbidden"; // by the browser; its context menu still copies the link
   setTimeout(() => { copy.textContent = "copy"; }, 1500);
 });
 watch("value", show);

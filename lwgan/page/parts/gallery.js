@@ -1,8 +1,8 @@
-// Examples: a click makes one the source. Out goes the seed only.
+// Samples to start with: a click sends the seed of one.
 const items = element.querySelector(".items");
 
 function show() {
-  if (!props.value?.items) return; // our own message to the server
+  if (!props.value?.items) return; // the value is our own message to the server
   items.replaceChildren(...props.value.items.map(({ seed, src, alt }) => {
     const button = document.createElement("button");
     const picture = document.createElement("img");

@@ -1,10 +1,10 @@
-// A drawing pad: black strokes on white. The picture goes out as a PNG at the end of each stroke and after undo.
+// A drawing pad: black strokes on white. Sends the picture as a PNG after each stroke and after undo.
 const canvas = element.querySelector("canvas");
 const undo = element.querySelector(".undo");
 const clear = element.querySelector(".clear");
 const paint = canvas.getContext("2d");
 let strokes = [];
-let pen = null; // the pointer that is drawing
+let pen = null; // id of the pointer that draws
 
 function redraw() {
   paint.fillStyle = "#fff";
@@ -15,7 +15,7 @@ function redraw() {
   for (const stroke of strokes) {
     paint.beginPath();
     paint.moveTo(...stroke[0]);
-    for (const point of stroke) paint.lineTo(...point); // to the first point too: a tap is a dot
+    for (const point of stroke) paint.lineTo(...point); // from the first point on: a tap makes a dot
     paint.stroke();
   }
   undo.disabled = clear.disabled = strokes.length === 0;
@@ -29,7 +29,7 @@ function ship() {
 
 function show() {
   const subject = props.value?.subject;
-  if (!subject) return; // our own message to the server
+  if (!subject) return; // the value is our own message to the server
   canvas.setAttribute("aria-label", `Drawing pad: draw ${subject} with mouse, pen or finger`);
   element.querySelector(".subject").textContent = subject;
 }

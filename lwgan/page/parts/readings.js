@@ -1,4 +1,4 @@
-// What the judges say before and after, what else changed, and where an alpha goes too far.
+// What the judges read before and after, what else changed, and warnings.
 function cell(kind, text) {
   const made = document.createElement(kind);
   if (kind === "th") made.scope = "row";

@@ -1,7 +1,7 @@
-// All frames are here: sliding through them asks the server nothing.
+// The page holds all frames: moving through them sends no request.
 const slider = element.querySelector("input");
 const picture = element.querySelector("img");
-let frames = []; // decoded ahead, so that each step is one paint
+let frames = []; // decoded in advance
 
 function step() {
   const value = props.value ?? {}, i = Number(slider.value);

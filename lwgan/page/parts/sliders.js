@@ -1,13 +1,13 @@
-// The panel of edits: a row for each, with its method, slider, number and reset. Out go the rows and which panel's they are:
-// {rows, current, domain, made, moves}. With `live` off a slider goes out at the end of its move, not at each step.
+// The panel of edits: a row for each, with its method, slider, number and reset. Sends {rows, current, domain, made, moves}:
+// the rows, and to which panel of the server they belong. Without `live` a slider sends only the end of a move.
 const list = element.querySelector(".rows");
 const add = element.querySelector(".add");
 let edits = new Map(); // by name
 let rows = [];
 let current = 0;
-let panel = {}; // the server's: its domain, and when it was made
-let moves = 0; // since then
-let remembered = new Map(); // strengths of rows that were taken away, for when they come back
+let panel = {}; // the domain of the server's panel, and when it was made
+let moves = 0; // changes by the visitor since then
+let remembered = new Map(); // strengths of removed rows, by key, in case they are added again
 
 const round = (x) => Math.round(x * 1000) / 1000;
 
@@ -18,7 +18,7 @@ function make(kind, attributes = {}, text = "") {
   return made;
 }
 
-// What any event will find here.
+// The value that every event sends along.
 function keep() {
   props.value = { rows: rows.map(({ name, strength }) => ({ name, strength })), current, ...panel, moves };
 }
@@ -67,7 +67,7 @@ function move(row, strength, goes = true) {
   if (goes) send();
 }
 
-// The methods there are for a row's change: more may come.
+// Offers all methods for a row's change. More may arrive later.
 function methods(row) {
   const edit = edits.get(row.name);
   const others = [...edits.values()].filter((other) => other.key === edit.key);
@@ -101,7 +101,7 @@ function build(row) {
   row.number.addEventListener("blur", () => paint(row));
   reset.addEventListener("click", () => move(row, 0));
   method.addEventListener("change", () => {
-    row.name = method.value; // the strength stays: it means the same for every method
+    row.name = method.value; // the strength stays: it has the same effect with every method
     current = rows.indexOf(row);
     redraw();
     list.querySelector(`[data-edit="${row.name}"] .method`)?.focus();
@@ -124,7 +124,7 @@ function redraw() {
   offer();
 }
 
-// What can be added.
+// Offers the changes that have no row yet, each by its best method.
 function offer() {
   const shown = new Set(rows.map((row) => edits.get(row.name).key));
   const more = [...edits.values()].filter(({ key }) => !shown.has(key) && shown.add(key));
@@ -145,7 +145,7 @@ element.querySelector(".off").addEventListener("click", () => {
   rows.forEach(paint);
   send();
 });
-// From the views: a frame or a picture of the strip was chosen.
+// A view sends the strength of a chosen frame.
 element.chosen = ({ detail }) => {
   const row = rows.find((row) => row.name === detail.name);
   if (row) move(row, detail.strength);
@@ -155,8 +155,8 @@ document.addEventListener("lwgan-strength", (window.lwganChosen = element.chosen
 
 function show() {
   const value = props.value;
-  if (!value?.edits) return; // our own message to the server
-  if (value.keep && value.made !== panel.made) return keep(); // more edits, but of a panel that has gone by now
+  if (!value?.edits) return; // the value is our own message to the server
+  if (value.keep && value.made !== panel.made) return keep(); // more edits for a panel that is gone by now
   edits = new Map(value.edits.map((edit) => [edit.name, edit]));
   const kept = value.keep ? rows.filter((row) => edits.has(row.name)) : [];
   if (kept.length === 0) {

@@ -1,8 +1,8 @@
-// One line that says what has happened, which screen readers announce; and a bar while the server takes longer than most moves do.
+// A line on what has happened, which screen readers announce, and a bar while the server takes long.
 const line = element.querySelector(".line");
 const bar = element.querySelector(".busy");
 const LATE = 700; // ms
-let going = 0; // events that the page has sent and that have not ended, well or not: app.py tells of both
+let going = 0; // events without an answer so far: events.py dispatches lwgan-busy and lwgan-done
 let timer = null;
 
 function count(by) {

@@ -1,4 +1,4 @@
-// A strip of strengths. A click makes one the slider's.
+// A strip of strengths: a click sets the slider to one.
 function show() {
   const value = props.value ?? {};
   element.querySelector(".empty").hidden = !value.empty;
@@ -7,7 +7,7 @@ function show() {
   if (!value.cells) return;
   element.querySelector(".label").textContent = `${value.label}. Below each picture: its strength, and how many pictures are expected to change.`;
   const cells = element.querySelector(".cells");
-  const focused = cells.contains(document.activeElement) && document.activeElement.dataset.strength; // who goes along by keys stays there
+  const focused = cells.contains(document.activeElement) && document.activeElement.dataset.strength; // keeps the focus for keyboard users
   cells.replaceChildren(...value.cells.map((cell, i) => {
     const button = document.createElement("button");
     const picture = document.createElement("img");
