@@ -17,6 +17,7 @@ from lwgan.encoder import Encoder
 from lwgan.generator import Generator
 from lwgan.judges import IdentityNetwork, Judge, LatentClassifier
 from lwgan.metrics import alpha_at, calibrate, identity_preservation, readings
+from trainers.shards import Images
 
 BATCH = 50  # pictures at a time: with more, a layer's maps leave a CPU's caches
 MULTIPLES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # of the recommended alpha: the points of a curve
@@ -89,10 +90,10 @@ class Cases:
 
 
 @torch.no_grad()
-def encode(encoder: Encoder, images: Tensor) -> Tensor:
-    """uint8 [N, C, H, W] -> codes [N, num_ws, w_dim] on the encoder's device."""
+def encode(encoder: Encoder, images: Tensor | Images, rows: Tensor) -> Tensor:
+    """uint8 pictures [N, C, H, W] and rows int64 [n] -> codes [n, num_ws, w_dim] on the encoder's device."""
     device = encoder.w_avg.device
-    return torch.cat([encoder(as_input(part, device)) for part in images.split(BATCH)])
+    return torch.cat([encoder(as_input(images[part], device)) for part in rows.split(BATCH)])
 
 
 def as_input(images: Tensor, device: torch.device) -> Tensor:

@@ -25,7 +25,7 @@ from trainers.evaluate import figures, records, tables
 from trainers.evaluate.bench import Bench, change_of, check_edit, edits_of
 
 SCHEME = 2  # of metrics.json: figures of another are measured again
-RANDOM = "random"  # the method of a random direction
+RANDOM = METHODS["random"]
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def main(options: Options) -> None:
         measure_edit(bench, results, entry, options)
     changes = dict.fromkeys(change_of(entry).name for entry in entries)
     for name in changes:
-        controls(bench, results, name, [entry for entry in entries if change_of(entry).name == name])
+        controls(bench, results, name)
     results.save()
     write(results.path)
     figures.save_sheets(
@@ -97,7 +97,8 @@ def measure_nets(bench: Bench, results: records.Results, samples: int) -> None:
     for kind, values in found.items():
         results.put_net(bench.folders[kind].name, kind, bench.revisions[kind], values)
         if kind in ("generator", "encoder"):
-            records.update_config(bench.folders[kind], metrics=values)
+            known = bench.configs[kind].get("metrics") or {}
+            records.update_config(bench.folders[kind], metrics=known | values)
 
 
 def measure_edit(bench: Bench, results: records.Results, entry: Entry, options: Options) -> None:
@@ -118,7 +119,7 @@ def measure_edit(bench: Bench, results: records.Results, entry: Entry, options: 
     results.save()
 
 
-def controls(bench: Bench, results: records.Results, name: str, entries: list[Entry]) -> None:
+def controls(bench: Bench, results: records.Results, name: str) -> None:
     """What a change's edits are compared with: no edit, the ideal edit, and a random direction as long as
     they are (if none of them is one)."""
     cases, ideal = bench.cases(name), bench.ideal(name)
@@ -127,11 +128,11 @@ def controls(bench: Bench, results: records.Results, name: str, entries: list[En
     if ideal is not None:
         for method, values in measure.bounds(bench.encoder, bench.nets, cases, ideal).items():
             found[method] = found.get(method, {}) | values
-    if RANDOM not in [entry.config["method"] for entry in entries]:
+    if not results.has_edit(RANDOM, name):
         drawn = torch.randn(cases.w.shape[1:], generator=torch.Generator().manual_seed(0))
         edit = AffineEdit(None, drawn / drawn.norm() * results.mean_norm(name))
         values, _ = measure.figures(edit, 1.0, cases, bench.nets)
-        found[METHODS[RANDOM]] = measure.summary(1.0, values)
+        found[RANDOM] = measure.summary(1.0, values)
     for method, values in found.items():
         results.put_control(name, method, values)
 

@@ -59,14 +59,14 @@ class Bench:
             raise ValueError(
                 f"{folder} holds neither a judge nor a latent classifier of the domain {self.domain.name}"
             )
-        self._look(slice(heldout))
+        self._look(torch.arange(min(heldout, len(self.test.labels))))
 
-    def _look(self, rows: slice) -> None:
-        images, labels = self.test.images[rows], labels_of(self.test, self.nets.names)[rows]
-        self.w = measure.encode(self.encoder, images)
+    def _look(self, rows: Tensor) -> None:
+        images, labels = self.test.images, labels_of(self.test, self.nets.names)[rows]
+        self.w = measure.encode(self.encoder, images, rows)
         self.seen, self.real = measure.see(self.nets, self.w), None
         if self.nets.judge:
-            parts = [measure.as_input(part, self.nets.device) for part in images.split(measure.BATCH)]
+            parts = (measure.as_input(images[part], self.nets.device) for part in rows.split(measure.BATCH))
             self.real = measure.joined([measure.look(self.nets, part, True, False) for part in parts])
         self.auc = auc_of(self.seen.logits, labels, self.nets.names)
         self.auc_real = auc_of(self.real.logits, labels, self.nets.names) if self.real else {}
@@ -83,13 +83,13 @@ class Bench:
 
     @functools.cache  # noqa: B019, there is one bench
     def cases(self, name: str) -> Cases:
-        """The first `pictures` test pictures that a change is for. ValueError if there is none, and if a label
-        of the change is not read."""
+        """The first `pictures` test pictures that a change is for. ValueError if there is none, or a
+        label of the change that is not read."""
         change = self.domain.change(name)
         if unread := [label for label in change.labels if label not in self.nets.names]:
             raise ValueError(f"{name}: {unread[0]!r} is not read, but only {', '.join(self.nets.names)}")
         rows = rows_of(self.test, change, self.pictures)
-        w = measure.encode(self.encoder, self.test.images[rows])
+        w = measure.encode(self.encoder, self.test.images, rows)
         labels = labels_of(self.test, self.nets.names)[rows].to(w.device)
         return Cases(change, w, labels, rows, measure.see(self.nets, w), self.counted)
 
@@ -101,7 +101,7 @@ class Bench:
         if change.label not in self.nets.code_names:
             return None
         rows = rows_of(self.validation, change, self.pictures // 2)
-        return measure.encode(self.encoder, self.validation.images[rows])
+        return measure.encode(self.encoder, self.validation.images, rows)
 
     @functools.cache  # noqa: B019, there is one bench
     def ideal(self, name: str) -> Ideal | None:

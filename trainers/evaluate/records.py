@@ -164,6 +164,9 @@ class Results:
         facts = {"edit": "", "method": method, "change": change, "at": "chosen"}
         self.rows["", method, change] = list(rows_of(facts, figures))
 
+    def has_edit(self, method: str, change: str) -> bool:
+        return any(key[0] and key[1:] == (method, change) for key in self.rows)
+
     def mean_norm(self, change: str) -> float:
         """The mean norm of a change's edits at their recommended strength."""
         rows = [row for key, rows in self.rows.items() if key[0] and change in key[2:] for row in rows]

@@ -36,9 +36,9 @@ def nets(domain: str, **readers) -> tuple[Encoder, measure.Nets]:
 
 
 def cases_of(encoder, nets, images, labels, change) -> measure.Cases:
-    w, labels = measure.encode(encoder, torch.from_numpy(images)), torch.from_numpy(labels)
-    counted = torch.ones(len(nets.names), dtype=torch.bool)
-    return measure.Cases(change, w, labels, torch.arange(len(w)), measure.see(nets, w), counted)
+    rows, counted = torch.arange(len(images)), torch.ones(len(nets.names), dtype=torch.bool)
+    w = measure.encode(encoder, torch.from_numpy(images), rows)
+    return measure.Cases(change, w, torch.from_numpy(labels), rows, measure.see(nets, w), counted)
 
 
 @pytest.fixture(scope="module")
