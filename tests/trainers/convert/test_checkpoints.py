@@ -30,6 +30,7 @@ from tests.foreign import (
     tensorflow_file,
 )
 from tests.parity import FOLDER, arrays_of, drawn, error, psp_weights, rosinality_weights
+from trainers import publish
 from trainers.__main__ import main
 from trainers.convert import Checkpoint, convert
 
@@ -240,6 +241,20 @@ def test_a_generator_gets_the_domain_of_the_options(tmp_path):
     assert domain == Domain(
         "cars", "Old cars", "a car", "face", (), (), *(TEXTS[key] for key in ("licence", "about", "limits"))
     )
+
+
+def test_the_card_of_a_converted_generator_states_its_file_and_its_terms(tmp_path):
+    converted(FOLDER / "g16s-rosinality.pt", tmp_path / "g")
+    publish.stage(tmp_path / "g", tmp_path / "hub" / "lwgan-cars-generator", "lab")
+    text = (tmp_path / "hub" / "lwgan-cars-generator" / "README.md").read_text()
+    for part in (
+        "license: other",
+        "No sale.",
+        "Photographs of cars.",
+        "Cars alone.",
+        "file `g16s-rosinality.pt`",
+    ):
+        assert part in text
 
 
 @pytest.mark.parametrize(
