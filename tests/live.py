@@ -1,4 +1,4 @@
-"""A live app for the tests, and its page as a visitor sees and uses it."""
+"""A running app for the tests, and its page as a visitor uses it."""
 
 import base64
 import io
@@ -23,10 +23,9 @@ from tests.browser import DESKTOP, set_screen
 from trainers.benchmark.app import served
 
 ROOT = Path(__file__).parent.parent
-PATIENCE = 180  # seconds: a machine may be kept busy by others
-ALL = (Keys.CONTROL, "a", Keys.NULL)  # selects what a field holds, to be typed over
-# An element that is replaced between being found and being used, veiled, or about to appear: to be tried
-# again.
+PATIENCE = 180  # seconds: the machine may be busy
+ALL = (Keys.CONTROL, "a", Keys.NULL)  # selects the content of a field
+# Errors after which an action is repeated: the element was replaced, is covered, or is not there yet.
 NOT_YET = (StaleElementReferenceException, ElementClickInterceptedException, ElementNotInteractableException)
 AXE = (Path(__file__).parent / "data" / "axe" / "axe.min.js").read_text("utf-8")
 
@@ -60,15 +59,13 @@ class Page:
         )
 
     def until(self, condition: Callable, what: str):
-        """Waits until the condition holds, and gives what it gives. What it finds may be replaced before it
-        looks: that is not yet."""
+        """Waits until the condition holds and returns its value. Elements may be replaced meanwhile."""
         return WebDriverWait(self.chrome, PATIENCE, 0.1, NOT_YET).until(
             lambda _: condition(), f"in vain waited for {what}"
         )
 
     def press(self, selector: str, said: str = "") -> None:
-        """Clicks the first that is shown of what the selector finds (and that says so), as soon as nothing
-        lies over it."""
+        """Clicks the first visible element of the selector (with the text `said`) when nothing covers it."""
 
         def pressed() -> bool:
             for element in self.all(selector):
@@ -83,11 +80,11 @@ class Page:
         self.until(lambda: self.find(selector).send_keys(*keys) is None, f"{selector} to take keys")
 
     def type(self, selector: str, text: str) -> None:
-        """In place of what the field holds."""
+        """Replaces the content of a field."""
         self.keys(selector, *ALL, text, Keys.ENTER)
 
     def choose(self, selector: str, value: str) -> None:
-        """Of a choice (select)."""
+        """Chooses an option of a <select>."""
         self.until(
             lambda: Select(self.find(selector)).select_by_value(value) is None, f"{value} to be chosen"
         )
@@ -98,7 +95,7 @@ class Page:
     def all(self, selector: str) -> list:
         return self.chrome.find_elements(By.CSS_SELECTOR, selector)
 
-    # Read by one script each: an element may be replaced between being found and being asked.
+    # Each is read by one script, as an element may be replaced between two calls.
 
     def has(self, selector: str) -> bool:
         return self.chrome.execute_script("return document.querySelector(arguments[0]) !== null", selector)
@@ -109,7 +106,7 @@ class Page:
         )
 
     def attributes(self, selector: str, name: str = "textContent") -> list[str]:
-        """Of all that the selector finds."""
+        """An attribute of all elements of the selector."""
         return self.chrome.execute_script(
             "return [...document.querySelectorAll(arguments[0])].map((e) => e[arguments[1]] ?? '')",
             selector,
@@ -117,7 +114,7 @@ class Page:
         )
 
     def table(self, selector: str) -> list[list[str]]:
-        """The texts of the cells in the body of a table, row by row."""
+        """The texts of the cells of a table's body, row by row."""
         return self.chrome.execute_script(
             "return [...document.querySelectorAll(`${arguments[0]} tbody tr`)]"
             ".map((row) => [...row.children].map((cell) => cell.textContent))",
@@ -125,7 +122,7 @@ class Page:
         )
 
     def shown(self, selector: str) -> bool:
-        """Whether any of what the selector finds can be seen."""
+        """Whether any element of the selector is visible."""
         return self.chrome.execute_script(
             "return [...document.querySelectorAll(arguments[0])].some((e) => e.checkVisibility())", selector
         )
@@ -141,14 +138,13 @@ class Page:
     # Pictures
 
     def picture(self, name: str) -> str:
-        """A picture of the view Edit, "original", "reconstruction" or "edited", as a data URL."""
+        """A picture of the view Edit ("original", "reconstruction" or "edited") as a data URL."""
         if name == "edited":
             return self.attribute("#view-edit .png", "href")
         return self.attribute(f"#view-edit .{name} img", "src")
 
     def changes(self, name: str, act: Callable, what: str) -> str:
-        """Does `act`, waits until that picture is another and belongs to the sliders as they are, and gives
-        it."""
+        """Does `act`, waits for another picture that belongs to the present sliders, and returns it."""
         before = self.picture(name)
         act()
         return self.until(
@@ -157,11 +153,11 @@ class Page:
         )
 
     def recipe(self) -> dict:
-        """Of the picture in the view Edit."""
+        """The recipe of the picture in the view Edit."""
         return json.loads(unquote(self.attribute("#view-edit .recipe", "href").partition(",")[2]))
 
     def settled(self) -> bool:
-        """Whether the view Edit shows what the sliders say, and not what they said a moment ago."""
+        """Whether the view Edit shows the present state of the sliders."""
         script = (
             "return [...document.querySelectorAll('#sliders .row')]"
             ".map((e) => [e.dataset.edit, e.querySelector('.hint').textContent])"
@@ -172,13 +168,12 @@ class Page:
         made = {edit["name"]: edit["alpha"] for edit in self.recipe()["edits"]}
         return all(
             abs(asked.get(name, 0) - made.get(name, 0)) < 0.006 for name in {*asked, *made}
-        )  # they say two places
+        )  # hints have two decimals
 
-    # What the page sends
+    # Requests
 
     def hold(self, answer: str = "ask(...how)") -> None:
-        """The next event that the page sends waits until `let_go`, to be answered by a script's expression:
-        by default as ever."""
+        """Delays the next event of the page until `let_go`. answer: a script's expression, its answer."""
         self.chrome.execute_script(
             f"const ask = window.fetch, answer = (how) => {answer}; window.joined = 0;"
             "window.fetch = (...how) => !String(how[0].url ?? how[0]).includes('queue/join')"
@@ -197,7 +192,7 @@ class Page:
         self.until(lambda: self.attribute(chosen, "textContent").strip() == name, f"the tab {name}")
 
     def view(self, name: str, holds: str) -> None:
-        """Opens a view and waits until it is there."""
+        """Opens a view and waits until it is complete."""
         self.tab("#views", name)
         self.until(lambda: self.shown(f"#view-{name.lower()} {holds}"), f"the view {name}")
 
@@ -205,14 +200,14 @@ class Page:
         return f"#sliders [data-edit='{edit}']"
 
     def number(self, edit: str) -> str:
-        """The selector of the field that holds an edit's strength."""
+        """The selector of the field with an edit's strength."""
         return f"{self.row(edit)} input[type=number]"
 
     def strength(self, edit: str) -> str:
         return self.attribute(self.number(edit), "value")
 
     def draw(self, *strokes) -> None:
-        """Each stroke: points in px from the pad's upper left corner."""
+        """Strokes on the pad: points in px from its upper left corner."""
         canvas = self.find("#pad canvas")
         self.chrome.execute_script("arguments[0].scrollIntoView({block: 'center'})", canvas)
         half = canvas.size["width"] / 2, canvas.size["height"] / 2
@@ -225,7 +220,7 @@ class Page:
             ActionChains(self.chrome).release().perform()
 
     def violations(self) -> list[str]:
-        """What axe-core finds serious or critical."""
+        """The serious and critical findings of axe-core."""
         self.chrome.execute_script("window.axe || (0, eval)(arguments[0])", AXE)
         self.chrome.set_script_timeout(PATIENCE)
         found = self.chrome.execute_async_script(

@@ -1,4 +1,4 @@
-"""The app as its callers meet it, live, on the bundled models: gradio_client, plain HTTP, MCP."""
+"""The endpoints of a running app on the bundled models, by gradio_client, HTTP and MCP."""
 
 import asyncio
 import base64
@@ -58,8 +58,7 @@ def drawing(tmp_path):
 
 
 def near(picture, expected) -> bool:
-    """The server may run on another number of threads: sums in another order, by which a byte may be rounded
-    otherwise."""
+    """Equal to one grey level: the server may use another number of threads, which changes rounding."""
     return np.abs(np.asarray(picture).astype(int) - np.asarray(expected)).max() <= 1
 
 
@@ -179,12 +178,11 @@ def test_a_sweep_that_will_not_do_is_answered_in_words(client, given, words):
         client.predict(**{"edit": ONE, "seed": 1, **given}, api_name="/sweep")
 
 
-# A visitor's picture
+# Forgotten visitors
 
 
 def test_a_visitor_whose_picture_was_forgotten_is_told():
-    """Gradio drops sessions that are unused for an hour: the next event finds the visit that every page
-    begins with."""
+    """Gradio drops unused sessions after an hour: the next event finds the visit of a new page."""
     demo = build(Catalog("bundled", device="cpu"))
     assert demo.delete_cache == (60, 3600) and demo.config["analytics_enabled"] is False
     first = next(block.value for block in demo.blocks.values() if isinstance(block, gr.State))
@@ -216,7 +214,7 @@ def test_a_visitor_whose_picture_was_forgotten_is_told():
 
 @pytest.fixture
 def docs(space):
-    """What docs/app.md says of the API, with this server's address."""
+    """The section on the API in docs/app.md, with the address of this server."""
     section = (ROOT / "docs" / "app.md").read_text("utf-8").split("## The API\n")[1].split("\n## ")[0]
     assert "http://127.0.0.1:7860" in section
     return section.replace("http://127.0.0.1:7860", space)
@@ -231,7 +229,7 @@ def test_the_docs_python_client(docs, pipe, drawing, tmp_path, monkeypatch):
     patient = functools.partial(
         Client, verbose=False, download_files=str(tmp_path), httpx_kwargs={"timeout": PATIENCE}
     )
-    monkeypatch.setattr("gradio_client.Client", patient)  # others may keep the machine busy
+    monkeypatch.setattr("gradio_client.Client", patient)  # the machine may be busy
     drawing.rename("digits.png")
     names = {}
     exec(block(docs, "python"), names)
@@ -279,7 +277,7 @@ def test_the_docs_mcp_server(docs, pipe):
     assert ONE in listed.content[0].text
 
 
-# Where it runs
+# Starting
 
 
 def test_a_registry_without_models_ends_the_app_with_words(tmp_path):
@@ -288,15 +286,16 @@ def test_a_registry_without_models_ends_the_app_with_words(tmp_path):
 
 
 def test_spaces_comes_before_torch():
-    """ZeroGPU's package replaces parts of torch, which must not be there yet."""
+    """`spaces` replaces parts of torch, so it has to be imported first."""
     imported = re.findall(r"^ *(?:import|from) ([a-z_]+)", (ROOT / "app.py").read_text(), re.MULTILINE)
     assert imported.index("spaces") < imported.index("lwgan")
 
 
 def test_on_zero_gpu_the_app_is_built_with_the_nets_lent_to_the_gpu():
-    """What can be seen of ZeroGPU without one: everything loads, the first picture is made, the functions are
-    lent out. The app's process never comes near CUDA there, so a torch without it will do, once it has the
-    three names that `spaces` looks for."""
+    """As far as possible without ZeroGPU: all loads, the first picture is made, the functions are wrapped.
+
+    The app's process never uses CUDA there. A torch without CUDA lacks only three names that `spaces` reads.
+    """
     dressed = "torch.version.cuda, torch._C._cuda_init, torch.cuda._is_in_bad_fork = '12.8', print, bool"
     code = (
         f"import torch; {'pass' if torch.version.cuda else dressed};"

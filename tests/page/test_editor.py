@@ -1,4 +1,4 @@
-"""What the page's events do, without the page: on toy nets of digits and of faces with named attributes."""
+"""The work behind the page's events, on small random networks of digits and of faces."""
 
 import base64
 import copy
@@ -146,7 +146,7 @@ def test_a_strip_of_the_api_holds_the_recipe_of_its_picture(editor, digits, tmp_
 
 
 def test_a_picture_of_the_api_comes_back_to_the_byte(editor, digits, tmp_path):
-    """Also where alpha has more decimals than a slider."""
+    """Also if alpha has more decimals than a slider."""
     made = editor.edit_image(None, {ONE: 1 / 3}, 6, None, None)
     session, sliders = editor.upload(upload_of(tmp_path / "made.png", made), *digits)
     assert base64.b64decode(editor.show(session, sliders, "Edit")["edit"]["edited"].partition(",")[2]) == made
@@ -211,7 +211,7 @@ def test_a_seed_out_of_range_is_a_problem(editor, digits, seed):
     assert "whole number" in editor.sample(seed, digits[0])["problem"]
 
 
-# Uploads: the table of what visitors bring, row by row
+# Uploads of every kind
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -307,7 +307,7 @@ def test_scrubbing_shows_what_sliding_would(editor, digits):
     ]
     assert (
         np.abs(pixels(shown["frames"][0]).astype(int) - pixels(slid)).max() <= 1
-    )  # 21 at once may round otherwise
+    )  # a batch of 21 may round differently
 
 
 def test_a_sweep_can_be_kept(editor, digits):
@@ -381,7 +381,7 @@ def test_the_line_names_the_attributes_that_edits_in_use_change(editor):
     line = lambda: editor.show(session, sliders, "Edit")["status"]["line"]
     assert "eyeglasses" in line() and "smiling" not in line()
     sliders["rows"][0]["strength"] = 0.0
-    assert "eyeglasses" in line() and "smiling" in line()  # none is in use
+    assert "eyeglasses" in line() and "smiling" in line()  # no edit is in use
 
 
 def test_no_edit_changes_nothing_and_a_far_one_is_warned_of(editor, digits):
@@ -435,7 +435,7 @@ def test_a_forgotten_visitor_of_the_second_domain_stays_there_and_cannot_draw_a_
 
 
 def test_a_panel_that_says_nothing_is_pending_holds_everything(editor, monkeypatch):
-    """The last edits may come while it is made."""
+    """The last edits may arrive while the panel is made."""
     monkeypatch.setattr(editor.catalog, "pending", True)
     monkeypatch.setattr(panel, "edits_of", lambda pipe: setattr(editor.catalog, "pending", False))
     assert editor.sliders("multimnist", [])["pending"]
@@ -455,8 +455,7 @@ def test_a_refusal_names_what_it_refuses_once():
 
 
 def test_any_domain_has_a_page(tmp_path):
-    """Shoes at 32 px: all words come from the Domain, the seed and the judge; there are no sample
-    pictures."""
+    """Shoes at 32 px, without sample pictures: all words come from the Domain."""
     labels = ("Laces", "High_Heel", "Red")
     sizes = {"resolution": 32, "img_channels": 3, "w_dim": W_DIM}
     nets = {

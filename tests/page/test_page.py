@@ -1,4 +1,4 @@
-"""The page in headless Chromium, on the bundled models, with nothing but the app itself to be reached."""
+"""The page of the bundled models in headless Chromium, which can reach nothing but the app."""
 
 import base64
 import itertools
@@ -31,15 +31,15 @@ HOLDS = {
     "Sweep": ".cells button",
     "Compare": "tbody td",
     "About": "dd",
-}  # what shows that a view is there
-SHOTS = os.environ.get("LWGAN_SHOTS")  # a folder for screenshots of every view, to be looked at
+}  # an element that shows that a view is complete
+SHOTS = os.environ.get("LWGAN_SHOTS")  # a folder for screenshots of every view
 
 
 FILMED = draw([("7", 200, 100, 200)], 24, size=(640, 480))  # what the webcam sees
 
 
 @pytest.fixture(scope="module")
-def chrome(space, tmp_path_factory):  # the page goes before its server
+def chrome(space, tmp_path_factory):  # closed before its server
     folder = tmp_path_factory.mktemp("chrome")
     with browser(folder, camera=filmed(folder / "camera.y4m", FILMED)) as chrome:
         yield chrome
@@ -52,7 +52,7 @@ def page(chrome, space):
 
 
 def filmed(path: Path, picture: Image.Image) -> Path:
-    """A second of a grey picture, its sides even, as a video that Chromium's fake webcam plays."""
+    """A second of a grey picture with even sides, as a video for Chromium's fake webcam."""
     frame = b"FRAME\n" + picture.tobytes() + bytes([128]) * (picture.width * picture.height // 2)
     path.write_bytes(
         f"YUV4MPEG2 W{picture.width} H{picture.height} F10:1 Ip A1:1 C420jpeg\n".encode() + 10 * frame
@@ -125,7 +125,7 @@ def test_a_bad_upload_is_answered_in_words_and_the_session_goes_on(page, tmp_pat
     start = page.picture("original")
     page.tab("#source", "Upload")
     give(page, tmp_path, f"secret.{name if len(name) == 3 else 'png'}", data)
-    # Some the browser's side refuses before they are sent.
+    # The browser refuses some files before it sends them.
     expected = (words, "Only image/* allowed", "SVG files are not supported")
     said = lambda: page.line() + " ".join(page.attributes(".toast-body"))
     page.until(lambda: any(part in said() for part in expected), f"words on {name}")
@@ -199,7 +199,7 @@ def test_values_survive_other_methods_and_rows_that_go_and_come(page):
     page.changes("edited", lambda: page.type(page.number(TWO), "0.4"), "typing")
     shift = ONE.replace("-lw-", "-centroids-")
     page.changes("edited", lambda: page.choose(f"{page.row(ONE)} .method", shift), "another method")
-    assert page.strength(shift) == "1"  # a strength means the same for every method
+    assert page.strength(shift) == "1"  # a strength has the same effect with every method
     assert "alpha 1.70" in page.attribute(f"{page.row(shift)} .hint", "textContent")
     before = page.picture("edited")
     page.changes("edited", lambda: page.press(f"{page.row(TWO)} .away"), "taking a row away")
@@ -331,7 +331,7 @@ def test_what_takes_over_a_second_shows_that_something_goes_on(page):
     page.until(lambda: page.shown(bar), "the bar")
     assert (
         page.picture("original") == start and page.box("#show")["height"] == height
-    )  # before the answer, and nothing jumps
+    )  # before the answer; and the layout does not move
     page.let_go()
     page.until(
         lambda: page.picture("original") != start and not page.shown(bar), "the answer, and the bar's end"
@@ -346,8 +346,7 @@ def test_about_tells_what_the_config_says(page):
 
 
 def test_it_can_be_used_by_keyboard_alone(page, chrome):
-    """Nothing but keys from the first focus on: a source, before and after, a slider, every view and what
-    there is to choose in it."""
+    """A source, before and after, a slider, every view and the choices in it, all by keys."""
     hand = lambda *keys: ActionChains(chrome).send_keys(*keys).perform()
     focused = (
         "const e = document.activeElement;"
@@ -365,7 +364,7 @@ def test_it_can_be_used_by_keyboard_alone(page, chrome):
         raise AssertionError(f"Tab never leads to {selector} {text}")
 
     def view(name: str, holds: str) -> None:
-        """From whatever is in a view back to the row of tabs by Shift and Tab, and into another."""
+        """Goes back to the row of tabs with Shift+Tab and opens another view."""
         go("#views [role=tab]", name, back=True)
         hand(Keys.ENTER)
         page.until(lambda: page.shown(f"#view-{name.lower()} {holds}"), f"the view {name}")
@@ -481,7 +480,7 @@ def rows_of(page) -> list[str]:
 
 
 def check_dressed_for_faces(page) -> None:
-    """All that depends on the domain is of the one that is shown."""
+    """Everything that depends on the domain has changed."""
     page.until(lambda: page.attribute("#head h1", "textContent") == "Rendered faces", "the heading")
     page.until(lambda: page.attribute("#domain input", "value") == "Rendered faces", "the choice of domains")
     known = set(EditingPipeline.from_pretrained("bundled", "synthfaces").edits)
@@ -494,8 +493,7 @@ def check_dressed_for_faces(page) -> None:
 
 
 def test_a_slow_hub_that_is_partly_broken_and_sliders_that_send_at_the_end_of_a_move(chrome, tmp_path):
-    """One app for both: its Hub is slow and holds a broken edit; as on ZeroGPU, each message would cost a
-    call of the GPU."""
+    """One app for both. Its Hub is slow and has a broken edit; its sliders send as on ZeroGPU."""
     mine = files_of(registry.bundled() / ONE.replace("-lw-", "-centroids-"))
     with MiniHub() as hub:
         put(hub, "someone/lwgan-mine", mine)
@@ -510,8 +508,7 @@ def test_a_slow_hub_that_is_partly_broken_and_sliders_that_send_at_the_end_of_a_
 
 
 def check_arrivals(page, chrome) -> None:
-    """The broken edit is refused with its reason, the other joins the choice of methods; nothing else
-    moves."""
+    """The broken edit is refused with its reason, the other joins the choice of methods."""
     refused = lambda: page.attribute("#sliders .refused summary", "textContent") == "1 refused"
     page.until(refused, "the broken one, refused")
     focused = "return document.activeElement === document.querySelector(arguments[0])"
@@ -548,13 +545,13 @@ def check_ends_of_moves(page, chrome) -> None:
 
 
 def at_hub(hub: MiniHub, folder: Path) -> dict[str, str]:
-    """What tells an app of its own where the Hub is, and that it has never been there."""
+    """The environment of an app that uses this Hub with an empty cache."""
     return {"HF_ENDPOINT": hub.url, "HF_HOME": str(folder / "home"), "HF_HUB_DISABLE_XET": "1"}
 
 
 @pytest.mark.skipif(not SHOTS, reason="LWGAN_SHOTS names no folder for screenshots")
 def test_screenshots_to_look_at(chrome, space):
-    """Each view as it is first seen, and all of it."""
+    """Each view, its first screen and in full length."""
     Path(SHOTS).mkdir(parents=True, exist_ok=True)
     for size, dark in itertools.product((DESKTOP, PHONE), (False, True)):
         page = Page(chrome, space, size, dark)
@@ -567,7 +564,7 @@ def test_screenshots_to_look_at(chrome, space):
 
 
 def check_requests_and_console(chrome) -> None:
-    """Every request was local, and the console tells of no error."""
+    """All requests were local, and the console shows no error."""
     asked = requests(chrome)
     assert any(address.startswith("http://127.0.0.1") for address in asked)
     assert [
@@ -576,8 +573,7 @@ def check_requests_and_console(chrome) -> None:
         if not address.startswith(("http://127.0.0.1:", "data:", "blob:", "chrome"))
     ] == []
     said = [entry["message"] for entry in chrome.get_log("browser") if entry["level"] == "SEVERE"]
-    # What a page says, sometimes, whose stream of events ends because it is left for another: Gradio takes it
-    # for a broken connection.
+    # Gradio reports a broken connection if the browser leaves a page whose stream of events is open.
     left = ("AbortError", "ERR_INCOMPLETE_CHUNKED_ENCODING", "Connection errored out")
     assert [message for message in said if not any(word in message for word in left)] == []
     assert chrome.find_elements(By.CSS_SELECTOR, ".error") == []

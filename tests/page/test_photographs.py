@@ -1,4 +1,4 @@
-"""Photographs of faces on the page: they are aligned, and what a visitor should know of that is said."""
+"""Photographs of faces on the page: they are aligned, and the page says what it did."""
 
 import base64
 import io

@@ -1,5 +1,4 @@
-"""A visitor's events pass one another, fail, or find that they were forgotten: what the page shows holds
-together all the same."""
+"""A visitor's events that overtake each other or fail: what the page shows stays consistent."""
 
 import copy
 import time
@@ -17,7 +16,7 @@ ONE, TWO, THREE = EDITS
 
 
 @pytest.fixture(scope="module")
-def chrome(space, tmp_path_factory):  # the page goes before its server
+def chrome(space, tmp_path_factory):  # closed before its server
     with browser(tmp_path_factory.mktemp("chrome")) as chrome:
         yield chrome
         check_requests_and_console(chrome)
@@ -38,8 +37,7 @@ def alpha(page) -> float:
 
 
 def in_turn(page, *acts: tuple[int, str]) -> None:
-    """Runs scripts in the page, each so many ms after the start. tab(name), slide(strength), click(selector)
-    are there."""
+    """Runs scripts in the page after some ms. They may call tab(name), slide(to), click(selector)."""
     names = (
         "const tabs = [...document.querySelectorAll('#views [role=tab]')];"
         "const tab = (name) => tabs.find((t) => t.textContent.trim() === name).click();"
@@ -52,7 +50,7 @@ def in_turn(page, *acts: tuple[int, str]) -> None:
     )
 
 
-# Which of two events comes first
+# Events that overtake each other
 
 
 @pytest.mark.parametrize("slow", ["Compare", "Sweep", "Scrub"])
@@ -97,7 +95,7 @@ def test_older_sliders_never_take_the_place_of_newer_ones():
     assert copy.deepcopy(visit).session is visit.session and copy.deepcopy(visit).turn is not visit.turn
 
 
-# What goes on, and what went wrong
+# Progress and problems
 
 
 def test_nothing_goes_on_after_an_answer_or_a_refusal(page, tmp_path):
@@ -108,7 +106,7 @@ def test_nothing_goes_on_after_an_answer_or_a_refusal(page, tmp_path):
     page.until(
         lambda: "Only image/* allowed" in page.attribute("body", "textContent"), "the browser's refusal"
     )
-    time.sleep(1)  # by which the bar comes, if it does
+    time.sleep(1)  # the bar would appear within this time
     page.until(lambda: not page.shown("#status .busy"), "the bar's end")
 
 

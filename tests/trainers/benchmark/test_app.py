@@ -1,4 +1,4 @@
-"""The app's benchmark at its smallest: a live app, real clients, the figures it is asked for."""
+"""The benchmark of the app at its smallest: a running app and real clients."""
 
 import time
 

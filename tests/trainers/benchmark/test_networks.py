@@ -1,4 +1,4 @@
-"""The benchmark at its smallest: real child processes, real networks."""
+"""The benchmark of networks at its smallest, with real child processes."""
 
 import contextlib
 import importlib.util
@@ -19,7 +19,7 @@ from trainers.benchmark.networks import Case
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
-    """The smallest run: the report, what was printed, and what the child processes found."""
+    """The smallest run: the report, what it printed, and the results of the child processes."""
     found, child = [], networks.child
     options = Options(
         sizes=(64,),
@@ -51,7 +51,7 @@ def test_every_implementation_has_a_row_and_the_report_its_command(measured):
 
 
 def test_the_work_is_what_it_is_known_to_be(measured):
-    """16.1 GMAC at 64 px, counted in the peers' networks too."""
+    """16.1 GMAC at 64 px, the count for the peers' networks."""
     found = measured[2][0]
     assert found["gflop"] == pytest.approx(32.2, rel=0.02)
     assert found["rows"][0]["gflops"] > 1
@@ -90,7 +90,7 @@ def test_the_peak_is_counted_from_its_reset():
     cpu = torch.device("cpu")
     held = [
         torch.ones(25_000) for _ in range(4000)
-    ]  # 0.4 GB, small enough for glibc to keep it below what comes last
+    ]  # 0.4 GB in blocks that glibc does not return while the last one is in use
     before, last = networks.peak_memory(cpu), held.pop()
     del held
     networks.reset_peak(cpu)
@@ -130,7 +130,7 @@ class Ours(torch.nn.Module):
 
 
 def test_a_peers_network_comes_from_its_checkout_and_takes_our_weights(tmp_path, monkeypatch):
-    """A checkout of a toy, whose module is named as another that was imported before."""
+    """A toy checkout with a module that has the name of one imported before."""
     (tmp_path / "model.py").write_text(TOY)
     (tmp_path / "helper.py").write_text("import torch\nKERNEL = torch.ones(4)\n")
     monkeypatch.setitem(sys.modules, "model", ModuleType("model"))
