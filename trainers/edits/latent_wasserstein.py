@@ -102,8 +102,10 @@ class LatentWasserstein(WithMasses):
         loss = self.loss(source, target, codes.train, change)
         held = self.held_out(*weighed(codes.validation, change, self.masses, balance)[0])
         h = Map(source, target, self.rank)
-        descent = torch.optim.SGD if self.rank == 0 else torch.optim.Adam
-        optimiser = descent(h.parameters(), self.learning_rate)
+        num_ws, rate = codes.train.w.shape[1], self.learning_rate
+        if self.rank == 0:
+            rate *= h.layers / num_ws  # a shared shift has the gradients of all layers
+        optimiser = (torch.optim.SGD if self.rank == 0 else torch.optim.Adam)(h.parameters(), rate)
         best = Best(loss=float("inf"))
 
         @torch.no_grad()
@@ -127,7 +129,7 @@ class LatentWasserstein(WithMasses):
             total = loss(h(x), x, y)
             if self.decay:
                 total = total + self.decay / 2 * h.linear(x).flatten(1).square().sum(1).mean()
-            optimiser.param_groups[0]["lr"] = self.learning_rate * (1 - step / (self.steps + 1))
+            optimiser.param_groups[0]["lr"] = rate * (1 - step / (self.steps + 1))
             optimiser.zero_grad()
             total.backward()
             optimiser.step()
@@ -137,7 +139,7 @@ class LatentWasserstein(WithMasses):
         if best["step"] == 0:
             print(f"{change.name}: no step lowered the loss on validation codes: the edit is the mean shift.")
         h.load_state_dict(best.pop("map"))
-        edit = h.edit(codes.train.w.shape[1])
+        edit = h.edit(num_ws)
         edit.config |= report | {"best": dict(best)}
         return edit
 
