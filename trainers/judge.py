@@ -16,7 +16,6 @@ Train one for
 Labels that are unknown count neither in a loss nor in a figure.
 """
 
-import functools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,26 +40,14 @@ COMPARED = 3_000  # pictures whose identities are compared with each other
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
-    """The options of all heads."""
-
-    run: Path
-    """Folder of this run; the same command resumes it."""
-    batch: int = 128
-    learning_rate: float = 2e-3
-    seed: int = 1
-    checkpoint_steps: int = 250
-    device: str = "auto"
-    max_minutes: float | None = None
-    """Stop at a checkpoint after this long; the same command resumes the run."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pictures(Training):
+class Pictures(run.Training):
     """The options of the heads that see pictures."""
 
     data: Path
     """Folder that `python -m trainers data` wrote."""
+    batch: int = 128
+    learning_rate: float = 2e-3
+    checkpoint_steps: int = 250
     widths: tuple[int, ...] = (32, 64, 128)
     """Widths of the feature maps; at 64 px those at 32, 16 and 8 px. Pictures above 128 px get narrower
     ones before."""
@@ -105,7 +92,7 @@ class Identity(Pictures):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Codes(Training):
+class Codes(run.Training):
     """Train a classifier of codes: which labels their pictures have."""
 
     codes: Path
@@ -118,6 +105,7 @@ class Codes(Training):
     """Of Adam at the start; a tenth from the 10th epoch on, a hundredth from the 20th, and so on."""
     decay: float = 5e-4
     """Weight decay, as Adam's own (L2)."""
+    checkpoint_steps: int = 1_000
 
 
 Options = Labels | Identity | Codes
@@ -145,7 +133,7 @@ def main(options: Options) -> None:
                 max_minutes=options.max_minutes, title="judge")  # fmt: skip
     for step in loop:
         head.adam.param_groups[0]["lr"] = head.rate(step)
-        loss = head.loss(batch_of(step, head.n, options.batch, options.seed))
+        loss = head.loss(torch.randint(head.n, (options.batch,)))
         head.adam.zero_grad()
         loss.backward()
         head.adam.step()
@@ -157,17 +145,6 @@ def main(options: Options) -> None:
         config = head.config | {"architecture": net.config, "metrics": metrics, "training": training}
         registry.save_folder(options.run, config, net.state_dict(), dtype="float16")
         print(json.dumps(metrics["validation"], indent=1))
-
-
-def batch_of(step: int, n: int, batch: int, seed: int) -> Tensor:
-    """The rows of step 1, 2, ...: every epoch is another permutation of all n."""
-    epoch, number = divmod(step - 1, -(-n // batch))
-    return permutation(n, hash((seed, epoch)))[number * batch : (number + 1) * batch]
-
-
-@functools.lru_cache(maxsize=1)
-def permutation(n: int, seed: int) -> Tensor:
-    return torch.randperm(n, generator=torch.Generator().manual_seed(seed))
 
 
 # Heads

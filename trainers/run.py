@@ -20,6 +20,18 @@ FREE = ("run", "data", "device", "processes", "max_skipped", "max_minutes", "kim
 _locks: dict[Path, IO] = {}  # the run folders that this process has locked
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Training:
+    """The options that all stages share which train in a loop."""
+
+    run: Path
+    """Folder of this run; the same command resumes it."""
+    seed: int = 0
+    device: str = "auto"
+    max_minutes: float | None = None
+    """Stop at a checkpoint after this long; the same command resumes the run."""
+
+
 def start(folder: Path, options: Any) -> None:
     """Makes the run's folder, locks it for this process and writes options.json, with the command as typed.
 
@@ -33,8 +45,8 @@ def start(folder: Path, options: Any) -> None:
         stored = json.loads(path.read_text())
         for key in sorted({*wanted, *stored} - {"command"}):
             if wanted.get(key) != stored.get(key):
-                raise ValueError(f"{folder} holds a run with {key} = {stored.get(key)!r}, not {wanted.get(key)!r}: "
-                                 "choose another --run")  # fmt: skip
+                other = f"{key} = {stored.get(key)!r}, not {wanted.get(key)!r}"
+                raise ValueError(f"{folder} holds a run with {other}: choose another --run")
     write_json(path, wanted | {"command": command()})
 
 

@@ -179,14 +179,6 @@ def test_pictures_without_groups_are_refused(tmp_path, monkeypatch):
 # Batches, sizes and augmentation
 
 
-def test_every_epoch_takes_each_row_once():
-    epochs = [
-        torch.cat([judge.batch_of(4 * epoch + step, 10, 3, seed=1) for step in (1, 2, 3, 4)])
-        for epoch in (0, 1)
-    ]
-    assert all(sorted(rows.tolist()) == list(range(10)) for rows in epochs) and not torch.equal(*epochs)
-
-
 @pytest.mark.parametrize(
     ("resolution", "widths"),
     [(32, (32, 64)), (128, (16, 32, 64)), (256, (8, 16, 32, 64)), (1024, (8, 8, 8, 16, 32, 64))],

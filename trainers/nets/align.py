@@ -1,4 +1,4 @@
-"""Stage 2b: one latent space for the codes of real pictures and the samples of the generator.
+"""Stage 3b: one latent space for the codes of real pictures and the samples of the generator.
 
     python -m trainers align join --data ../runs/data --start ../runs/tuned --run ../runs/joined
     python -m trainers encoder --data ../runs/data --generator ../runs/generator --tune \\
@@ -7,16 +7,15 @@
 
 join: the codes of real pictures lie close to a w_dim-dimensional subspace of W+. Its coordinates become
 the new W. The change of coordinates is folded into the affine layers of the generator and the last layers
-of the encoder, so both still draw the same pictures. The mapping network is set anew, to the normal
-distribution with the codes' mean and variances; GAN training then starts where the codes of real pictures
-are. Principal components of latent codes: GANSpace (Harkonen et al., 2020); codes near W for editing: e4e
-(Tov et al., 2021). The joining itself is ours.
+of the encoder, so both draw the same pictures as before. The mapping network is set to the normal
+distribution with the codes' mean and variances; GAN training goes on from there. Principal components of
+latent codes: GANSpace (Harkonen et al., 2020); codes near W for editing: e4e (Tov et al., 2021). The
+joining itself is ours.
 
-match: GAN training brings samples near the data but leaves, say, too few pictures of one digit. Between
-the codes of samples and those of real pictures, taken as two normal distributions, the optimal transport
-is an affine map in closed form (Peyre and Cuturi, Computational Optimal Transport, 2019, Remark 2.31). It
-is folded into the last layer of the mapping network, in rounds, because a generator follows its code only
-roughly. The folding is ours.
+match: GAN training leaves, say, too few samples of one digit. Between the codes of samples and those of real
+pictures, taken as two normal distributions, the optimal transport is an affine map in closed form (Peyre and
+Cuturi, Computational Optimal Transport, 2019, Remark 2.31). It is folded into the last layer of the mapping
+network, in rounds, because a generator follows its code only roughly. The folding is ours.
 """
 
 from dataclasses import dataclass
@@ -76,14 +75,18 @@ def main(options: Options) -> None:
     joins = isinstance(options, Join)
     state, generator, encoder = load_tuned(options.start, "W+" if joins else "W")
     data, heldout = load_split(options.data, "train"), heldout_of(options.data)
-    images = data.images[: options.pictures]
-    check(options, len(images), generator.w_dim)
+    images, w_dim = data.images[: options.pictures], generator.w_dim
+    if joins and len(images) <= w_dim:
+        few = f"{len(images)} pictures (--pictures, --data)"
+        raise ValueError(f"{few} cannot span a W of {w_dim} dimensions: take more, or a smaller --w-dim")
+    if not joins and not 1 <= options.directions <= w_dim:
+        raise ValueError(f"--directions is {options.directions}, expected 1 to {w_dim}, the dimensions of W")
     run.start(options.run, options)
     if (options.run / "checkpoint.pt").exists():
         print(f"{options.run} is finished")
         return
 
-    codes = encode(encoder, images, "codes")
+    codes = encode(encoder, images)
     if joins:
         encoder = join(generator, encoder, codes)
         g_adam = torch.optim.Adam(generator.parameters(), betas=(0.0, 0.99)).state_dict()
@@ -96,15 +99,6 @@ def main(options: Options) -> None:
     states |= {f"ema_{name}": weights for name, weights in states.items()}
     kept = {name: state[name] for name in ("discriminator", "d_adam", "g_adam")}
     run.save_checkpoint(options.run, step=0, **states, **kept)  # last: it says that the run is finished
-
-
-def check(options: Options, pictures: int, w_dim: int) -> None:
-    """ValueError for options that do not fit the nets."""
-    if isinstance(options, Join) and pictures <= w_dim:
-        raise ValueError(f"{pictures} pictures (--pictures, --data) cannot span a W of {w_dim} dimensions: "
-                         "take more, or train the generator with a smaller --w-dim")  # fmt: skip
-    if isinstance(options, Match) and not 1 <= options.directions <= w_dim:
-        raise ValueError(f"--directions is {options.directions}, expected 1 to {w_dim}, the dimensions of W")
 
 
 # Join

@@ -1,10 +1,35 @@
-"""StyleGAN2's residual discriminator (Karras et al., 2020) and its R1 penalty."""
+"""StyleGAN2's residual discriminator (Karras et al., 2020) and a step of its training, with the R1
+penalty."""
 
 import math
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from trainers import run
+from trainers.nets.parallel import average_gradients
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adversarial(run.Training):
+    """The options that the stages share which train against a discriminator."""
+
+    data: Path
+    """Folder that `python -m trainers data` wrote."""
+    r1: float
+    """gamma of the R1 penalty."""
+    r1_every: int = 16
+    """Steps from one R1 penalty to the next."""
+    instance_noise: float
+    """Standard deviation of the noise on the pictures that the discriminator sees. It hides that real
+    backgrounds are exactly black."""
+    ema_kimg: float = 10
+    """Half-life of the weights' moving average, in thousands of pictures."""
+    processes: int = 2
+    """Data-parallel processes; 1 on a GPU."""
 
 
 class Discriminator(nn.Module):
@@ -75,6 +100,29 @@ def minibatch_stddev(x: Tensor, group_size: int) -> Tensor:
     )
     spread = spread.repeat_interleave(group)[:, None, None, None].expand(n, 1, height, width)
     return torch.cat([x, spread.to(x.dtype)], 1)
+
+
+def update(discriminator: Discriminator, adam, real: Tensor, fake: Tensor, penalty: bool, options) -> tuple:
+    """One step of the discriminator on real and sampled pictures [N, C, H, W], with the R1 penalty if
+    `penalty`. Returns the loss and the mean logits of both."""
+    discriminator.requires_grad_(True)
+    with run.half_precision(real.device):
+        real_logit = discriminator(with_noise(real, options.instance_noise))
+        fake_logit = discriminator(with_noise(fake, options.instance_noise))
+    loss = F.softplus(-real_logit).mean() + F.softplus(fake_logit).mean()
+    adam.zero_grad()
+    loss.backward()
+    if penalty:
+        (options.r1 / 2 * options.r1_every * r1_penalty(discriminator, real)).backward()
+    average_gradients(discriminator.parameters())
+    adam.step()
+    discriminator.requires_grad_(False)
+    return loss, real_logit.mean(), fake_logit.mean()
+
+
+def with_noise(pictures: Tensor, deviation: float) -> Tensor:
+    """The pictures under instance noise (Sonderby et al., 2017)."""
+    return pictures + deviation * torch.randn_like(pictures)
 
 
 def r1_penalty(discriminator: Discriminator, real: Tensor) -> Tensor:

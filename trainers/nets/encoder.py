@@ -1,4 +1,4 @@
-"""Stage 2: pSp on a trained generator (Richardson et al., 2021), then, with --tune, both together.
+"""Stage 3: pSp on a trained generator (Richardson et al., 2021), then, with --tune, both together.
 
     python -m trainers encoder --data ../runs/data --generator ../runs/generator --run ../runs/encoder
     python -m trainers encoder --data ../runs/data --generator ../runs/generator --tune \\
@@ -26,24 +26,20 @@ from lwgan.images import save_sheet
 from lwgan.judges import AttributeJudge, Judge
 from trainers import run
 from trainers.loop import Loop, ramp, restore
-from trainers.nets.discriminator import Discriminator, r1_penalty
-from trainers.nets.generator import sample, save_generator, shown, to_pictures, update_ema, with_noise
+from trainers.nets.discriminator import Adversarial, Discriminator, update
+from trainers.nets.generator import sample, save_generator, shown, to_pictures, update_ema
 from trainers.nets.parallel import average_gradients, launch
 from trainers.shards import load_split
 
 BLANK = 0.2  # squared error that counts as 1 in the pixel loss: about that of a black picture of digits
 
 
-@dataclass(frozen=True)
-class Options:
+@dataclass(frozen=True, kw_only=True)
+class Options(Adversarial):
     """Train the encoder, alone or together with its generator."""
 
-    data: Path
-    """Folder that `python -m trainers data` wrote."""
     generator: Path
     """Run of the generator stage: its model and its checkpoint (discriminator, optimizers)."""
-    run: Path
-    """Folder of this run; the same command resumes it."""
     start: Path | None = None
     """Run of this stage or of align whose nets and optimizers to start from. By default a fresh encoder
     and the nets of --generator."""
@@ -64,8 +60,6 @@ class Options:
     """Weight of the code loss on sampled pictures, in units of the codes' variance; 0 leaves it out."""
     norm: float = 0.002
     """Weight of the codes' squared distance from the mean code, in the same units."""
-    delta: float = 0.0
-    """Weight of e4e's term: the squared distance between the codes of different styles of one picture."""
     perceptual: float = 0.1
     """Weight of the distance between the discriminator's features of picture and reconstruction."""
     perceptor: Path | None = None
@@ -84,16 +78,8 @@ class Options:
     """Weight of the GAN loss on pictures of codes between those of two real pictures (only with --tune, at
     GAN steps): what lies between must be a picture too, not two ghosts."""
     r1: float = 0.7
-    r1_every: int = 16
     instance_noise: float = 0.04
-    ema_kimg: float = 10
-    seed: int = 0
     checkpoint_steps: int = 250
-    processes: int = 2
-    """Data-parallel processes; 1 on a GPU."""
-    device: str = "auto"
-    max_minutes: float | None = None
-    """Stop at a checkpoint after this long; the same command resumes the run."""
 
 
 def main(options: Options) -> None:
@@ -147,7 +133,7 @@ def train(rank: int, processes: int, options: Options) -> None:
                 fakes.append(generator.synthesis(between))
         if gan:
             penalty = step // options.gan_every % options.r1_every == 0
-            update_discriminator(nets, real, torch.cat(fakes).detach(), penalty, options)
+            update(discriminator, nets["d_adam"], real, torch.cat(fakes).detach(), penalty, options)
 
         with run.half_precision(device):
             logit, features = discriminator(torch.cat(fakes), with_features=True)
@@ -157,7 +143,6 @@ def train(rank: int, processes: int, options: Options) -> None:
             "pixel": pixel_loss(fakes[0], seen),
             "perceptual": options.perceptual * feature_distance([each[:share] for each in features], wanted),
             "norm": options.norm * (real_codes - generator.mapping.w_avg).square().mean() / variance,
-            "delta": options.delta * real_codes.var(1).mean() / variance,
         }
         if perceptor:
             losses["likeness"] = options.likeness * likeness(perceptor, fakes[0], seen)
@@ -212,23 +197,17 @@ def build(options: Options, device: torch.device) -> dict:
         generator.load_state_dict(state["generator"])
     discriminator = Discriminator(img_channels=shape["img_channels"], channels=shape["channels"][:-1])
     discriminator.load_state_dict(state["discriminator"])
-    nets |= {
-        "generator": generator,
-        "discriminator": discriminator,
-        "encoder": build_encoder(options, generator),
-    }
+    nets |= {"generator": generator, "discriminator": discriminator}
+    nets["encoder"] = build_encoder(options, generator)
     nets["ema_encoder"] = copy.deepcopy(nets["encoder"])
     for net in nets.values():
         net.to(device, memory_format=torch.channels_last)
     for name in ("ema_generator", "ema_encoder", "discriminator", *(() if options.tune else ("generator",))):
         nets[name].requires_grad_(False)
-    adam = lambda net, beta: torch.optim.Adam(
-        nets[net].parameters(), options.learning_rate, betas=(beta, 0.99)
-    )
-    nets["encoder_adam"] = adam("encoder", 0.9)
+    nets["encoder_adam"] = torch.optim.Adam(nets["encoder"].parameters(), betas=(0.9, 0.99))
     if options.tune:
         for name, net in {"g_adam": "generator", "d_adam": "discriminator"}.items():
-            nets[name] = adam(net, 0.0)
+            nets[name] = torch.optim.Adam(nets[net].parameters(), betas=(0.0, 0.99))
             nets[name].load_state_dict(state[name])
     return nets
 
@@ -277,21 +256,6 @@ def set_rates(nets: dict, step: int, options: Options) -> None:
     for name in ADAMS & nets.keys():
         rate = options.learning_rate if name == "encoder_adam" else options.generator_learning_rate
         nets[name].param_groups[0]["lr"] = rate * ramp(step, options.steps, 200, 0.4)
-
-
-def update_discriminator(nets: dict, real: Tensor, fake: Tensor, penalty: bool, options: Options) -> None:
-    """One step of the discriminator; penalty: with R1."""
-    discriminator, adam = nets["discriminator"].requires_grad_(True), nets["d_adam"]
-    with run.half_precision(real.device):
-        real_logit = discriminator(with_noise(real, options.instance_noise))
-        fake_logit = discriminator(with_noise(fake, options.instance_noise))
-    adam.zero_grad()
-    (F.softplus(-real_logit).mean() + F.softplus(fake_logit).mean()).backward()
-    if penalty:
-        (options.r1 / 2 * options.r1_every * r1_penalty(discriminator, real)).backward()
-    average_gradients(discriminator.parameters())
-    adam.step()
-    discriminator.requires_grad_(False)
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Stage 1: StyleGAN2 on a data set's pictures (Karras et al., 2020): non-saturating loss, lazy R1, EMA. No
+"""Stage 2: StyleGAN2 on a data set's pictures (Karras et al., 2020): non-saturating loss, lazy R1, EMA. No
 flips.
 
     python -m trainers generator --data ../runs/data --run ../runs/generator --max-minutes 60
@@ -19,19 +19,15 @@ from lwgan.hub import registry
 from lwgan.images import save_sheet
 from trainers import run
 from trainers.loop import Loop
-from trainers.nets.discriminator import Discriminator, r1_penalty
+from trainers.nets.discriminator import Adversarial, Discriminator, update, with_noise
 from trainers.nets.parallel import average_gradients, launch
 from trainers.shards import Images, load_split
 
 
-@dataclass(frozen=True)
-class Options:
+@dataclass(frozen=True, kw_only=True)
+class Options(Adversarial):
     """Train the generator."""
 
-    data: Path
-    """Folder that `python -m trainers data` wrote."""
-    run: Path
-    """Folder of this run; the same command resumes it."""
     channels: tuple[int, ...] | None = None
     """Widths at 4, 8, ... px. By default they follow from the resolution: 256 128 64 32 16 at 64 px."""
     z_dim: int = 256
@@ -46,22 +42,9 @@ class Options:
     """Pictures a step, all processes together."""
     learning_rate: float = 0.0025
     r1: float = 1.0
-    """gamma of the R1 penalty."""
-    r1_every: int = 16
-    """Steps from one R1 penalty to the next."""
     instance_noise: float = 0.07
-    """Standard deviation of the noise on the pictures that the discriminator sees. It hides that real
-    backgrounds are exactly black."""
-    ema_kimg: float = 10
-    """Half-life of the weights' moving average, in thousands of pictures."""
-    seed: int = 0
     checkpoint_kimg: float = 16
     """Thousands of pictures from one checkpoint, log entry and sheet of samples to the next."""
-    processes: int = 2
-    """Data-parallel processes; 1 on a GPU."""
-    device: str = "auto"
-    max_minutes: float | None = None
-    """Stop at a checkpoint after this long; the same command resumes the run."""
 
 
 def main(options: Options) -> None:
@@ -93,20 +76,10 @@ def train(rank: int, processes: int, options: Options) -> None:
         real = to_pictures(data.images[torch.randint(len(data.images), (share,))], device)
         w = generator.mapping(torch.randn(share, options.z_dim).to(device))
 
-        discriminator.requires_grad_(True)
         with run.half_precision(device):
             fake = generator.synthesis(w)
-            real_logit = discriminator(with_noise(real, options.instance_noise))
-            fake_logit = discriminator(with_noise(fake.detach(), options.instance_noise))
-        d_loss = F.softplus(-real_logit).mean() + F.softplus(fake_logit).mean()
-        d_adam.zero_grad()
-        d_loss.backward()
-        if step % options.r1_every == 0:
-            (options.r1 / 2 * options.r1_every * r1_penalty(discriminator, real)).backward()
-        average_gradients(discriminator.parameters())
-        d_adam.step()
-
-        discriminator.requires_grad_(False)
+        penalty = step % options.r1_every == 0
+        d_loss, d_real, d_fake = update(discriminator, d_adam, real, fake.detach(), penalty, options)
         with run.half_precision(device):
             g_loss = F.softplus(-discriminator(with_noise(fake, options.instance_noise))).mean()
         g_adam.zero_grad()
@@ -117,9 +90,7 @@ def train(rank: int, processes: int, options: Options) -> None:
         seen = step * options.batch
         generator.mapping.w_avg.lerp_(w[:, 0].detach().float().mean(0), 0.005)
         update_ema(ema, generator, options.batch, min(options.ema_kimg * 1000, 0.1 * seen))
-        loop.log(
-            kimg=seen / 1000, d_loss=d_loss, g_loss=g_loss, d_real=real_logit.mean(), d_fake=fake_logit.mean()
-        )
+        loop.log(kimg=seen / 1000, d_loss=d_loss, g_loss=g_loss, d_real=d_real, d_fake=d_fake)
         if loop.due:
             save_sheet(
                 options.run / "samples.png", sample(ema, shown(ema.resolution, 100), seed=0), columns=10
@@ -154,11 +125,6 @@ def widths_of(resolution: int) -> tuple[int, ...]:
 def to_pictures(images: Tensor, device: torch.device) -> Tensor:
     """uint8 [N, C, H, W] -> float [N, C, H, W] in [-1, 1], on the device."""
     return images.to(device).float() / 127.5 - 1
-
-
-def with_noise(pictures: Tensor, deviation: float) -> Tensor:
-    """The pictures under instance noise (Sonderby et al., 2017)."""
-    return pictures + deviation * torch.randn_like(pictures)
 
 
 @torch.no_grad()
