@@ -17,6 +17,7 @@ from lwgan.encoder import Encoder
 from lwgan.generator import Generator
 from lwgan.judges import IdentityNetwork, Judge, LatentClassifier
 from lwgan.metrics import alpha_at, calibrate, identity_preservation, readings
+from trainers.nets.generator import to_pictures
 from trainers.shards import Images
 
 BATCH = 50  # pictures at a time: with more, a layer's maps leave a CPU's caches
@@ -71,9 +72,6 @@ class Seen(NamedTuple):
         """bool [N, K]: the labels that are read (p > .5)."""
         return self.logits > 0
 
-    def rows(self, rows: Tensor) -> "Seen":
-        return Seen(*(None if part is None else part[rows] for part in self))
-
 
 @dataclass(frozen=True)
 class Cases:
@@ -93,12 +91,7 @@ class Cases:
 def encode(encoder: Encoder, images: Tensor | Images, rows: Tensor) -> Tensor:
     """uint8 pictures [N, C, H, W] and rows int64 [n] -> codes [n, num_ws, w_dim] on the encoder's device."""
     device = encoder.w_avg.device
-    return torch.cat([encoder(as_input(images[part], device)) for part in rows.split(BATCH)])
-
-
-def as_input(images: Tensor, device: torch.device) -> Tensor:
-    """uint8 [N, C, H, W] -> float [N, C, H, W] in [-1, 1]."""
-    return images.to(device).float() / 127.5 - 1
+    return torch.cat([encoder(to_pictures(images[part], device)) for part in rows.split(BATCH)])
 
 
 @torch.no_grad()
@@ -277,7 +270,7 @@ class Ideal:
 def ideal_of(nets: Nets, rows: Tensor, real: Tensor, ideal: Tensor, unit: float) -> Ideal:
     """rows: int64 [M] of the cases.  real, ideal: uint8 [M, C, H, W], their pictures before and after the
     ideal edit."""
-    before, after = (as_input(images, nets.device) for images in (real, ideal))
+    before, after = (to_pictures(images, nets.device) for images in (real, ideal))
     region = ((after - before).abs().amax(1, keepdim=True) > 2 * CHANGED / 255).float()
     outside = F.max_pool2d(region, 2 * NEAR + 1, stride=1, padding=NEAR) == 0
     return Ideal(rows, joined([look(nets, part, True, True) for part in after.split(BATCH)]), outside, unit)

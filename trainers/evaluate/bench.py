@@ -19,6 +19,7 @@ from trainers import measure
 from trainers.data import reopen
 from trainers.evaluate.tables import READABLE
 from trainers.measure import Cases, Ideal, Nets
+from trainers.nets.generator import to_pictures
 from trainers.shards import UNKNOWN, Split, load_split
 
 CLASSES = {"generator": Generator, "encoder": Encoder, "judge": Judge, "identity": IdentityNetwork,
@@ -66,7 +67,7 @@ class Bench:
         self.w = measure.encode(self.encoder, images, rows)
         self.seen, self.real = measure.see(self.nets, self.w), None
         if self.nets.judge:
-            parts = (measure.as_input(images[part], self.nets.device) for part in rows.split(measure.BATCH))
+            parts = (to_pictures(images[part], self.nets.device) for part in rows.split(measure.BATCH))
             self.real = measure.joined([measure.look(self.nets, part, True, False) for part in parts])
         self.auc = auc_of(self.seen.logits, labels, self.nets.names)
         self.auc_real = auc_of(self.real.logits, labels, self.nets.names) if self.real else {}

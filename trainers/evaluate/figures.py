@@ -18,7 +18,8 @@ from torch.nn import functional as F
 from lwgan.edit import AffineEdit
 from lwgan.generator import Generator
 from lwgan.images import save_sheet, save_small, sheet
-from trainers.evaluate.tables import FIGURES, changes_of, methods_of, with_best_settings
+from trainers.evaluate.tables import FIGURES, changes_of, methods_of, sheet_of, with_best_settings
+from trainers.nets.generator import to_pictures
 
 if TYPE_CHECKING:
     from trainers.evaluate.bench import Bench
@@ -88,25 +89,20 @@ def save_sheets(folder: Path, bench: "Bench", edits: Mapping[str, Mapping[str, A
     encoder, and for each change DOMAIN-CHANGE.png (Fig. 5). edits: change -> method -> edit."""
     folder.mkdir(parents=True, exist_ok=True)
     name, generator = bench.domain.name, bench.nets.generator
-    z = torch.randn(2 * SHEET, generator.z_dim, generator=torch.Generator().manual_seed(0)).to(
-        bench.nets.device
-    )
+    z = torch.randn(2 * SHEET, generator.z_dim, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        samples = pictures_of(generator, generator.mapping(z))
+        samples = pictures_of(generator, generator.mapping(z.to(bench.nets.device)))
     save_sheet(folder / f"{name}-samples.png", samples, columns=12)
-    real = shrunk(bench.test.images[:SHEET] / 127.5 - 1)
+    real = shrunk(to_pictures(bench.test.images[:SHEET], torch.device("cpu")))
     pairs = zip(real.split(12), pictures_of(generator, bench.w[:SHEET]).split(12), strict=True)
-    save_sheet(
-        folder / f"{name}-reconstructions.png",
-        torch.cat([part for pair in pairs for part in pair]),
-        columns=12,
-    )
+    rows = torch.cat([part for pair in pairs for part in pair])
+    save_sheet(folder / f"{name}-reconstructions.png", rows, columns=12)
     for kind, sheet_name in OF_NETS.items():
         images = bench.folders[kind] / "images"
         images.mkdir(exist_ok=True)
         shutil.copyfile(folder / f"{name}-{sheet_name}", images / sheet_name)
     for change, of_method in edits.items():
-        save_methods(folder / f"{name}-{change}.png", bench, change, of_method)
+        save_methods(folder / sheet_of(name, change), bench, change, of_method)
 
 
 @torch.no_grad()
@@ -117,7 +113,7 @@ def save_methods(path: Path, bench: "Bench", change: str, edits: Mapping[str, Af
     rows = (torch.arange(len(cases.w)) if ideal is None else ideal.rows.cpu())[:ROWS]
     w = cases.w[rows]
     columns = {
-        "picture": shrunk(bench.test.images[cases.rows[rows]] / 127.5 - 1),
+        "picture": shrunk(to_pictures(bench.test.images[cases.rows[rows]], torch.device("cpu"))),
         "encoded": pictures_of(generator, w),
     }
     if ideal is not None:

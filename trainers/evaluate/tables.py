@@ -1,5 +1,6 @@
 """DOMAIN.md, made of DOMAIN.csv alone."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -117,9 +118,14 @@ def changes_of(frame: pd.DataFrame) -> list[str]:
 
 def sheets(name: str, best: pd.DataFrame) -> str:
     changes = changes_of(best[best["edit"] != ""])
-    links = ", ".join(f"[{change}](images/{name}-{change}.png)" for change in changes)
+    links = ", ".join(f"[{change}](images/{sheet_of(name, change)})" for change in changes)
     more = ", ".join(f"[{kind}](images/{name}-{kind}.png)" for kind in ("samples", "reconstructions"))
     return f"Pictures: {links}, {more}."
+
+
+def sheet_of(name: str, change: str) -> str:
+    """The file with pictures of a change."""
+    return re.sub("[^A-Za-z0-9_-]+", "-", f"{name}-{change}") + ".png"
 
 
 def recommended(best: pd.DataFrame) -> str:
