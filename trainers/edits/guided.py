@@ -95,8 +95,10 @@ class Guided(Method):
         network = None if self.guide else small_network(generator.synthesis.b4.torgb.bias.numel())
         parts = {"map": h, "adam": adam} | ({} if network is None else {"guide": network})
         loop = Loop(folder, parts, steps=self.steps, every=self.save_every, seed=self.seed, title=change.name)
-        if network is not None and loop.step == 0:
-            self.train_guide(network, codes, change, generator)
+        if network is not None:
+            if loop.step == 0:
+                self.train_guide(network, codes, change, generator)
+            network.requires_grad_(False)
         guide = judge_of(change, self.guide) if network is None else lambda x: network(x).squeeze(1)
 
         for step in loop:
@@ -129,7 +131,6 @@ class Guided(Method):
             adam.zero_grad()
             loss.backward()
             adam.step()
-        network.requires_grad_(False)
 
 
 @torch.no_grad()
