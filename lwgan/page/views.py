@@ -155,7 +155,7 @@ def about(pipe: EditingPipeline, name: str) -> dict:
     config, scale, entry = pipe.edits[name].config, pipe.scales[name], pipe.sources.get(name)
     weights, base = config.get("weights") or {}, config.get("base_revision") or {}
     hub = entry is not None and "/" in entry.source and entry.revision is not None
-    size = f"{_plain(config.get('dtype'))}, {_size(weights.get('size', 0))}"
+    size = f"{_plain(config.get('dtype'))}, {weights.get('size', 0) / 1e6:.2f} MB"
     where = (
         f"{entry.source} at {entry.revision[:12]}{STALE * entry.stale}"
         if hub
@@ -188,10 +188,6 @@ def measured(scale: Scale) -> list[tuple[str, str]]:
 
 def _plain(value) -> str:
     return "–" if value is None else json.dumps(value) if isinstance(value, (dict, list)) else str(value)
-
-
-def _size(size: int) -> str:
-    return f"{size / 1e6:.2f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
 
 
 def _short(sha256) -> str:
