@@ -146,7 +146,7 @@ class LatentWasserstein(WithMasses):
     def held_out(self, source: Side, target: Side) -> tuple[Tensor, Tensor]:
         """Validation codes of both sides, kappa times as many of the target. They are always the same,
         because the least possible loss depends on them."""
-        size = min(self.validation_codes, len(source.w), int(len(target.w) / self.kappa))
+        size = max(1, min(self.validation_codes, len(source.w), int(len(target.w) / self.kappa)))
         torch.manual_seed(self.seed)
         sizes = ((source, size), (target, round(self.kappa * size)))
         x, y = (side.w[:n] if side.mass is None else side.batch(n) for side, n in sizes)
