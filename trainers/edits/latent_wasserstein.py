@@ -42,25 +42,32 @@ PAPER = {"solver": "sinkhorn", "kappa": 1.0, "skip": 0.0, "rank": "full", "start
 
 @dataclass(frozen=True)
 class LatentWasserstein(WithMasses):
-    """L_edit + lambda L_pres. Defaults that are None here are DEFAULTS of the kind of change, or PAPER."""
+    """L_edit + lambda L_pres. What is None takes its default from the kind of change ("choice" or "place") or
+    --paper."""
 
     paper: bool = False
     """Short for --solver sinkhorn: the paper's setting (PAPER), a full map from one start."""
     solver: Literal["partial", "sinkhorn"] | None = None
     """L_edit: exact partial transport, or the paper's Sinkhorn divergence with its setting."""
     kappa: float | None = None
-    """partial: how many times its share a target code may take; 1 is the exact W2."""
+    """partial: how many times its share a target code may take; 1 is the exact W2. Default: 2 (choice), 4
+    (place)."""
     skip: float | None = None
-    """partial: the fraction of source codes in a batch, the most expensive ones, that need not arrive."""
+    """partial: the fraction of source codes in a batch, the most expensive ones, that need not arrive.
+    Default: 0 (choice), .5 (place)."""
     rank: int | Literal["full"] | None = None
-    """Rank of each A_l; 0 is a plain shift."""
+    """Rank of each A_l; 0 is a plain shift. Default: 4 (choice), 0 (place), full (--paper)."""
     starts: int | None = None
-    """Fits from different seeds. The one with the least loss on validation codes is kept."""
+    """Fits from different seeds; that with the least loss on validation codes is kept. Default: 4, 1
+    (--paper)."""
     steps: int | None = None
+    """Of each start. Default: 140 (choice), 30 (place), 1,000 (--paper)."""
     learning_rate: float | None = None
-    """Of Adam, or for rank 0 of gradient descent, where 1 is a full step. It falls linearly to zero."""
+    """Of Adam, or for rank 0 of gradient descent, where 1 is a full step; it falls linearly to zero. Default:
+    .3, 1, 1e-3."""
     batch: int | None = None
-    """Source codes in a step, at most. The target batch has kappa times as many."""
+    """Source codes in a step, at most. The target batch has kappa times as many. Default: 400, 4,096
+    (--paper)."""
     blur: float = 0.05
     """sinkhorn: blur as a fraction of the median distance between source and target codes. From .5 on the map
     stays near a shift. Far below, batches pull the edited cloud together (`lwgan.losses.wasserstein`)."""
