@@ -188,7 +188,7 @@ def identity_head(options: Identity, device: torch.device) -> Head:
 
     def metrics(split: str) -> dict:
         held = load_split(options.data, split)
-        return recognised(outputs(net, held.images[:COMPARED]), held.groups[:COMPARED])
+        return recognised(outputs(net, held.images, COMPARED), held.groups[:COMPARED])
 
     return picture_head({"net": net, "centres": centres}, options, data, loss, metrics, "identity")
 
@@ -316,10 +316,10 @@ def blank_quarters(x: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def outputs(net: Judge | IdentityNetwork, images: Images | Tensor, batch: int = 100) -> Tensor:
-    """What a net says of pictures uint8 [N, C, H, W]: float [N, K], on the CPU."""
-    device = next(net.parameters()).device
-    parts = (images[start : start + batch] for start in range(0, len(images), batch))
+def outputs(net: Judge | IdentityNetwork, images: Images, most: int | None = None) -> Tensor:
+    """The outputs of a net for the first `most` pictures: float [N, K], on the CPU."""
+    device, n = next(net.parameters()).device, min(len(images), most or len(images))
+    parts = (images[start : min(start + 50, n)] for start in range(0, n, 50))
     return torch.cat([net(to_pictures(part, device)).float().cpu() for part in parts])
 
 

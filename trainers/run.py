@@ -93,12 +93,6 @@ def training(options: Any, **facts: Any) -> dict:
     return as_json(options) | {"command": command()} | facts
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file, whole or not at all."""
-    with atomic(path) as partial:
-        partial.write_text(text)
-
-
 def save_checkpoint(folder: Path, **state: Any) -> None:
     """Writes checkpoint.pt, whole or not at all. OSError if it cannot be written."""
     with atomic(folder / "checkpoint.pt") as partial, partial.open("wb") as file:

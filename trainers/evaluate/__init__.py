@@ -17,6 +17,7 @@ import torch
 from tqdm import tqdm
 
 from lwgan.edit import AffineEdit
+from lwgan.files import atomic
 from lwgan.hub.registry import Entry
 from lwgan.methods import METHODS
 from lwgan.metrics import meets
@@ -88,7 +89,8 @@ def main(options: Options) -> None:
 def write(path: Path) -> None:
     """The tables and the curves of a CSV."""
     frame = records.read(path)
-    run.write_text(path.with_suffix(".md"), tables.text(path.stem, frame))
+    with atomic(path.with_suffix(".md")) as partial:
+        partial.write_text(tables.text(path.stem, frame))
     figures.save_curves(path.parent / "images", path.stem, frame)
 
 

@@ -23,18 +23,17 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from lwgan.encoder import Encoder
 from lwgan.generator import SQRT2, Generator, Linear, Mapping
 from trainers import run
 from trainers.codes import encode
 from trainers.nets.encoder import heldout_of, load_tuned, reconstruction_error, save
-from trainers.nets.generator import sample
 from trainers.shards import load_split
 
-OFFSET = (
-    5  # standard deviations from a coordinate's mean to 0, where the last activation of the mapping bends
-)
+PART = 500  # pictures in memory at a time
+OFFSET = 5  # standard deviations from a coordinate's mean to 0, where the mapping's last activation bends
 
 
 @dataclass(frozen=True)
@@ -75,9 +74,9 @@ def main(options: Options) -> None:
     joins = isinstance(options, Join)
     state, generator, encoder = load_tuned(options.start, "W+" if joins else "W")
     data, heldout = load_split(options.data, "train"), heldout_of(options.data)
-    images, w_dim = data.images[: options.pictures], generator.w_dim
-    if joins and len(images) <= w_dim:
-        few = f"{len(images)} pictures (--pictures, --data)"
+    n, w_dim = min(options.pictures, len(data.images)), generator.w_dim
+    if joins and n <= w_dim:
+        few = f"{n} pictures (--pictures, --data)"
         raise ValueError(f"{few} cannot span a W of {w_dim} dimensions: take more, or a smaller --w-dim")
     if not joins and not 1 <= options.directions <= w_dim:
         raise ValueError(f"--directions is {options.directions}, expected 1 to {w_dim}, the dimensions of W")
@@ -86,7 +85,8 @@ def main(options: Options) -> None:
         print(f"{options.run} is finished")
         return
 
-    codes = encode(encoder, images)
+    parts = tqdm(range(0, n, PART), "codes")
+    codes = torch.cat([encode(encoder, data.images[start : min(start + PART, n)]) for start in parts])
     if joins:
         encoder = join(generator, encoder, codes)
         g_adam = torch.optim.Adam(generator.parameters(), betas=(0.0, 0.99)).state_dict()
@@ -197,15 +197,14 @@ def match(generator: Generator, encoder: Encoder, real: Tensor, options: Match) 
     w_dim]."""
     basis = principal_directions(real, options.directions)
     for i in range(options.rounds):
-        samples = sample(generator, options.pictures, seed=i)
-        fake = torch.cat([encoder(part)[:, 0] for part in samples.split(250)])
         z = torch.randn(options.pictures, generator.z_dim, generator=torch.Generator().manual_seed(i))
-        w = generator.mapping(z)[:, 0]
+        w = generator.mapping(z)
+        fake = torch.cat([encoder(generator.synthesis(part))[:, 0] for part in w.split(50)])
         shift, variance = real.mean(0) - fake.mean(0), real.var(0).sum()
         print(f"round {i}: means {shift.square().sum() / variance:.2%} of the real codes' variance apart, "
               f"variance of samples' codes {fake.var(0).sum() / variance:.1%}")  # fmt: skip
         linear = limited(transport(fake @ basis, real @ basis))
-        fold_mapping(generator.mapping, w.mean(0), linear, basis, shift)
+        fold_mapping(generator.mapping, w[:, 0].mean(0), linear, basis, shift)
 
 
 def principal_directions(codes: Tensor, number: int) -> Tensor:

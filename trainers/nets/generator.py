@@ -109,7 +109,9 @@ def build(
              "output": options.output}  # fmt: skip
     generator, ema = (Generator(**shape).to(device, memory_format=torch.channels_last) for _ in range(2))
     with torch.no_grad():  # the first samples have the mean colour of the pictures
-        generator.synthesis.b4.torgb.bias.copy_(to_pictures(images[:1000], device).mean((0, 2, 3)))
+        generator.synthesis.b4.torgb.bias.copy_(
+            to_pictures(images[: shown(side, 1000)], device).mean((0, 2, 3))
+        )
     ema.load_state_dict(generator.state_dict())
     discriminator = Discriminator(img_channels=colours, channels=channels[:-1])
     return generator, ema, discriminator.to(device, memory_format=torch.channels_last)
