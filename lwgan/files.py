@@ -107,7 +107,12 @@ _is_repo = _matches(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _is_name, _name = _matches(NAME.pattern), "1 to 64 of a-z, 0-9, _ and -"
 
 RULES = (
-    Rule("format_version", _is_count, f"{FORMAT_VERSION}", required=True),
+    Rule(
+        "format_version",
+        lambda value: _is_count(value) and value <= FORMAT_VERSION,
+        f"{FORMAT_VERSION}; update lwgan if it is larger",
+        required=True,
+    ),
     Rule("kind", _is_name, _name, required=True),
     *(Rule(key, _is_name, _name) for key in ("domain", "method")),
     Rule("dtype", lambda value: value in list(STORED), f"one of {', '.join(STORED)}", required=True),
@@ -219,25 +224,18 @@ def _check_config(config, source: str) -> None:
             value = value.get(key) if isinstance(value, dict) else None
         if (value is not None or rule.required) and not rule.holds(value):
             raise ValueError(f"{said}: {rule.key} is {short(value)}, expected {rule.expected}")
-        if rule.key == "format_version" and value > FORMAT_VERSION:
-            raise ValueError(
-                f"{said}: format_version is {value}, this lwgan reads up to {FORMAT_VERSION}: update lwgan"
-            )
     size, limit = config["weights"]["size"], limit_of(config["kind"])
     if size > limit:
         raise ValueError(f"{said}: weights.size is {size}, kind {config['kind']!r} may have {limit} bytes")
     if is_edit and config.get("change") is not None:
         change_from_json(config["change"], said)
-    if config.get("domain_spec") is not None:
-        _check_domain(config, said)
-
-
-def _check_domain(config: dict, said: str) -> None:
-    domain = domain_from_json(config["domain_spec"], f"{said}: domain_spec", tuple(FRAMES))
-    if domain.name != config.get("domain"):
-        raise ValueError(
-            f"{said}: domain_spec: name is {domain.name!r}, domain says {config.get('domain')!r}"
+    if (spec := config.get("domain_spec")) is not None:
+        name, wanted = (
+            domain_from_json(spec, f"{said}: domain_spec", tuple(FRAMES)).name,
+            config.get("domain"),
         )
+        if name != wanted:
+            raise ValueError(f"{said}: domain_spec: name is {name!r}, domain says {wanted!r}")
 
 
 def _weights(folder: Path, config: dict, source: str) -> bytes:
@@ -264,9 +262,7 @@ def _check_tensors(config: dict, tensors: dict[str, Tensor], source: str) -> Non
         if value.dtype != STORED[config["dtype"]] and value.dtype not in INTEGERS:
             raise ValueError(f"{said}: tensor {name!r} is {_type(value)}, {CONFIG} says {config['dtype']}")
         if value.is_floating_point() and (bad := int((~torch.isfinite(value)).sum())):
-            raise ValueError(
-                f"{said}: tensor {name!r} holds NaN or infinity ({bad} of {value.numel()} numbers)"
-            )
+            raise ValueError(f"{said}: tensor {name!r} holds NaN or infinity, {bad} of {value.numel()}")
     if kind in EDIT_KINDS:
         _check_edit(config, tensors, said)  # of other kinds the architecture decides: load_module
 

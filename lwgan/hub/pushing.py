@@ -78,7 +78,7 @@ def push(
     """
     if not hub.REPO_ID.fullmatch(repo_id) or not NAME.fullmatch(repo_id.split("/")[1]):
         raise ValueError(
-            f"{repo_id!r} is no name for a repo: expected org/name, the name 1 to 64 of a-z, 0-9, _ and -"
+            f"{repo_id!r} is no name for a repo: expected org/name, 1 to 64 of a-z, 0-9, _ and -"
         )
     files = files_of(folder)
     ends = hub.deadline(sum(map(len, files.values())))
@@ -154,9 +154,7 @@ def writer(token: str | None, namespace: str | None) -> HfApi:
     except HfHubHTTPError as error:
         if hub.status(error) not in (401, 403):
             raise
-        raise ValueError(
-            f"the Hub refuses the token ({hub.reason(error)}): make a new one with write access"
-        ) from error
+        raise ValueError(f"the Hub refuses the token ({hub.reason(error)}): make a new one") from error
     access = (user.get("auth") or {}).get("accessToken") or {}
     if access.get("role") == "read":
         raise ValueError("the token may only read: make one with write access")

@@ -84,9 +84,7 @@ def load_module(cls, kind: str, source: str | Path, revision: str | None = None,
     config, tensors = load_model(source, kind, revision, token)
     architecture = config.get("architecture")
     if not isinstance(architecture, dict):
-        raise ValueError(
-            f"{source}: architecture is {short(architecture)}, expected the arguments of a {kind}"
-        )
+        raise ValueError(f"{source}: architecture is {short(architecture)}, expected arguments of a {kind}")
     try:
         with torch.device(
             "meta"
@@ -174,7 +172,7 @@ def models(
         ids = lambda found: [item["id"] for item in found["items"] if item["type"] == "model"]
         return _of_hub(registry, f"/api/collections/{registry}", ids, token)
     raise FileNotFoundError(
-        f"registry {str(registry)!r}: there is no such folder, nor is it a namespace or collection of the Hub"
+        f"registry {str(registry)!r}: there is no such folder, nor is it a name of the Hub"
     )
 
 

@@ -117,7 +117,7 @@ NAN, BIG = float("nan"), 64_000_001
 OUT, POINT = torch.ones(3, 4, 2), {"alpha": 1, "target_change": 1}
 # Fault -> (a function that makes it, the file and two parts of the message that must name it)
 BROKEN = {
-    "a newer format": (says(format_version=2), C, "format_version is 2", "reads up to 1: update lwgan"),
+    "a newer format": (says(format_version=2), C, "format_version is 2", "expected 1; update lwgan"),
     "no format": (says(format_version=None), C, "format_version is None", "expected 1"),
     "a format in words": (says(format_version="1"), C, "format_version is '1'", "expected 1"),
     "no kind": (says(kind=None), C, "kind is None", "expected 1 to 64 of a-z"),
@@ -168,8 +168,8 @@ BROKEN = {
     "a factor of rank 1": (tensors(out=OUT[:, 0, 0], into=WEIGHT, bias=BIAS), W, "(3,)", "say (3, 4, 4)"),
     "a factor of rank 0": (tensors(out=OUT[0, 0, 0], into=WEIGHT, bias=BIAS), W, "shape ()", "say (3, 4, 4)"),
     "a translation with A": (says(kind="translation"), W, "['bias', 'weight']", "'translation' has ['bias']"),
-    "not a number": (tensors(weight=WEIGHT, bias=BIAS * NAN), W, "'bias' holds NaN or", "12 of 12 numbers"),
-    "infinity": (tensors(weight=WEIGHT / 0, bias=BIAS), W, "'weight' holds NaN or", "48 of 48 numbers"),
+    "not a number": (tensors(weight=WEIGHT, bias=BIAS * NAN), W, "'bias' holds NaN or", "12 of 12"),
+    "infinity": (tensors(weight=WEIGHT / 0, bias=BIAS), W, "'weight' holds NaN or", "48 of 48"),
     "another precision": (tensors(weight=WEIGHT.half(), bias=BIAS), W, "is float16", "says float32"),
     "whole numbers": (tensors(weight=WEIGHT.long(), bias=BIAS), W, "weight is int64", "expected float32"),
     "a pickle": (pickled, W, "is no safetensors file", ""),
