@@ -1,4 +1,4 @@
-"""Edits pictures through the codes of a generator. This package runs models; the package `trainers` trains them."""
+"""Edits pictures through the codes of a generator. This package runs models, `trainers` trains them."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING

@@ -157,7 +157,8 @@ def test_a_map_of_low_rank_is_stored_as_its_factors(tmp_path, layers):
 
 @pytest.mark.parametrize(
     ("out", "into", "words"),
-    [((4, 6, 2), (4, 3, 6), r"\(4, 6, 2\), into \(4, 3, 6\)"), ((6, 2), (2, 6), r"\(6, 2\)"), ((3, 6, 2), (3, 2, 6), "3 maps, the bias 4 layers"),
+    [((4, 6, 2), (4, 3, 6), r"\(4, 6, 2\), into \(4, 3, 6\)"), ((6, 2), (2, 6), r"\(6, 2\)"),
+     ((3, 6, 2), (3, 2, 6), "3 maps, the bias 4 layers"),
      ((4, 5, 2), (4, 2, 5), r"weight has shape \(4, 5, 5\)")],
 )  # fmt: skip
 def test_factors_that_do_not_fit_are_refused(out, into, words):

@@ -1,4 +1,4 @@
-"""The generator against the community's StyleGAN2; the parts of GAN training against what they are defined to be."""
+"""The generator against the community's StyleGAN2; the parts of GAN training against their definitions."""
 
 import copy
 import re
@@ -190,7 +190,7 @@ def test_a_batch_is_what_its_pictures_are_one_by_one():
 
 @pytest.mark.parametrize("side", [32, 128])
 def test_a_style_in_the_weights_is_a_style_in_the_maps(side):
-    """One picture takes the one way, where its maps outgrow the weights, a batch in training the other: pictures and gradients agree."""
+    """The two ways of a modulated convolution (one picture, a batch) agree in pictures and gradients."""
     torch.manual_seed(0)
     generator = Generator(resolution=side, channels=(16,) * (side.bit_length() - 2), z_dim=8, w_dim=8)
     for name, parameter in generator.named_parameters():
@@ -356,7 +356,7 @@ def critic() -> Discriminator:
 
 
 def test_r1_penalty_is_the_squared_gradient():
-    """group_size 1: a picture's logit depends on that picture alone, and finite differences can be taken pixel by pixel."""
+    """With group_size 1 a logit depends on one picture alone, so finite differences can be taken by pixel."""
     discriminator, real = critic(), torch.randn(2, 1, 16, 16).double()
     step, total = 1e-3, 0.0
     with torch.no_grad():

@@ -45,7 +45,7 @@ def test_it_stays_on_the_cpu_whatever_the_default_device():
 
 
 def test_the_transforms_make_products_of_correlations():
-    """Of a tile and a kernel that are outer products, the result is that of two correlations in one dimension."""
+    """For a tile and a kernel that are outer products, the result is two correlations in one dimension."""
     data, kernel, result = winograd._transforms()
     d, g = torch.randn(6, dtype=torch.float64), torch.randn(3, dtype=torch.float64)
     outer = lambda a: torch.outer(a, a).flatten()

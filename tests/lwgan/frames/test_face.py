@@ -25,7 +25,7 @@ CORNERS = np.array([(0.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, 0.0)])
 
 
 def placed(points: np.ndarray, side: float, degrees: float, corner: tuple[float, float]) -> np.ndarray:
-    """Points [N, 2] of the frame -> px of a photograph in which the frame has this side, rotation and corner."""
+    """Points [N, 2] of the frame -> px of a photograph where the frame has this side, rotation and corner."""
     turn = np.deg2rad(degrees)
     return points * side @ np.array([(np.cos(turn), np.sin(turn)), (-np.sin(turn), np.cos(turn))]) + corner
 
