@@ -21,7 +21,7 @@ STROKES = {
 def draw(
     digits: list[tuple[str, float, float, float]], width: float, size=(280, 280), inverted=False
 ) -> Image.Image:
-    """Each (digit, x, y, height) in black on white by a round brush, `size` = (width, height); or inverted."""
+    """Each (digit, x, y, height) in black on white, `size` = (width, height); or inverted."""
     picture = Image.new("L", size, 255)
     pen = ImageDraw.Draw(picture)
     for digit, left, top, height in digits:

@@ -1,4 +1,4 @@
-"""The encoders against pSp and e4e themselves; the small one against its outputs before it shared their class."""
+"""The encoders against pSp and e4e themselves; the small one against its earlier outputs."""
 
 import json
 
