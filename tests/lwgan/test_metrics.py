@@ -102,8 +102,7 @@ def test_identity_preservation_is_the_cosine():
     before = torch.tensor([[1.0, 0.0], [1.0, 0.0], [2.0, 0.0]])
     after = torch.tensor([[3.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     assert identity_preservation(before, after).tolist() == [1, 0, pytest.approx(0.5**0.5)]
-    with pytest.raises(ValueError, match="after: embeddings .* not 0"):
-        identity_preservation(before, torch.zeros(3, 2))
+    assert identity_preservation(before, torch.zeros(3, 2)).tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize("need", [0.05, 0.3, 1.0, 3.7])
@@ -121,8 +120,6 @@ def test_calibration_finds_the_alpha_that_the_hardest_code_needs(need):
 def test_calibration_says_when_no_strength_will_do():
     assert calibrate(lambda alpha: 0.99) is None
     assert calibrate(lambda alpha: 0.99, wanted=0.99) == pytest.approx(0, abs=0.01)
-    with pytest.raises(ValueError, match="wanted is 0"):
-        calibrate(lambda alpha: 1.0, wanted=0)
 
 
 def test_methods_are_compared_where_their_curves_reach_the_same_change():
@@ -140,8 +137,8 @@ def test_methods_are_compared_where_their_curves_reach_the_same_change():
 @pytest.mark.parametrize(
     ("alphas", "values", "message"),
     [
-        ([0.0, 1.0], [0.0, 0.5, 1.0], r"\(2,\) and values \(3,\)"),
-        ([0.0, 1.0, 1.0], [0.0, 0.5, 1.0], "at least two, rising"),
+        ([0.0, 1.0], [0.0, 0.5, 1.0], "expected as many of both"),
+        ([0.0, 1.0, 1.0], [0.0, 0.5, 1.0], "alphas rising"),
         ([0.0, 1.0], [0.0, float("nan")], "must be finite"),
         ([0.0, 1.0], [0.0, 0.5], "alpha is 3, the curve reaches from 0 to 1"),
     ],
@@ -157,8 +154,3 @@ def test_a_curve_reaches_its_own_last_point():
         alphas, change = draw.random((2, 5)).cumsum(1)
         alpha = alpha_at(alphas, change, change[-1])
         assert value_at(alphas, change, alpha) == pytest.approx(change[-1])
-
-
-def test_a_calibration_that_cannot_be_is_refused():
-    with pytest.raises(ValueError, match="tolerance is 0"):
-        calibrate(lambda alpha: 1.0, tolerance=0)

@@ -127,25 +127,22 @@ class Bench:
     @torch.no_grad()
     def figures(self, samples: int) -> dict[str, dict]:
         """kind -> figures of the nets and readers, for config.json and tables."""
-        found = {"generator": {}, "encoder": {}}
-        if self.real:
-            fake, real = self._sampled(samples), self.real.features
-            half, same = len(real) // 2, self.seen.read == self.real.read
-            found["generator"] = {
-                "samples": samples,
-                "relative_frechet_distance": relative_frechet_distance(fake, real),
-                "relative_frechet_distance_real": relative_frechet_distance(real[:half], real[half:]),
-            }
-            kept = same[:, self.counted].double()
-            found["encoder"]["labels_read_as_in_the_picture"] = kept.mean().item() if kept.numel() else None
-            found["judge"] = {"auc": self.auc_real, "auc_reconstructed": self.auc}
-        else:
-            found["latent-classifier"] = {"auc": self.auc}
-        if self.real and self.nets.identity:
+        if self.real is None:
+            return {"generator": {}, "encoder": {}, "latent-classifier": {"auc": self.auc}}
+        fake, real, same = self._sampled(samples), self.real.features, self.seen.read == self.real.read
+        kept, half = same[:, self.counted].double(), len(real) // 2
+        encoder = {"labels_read_as_in_the_picture": kept.mean().item()} if kept.numel() else {}
+        if self.nets.identity:
             who, seen = self.real.embeddings, self.seen.embeddings
-            found["encoder"]["identity"] = identity_preservation(who, seen).mean().item()
-            found["encoder"]["identity_of_others"] = identity_preservation(who, who.roll(1, 0)).mean().item()
-        return found
+            encoder["identity"] = identity_preservation(who, seen).mean().item()
+            encoder["identity_of_others"] = identity_preservation(who, who.roll(1, 0)).mean().item()
+        generator = {
+            "samples": samples,
+            "relative_frechet_distance": relative_frechet_distance(fake, real),
+            "relative_frechet_distance_real": relative_frechet_distance(real[:half], real[half:]),
+        }
+        judge = {"auc": self.auc_real, "auc_reconstructed": self.auc}
+        return {"generator": generator, "encoder": encoder, "judge": judge}
 
     def _sampled(self, samples: int) -> Tensor:
         """The judge's features of sampled pictures, without truncation."""
