@@ -71,6 +71,7 @@ def main(options: Options) -> None:
     entries = edits_of(options.registry, bench.domain.name, options.edits)
     for entry in entries:
         check_edit(entry, bench.revisions)
+    entries = measurable(bench, entries)
     order = [change.name for change in bench.domain.changes]
     results = records.Results(options.run / f"{bench.domain.name}.csv", bench.revisions, order)
     measure_nets(bench, results, options.samples)
@@ -84,6 +85,21 @@ def main(options: Options) -> None:
     figures.save_sheets(
         options.run / "images", bench, {name: best_of(bench, entries, name) for name in changes}
     )
+
+
+def measurable(bench: Bench, entries: list[Entry]) -> list[Entry]:
+    """The edits for which there are test pictures; it prints the others. ValueError if there is none."""
+    found, reason = [], None
+    for entry in entries:
+        try:
+            bench.cases(change_of(entry).name)
+            found.append(entry)
+        except ValueError as error:
+            reason = error
+            print(f"{entry.name} is not measured: {error}")
+    if not found:
+        raise ValueError(f"no edit can be measured: {reason}")
+    return found
 
 
 def write(path: Path) -> None:

@@ -90,18 +90,20 @@ class Bench:
         if unread := [label for label in change.labels if label not in self.nets.names]:
             raise ValueError(f"{name}: {unread[0]!r} is not read, but only {', '.join(self.nets.names)}")
         rows = rows_of(self.test, change, self.pictures)
+        if not len(rows):
+            raise ValueError(f"{name}: none of {len(self.test.labels)} test pictures shows {change.before}")
         w = measure.encode(self.encoder, self.test.images, rows)
         labels = labels_of(self.test, self.nets.names)[rows].to(w.device)
         return Cases(change, w, labels, rows, measure.see(self.nets, w), self.counted)
 
     @functools.cache  # noqa: B019, there is one bench
     def tuning(self, name: str) -> Tensor | None:
-        """Codes of validation pictures that a change is for; None without a reader of codes that knows its
-        label."""
+        """Codes of validation pictures that a change is for; None without any, or without a reader of codes
+        that knows its label."""
         change = self.domain.change(name)
-        if change.label not in self.nets.code_names:
-            return None
         rows = rows_of(self.validation, change, self.pictures // 2)
+        if change.label not in self.nets.code_names or not len(rows):
+            return None
         return measure.encode(self.encoder, self.validation.images, rows)
 
     @functools.cache  # noqa: B019, there is one bench
@@ -216,14 +218,9 @@ def change_of(entry: registry.Entry) -> Change:
 
 
 def rows_of(split: Split, change: Change, limit: int) -> Tensor:
-    """int64: the first pictures of a split that are known to be source cases. ValueError if there is none."""
+    """int64: the first pictures of a split that are known to be source cases of a change."""
     columns = [labels_of(split, (label,))[:, 0] == value for label, value in change.source.items()]
-    rows = torch.nonzero(torch.stack(columns).all(0)).squeeze(1)[:limit]
-    if not len(rows):
-        raise ValueError(
-            f"{change.name}: none of the {len(split.labels)} {split.name} pictures shows {change.before}"
-        )
-    return rows
+    return torch.nonzero(torch.stack(columns).all(0)).squeeze(1)[:limit]
 
 
 def labels_of(split: Split, names: Sequence[str]) -> Tensor:

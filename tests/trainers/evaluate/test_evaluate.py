@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lwgan.domain import change_of
+from lwgan.domain import Change, change_as_json, change_of
 from lwgan.judges import AttributeJudge, LatentClassifier
 from tests import nets
 from tests.trainers.toy import DOMAIN, LABELS, make_data
@@ -162,6 +162,21 @@ def test_missing_data_models_and_cases_are_said(copy):
     shutil.rmtree(copy / "registry" / "lwgan-squares-encoder")
     with pytest.raises(ValueError, match="holds no encoder of the domain squares"):
         evaluate.main(options(copy))
+
+
+def test_an_edit_without_test_pictures_is_left_out(copy, capsys):
+    change = change_as_json(
+        Change("Odd", {"Left": True, "Rarely said": True}, {"Left": False}, "odd", "even")
+    )
+    for name in EDITS[1:]:
+        records.update_config(copy / "registry" / name, change=change)
+    domain = json.loads((copy / "data" / "dataset.json").read_text())
+    domain["domain"]["changes"].append(change)
+    (copy / "data" / "dataset.json").write_text(json.dumps(domain))
+    evaluate.main(options(copy))
+    assert f"{EDITS[2]} is not measured: Odd: none of 24 test pictures shows odd" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="no edit can be measured: Odd: none"):
+        evaluate.main(options(copy, edits=EDITS[2:]))
 
 
 def test_cases_are_source_pictures_whose_labels_are_known(measured):
