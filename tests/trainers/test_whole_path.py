@@ -42,7 +42,7 @@ register {{0}}/latent {{0}}/registry/lwgan-squares-latent-classifier
 register {{0}}/lw-bright {{0}}/registry/lwgan-squares-lw-bright
 register {{0}}/centroids-not-left {{0}}/registry/lwgan-squares-centroids-not-left
 evaluate --data {{0}}/data --registry {{0}}/registry --run {{0}}/results --pictures 20 --samples 60
-publish {{0}}/registry --namespace somebody --licence cc0-1.0
+publish {{0}}/registry --namespace lab --licence cc0-1.0
 """
 
 
@@ -69,7 +69,7 @@ def test_a_strangers_pictures_reach_the_page(shoes, tmp_path, hub, monkeypatch):
     metrics = json.loads((runs / "registry/lwgan-squares-lw-bright/metrics.json").read_text())
     assert "target_change" in json.dumps(metrics) and (runs / "results/squares.csv").exists()
     here = EditingPipeline.from_pretrained(runs / "registry")
-    pulled = EditingPipeline.from_pretrained("somebody")
+    pulled = EditingPipeline.from_pretrained("lab")
     assert pulled.domain == here.domain and pulled.domain.attributes == LABELS and not pulled.refused
     assert set(pulled.edits) == {"lwgan-squares-lw-bright", "lwgan-squares-centroids-not-left"}
     picture = Image.open(shoes / "3.png")

@@ -46,8 +46,9 @@ class Pictures(Dataset):
     """How a picture is brought into the training frame: square, face or ink."""
     changes: tuple[str, ...] = ()
     """Changes that the page offers, such as Smiling,not-Male; by default each label and its opposite."""
-    licence: str = "other\nNot stated by whoever made this data set."
-    """Of data and weights: a licence id of the Hub, or other; then, on new lines, what else is to be said."""
+    licence: str = "other"
+    """Of data and weights: a licence id of the Hub, or other; on new lines further text. "other" alone:
+    not stated."""
     about: str = ""
     limits: str = ""
 
