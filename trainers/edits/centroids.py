@@ -2,8 +2,9 @@
 
 With `--masses balanced` it follows P. Doubinsky et al., "Multi-Attribute Balanced Sampling for Disentangled
 GAN Controls" (2021). They draw a combination of attributes uniformly, then a sample that has it. Here the
-mean is taken with the masses of that draw (`measures.balanced`), which is its expectation. Combinations that
-one side lacks are left out. Labels are the data's own; theirs are the confident answers of a classifier."""
+mean is taken with the masses of that draw ("balanced" in `lwgan.measures`), which is its expectation.
+Combinations that one side lacks are left out. Labels are the data's own; theirs are the confident answers of
+a classifier."""
 
 from dataclasses import dataclass
 from pathlib import Path

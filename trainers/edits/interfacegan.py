@@ -1,4 +1,4 @@
-"""InterFaceGAN, Y. Shen et al., "InterFaceGAN: Interpreting the Disentangled Face Representation" (2020).
+"""InterFaceGAN: Y. Shen et al., "InterFaceGAN: Interpreting the Disentangled Face Representation" (2020).
 
 The direction is the normal of the plane that a linear support vector machine puts between codes with and
 without the attribute; the offset is dropped. As in the paper: C = 1, the codes with the highest and the
