@@ -153,6 +153,8 @@ def main(options: Options) -> None:
 def labels_head(options: Labels, device: torch.device) -> Head:
     """Which labels a picture has."""
     data, counts = load_split(options.data, SPLIT), options.network == "counts"
+    if not data.domain.attributes:
+        raise ValueError(f"{options.data} names no labels: there is nothing to read")
     sizes = sizes_of(options, data.images) | ({"most": options.most} if counts else {})
     net = judge_network(network=options.network, names=data.domain.attributes, **sizes)
     net.to(device, memory_format=torch.channels_last)
@@ -346,8 +348,9 @@ def recognised(embeddings: Tensor, groups: Tensor) -> dict:
     apart = ~torch.eye(len(groups), dtype=torch.bool)
     several = (same & apart).any(1)
     nearest = cosines.masked_fill(~apart, -2).argmax(1)
+    found = same[torch.arange(len(groups)), nearest][several].double()
     return {
-        "top_1": same[torch.arange(len(groups)), nearest][several].double().mean().item(),
+        "top_1": found.mean().item() if len(found) else None,
         "identities": len(groups.unique()), "n": int(several.sum()),
         "same": spread(cosines[same & apart]), "other": spread(cosines[~same]),
     }  # fmt: skip
