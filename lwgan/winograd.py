@@ -43,8 +43,8 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         products = torch.bmm(
             (data @ tiles.permute(3, 4, 0, 1, 2).reshape(SIDE**2, -1)).view(SIDE**2, -1, width), kernels
         )
-        found = (result @ products.view(SIDE**2, -1)).view(TILE, TILE, -1, w // TILE, channels)
-        torch.add(found.permute(2, 0, 3, 1, 4), 0 if bias is None else bias, out=out[row : row + step])
+        block = (result @ products.view(SIDE**2, -1)).view(TILE, TILE, -1, w // TILE, channels)
+        torch.add(block.permute(2, 0, 3, 1, 4), 0 if bias is None else bias, out=out[row : row + step])
     return out.view(1, h, w, channels).permute(0, 3, 1, 2)
 
 

@@ -166,8 +166,8 @@ def labels_head(options: Labels, device: torch.device) -> Head:
         return (count_loss if counts else label_loss)(logits.float(), labels)
 
     def metrics(split: str) -> dict:
-        held = load_split(options.data, split)
-        return readings(outputs(net, held.images), held.labels, net.names)
+        pictures = load_split(options.data, split)
+        return readings(outputs(net, pictures.images), pictures.labels, net.names)
 
     return picture_head({"net": net}, options, data, loss, metrics, "judge")
 
@@ -189,8 +189,8 @@ def identity_head(options: Identity, device: torch.device) -> Head:
         return arcface(cosines, people[rows].to(device), options.scale, options.margin)
 
     def metrics(split: str) -> dict:
-        held = load_split(options.data, split)
-        return recognised(outputs(net, held.images, COMPARED), held.groups[:COMPARED])
+        pictures = load_split(options.data, split)
+        return recognised(outputs(net, pictures.images, COMPARED), pictures.groups[:COMPARED])
 
     return picture_head({"net": net, "centres": centres}, options, data, loss, metrics, "identity")
 
@@ -207,9 +207,9 @@ def codes_head(options: Codes, device: torch.device) -> Head:
 
     @torch.no_grad()
     def metrics(split: str) -> dict:
-        held, _ = load_codes(options.codes, split)
-        logits = torch.cat([net(part.to(device)).cpu() for part in held.w.split(500)])
-        return readings(logits, held.labels, names)
+        unseen, _ = load_codes(options.codes, split)
+        logits = torch.cat([net(part.to(device)).cpu() for part in unseen.w.split(500)])
+        return readings(logits, unseen.labels, names)
 
     # PyTorch's StepLR(10, 0.1) as Latent Transformer's authors step it, at the start of each epoch, the
     # first one too. So the rate falls one epoch early: at 0-based 9, and of 20 epochs the last has a
@@ -348,9 +348,9 @@ def recognised(embeddings: Tensor, groups: Tensor) -> dict:
     apart = ~torch.eye(len(groups), dtype=torch.bool)
     several = (same & apart).any(1)
     nearest = cosines.masked_fill(~apart, -2).argmax(1)
-    found = same[torch.arange(len(groups)), nearest][several].double()
+    right = same[torch.arange(len(groups)), nearest][several].double()
     return {
-        "top_1": found.mean().item() if len(found) else None,
+        "top_1": right.mean().item() if len(right) else None,
         "identities": len(groups.unique()), "n": int(several.sum()),
         "same": spread(cosines[same & apart]), "other": spread(cosines[~same]),
     }  # fmt: skip

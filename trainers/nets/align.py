@@ -154,15 +154,15 @@ def fold_affine(generator: Generator, mean: Tensor, basis: Tensor, offset: Tenso
 
 def styles(generator: Generator) -> list[tuple[int, Linear]]:
     """Each affine layer of the synthesis with the index of the style that it takes."""
-    found, index = [], 0
+    layers, index = [], 0
     for resolution in generator.synthesis.resolutions:
         block = getattr(generator.synthesis, f"b{resolution}")
         if not block.first:
-            found.append((index, block.conv0.affine))
+            layers.append((index, block.conv0.affine))
             index += 1
-        found += [(index, block.conv1.affine), (index + 1, block.torgb.affine)]
+        layers += [(index, block.conv1.affine), (index + 1, block.torgb.affine)]
         index += 1
-    return found
+    return layers
 
 
 @torch.no_grad()
