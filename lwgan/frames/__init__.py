@@ -4,7 +4,14 @@ A Domain names its frame. `EditingPipeline.frame` marks the result, so that each
 """
 
 from lwgan.frames.face import frame_face
-from lwgan.frames.ink import frame_ink
 from lwgan.frames.square import frame_square
+
+
+def frame_ink(picture, side: int):
+    """As `lwgan.frames.ink.frame_ink`: OpenCV is loaded when it is first needed."""
+    from lwgan.frames import ink
+
+    return ink.frame_ink(picture, side)
+
 
 FRAMES = {"square": frame_square, "face": frame_face, "ink": frame_ink}

@@ -3,13 +3,15 @@
 import itertools
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lwgan.frames.paper import STROKE_INK
+
 INK_SIDE = 20  # px: the longer side of a digit's ink in MNIST's 28-px frame
-STROKE_INK = 48  # of 255: pixels with more ink are connected to strokes
 MAX_PIECES = 60  # a picture with more pieces of ink is no drawing of four digits: the rest is not looked at
 SPECK = 0.08  # of the longest piece: shorter pieces are dirt
 FRAGMENT = 0.45  # of the longest piece: shorter pieces are no digit of their own
@@ -53,28 +55,17 @@ def mask_box(mask: np.ndarray) -> tuple[slice, slice]:
 
 def find_glyphs(ink: np.ndarray) -> list[Glyph]:
     """The digits in ink, float [H, W] in 0..255, sorted by row, then column, of their upper left corners."""
-    components = label(ink > STROKE_INK)
+    components = cv2.connectedComponents((ink > STROKE_INK).astype(np.uint8))[1]
     glyphs = [_cut(ink, components, piece) for piece in _merge(components)]
     return sorted(glyphs, key=lambda glyph: tuple(glyph.start))
 
 
-def label(mask: np.ndarray) -> np.ndarray:
-    """The connected components of a mask [H, W], with diagonal neighbours: 1, 2, ... on them, 0 elsewhere."""
-    on = torch.from_numpy(mask)
-    ids = (torch.arange(1, mask.size + 1).view(mask.shape) * on).float()  # exact below 2^24 pixels
-    while True:
-        grown = F.max_pool2d(ids[None, None], 3, 1, 1)[0, 0] * on
-        # An id is the index of a pixel: taking over that pixel's own id doubles the distance in each round.
-        grown = torch.where(on, grown.flatten()[(grown.long() - 1).clamp(min=0)], 0.0)
-        if torch.equal(grown, ids):
-            numbers = np.unique(ids.numpy(), return_inverse=True)[1].reshape(mask.shape)
-            return numbers + int(mask.all())  # without background the first component has the number 0
-        ids = grown
-
-
 def _merge(components: np.ndarray) -> list[_Piece]:
     """The digits: pieces that belong together (`_belong`) are joined, the nearest pair first."""
+    if not components.any():
+        raise ValueError("the picture is blank: it holds no ink but lines")
     pieces = [_Piece((number,), *_corners(components == number)) for number in range(1, components.max() + 1)]
+    pieces = _without_frame(pieces, components)
     longest = max(piece.sides.max() for piece in pieces)
     pieces = [piece for piece in pieces if piece.sides.max() > SPECK * longest][:MAX_PIECES]
     gaps = _gaps(components, pieces)
@@ -90,6 +81,19 @@ def _merge(components: np.ndarray) -> list[_Piece]:
         pieces[i] = _join(pieces[i], pieces.pop(j))
         gaps[i] = gaps[:, i] = np.minimum(gaps[i], gaps[j])
         gaps = np.delete(np.delete(gaps, j, 0), j, 1)
+
+
+def _without_frame(pieces: list[_Piece], components: np.ndarray) -> list[_Piece]:
+    """Pieces without a line around all others of some size that takes at least half of the picture's sides."""
+    if len(pieces) < 2:
+        return pieces
+    frame, *others = sorted(pieces, key=lambda piece: -piece.sides.prod())
+    most = max(piece.sides.max() for piece in others)
+    others = [piece for piece in others if piece.sides.max() > SPECK * frame.sides.max()]
+    inside = all((piece.start > frame.start).all() and (piece.stop < frame.stop).all() for piece in others)
+    thin = (components == frame.components[0]).sum() < 0.15 * frame.sides.prod()
+    large = (frame.sides >= np.array(components.shape) / 2).all() and most < 0.6 * frame.sides.max()
+    return _without_frame(others, components) if others and inside and thin and large else pieces
 
 
 def _belong(a: _Piece, b: _Piece, gap: float, longest: int) -> bool:
@@ -144,6 +148,13 @@ def normalise(ink: np.ndarray) -> np.ndarray:
         ink = _change_strokes(mended, width)
     small = resize(ink, INK_SIDE)
     return (small * (255 / small.max())).round().astype(np.uint8)
+
+
+def is_solid(ink: np.ndarray) -> bool:
+    """Whether a mark [h, w] is a blot and no stroke: it is little longer than it is wide, and nearly filled."""
+    mask = np.pad(ink > STROKE_INK, 1).astype(np.uint8)
+    widest = 2 * cv2.distanceTransform(mask, cv2.DIST_L2, 5).max()
+    return max(ink.shape) < 1.8 * min(ink.shape) and widest > 0.8 * min(ink.shape)
 
 
 def stroke_width(ink: np.ndarray) -> float:

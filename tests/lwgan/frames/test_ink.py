@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
-from lwgan.frames.glyphs import INK_SIDE, find_glyphs, label, normalise, stroke_width
+from lwgan.frames.glyphs import INK_SIDE, find_glyphs, normalise, stroke_width
 from lwgan.frames.ink import CELL, frame_ink, ink_box
 from tests.pictures import STROKES, draw
 from trainers.datasets.mnist import load_digits
@@ -185,17 +185,6 @@ def test_what_is_no_drawing_gives_a_picture_or_words(kind):
 
 
 # Parts
-
-
-def test_components_agree_with_scipy():
-    from scipy import ndimage
-
-    rng = np.random.default_rng(0)
-    for density in (0.0, 0.05, 0.3, 0.5, 1.0):
-        mask = rng.random((60, 50)) < density
-        ours, theirs = label(mask), ndimage.label(mask, np.ones((3, 3)))[0]
-        assert ours.max() == theirs.max() and ((ours > 0) == mask).all()
-        assert len(np.unique(np.stack([ours, theirs], -1)[mask], axis=0)) == ours.max()  # one to one
 
 
 def test_stroke_width_of_bars_and_what_mending_makes_of_it():

@@ -1,0 +1,277 @@
+"""Marks on paper: from a photograph or a scan to the amount of ink at each pixel.
+
+A sheet on a table is cut out and seen from above. A wide median estimates the paper's colour at each pixel; it
+follows shadows. Ink is what differs from the paper along the colour axis of most contrast. Rulings are removed.
+All lengths are shares of the mean side, the root of the picture's area.
+"""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+STROKE_INK = 48  # of 255: pixels with more ink are connected to strokes
+MIN_CONTRAST = 24  # of 255: a picture whose ink differs less from its paper counts as blank
+MEDIAN, STROKE = 0.28, 0.14  # the window of the median; the widest stroke in uneven light
+LIGHT = 200  # of 255: the paper's lightness to which uneven light is brought
+DARKEST = 24  # of 255: a darker paper's light is not evened, since noise would grow
+SHEET_SIDE = 240  # px: the mean side at which sheets are looked for
+SHEET = (0.15, 0.93)  # of the picture: the area of a sheet
+CONVEX = 0.93  # of its hull: the least area of a sheet
+TINT = (
+    1.15  # a shadow takes about the same share of each colour: shares that differ more mean another material
+)
+
+
+class Sheet(NamedTuple):
+    """What may be a sheet on a table.
+
+    hull: its outline, int32 [K, 1, 2] (x, y).  quad: its corners [4, 2] if all are seen.
+    table: whether what surrounds it cannot be the same paper in another light.
+    """
+
+    hull: np.ndarray
+    quad: np.ndarray | None
+    table: bool
+
+
+class Paper(NamedTuple):
+    """The paper under the ink: its colour [H, W, 3], the factor [H, W] that evens its light, and whether it is
+    one colour, as in a drawing."""
+
+    colour: np.ndarray
+    gain: np.ndarray
+    clean: bool
+
+
+class Marks(NamedTuple):
+    """ink: float [h, w] in 0..255.  matrix: [3, 3], from its pixels to the picture's.  faint: whether the ink
+    hardly stands out from the noise."""
+
+    ink: np.ndarray
+    matrix: np.ndarray
+    faint: bool
+
+
+def find_marks(pixels: np.ndarray) -> Marks:
+    """The ink of a picture, uint8 [H, W, 3], or of the sheet in it. ValueError if nothing stands out."""
+    sheet, axis = find_sheet(pixels), None
+    if sheet is not None:
+        page, inside, matrix = _cut(pixels, sheet)
+        try:
+            ink, axis, peak, noise = _ink(page, inside)
+            if sheet.table or not _crossed(pixels, sheet, axis, peak):
+                return Marks(without_lines(ink), matrix, peak < 8 * noise)
+        except ValueError:
+            if sheet.table:
+                raise
+    ink, _, peak, noise = _ink(pixels, axis=axis)
+    return Marks(without_lines(ink), np.eye(3), peak < 8 * noise)
+
+
+# Sheets
+
+
+def find_sheet(pixels: np.ndarray) -> Sheet | None:
+    """The largest smooth convex region with at most six straight edges, if it is not the whole picture."""
+    scale = min(SHEET_SIDE / _side(pixels), 1)
+    small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    small = cv2.medianBlur(small, 5)
+    edges = np.max(
+        [cv2.Canny(np.ascontiguousarray(channel), 20, 50) for channel in small.transpose(2, 0, 1)], 0
+    )
+    smooth = (cv2.dilate(edges, np.ones((3, 3), np.uint8)) == 0).astype(np.uint8)
+    _, regions, stats, _ = cv2.connectedComponentsWithStats(smooth, connectivity=4)
+    for region in 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA])[:3]:
+        mask = (regions == region).astype(np.uint8)
+        outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        outline = max(outlines, key=cv2.contourArea)
+        area, hull = cv2.contourArea(outline), cv2.convexHull(outline)
+        corners = cv2.approxPolyDP(hull, 0.03 * cv2.arcLength(hull, True), True)
+        least = CONVEX * cv2.contourArea(hull)
+        straight = len(corners) <= 6 and cv2.contourArea(corners) >= least
+        if SHEET[0] < area / mask.size < SHEET[1] and area >= least and straight:
+            hull = (hull / scale).round().astype(np.int32)
+            if not _filled(hull, pixels).all():
+                return _sheet(hull, corners[:, 0] / scale, pixels)
+    return None
+
+
+def _sheet(hull: np.ndarray, corners: np.ndarray, pixels: np.ndarray) -> Sheet:
+    edge, inside = np.array(pixels.shape[1::-1]), _filled(hull, pixels)
+    whole = len(corners) == 4 and bool(((corners > 0.015 * edge) & (corners < 0.985 * edge)).all())
+    share = np.median(pixels[~inside], 0) / np.median(pixels[inside], 0).clip(1)
+    # The corners of a shadow are hardly all in the picture. Within a drawn box the light is that around it.
+    table = share.max() > TINT * share.min() or (whole and abs(share.mean() - 1) > 0.1)
+    return Sheet(hull, corners if whole else None, bool(table))
+
+
+def _filled(hull: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    return cv2.fillPoly(np.zeros(pixels.shape[:2], np.uint8), [hull], 1) > 0
+
+
+def _cut(pixels: np.ndarray, sheet: Sheet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The sheet seen from above, uint8 [h, w, 3], which pixels belong to it [h, w], and the matrix of `Marks`.
+
+    Of a sheet that the picture cuts off, the table takes the colour of the paper.
+    """
+    if sheet.quad is None:
+        inside = cv2.erode(_filled(sheet.hull, pixels).astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+        paper = np.median(pixels[inside], 0).astype(np.uint8)
+        return np.where(inside[..., None], pixels, paper), inside, np.eye(3)
+    away = sheet.quad - sheet.quad.mean(0)
+    quad = sheet.quad[np.arctan2(away[:, 1], away[:, 0]).argsort()]  # clockwise
+    quad = np.roll(quad, -int(quad.sum(1).argmin()), 0)  # from the upper left
+    sides = np.linalg.norm(quad - np.roll(quad, -1, 0), axis=1)
+    size = np.array([sides[::2].mean(), sides[1::2].mean()]).astype(int)
+    unit = np.array([(0, 0), (1, 0), (1, 1), (0, 1)])
+    target = unit * size + (2 * unit - 1) * 0.02 * size.min()  # without the sheet's edges
+    matrix = cv2.getPerspectiveTransform(np.float32(quad), np.float32(target))
+    page = cv2.warpPerspective(pixels, matrix, tuple(size.tolist()), borderMode=cv2.BORDER_REPLICATE)
+    return page, np.ones(page.shape[:2], bool), np.linalg.inv(matrix)
+
+
+def _crossed(pixels: np.ndarray, sheet: Sheet, axis: np.ndarray, peak: float) -> bool:
+    """Whether strokes as strong as those on a sheet cross its outline or lie outside: then it is but lit paper.
+
+    Many strokes outside are the grain of a table.
+    """
+    mask = _along(pixels, paper_of(pixels), axis) > peak / 2
+    inside, side, strokes = _filled(sheet.hull, pixels), _side(pixels), 0
+    for left, top, width, height, area in cv2.connectedComponentsWithStats(mask.astype(np.uint8))[2][1:]:
+        large = max(width, height) > 0.06 * side and min(width, height) > 0.015 * side
+        box = inside[top : top + height, left : left + width]
+        strokes += bool(large and area > 0.0005 * mask.size and box.mean() < 0.8)
+    return 0 < strokes <= 4
+
+
+# Ink
+
+
+def _side(pixels: np.ndarray) -> float:
+    return float(np.sqrt(pixels.shape[0] * pixels.shape[1]))
+
+
+def _square(side: float) -> np.ndarray:
+    return np.ones((int(side) | 1,) * 2, np.uint8)
+
+
+def paper_of(pixels: np.ndarray) -> Paper:
+    """The paper of a picture, uint8 [H, W, 3]."""
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).astype(np.float32)
+    for colour in (np.median(border, 0), np.median(pixels, (0, 1))):
+        other = (np.abs(pixels - colour).max(2) > 3).astype(np.uint8)
+        on_border = np.mean(np.abs(border - colour).max(1) <= 3)
+        if on_border > 0.45 and not cv2.erode(other, _square(MEDIAN * _side(pixels))).any():
+            return Paper(np.broadcast_to(colour, pixels.shape), np.ones(pixels.shape[:2]), True)
+    colour = cv2.medianBlur(pixels, min(int(MEDIAN * _side(pixels)) | 1, 255)).astype(np.float32)
+    light = colour.mean(2)
+    middle = float(np.median(light))
+    gain = LIGHT / light.clip(max(DARKEST, middle / 4)) if middle > 2 * DARKEST else np.ones_like(light)
+    return Paper(colour, gain, False)
+
+
+def _ink(pixels: np.ndarray, inside=None, axis=None) -> tuple[np.ndarray, np.ndarray, float, float]:
+    """Ink [H, W] in 0..255, the axis [3] along which it differs from the paper, by how much, and the noise.
+
+    inside: the pixels [H, W] to look at.  axis: if known.
+    """
+    paper = paper_of(pixels)
+    inside = np.ones(pixels.shape[:2], bool) if inside is None else inside
+    if axis is None:
+        axis = _axis(((pixels - paper.colour) * paper.gain[..., None])[inside])
+        axis = max(axis, -axis, key=lambda axis: ((_along(pixels, paper, axis) * inside) ** 2).sum())
+    ink = _along(pixels, paper, axis) * inside
+    values = (((pixels - paper.colour) @ axis) * paper.gain)[inside]
+    noise = float(1.4826 * np.median(np.abs(values - np.median(values))))
+    peak = float(np.sort(ink, axis=None)[-max(10, ink.size // 2000) :].mean())
+    if peak < max(MIN_CONTRAST, 4 * noise):
+        raise ValueError("the picture is blank: there is no ink that stands out from the paper")
+    floor = min(4 * noise, peak / 2) if noise > 1 else 0
+    return ((ink - floor) / (peak - floor)).clip(0, 1) * 255, axis, peak, noise
+
+
+def _axis(difference: np.ndarray) -> np.ndarray:
+    """The colour axis [3] along which differences [N, 3] are strongest; a grey difference keeps its amount."""
+    length = (difference**2).sum(1)
+    strong = difference[length >= np.quantile(length, 0.97)]
+    return (np.linalg.eigh(strong.T @ strong)[1][:, -1] / np.sqrt(3)).astype(np.float32)
+
+
+def _along(pixels: np.ndarray, paper: Paper, axis: np.ndarray) -> np.ndarray:
+    """By how much pixels differ from the paper in the direction of an axis, >= 0, [H, W].
+
+    Ink takes away a share of the light, so that the difference is evened. In uneven light it must also be
+    narrower than the widest stroke: where a shadow's edge meets the picture's, the median is wrong.
+    """
+    ink = np.maximum((pixels - paper.colour) @ axis, 0)
+    if not paper.clean:
+        square = _square(STROKE * _side(pixels))
+        pad = len(square)
+        amount = cv2.copyMakeBorder(
+            pixels.astype(np.float32) @ axis, pad, pad, pad, pad, cv2.BORDER_REPLICATE
+        )
+        ink = np.minimum(ink, cv2.morphologyEx(amount, cv2.MORPH_TOPHAT, square)[pad:-pad, pad:-pad])
+    return ink * paper.gain
+
+
+# Rulings
+
+
+def without_lines(ink: np.ndarray) -> np.ndarray:
+    """Ink [H, W] without thin lines from edge to edge; strokes across a line stay whole."""
+    mask = (ink > STROKE_INK / 2).astype(np.uint8)
+    lines = _lines(mask, 0.5)
+    if len(lines) > 2:  # rulings: those across a corner are shorter
+        angles = np.array([_angle(line) for line in lines])
+        turned = lambda line: np.abs((_angle(line) - angles + 90) % 180 - 90).min()
+        lines += [line for line in _lines(mask, 0.08) if turned(line) < 1.5]
+    left = mask
+    for upright in (False, True):
+        drawn = np.zeros_like(mask)
+        for ends in lines:
+            if (45 < _angle(ends) < 135) == upright:
+                cv2.line(drawn, *ends.round().astype(int).tolist(), 1)
+        across = lambda length, upright=upright: np.ones((1, length) if upright else (length, 1), np.uint8)
+        width = _width(mask, drawn, across)
+        thick = cv2.morphologyEx(left, cv2.MORPH_OPEN, across(width + 3))
+        left = left & ~(cv2.dilate(drawn, _square(width + 4)) & ~thick & 1)
+    lost = cv2.dilate(mask & ~left & 1, np.ones((3, 3), np.uint8)) > left
+    return np.where(lost, 0, ink) if lines else ink
+
+
+def _lines(mask: np.ndarray, shortest: float) -> list[np.ndarray]:
+    """The ends [2, 2] (x, y) of lines from edge to edge of a mask, longer than a share of its smaller side."""
+    side, near = min(mask.shape), cv2.dilate(mask, np.ones((3, 3), np.uint8))
+    votes, length = max(int(0.12 * side * min(2 * shortest, 1)), 12), 0.8 * shortest * side
+    found = cv2.HoughLinesP(mask, 1, np.pi / 720, votes, None, length, 0.03 * side)
+    lines = []
+    for segment in () if found is None else found.reshape(-1, 4).astype(float):
+        ends = _chord(*segment, mask.shape)
+        steps = int(np.hypot(*(ends[1] - ends[0])))
+        xs, ys = np.linspace(*ends, steps + 1).round().astype(int).T
+        if steps > shortest * side and near[ys, xs].mean() > 0.9:
+            lines.append(ends)
+    return lines
+
+
+def _chord(x0: float, y0: float, x1: float, y1: float, shape: tuple[int, int]) -> np.ndarray:
+    """The ends [2, 2] (x, y) of the line through two points, within a picture of `shape` (h, w)."""
+    start, step, last = np.array([x0, y0]), np.array([x1 - x0, y1 - y0]), np.array(shape[::-1]) - 1
+    moves = step != 0
+    times = np.stack([-start[moves], (last - start)[moves]]) / step[moves]
+    return np.array([start + times.min(0).max() * step, start + times.max(0).min() * step])
+
+
+def _angle(ends: np.ndarray) -> float:
+    """Of a line, degrees in 0..180."""
+    return float(np.degrees(np.arctan2(*(ends[1] - ends[0])[::-1])) % 180)
+
+
+def _width(mask: np.ndarray, drawn: np.ndarray, across) -> int:
+    """The usual width of lines, px: most of their pixels do not belong to longer runs across."""
+    on = (drawn & mask) > 0
+    for width in range(1, 12):
+        if not on.any() or cv2.morphologyEx(mask, cv2.MORPH_OPEN, across(width + 1))[on].mean() < 0.4:
+            return width
+    return 12
