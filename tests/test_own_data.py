@@ -56,7 +56,7 @@ def stage(words: list[str]) -> None:
 
 
 COMMANDS = """
-data folder:{pictures} --data {runs}/data --resolution 32 --options title=Shapes subject=a~shape
+data folder:{pictures} --data {runs}/data --resolution 32 --options name=shapes title=Shapes subject=a~shape
 judge labels --data {runs}/data --run {runs}/selector --steps 3 --widths 8 16 --features 16 --seed 2
 judge labels --data {runs}/data --run {runs}/judge --steps 3 --widths 8 16 --features 16
 judge identity --data {runs}/data --run {runs}/identity --steps 2 --widths 8 16 --features 16 --embedding 8
@@ -95,7 +95,7 @@ def test_every_stage_runs_and_evaluate_writes_one_tidy_csv(runs):
 
 def test_cards_are_published_and_the_models_come_back_from_the_hub(runs, hub):
     stage(f"publish {runs}/registry --namespace lab --licence cc-by-4.0".split())
-    card = hub.repos["lab/lwgan-shapes-lw-red"].files["README.md"].decode()
+    card = hub.repos["lab/lwgan-shapes-lw-red"].head.files["README.md"].decode()
     assert "license: cc-by-4.0" in card and "not red" in card
     found = {entry.name for entry in registry.list_edits("lab")}
     assert found == {"lwgan-shapes-lw-red", "lwgan-shapes-centroids-not-large"}
