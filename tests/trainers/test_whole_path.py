@@ -7,12 +7,12 @@ import sys
 
 import pytest
 import torch
+from gradio_client import Client, handle_file
 from PIL import Image
 
 from lwgan import EditingPipeline
-from lwgan.hub.catalog import Catalog
 from lwgan.images import to_pil
-from lwgan.page import build
+from tests.live import serving
 from tests.trainers.toy import LABELS, draw
 from trainers import __main__ as command_line
 
@@ -80,4 +80,10 @@ def test_a_strangers_pictures_reach_the_page(shoes, tmp_path, hub, monkeypatch):
     ]
     assert torch.equal(*edited) and not torch.equal(w[0], edited[0])
     assert pulled.generate(edited[1])[0].size == (32, 32)
-    assert build(Catalog(runs / "registry", device="cpu")).fns
+    with serving(tmp_path, LWGAN_REGISTRY=str(runs / "registry")) as address:
+        client = Client(address, verbose=False)
+        listed = client.predict(api_name="/list_edits")
+        assert {edit["name"] for edit in listed} == set(here.edits)
+        edits = {"lwgan-squares-lw-bright": 1.0}
+        path = client.predict(picture=handle_file(shoes / "3.png"), edits=edits, api_name="/edit_image")
+    assert Image.open(path).tobytes() == here.generate(edited[0])[0].tobytes()
