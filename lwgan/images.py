@@ -1,8 +1,9 @@
 """Opens pictures and converts them to and from tensors. Nothing else knows pixel ranges, EXIF or alpha."""
 
 import io
+import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,30 +12,84 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-MAX_MEGAPIXELS = 40
+MAX_MEGAPIXELS = (
+    40  # of a picture as it is decoded; of a JPEG up to 64 times as many, since it decodes smaller
+)
+KEPT_MEGAPIXELS = 20  # a larger picture is halved: a frame needs less, and conversions need memory
+BLANK = 16  # of 255: a picture whose values differ less shows nothing
+MAX_FRAMES = 50  # of an animation: so many are looked at for one that shows something
 FRAMED = "lwgan_framed"  # key in a PIL picture's info: the size that the picture had when it was framed
+# How files begin that people take for pictures, what they are and what to do.
+OTHERS = {
+    b"%PDF": "a PDF: export the page as PNG or JPEG",
+    b"%!PS": "a PostScript file: export it as PNG or JPEG",
+    b"<svg": "an SVG drawing: export it as PNG",
+    b"<?xml": "an SVG drawing or another XML file: export it as PNG",
+    b"<!doctype": "a web page: save the picture itself",
+    b"<html": "a web page: save the picture itself",
+    b"PK\x03\x04": "a ZIP archive or an Office document: take the picture out of it",
+    b"version https://git-lfs": "a Git LFS pointer: run `git lfs pull` to get the picture",
+    b"\x1aE\xdf\xa3": "a video: save one picture of it",
+    b"\xff\x0a": "a JPEG XL picture: save it as PNG or JPEG",
+    b"\0\0\0\x0cJXL ": "a JPEG XL picture: save it as PNG or JPEG",
+}
 
 
 # Opening
 
 
 def open_picture(source: str | Path | bytes | Image.Image) -> Image.Image:
-    """A picture as PIL "RGB" or "L", upright, with alpha composited on white.
+    """A picture as PIL "RGB" or "L", upright, on white where it is transparent (white ink: on black).
 
-    source: a file, the bytes of a file, or a PIL picture. The first frame of an animation is taken.
-    FileNotFoundError if the file does not exist. ValueError if it is no picture, is damaged, is empty or has
-    more than MAX_MEGAPIXELS. The messages suit visitors and contain no path.
+    source: a file, the bytes of a file, or a PIL picture. Of an animation the first frame that shows
+    something is taken. FileNotFoundError if the file does not exist. ValueError if it is no picture, is
+    damaged, is empty or has more than MAX_MEGAPIXELS. The messages suit visitors and contain no path.
     """
     if isinstance(source, (str, Path)) and not Path(source).is_file():
         raise FileNotFoundError(f"there is no file {Path(source).name}")
     with _decoding_errors():
-        picture = source
-        if not isinstance(source, Image.Image):
-            picture = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+        picture = source if isinstance(source, Image.Image) else _opened(source)
+        if picture.width * picture.height > KEPT_MEGAPIXELS * 1e6:
+            times = math.ceil(math.sqrt(picture.width * picture.height / (KEPT_MEGAPIXELS * 1e6)))
+            picture.draft(None, (picture.width // times, picture.height // times))  # of JPEGs alone
     _check_size(picture.size)
     with _decoding_errors():
         picture.load()
-        return _to_8_bit(ImageOps.exif_transpose(picture))
+        if picture.width * picture.height > KEPT_MEGAPIXELS * 1e6:
+            picture = _halved(picture)
+        first = _to_8_bit(picture)
+        if getattr(picture, "is_animated", False) and picture.format != "MPO" and _is_blank(first):
+            later = (_frame(picture, i) for i in range(1, min(picture.n_frames, MAX_FRAMES)))
+            return next((frame for frame in later if not _is_blank(frame)), first)
+        return first
+
+
+def _opened(source: str | Path | bytes) -> Image.Image:
+    """The picture before it is decoded. ValueError that names what else a file is."""
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    if isinstance(source, bytes):
+        start = source[:64]
+    else:
+        with open(source, "rb") as opened:
+            start = opened.read(64)
+    for begin, what in OTHERS.items():
+        if start.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(begin.lower()):
+            raise _NoPicture(f"that file does not open as a picture: it is {what}")
+    try:
+        return Image.open(file)
+    except UnidentifiedImageError:
+        if start[4:8] != b"ftyp":
+            raise
+    if start[8:11] in (b"mp4", b"iso", b"qt ", b"M4V", b"avc", b"3gp"):
+        raise _NoPicture("that file does not open as a picture: it is a video: save one picture of it")
+    import pillow_heif  # loaded when the first HEIC arrives
+
+    pillow_heif.register_heif_opener(thumbnails=False)
+    return Image.open(file)
+
+
+class _NoPicture(ValueError):
+    """A file that is something else; the message suits visitors."""
 
 
 @contextmanager
@@ -45,6 +100,8 @@ def _decoding_errors():
             # The size is checked against MAX_MEGAPIXELS before anything is decoded.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             yield
+    except _NoPicture as error:
+        raise ValueError(str(error)) from None
     except Image.DecompressionBombError:  # Pillow's own limit, far above ours
         raise ValueError(f"that picture has more than {MAX_MEGAPIXELS} megapixels: shrink it first") from None
     except UnidentifiedImageError:
@@ -62,15 +119,71 @@ def _check_size(size: tuple[int, int]) -> None:
         raise ValueError(f"that picture is empty: {width} x {height} px")
 
 
-def _to_8_bit(picture: Image.Image) -> Image.Image:
-    """To 8-bit "L" or "RGB". 16-bit greys are scaled, not clipped; transparent pixels become white."""
+def _frame(picture: Image.Image, number: int) -> Image.Image:
+    picture.seek(number)
+    return _to_8_bit(picture)
+
+
+def _strips(picture: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """The upper edge of each part of 512 rows, and the part: converting a whole picture needs more memory."""
+    for top in range(0, picture.height, 512):
+        yield top, picture.crop((0, top, picture.width, min(top + 512, picture.height)))
+
+
+def _halved(picture: Image.Image) -> Image.Image:
+    """A picture at half its size."""
     if picture.mode in ("I", "F") or picture.mode.startswith("I;"):
-        values = np.nan_to_num(np.asarray(picture, np.float64)).clip(0, 65535)
-        return Image.fromarray((values / (257 if values.max() > 255 else 1)).round().astype(np.uint8))
-    if picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
-    return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
+        picture = _scaled(picture)
+    mode = {"1": "L", "P": "RGBA", "PA": "RGBA"}.get(picture.mode, picture.mode)
+    half = Image.new(mode, (-(-picture.width // 2), -(-picture.height // 2)))
+    for top, strip in _strips(picture):
+        half.paste(strip.convert(mode).reduce(2), (0, top // 2))
+    half.info = picture.info
+    return half
+
+
+def _is_blank(picture: Image.Image) -> bool:
+    low, high = picture.convert("L").getextrema()
+    return high - low < BLANK
+
+
+def _to_8_bit(picture: Image.Image) -> Image.Image:
+    """To upright 8-bit "L" or "RGB": greys of more bits are scaled, transparent pixels get a ground."""
+    if picture.mode in ("I", "F") or picture.mode.startswith("I;"):
+        return _scaled(picture)
+    has_alpha = picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info
+    picture = ImageOps.exif_transpose(picture)
+    if not has_alpha:
+        return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
+    picture = picture.convert("RGBA")
+    on_white = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    if not _is_blank(on_white):
+        return on_white
+    on_black = Image.alpha_composite(Image.new("RGBA", picture.size, "black"), picture).convert("RGB")
+    return on_white if _is_blank(on_black) else on_black
+
+
+def _scaled(picture: Image.Image) -> Image.Image:
+    """Greys of more than 8 bits or floats -> "L".
+
+    The range is that of the fewest bits that hold all values (8, 10, 12, 14 or 16), 0..1 for floats within
+    it, and else the picture's own. What is no number becomes dark.
+    """
+    low, high = np.inf, -np.inf
+    for _, strip in _strips(picture):
+        values = np.asarray(strip)
+        values = values[np.isfinite(values)]
+        if values.size:
+            low, high = min(low, float(values.min())), max(high, float(values.max()))
+    tops = [1.0] * (picture.mode == "F") + [2.0**bits - 1 for bits in (8, 10, 12, 14, 16)]
+    top = next((top for top in tops if high <= top), high)
+    low, top = (0.0, top) if low >= 0 and top in tops else (low, high)
+    scaled = Image.new("L", picture.size)
+    for row, strip in _strips(picture):
+        values = np.nan_to_num(np.asarray(strip, np.float64), nan=low, posinf=high, neginf=low)
+        values = ((values - low) * (255 / ((top - low) or 1))).round().clip(0, 255)
+        scaled.paste(Image.fromarray(values.astype(np.uint8)), (0, row))
+    return scaled
 
 
 # Framed pictures

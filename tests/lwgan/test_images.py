@@ -1,5 +1,8 @@
 """Pictures of all kinds are opened as they look, and become tensors and pictures again."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -40,6 +43,84 @@ def test_sixteen_bits_are_scaled_not_clipped():
     ramp = np.linspace(0, 65535, 256).astype(np.uint16)[None].repeat(4, 0)
     pixels = np.asarray(open_picture(saved(Image.fromarray(ramp), "PNG")))
     assert abs(pixels[0].astype(int) - np.arange(256)).max() <= 1
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_fewer_bits_in_sixteen_are_scaled_by_their_own_range(bits):
+    ramp = np.linspace(0, 2**bits - 1, 256).round().astype(np.uint16)[None].repeat(4, 0)
+    pixels = np.asarray(open_picture(saved(Image.fromarray(ramp), "PNG")))
+    assert abs(pixels[0].astype(int) - np.arange(256)).max() <= 1
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 255), (0, 65535), (-3, 5), (0, 1e6)])
+def test_float_tiffs_are_scaled_and_holes_are_dark(low, high):
+    ramp = np.linspace(low, high, 256).astype(np.float32)[None].repeat(4, 0)
+    ramp[3, :] = np.nan
+    pixels = np.asarray(open_picture(saved(Image.fromarray(ramp), "TIFF")))
+    assert abs(pixels[0].astype(int) - np.arange(256)).max() <= 1 and pixels[3].max() == 0
+
+
+@pytest.mark.parametrize("size", [(9000, 6000), (8064, 6048), (12000, 9000)])
+def test_a_large_jpeg_is_decoded_smaller(size):
+    picture = Image.new("L", size, 255)
+    picture.paste(0, (0, 0, size[0] // 2, size[1]))
+    opened = open_picture(saved(picture, "JPEG"))
+    assert opened.width * opened.height <= 20e6 and opened.width / opened.height == pytest.approx(4 / 3, 0.15)
+    left, right = np.asarray(opened)[:, [opened.width // 4, opened.width * 3 // 4]].mean(0)
+    assert left < 5 and right > 250
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "I;16"])
+def test_opening_a_large_picture_takes_little_memory(mode):
+    """39 megapixels: at most 300 MB more than before, in a process of its own."""
+    code = f"""
+import io, os
+from PIL import Image
+from lwgan.images import open_picture
+data = io.BytesIO()
+Image.new("{mode}", (7800, 5000)).save(data, "PNG", compress_level=1)
+if not os.fork():  # the memory for making the picture does not count
+    before = int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
+    open_picture(data.getvalue())
+    peak = [int(line.split()[1]) / 1e3 for line in open("/proc/self/status") if "VmHWM" in line][0]
+    print(peak - before, flush=True)
+    os._exit(0)
+os.wait()
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert float(run.stdout) < 300
+
+
+@pytest.mark.parametrize("turn", [False, True])
+def test_heic_opens_under_any_name(tmp_path, turn):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    drawing = draw([("7", 30, 20, 100)], 12, size=(280, 240)).convert("RGB")
+    exif = Image.Exif()
+    exif[274] = 6 if turn else 1
+    path = tmp_path / "photo.jpg"
+    heif = pillow_heif.from_pillow(drawing.rotate(90, expand=True) if turn else drawing)
+    heif.save(path, quality=90, exif=exif.tobytes(), format="HEIF")
+    opened = open_picture(path)
+    assert opened.size == drawing.size
+    assert np.abs(np.asarray(opened.convert("L"), float) - np.asarray(drawing.convert("L"), float)).mean() < 2
+
+
+def test_white_ink_on_nothing_is_seen_on_black_paper():
+    drawing = draw([("7", 30, 20, 100)], 12, size=(280, 240))
+    white = Image.new("RGBA", drawing.size, "white")
+    white.putalpha(drawing.point(lambda value: 255 - value))
+    pixels = np.asarray(open_picture(saved(white, "PNG")).convert("L"))
+    assert np.array_equal(pixels, 255 - np.asarray(drawing))
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_of_an_animation_the_first_picture_that_shows_something(format):
+    blank, drawing = Image.new("L", (280, 240), 255), draw([("7", 30, 20, 100)], 12, size=(280, 240))
+    options = {"lossless": True} if format == "WEBP" else {}
+    data = saved(
+        blank, format, save_all=True, append_images=[blank, drawing, blank.point(lambda value: 0)], **options
+    )
+    assert np.abs(np.asarray(open_picture(data).convert("L"), float) - np.asarray(drawing, float)).mean() < 1
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def test_sweep_gives_a_strip(client, pipe):
 FIVE = [("0", 10, 20, 80), ("7", 80, 20, 80), ("1", 150, 20, 80), ("5", 20, 150, 80), ("7", 120, 150, 80)]
 BAD_PICTURES = {
     "text": BAD["text"],
-    "54 megapixels": BAD["54 megapixels"],
+    "41 megapixels": BAD["41 megapixels"],
     "five digits": (saved(draw(FIVE, 8), "PNG"), "5 digits were found"),
 }  # tests/page/test_editor.py has all kinds
 
