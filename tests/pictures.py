@@ -106,7 +106,7 @@ BAD = {
     "LFS pointer": (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
     "MP4": (b"\0\0\0\x18ftypmp42" + bytes(40), "a video"),
     "JPEG XL": (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL picture"),
-    "torn HEIC": (b"\0\0\0\x18ftypheic" + bytes(40), "damaged|does not open"),
+    "torn HEIC": (b"\0\0\0\x18ftypheic" + bytes(40), "does not open as a picture"),
     "half a PNG": (saved(Image.effect_noise((64, 64), 90), "PNG")[:1500], "damaged"),
     "half a JPEG": (saved(Image.effect_noise((64, 64), 90), "JPEG")[:700], "damaged"),
     "much text": (much_text(), "damaged"),

@@ -119,7 +119,7 @@ def give(page, folder: Path, name: str, data: bytes) -> None:
     page.keys("#upload input[type=file]", str(path))
 
 
-@pytest.mark.parametrize("name", ["text", "svg"])
+@pytest.mark.parametrize("name", ["text", "SVG"])
 def test_a_bad_upload_is_answered_in_words_and_the_session_goes_on(page, tmp_path, name):
     data, words = BAD[name]
     start = page.picture("original")
