@@ -84,7 +84,7 @@ def _merge(components: np.ndarray) -> list[_Piece]:
 
 
 def _without_frame(pieces: list[_Piece], components: np.ndarray) -> list[_Piece]:
-    """Pieces without a line around all others of some size that takes at least half of the picture's sides."""
+    """Pieces without a line around all others that takes at least half of the picture's sides."""
     if len(pieces) < 2:
         return pieces
     frame, *others = sorted(pieces, key=lambda piece: -piece.sides.prod())
@@ -133,8 +133,8 @@ def _corners(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _cut(ink: np.ndarray, components: np.ndarray, piece: _Piece) -> Glyph:
     """The ink of a piece with its antialiased edge, without that of other pieces."""
     own = np.isin(components, piece.components)
-    edge = F.max_pool2d(torch.from_numpy(own)[None, None].float(), 5, 1, 2)[0, 0].bool().numpy()
-    own = np.where(own | (edge & (components == 0)), ink, 0)
+    edge = cv2.dilate(own.astype(np.uint8), np.ones((5, 5), np.uint8))
+    own = np.where(own | ((edge > 0) & (components == 0)), ink, 0)
     start, stop = _corners(own > STROKE_INK)
     return Glyph(own[start[0] : stop[0], start[1] : stop[1]], start, stop)
 
@@ -151,7 +151,7 @@ def normalise(ink: np.ndarray) -> np.ndarray:
 
 
 def is_solid(ink: np.ndarray) -> bool:
-    """Whether a mark [h, w] is a blot and no stroke: it is little longer than it is wide, and nearly filled."""
+    """Whether a mark [h, w] is a blot and no stroke: little longer than it is wide, and nearly filled."""
     mask = np.pad(ink > STROKE_INK, 1).astype(np.uint8)
     widest = 2 * cv2.distanceTransform(mask, cv2.DIST_L2, 5).max()
     return max(ink.shape) < 1.8 * min(ink.shape) and widest > 0.8 * min(ink.shape)
@@ -171,12 +171,11 @@ def _change_strokes(ink: np.ndarray, width: float) -> np.ndarray:
     # Growth by r on each side also enlarges the digit, which is then scaled back to MENDING_SIDE:
     # (width + 2 r) * side / (side + 2 r) = STROKE.
     r = round((STROKE - width) / 2 * MENDING_SIDE / (MENDING_SIDE - STROKE))
-    x = torch.from_numpy(np.pad(ink, max(r, 0) + 1)).float()[None, None]
-    x = x if r > 0 else -x
+    change, x = cv2.dilate if r > 0 else cv2.erode, np.pad(ink, max(r, 0) + 1).astype(np.float32)
     for step in range(abs(r)):
-        cross = torch.maximum(F.max_pool2d(x, (3, 1), 1, (1, 0)), F.max_pool2d(x, (1, 3), 1, (0, 1)))
-        x = cross if step % 2 else F.max_pool2d(x, 3, 1, 1)
-    x = (x if r > 0 else -x)[0, 0].numpy().clip(0, 255)
+        shape = cv2.MORPH_CROSS if step % 2 else cv2.MORPH_RECT
+        x = change(x, cv2.getStructuringElement(shape, (3, 3)))
+    x = x.clip(0, 255)
     return x[mask_box(x > STROKE_INK)] if (x > STROKE_INK).any() else ink
 
 

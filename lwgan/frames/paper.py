@@ -1,8 +1,8 @@
 """Marks on paper: from a photograph or a scan to the amount of ink at each pixel.
 
-A sheet on a table is cut out and seen from above. A wide median estimates the paper's colour at each pixel; it
-follows shadows. Ink is what differs from the paper along the colour axis of most contrast. Rulings are removed.
-All lengths are shares of the mean side, the root of the picture's area.
+A sheet on a table is cut out and seen from above. A wide median estimates the paper's colour at each pixel
+and follows shadows. Ink is what differs from the paper along the colour axis of most contrast. Rulings are
+removed. Lengths are shares of the mean side, the root of the picture's area.
 """
 
 from typing import NamedTuple
@@ -36,8 +36,11 @@ class Sheet(NamedTuple):
 
 
 class Paper(NamedTuple):
-    """The paper under the ink: its colour [H, W, 3], the factor [H, W] that evens its light, and whether it is
-    one colour, as in a drawing."""
+    """The paper under the ink.
+
+    colour: at each pixel [H, W, 3].  gain: the factor [H, W] that evens its light.
+    clean: whether it is of one colour, as in a drawing.
+    """
 
     colour: np.ndarray
     gain: np.ndarray
@@ -45,8 +48,8 @@ class Paper(NamedTuple):
 
 
 class Marks(NamedTuple):
-    """ink: float [h, w] in 0..255.  matrix: [3, 3], from its pixels to the picture's.  faint: whether the ink
-    hardly stands out from the noise."""
+    """ink: float [h, w] in 0..255.  matrix: [3, 3], from its pixels to the picture's.
+    faint: whether the ink hardly stands out from the noise."""
 
     ink: np.ndarray
     matrix: np.ndarray
@@ -111,7 +114,7 @@ def _filled(hull: np.ndarray, pixels: np.ndarray) -> np.ndarray:
 
 
 def _cut(pixels: np.ndarray, sheet: Sheet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The sheet seen from above, uint8 [h, w, 3], which pixels belong to it [h, w], and the matrix of `Marks`.
+    """The sheet from above, uint8 [h, w, 3], which pixels belong to it [h, w], and the matrix of `Marks`.
 
     Of a sheet that the picture cuts off, the table takes the colour of the paper.
     """
@@ -132,8 +135,9 @@ def _cut(pixels: np.ndarray, sheet: Sheet) -> tuple[np.ndarray, np.ndarray, np.n
 
 
 def _crossed(pixels: np.ndarray, sheet: Sheet, axis: np.ndarray, peak: float) -> bool:
-    """Whether strokes as strong as those on a sheet cross its outline or lie outside: then it is but lit paper.
+    """Whether strokes as strong as those on a sheet cross its outline or lie outside.
 
+    If so, the sheet is no sheet but a part of the paper in another light.
     Many strokes outside are the grain of a table.
     """
     mask = _along(pixels, paper_of(pixels), axis) > peak / 2
@@ -159,13 +163,14 @@ def _square(side: float) -> np.ndarray:
 def paper_of(pixels: np.ndarray) -> Paper:
     """The paper of a picture, uint8 [H, W, 3]."""
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).astype(np.float32)
-    for colour in (np.median(border, 0), np.median(pixels, (0, 1))):
-        other = (np.abs(pixels - colour).max(2) > 3).astype(np.uint8)
-        on_border = np.mean(np.abs(border - colour).max(1) <= 3)
-        if on_border > 0.45 and not cv2.erode(other, _square(MEDIAN * _side(pixels))).any():
-            return Paper(np.broadcast_to(colour, pixels.shape), np.ones(pixels.shape[:2]), True)
+    for middle in (lambda: np.median(border, 0), lambda: np.median(pixels[::4, ::4], (0, 1))):
+        colour = middle().astype(np.float32)
+        if np.mean(np.abs(border - colour).max(1) <= 3) > 0.45:
+            other = 1 - cv2.inRange(pixels, *(colour + np.array([[-3], [3]]))) // 255
+            if not cv2.erode(other, _square(MEDIAN * _side(pixels))).any():
+                return Paper(np.broadcast_to(colour, pixels.shape), np.ones(pixels.shape[:2]), True)
     colour = cv2.medianBlur(pixels, min(int(MEDIAN * _side(pixels)) | 1, 255)).astype(np.float32)
-    light = colour.mean(2)
+    light = colour @ np.full(3, 1 / 3, np.float32)
     middle = float(np.median(light))
     gain = LIGHT / light.clip(max(DARKEST, middle / 4)) if middle > 2 * DARKEST else np.ones_like(light)
     return Paper(colour, gain, False)
@@ -192,8 +197,8 @@ def _ink(pixels: np.ndarray, inside=None, axis=None) -> tuple[np.ndarray, np.nda
 
 
 def _axis(difference: np.ndarray) -> np.ndarray:
-    """The colour axis [3] along which differences [N, 3] are strongest; a grey difference keeps its amount."""
-    length = (difference**2).sum(1)
+    """The colour axis [3] of the strongest differences [N, 3]; a grey difference keeps its amount."""
+    length = np.einsum("ij,ij->i", difference, difference)
     strong = difference[length >= np.quantile(length, 0.97)]
     return (np.linalg.eigh(strong.T @ strong)[1][:, -1] / np.sqrt(3)).astype(np.float32)
 
@@ -222,10 +227,19 @@ def without_lines(ink: np.ndarray) -> np.ndarray:
     """Ink [H, W] without thin lines from edge to edge; strokes across a line stay whole."""
     mask = (ink > STROKE_INK / 2).astype(np.uint8)
     lines = _lines(mask, 0.5)
+    if not lines:
+        return ink
+    left = _erased(mask, lines)
     if len(lines) > 2:  # rulings: those across a corner are shorter
         angles = np.array([_angle(line) for line in lines])
         turned = lambda line: np.abs((_angle(line) - angles + 90) % 180 - 90).min()
-        lines += [line for line in _lines(mask, 0.08) if turned(line) < 1.5]
+        left = _erased(left, [line for line in _lines(left, 0.08) if turned(line) < 1.5])
+    lost = cv2.dilate(mask & ~left & 1, np.ones((3, 3), np.uint8)) > left
+    return np.where(lost, 0, ink)
+
+
+def _erased(mask: np.ndarray, lines: list[np.ndarray]) -> np.ndarray:
+    """A mask [H, W] without lines, but with what is thicker than they."""
     left = mask
     for upright in (False, True):
         drawn = np.zeros_like(mask)
@@ -236,15 +250,14 @@ def without_lines(ink: np.ndarray) -> np.ndarray:
         width = _width(mask, drawn, across)
         thick = cv2.morphologyEx(left, cv2.MORPH_OPEN, across(width + 3))
         left = left & ~(cv2.dilate(drawn, _square(width + 4)) & ~thick & 1)
-    lost = cv2.dilate(mask & ~left & 1, np.ones((3, 3), np.uint8)) > left
-    return np.where(lost, 0, ink) if lines else ink
+    return left
 
 
 def _lines(mask: np.ndarray, shortest: float) -> list[np.ndarray]:
-    """The ends [2, 2] (x, y) of lines from edge to edge of a mask, longer than a share of its smaller side."""
+    """The ends [2, 2] (x, y) of lines from edge to edge of a mask, longer than this share of its side."""
     side, near = min(mask.shape), cv2.dilate(mask, np.ones((3, 3), np.uint8))
     votes, length = max(int(0.12 * side * min(2 * shortest, 1)), 12), 0.8 * shortest * side
-    found = cv2.HoughLinesP(mask, 1, np.pi / 720, votes, None, length, 0.03 * side)
+    found = cv2.HoughLinesP(mask, 1, np.pi / 360, votes, None, length, 0.03 * side)
     lines = []
     for segment in () if found is None else found.reshape(-1, 4).astype(float):
         ends = _chord(*segment, mask.shape)
