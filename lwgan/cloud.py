@@ -8,8 +8,7 @@ RARE = 0.99  # quantile of the reference's distances that is `limit`
 
 
 class Cloud:
-    """A Gaussian fitted to each layer of the generator's codes. Distances are in units of a reference's
-    median.
+    """A Gaussian fitted to each layer of a generator's codes. Distances are relative to a reference's median.
 
     limit: 99% of the reference codes are nearer than this.
     """
@@ -35,8 +34,7 @@ class Cloud:
     def distance(self, w: Tensor) -> Tensor:
         """Codes [N, num_ws, w_dim] -> distances from the mean, [N].
 
-        The root mean square, over layers and principal axes, in standard deviations; 1 is the reference's
-        median.
+        Root mean square over layers and principal axes, in standard deviations; the reference's median is 1.
         """
         along = torch.einsum("nld,lde->nle", w.double() - self.mean, self.axes) / self.scale
         return along.square().mean((1, 2)).sqrt() / self.typical

@@ -18,8 +18,7 @@ def latent_space(w: Tensor) -> Tensor:
 def attribute_space(logits: Tensor, gamma: Tensor) -> Tensor:
     """Eq. 5: logits F_l(w) [N, K] and correlations gamma_lk [K] with the edited attribute k -> points [N, K].
 
-    1/2 |phi(x) - phi(y)|^2 = 1/2 sum_l (1 - gamma_lk) |F_l(x) - F_l(y)|^2. As gamma_kk = 1, k itself drops
-    out."""
+    1/2 |phi(x) - phi(y)|^2 = 1/2 sum_l (1 - gamma_lk) |F_l(x) - F_l(y)|^2. gamma_kk = 1: k drops out."""
     if logits.ndim != 2 or gamma.shape != logits.shape[1:]:
         shapes = f"logits of shape {tuple(logits.shape)} and gamma of {tuple(gamma.shape)}"
         raise ValueError(f"{shapes}: expected [N, K] and [K]")
@@ -30,8 +29,7 @@ def attribute_space(logits: Tensor, gamma: Tensor) -> Tensor:
 
 
 def correlations(labels: Tensor, known: Tensor | None = None) -> Tensor:
-    """gamma_lk: absolute correlation of attributes l and k over labels [N, K] -> float64 [K, K] with 1 on the
-    diagonal.
+    """gamma_lk: absolute correlation of attributes l and k over labels [N, K] -> float64 [K, K], 1 for l = k.
 
     known: bool [N, K]; a pair of attributes is compared on the samples where both are known. Default: all.
     An attribute that is constant there is correlated with no other.

@@ -18,8 +18,7 @@ TITLE_LIMIT, TEXT_LIMIT, LABELS_LIMIT = 120, 4000, 1000  # characters, character
 
 @dataclass(frozen=True)
 class Change:
-    """What an edit does: a condition on a picture's labels before the edit (`source`) and after it
-    (`target`).
+    """What an edit does: conditions on a picture's labels before the edit (`source`) and after it (`target`).
 
     name: "1to2", "Bold", "not-Male".  before, after: words for people, "1 digit", "2 digits".
     kind: "place" (the edited codes may end anywhere in the target cloud) or "choice" (the edit chooses among
@@ -38,9 +37,8 @@ class Change:
 
     def __post_init__(self):
         if self.kind not in KINDS:
-            raise ValueError(
-                f"change {self.name!r}: kind is {short(self.kind)}, expected one of {', '.join(KINDS)}"
-            )
+            said = f"kind is {short(self.kind)}, expected one of {', '.join(KINDS)}"
+            raise ValueError(f"change {self.name!r}: {said}")
         for side in (self.source, self.target):
             if not side:
                 raise ValueError(f"change {self.name!r}: source and target must each name at least one label")
@@ -100,16 +98,13 @@ class Domain:
         if label in self.attributes:
             change = change_of(label)
             return change if label == name else change.reverse()
-        raise ValueError(
-            f"change {name!r} is unknown: did you mean {nearest(name, [*offered, *self.attributes])!r}?"
-        )
+        near = nearest(name, [*offered, *self.attributes])
+        raise ValueError(f"change {name!r} is unknown: did you mean {near!r}?")
 
     def as_json(self) -> dict:
         """Plain JSON values, for config.json and dataset.json."""
-        return asdict(self) | {
-            "attributes": list(self.attributes),
-            "changes": [change_as_json(change) for change in self.changes],
-        }
+        changes = [change_as_json(change) for change in self.changes]
+        return asdict(self) | {"attributes": list(self.attributes), "changes": changes}
 
 
 def change_of(label: str) -> Change:
@@ -201,13 +196,8 @@ def _is_object(value: object) -> bool:
 
 def _list(data: Mapping, key: str, source: str, limit: int) -> Sequence:
     value = data.get(key)
-    _check(
-        isinstance(value, list | tuple) and len(value) <= limit,
-        source,
-        key,
-        value,
-        f"a list of at most {limit} {key}",
-    )
+    valid = isinstance(value, list | tuple) and len(value) <= limit
+    _check(valid, source, key, value, f"a list of at most {limit} {key}")
     return value
 
 

@@ -1,5 +1,4 @@
-"""Eq. 1 of the paper: w' = w + alpha * H(w), with H(w)_l = A_l w_l + b_l for each layer l (its z is our
-w)."""
+"""Eq. 1 of the paper: w' = w + alpha * H(w), H(w)_l = A_l w_l + b_l for each layer l (its z is our w)."""
 
 import math
 import tempfile
@@ -22,15 +21,11 @@ class AffineEdit:
 
     def __init__(self, weight: Tensor | None, bias: Tensor, config: dict | None = None):
         if bias.ndim != 2 or not bias.is_floating_point():
-            raise ValueError(
-                f"bias has shape {tuple(bias.shape)} and type {bias.dtype}, expected float [num_ws, w_dim]"
-            )
+            raise ValueError(f"bias is {bias.dtype} {tuple(bias.shape)}, expected float [num_ws, w_dim]")
         num_ws, w_dim = bias.shape
         if weight is not None and (weight.shape != (num_ws, w_dim, w_dim) or weight.dtype != bias.dtype):
             wanted = f"{(num_ws, w_dim, w_dim)} and {bias.dtype}"
-            raise ValueError(
-                f"weight has shape {tuple(weight.shape)} and type {weight.dtype}, the bias asks for {wanted}"
-            )
+            raise ValueError(f"weight is {weight.dtype} {tuple(weight.shape)}, the bias asks for {wanted}")
         facts = {"kind": "translation" if weight is None else "affine", "num_ws": num_ws, "w_dim": w_dim}
         for key, value in facts.items():
             if (config or {}).get(key, value) != value:
@@ -42,15 +37,12 @@ class AffineEdit:
     def low_rank(cls, out: Tensor, into: Tensor, bias: Tensor, config: dict | None = None) -> "AffineEdit":
         """The edit with A = out @ into, which is stored as these factors.
 
-        out: float [num_ws, w_dim, r].  into: float [num_ws, r, w_dim]. Or [1, ...] each: one map for all
-        layers."""
+        out: float [num_ws, w_dim, r].  into: float [num_ws, r, w_dim]. [1, ...]: one map for all layers."""
         if out.ndim != 3 or into.shape != out.mT.shape:
             shapes = f"out has shape {tuple(out.shape)}, into {tuple(into.shape)}"
             raise ValueError(f"{shapes}: expected [L, w_dim, r] and [L, r, w_dim]")
         if len(out) not in (1, len(bias)):
-            raise ValueError(
-                f"out has {len(out)} maps, the bias {len(bias)} layers: expected as many, or 1 for all"
-            )
+            raise ValueError(f"out has {len(out)} maps, the bias {len(bias)} layers: expected as many, or 1")
         edit = cls((out @ into).expand(len(bias), -1, -1), bias, config)
         edit.factors = {"out": out, "into": into}
         return edit

@@ -92,11 +92,8 @@ def _is_revision(value) -> bool:
 
 
 def _is_point(value) -> bool:
-    return (
-        isinstance(value, dict)
-        and all(_is_number(value.get(key)) for key in ("alpha", "target_change"))
-        and all(figure is None or _is_number(figure) for figure in value.values())
-    )
+    return (isinstance(value, dict) and all(_is_number(value.get(key)) for key in ("alpha", "target_change"))
+            and all(figure is None or _is_number(figure) for figure in value.values()))  # fmt: skip
 
 
 def _is_curve(value) -> bool:
@@ -230,11 +227,8 @@ def _check_config(config, source: str) -> None:
     if is_edit and config.get("change") is not None:
         change_from_json(config["change"], said)
     if (spec := config.get("domain_spec")) is not None:
-        name, wanted = (
-            domain_from_json(spec, f"{said}: domain_spec", tuple(FRAMES)).name,
-            config.get("domain"),
-        )
-        if name != wanted:
+        name = domain_from_json(spec, f"{said}: domain_spec", tuple(FRAMES)).name
+        if name != (wanted := config.get("domain")):
             raise ValueError(f"{said}: domain_spec: name is {name!r}, domain says {wanted!r}")
 
 
@@ -304,9 +298,8 @@ def check_pictures(tensors: dict[str, Tensor], side: int, source: str) -> None:
         wanted = f"uint8 (N, {side}, {side}) or (N, 3, {side}, {side})"
         raise ValueError(f"{said}: images is {_type(images)} {tuple(images.shape)}, expected {wanted}")
     if labels is not None and (labels.dtype != torch.uint8 or labels.ndim != 2 or len(labels) != len(images)):
-        raise ValueError(
-            f"{said}: labels is {_type(labels)} {tuple(labels.shape)}, expected uint8 ({len(images)}, K)"
-        )
+        wanted = f"uint8 ({len(images)}, K)"
+        raise ValueError(f"{said}: labels is {_type(labels)} {tuple(labels.shape)}, expected {wanted}")
 
 
 def check_base(config: dict, source: str, base: dict, base_source: str) -> None:
@@ -317,10 +310,8 @@ def check_base(config: dict, source: str, base: dict, base_source: str) -> None:
     made_for, present = (config.get("base_revision") or {}).get(base["kind"]), base["weights"]["sha256"]
     if made_for != present and (made_for or config["kind"] in EDIT_KINDS):
         named = config.get("base_encoder" if base["kind"] == "encoder" else "base_model") or "without a name"
-        raise ValueError(
-            f"{source} was made for the {base['kind']} {named} with weights sha256 {made_for}, "
-            f"{base_source} has {present}"
-        )
+        raise ValueError(f"{source} was made for the {base['kind']} {named} with weights sha256 {made_for}, "
+                         f"{base_source} has {present}")  # fmt: skip
 
 
 def limit_of(kind: str | None) -> int:

@@ -80,8 +80,7 @@ class Mapping(nn.Module):
         self.register_buffer("w_avg", torch.zeros(w_dim))
 
     def forward(self, z: Tensor, truncation_psi: float = 1.0) -> Tensor:
-        """z [N, z_dim], standard normal -> w [N, num_ws, w_dim], moved towards w_avg if truncation_psi <
-        1."""
+        """z [N, z_dim], standard normal -> w [N, num_ws, w_dim]; truncation_psi < 1 moves it to w_avg."""
         if z.ndim != 2 or z.shape[1] != self.z_dim:
             raise ValueError(f"z has shape {tuple(z.shape)}, expected [N, {self.z_dim}]")
         w = z * (z.square().mean(1, keepdim=True) + 1e-8).rsqrt()
@@ -92,8 +91,7 @@ class Mapping(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """w -> picture: a learned constant, two modulated convolutions a level, skip connections to the
-    picture."""
+    """w -> picture: a learned constant, two modulated convolutions a level, skips to the picture."""
 
     def __init__(
         self, channels, w_dim: int, img_channels: int, use_noise: bool, conv_clamp: float | None, output: str
@@ -122,10 +120,8 @@ class Synthesis(nn.Module):
         training = torch.is_grad_enabled() and self.b4.const.requires_grad
         if len(w) <= 1 or training or w.device.type != "cpu" or self.resolutions[-1] < ONE_BY_ONE:
             return self._render(w, maps)
-        own = [
-            [m[i : i + 1] if isinstance(m, Tensor) and m.ndim == 4 and len(m) > 1 else m for m in maps]
-            for i in range(len(w))
-        ]
+        own = [[m[i : i + 1] if isinstance(m, Tensor) and m.ndim == 4 and len(m) > 1 else m for m in maps]
+               for i in range(len(w))]  # fmt: skip
         return torch.cat([self._render(*one) for one in zip(w.split(1), own, strict=True)])
 
     def _render(self, w: Tensor, maps: list) -> Tensor:
@@ -133,9 +129,8 @@ class Synthesis(nn.Module):
         for level, resolution in enumerate(self.resolutions):
             # The level's convolutions have a noise map and a style each; one more style is ToRGB's.
             first = max(2 * level - 1, 0)
-            x, picture = getattr(self, f"b{resolution}")(
-                x, picture, w[:, first : 2 * level + 2], maps[first : 2 * level + 1]
-            )
+            block, last = getattr(self, f"b{resolution}"), 2 * level + 1
+            x, picture = block(x, picture, w[:, first : last + 1], maps[first:last])
         return self.output(picture)
 
     def _maps(self, noise: Noise, n: int) -> list:
@@ -205,8 +200,7 @@ class StyledConv(nn.Module):
     """Modulated 3 x 3 convolution, noise, bias, leaky ReLU.
 
     Modulation scales the activations, demodulation the result, so one dense convolution serves the whole
-    batch. For a single large picture both are multiplied into the weights instead (`scales_weights`), the
-    same function.
+    batch. For a single large picture both are multiplied into the weights instead (`scales_weights`).
     """
 
     def __init__(self, in_channels: int, channels: int, w_dim: int, resolution: int, use_noise: bool,
@@ -333,8 +327,7 @@ def blur_kernel(channels: int, gain: float, like: Tensor) -> Tensor:
 
 
 def blur(x: Tensor, gain: float, bias: Tensor | None = None) -> Tensor:
-    """Low-pass filter after a transposed convolution, plus a bias [C]: [N, C, 2H+1, 2W+1] -> [N, C, 2H,
-    2W]."""
+    """Low-pass filter after a transposed convolution, plus bias [C]: [N, C, 2H+1, 2W+1] -> [N, C, 2H, 2W]."""
     return F.conv2d(x, blur_kernel(x.shape[1], gain, x), bias, padding=1, groups=x.shape[1])
 
 

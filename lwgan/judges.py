@@ -23,8 +23,7 @@ class Judge(nn.Module):
 
     @torch.no_grad()
     def read(self, x: Tensor, batch: int = 50) -> Tensor:
-        """bool [N, K]: the labels that the judge reads. Larger batches exceed a CPU's caches and are
-        slower."""
+        """bool [N, K]: the labels that the judge reads. Larger batches exceed a CPU's caches."""
         return torch.cat([self(part) > 0 for part in x.split(batch)])
 
     @staticmethod
@@ -60,9 +59,7 @@ class CountJudge(Judge):
     ):  # fmt: skip
         super().__init__()
         if len(names) % most:
-            raise ValueError(
-                f"{len(names)} names: their number must be a multiple of {most}, the largest count"
-            )
+            raise ValueError(f"{len(names)} names: expected a multiple of {most}, the largest count")
         self.config = {"network": "counts", "names": list(names), "most": most, "channels": channels,
                        "widths": list(widths), "features": features}  # fmt: skip
         self.names, self.most = tuple(names), most
@@ -71,9 +68,8 @@ class CountJudge(Judge):
             blocks += [ConvBlock(channels, width), ConvBlock(width, width)]
             channels = width
             blocks.append(nn.MaxPool2d(2))
-        self.body = nn.Sequential(
-            *blocks[:-1], ConvBlock(channels, 2 * channels), ConvBlock(2 * channels, features)
-        )
+        last = ConvBlock(channels, 2 * channels), ConvBlock(2 * channels, features)
+        self.body = nn.Sequential(*blocks[:-1], *last)
         self.hidden = nn.Linear(features, features)
         self.head = nn.Linear(features, len(names) // most * (most + 1))
 
@@ -83,8 +79,7 @@ class CountJudge(Judge):
         return F.relu(self.hidden(self.body(x).float().sum((2, 3)) / 8))
 
     def counts(self, x: Tensor) -> Tensor:
-        """x [N, C, H, W] in [-1, 1] -> logits [N, classes + 1, most + 1] over 0..most: each class, last
-        all."""
+        """x [N, C, H, W] in [-1, 1] -> logits [N, classes + 1, most + 1] over 0..most: classes, all."""
         return self.head(self.features(x)).view(len(x), -1, self.most + 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -129,8 +124,7 @@ class PictureFeatures(nn.Module):
         return self.levels(x)[-1]
 
     def levels(self, x: Tensor) -> list[Tensor]:
-        """The feature map of each width, [N, width, H/2, W/2], [N, width, H/4, W/4], ..., and last the
-        features."""
+        """The feature maps [N, width, H/2, W/2], [N, width, H/4, W/4], ..., and last the features."""
         x, maps = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last), []
         for layer in self.body:
             if isinstance(layer, nn.MaxPool2d):
@@ -169,12 +163,8 @@ class IdentityNetwork(nn.Module):
         embedding: int = 64,
     ):  # fmt: skip
         super().__init__()
-        self.config = {
-            "channels": channels,
-            "widths": list(widths),
-            "features": features,
-            "embedding": embedding,
-        }
+        self.config = {"channels": channels, "widths": list(widths), "features": features,
+                       "embedding": embedding}  # fmt: skip
         self.features = PictureFeatures(widths, features, channels)
         self.head = nn.Linear(features, embedding)
 

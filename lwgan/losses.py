@@ -81,14 +81,10 @@ def partial_transport(edited: Tensor, target: Tensor, skip: float = 0.0) -> Tens
         raise ValueError(f"edited has shape {tuple(edited.shape)} and target {tuple(target.shape)}: "
                          "expected [B, num_ws, w_dim] and [M, num_ws, w_dim]")  # fmt: skip
     if len(target) < len(edited):
-        raise ValueError(
-            f"{len(target)} target codes for {len(edited)} edited codes: expected at least as many"
-        )
+        raise ValueError(f"{len(target)} target codes for {len(edited)} edited codes: expected no fewer")
     skipped = round(skip * len(edited))
     if not 0 <= skip < 1 or skipped == len(edited):
-        raise ValueError(
-            f"skip is {skip}: expected a fraction in [0, 1) that leaves some of {len(edited)} codes"
-        )
+        raise ValueError(f"skip is {skip}: expected a fraction in [0, 1) that leaves some codes")
     rows, columns = _assignment(edited.detach(), target.detach(), skipped)
     return (edited[rows] - target[columns]).square().sum((1, 2)).mean() / 2
 
@@ -125,8 +121,7 @@ def preservation_loss(
 ) -> Tensor:  # fmt: skip
     """Eq. 5: distance of the other attributes' logits of the edited codes [N, K] from the source's [N, K].
 
-    gamma [K]: correlation of each attribute with the edited one.  blur: a length in the units of scaled
-    logits."""
+    gamma [K]: correlation of each attribute with the edited one.  blur: in units of scaled logits."""
     x, y = attribute_space(edited, gamma), attribute_space(source, gamma)
     return wasserstein(x, y, a, a, blur=blur, scaling=scaling)
 

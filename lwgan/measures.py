@@ -48,9 +48,7 @@ def masses(name: str, source_cells: Tensor, target_cells: Tensor) -> tuple[Tenso
         return normalised(torch.ones_like(source).double()), normalised(torch.ones_like(target).double())
     if not (n_s * n_t).any():
         counts = int((n_s > 0).sum()), int((n_t > 0).sum())
-        raise ValueError(
-            "none of the source's {} cells occurs in the target's {}: nothing to match".format(*counts)
-        )
+        raise ValueError("none of the source's {} cells occurs in the target's {}".format(*counts))
     found = []
     for formula, part, own, other in zip(_FORMULAS[name], cell, (n_s, n_t), (n_t, n_s), strict=True):
         own, other = own[part], other[part]

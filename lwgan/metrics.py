@@ -20,18 +20,13 @@ def meets(read: Tensor, names: Sequence[str], condition: Mapping[str, bool]) -> 
 
 
 def readings(
-    before: Tensor,
-    after: Tensor,
-    names: Sequence[str],
-    change: Change,
-    labels: Tensor | None = None,
+    before: Tensor, after: Tensor, names: Sequence[str], change: Change, labels: Tensor | None = None,
     counted: Tensor | None = None,
-) -> dict[str, Tensor]:
+) -> dict[str, Tensor]:  # fmt: skip
     """What an edit does to each picture, as a judge reads it. The mean of each tensor is a figure.
 
     before, after: bool [N, K], readings of the K labels `names`.  labels: uint8 [N, K], the truth, 0, 1 or
-    255 where it is unknown; None: all are known.  counted: bool [K], the labels that may count as others;
-    None: all.
+    255 (unknown); None: all are known.  counted: bool [K], which labels may count as others; None: all.
 
     target_change, bool [M]: read as target, of the M pictures that were read as source before the edit.
     others_kept, float64 [N]: the share of the other labels that are kept; pictures without any are left out.
@@ -47,29 +42,19 @@ def readings(
     flipped = source & (after[:, edited] == change.target[change.label])
     kept = kept_labels(before, after, names, change, labels, counted)
     true = changed & ~(kept < 1) if change.kind == "choice" else changed * kept.nan_to_num(1.0)
-    return {
-        "target_change": changed[source],
-        "others_kept": kept[~kept.isnan()],
-        "all_kept": ~(kept < 1)[changed],
-        "true_change": true[source],
-        "overshoot": (flipped & ~changed)[source],
-    }
+    return {"target_change": changed[source], "others_kept": kept[~kept.isnan()],
+            "all_kept": ~(kept < 1)[changed], "true_change": true[source],
+            "overshoot": (flipped & ~changed)[source]}  # fmt: skip
 
 
 def kept_labels(
-    before: Tensor,
-    after: Tensor,
-    names: Sequence[str],
-    change: Change,
-    labels: Tensor | None = None,
+    before: Tensor, after: Tensor, names: Sequence[str], change: Change, labels: Tensor | None = None,
     counted: Tensor | None = None,
-) -> Tensor:
-    """float64 [N]: the share of the other labels that are read after the edit as before it, NaN where no
-    label counts.
+) -> Tensor:  # fmt: skip
+    """float64 [N]: the share of the other labels that are read as before the edit; NaN where none counts.
 
     The labels that the change speaks of do not count, nor those that are unknown or not `counted`. Where the
     change adds something, as a new digit must be some digit, a label counts if it holds and was read so.
-    Arguments as `readings`.
     """
     others = torch.tensor([name not in change.labels for name in names], device=before.device)
     counts = (others if counted is None else others & counted).expand_as(before)
@@ -143,8 +128,7 @@ def _curve(alphas: Sequence[float], values: Sequence[float]) -> tuple[np.ndarray
 
 
 def frechet_distance(x: Tensor, y: Tensor) -> float:
-    """Squared Frechet distance of two Gaussians fitted to features [N, D] and [M, D] (Heusel et al.,
-    2017)."""
+    """Squared Frechet distance of Gaussians fitted to features [N, D] and [M, D] (Heusel et al., 2017)."""
     x, y = x.double(), y.double()
     cx, cy = torch.cov(x.T), torch.cov(y.T)
     # tr sqrt(cx cy) by the symmetric form: the eigenvalues of sqrt(cx) cy sqrt(cx) are those of cx cy.

@@ -1,5 +1,4 @@
-"""EditingPipeline: a picture becomes a code (encode), the code is edited (Eq. 1), the code becomes a picture
-(generate)."""
+"""EditingPipeline: encodes a picture, edits the code (Eq. 1), generates a picture from it."""
 
 import difflib
 import math
@@ -106,9 +105,8 @@ class EditingPipeline:
                 where = f" for the domain {domain!r}" if domain else ""
                 broken = "".join(f"; {entry.name} is refused: {entry.refused}" for entry in refused)
                 raise ValueError(f"the registry has no {kind}{where}{broken}")
-        nets = [
-            net.from_pretrained(first[kind].source, first[kind].revision) for kind, net in MODULES.items()
-        ]
+        load = lambda kind: MODULES[kind].from_pretrained(first[kind].source, first[kind].revision)
+        nets = map(load, MODULES)
         pipe = cls(*nets, device=device, dtype=dtype)
         optional = [first[kind] for kind in (*EXTRAS, "pictures") if kind in first]
         edits = [entry for entry in usable if entry.kind in models.EDIT_KINDS]

@@ -1,8 +1,6 @@
-"""What the judges read in a picture before and after an edit, what else changed, and how far the code has
-moved.
+"""What judges read in a picture before and after an edit, what else changed, how far the code has moved.
 
-All figures here are of one picture. What is expected of an edit, measured on many pictures, is in its curve
-(`lwgan.strength`).
+All figures here are of one picture; what is expected of an edit, from many pictures, is in `lwgan.strength`.
 """
 
 import math
@@ -77,8 +75,7 @@ def judge_code(pipe: EditingPipeline, w: Tensor) -> Opinion | None:
 
 
 def psnr(original: Image.Image, reconstruction: Image.Image) -> float:
-    """Peak signal-to-noise ratio in dB. A reconstruction of another size is first resized to the
-    original's."""
+    """Peak signal-to-noise ratio in dB. A reconstruction of another size is resized first."""
     if reconstruction.size != original.size:
         reconstruction = reconstruction.resize(original.size, Image.Resampling.BOX)
     original = np.asarray(original.convert(reconstruction.mode), float)
@@ -116,8 +113,7 @@ def _identity(
 ) -> float | None:
     """Sec. 4.2: the cosine of the embeddings by the identity network, or else by the judge's features.
 
-    An edit that adds something draws it on the background: only the places that were bright before are
-    compared.
+    An edit that adds something draws on the background: only places that were bright before are compared.
     """
     embed = pipe.identity or getattr(pipe.judge, "features", None)
     if embed is None:
@@ -136,8 +132,7 @@ def _identity(
 
 
 def spell(opinion: Opinion, labels: Sequence[str]) -> str:
-    """The probabilities of some labels, of which the judge may not know all: "Eyeglasses 91%, Wearing Hat
-    3%"."""
+    """The probabilities of those labels that the judge knows: "Eyeglasses 91%, Wearing Hat 3%"."""
     known = [label for label in labels if label in opinion.labels]
     return ", ".join(f"{label.replace('_', ' ')} {percent(opinion.labels[label])}" for label in known) or "–"
 

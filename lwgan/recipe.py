@@ -5,8 +5,7 @@
      "edits": [{"name": "lwgan-multimnist-lw-1to2", "alpha": 0.82, "sha256": sha256}]}
 
 Weights are named by their sha256. The same recipe gives the same bytes on the same machine. Recipes come from
-strangers: `from_json` checks their form, `alphas_of` and `source_picture` check them against the models in
-use.
+strangers: `from_json` checks their form, `alphas_of` and `source_picture` check them against the models.
 """
 
 import base64
@@ -32,11 +31,8 @@ BASE = ("generator", "encoder")
 
 def make(pipe: EditingPipeline, source: Mapping, alphas: Mapping[str, float]) -> dict:
     """The recipe of a source (`of_seed` or `of_picture`) and of edits, without those at alpha 0."""
-    edits = [
-        {"name": name, "alpha": alpha, "sha256": _sha256(pipe, name)}
-        for name, alpha in sorted(alphas.items())
-        if alpha
-    ]
+    used = sorted((name, alpha) for name, alpha in alphas.items() if alpha)
+    edits = [{"name": name, "alpha": alpha, "sha256": _sha256(pipe, name)} for name, alpha in used]
     base = {role: pipe.revisions.get(role) for role in BASE}
     return {"lwgan": VERSION, "recipe": FORMAT, "domain": pipe.domain.name, "base": base,
             "source": dict(source), "edits": edits}  # fmt: skip
@@ -140,13 +136,10 @@ def from_json(text: str | bytes | Mapping) -> dict:
 def _texts(recipe: Mapping) -> list[tuple[str, object]]:
     """All values of a recipe that must be strings or null, with their names for errors."""
     source = recipe.get("source", {})
-    return [
-        ("domain", recipe.get("domain")),
-        ("source's pictures", source.get("pictures")),
-        ("source's png", source.get("png")),
-        *(("base", value) for value in recipe.get("base", {}).values()),
-        *(("edits' sha256", edit.get("sha256")) for edit in recipe.get("edits", [])),
-    ]
+    return [("domain", recipe.get("domain")), ("source's pictures", source.get("pictures")),
+            ("source's png", source.get("png")),
+            *(("base", value) for value in recipe.get("base", {}).values()),
+            *(("edits' sha256", edit.get("sha256")) for edit in recipe.get("edits", []))]  # fmt: skip
 
 
 def png(picture: Image.Image, recipe: Mapping | None = None) -> bytes:

@@ -22,8 +22,7 @@ class Scale(NamedTuple):
 
     reach: the expected target change at strength 1. It is WANTED where the curve gets there, else the curve's
     maximum; None if the edit was never measured.
-    curve: measured points {"alpha", "target_change", ...} with alpha increasing from 0; empty if never
-    measured.
+    curve: measured points {"alpha", "target_change", ...}, alpha increasing from 0; empty if not measured.
     """
 
     unit: float
@@ -91,8 +90,7 @@ def _calibrated(points: Sequence[Mapping], alpha: object) -> tuple[float, float 
 
 
 def _points(curve: object) -> tuple[dict, ...]:
-    """The valid points of a curve in increasing order of alpha, beginning with alpha 0, where nothing
-    changes.
+    """The valid points of a curve by increasing alpha, beginning with 0, where nothing changes.
 
     Only numbers are kept. An invalid curve counts as no curve: an edit works without one.
     """
@@ -115,6 +113,5 @@ def _is_positive(value: object) -> bool:
 
 def _columns(points: Sequence[Mapping], key: str) -> tuple[torch.Tensor, torch.Tensor]:
     """The alphas of points and a figure at each, float64 [A]."""
-    return tuple(
-        torch.tensor([point[name] for point in points], dtype=torch.float64) for name in ("alpha", key)
-    )
+    rows = [(point["alpha"], point[key]) for point in points]
+    return torch.tensor(rows, dtype=torch.float64).unbind(1)

@@ -29,8 +29,7 @@ def pays(x: Tensor, weight: Tensor) -> bool:
 
 def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """F.conv2d(x, weight, bias, padding=1) for 3 x 3 kernels: x [1, I, H, W], H and W multiples of 4, weight
-    [O, I, 3, 3], bias [O] -> [1, O, H, W], channels last, with a relative error of about 2e-6. Without
-    gradients."""
+    [O, I, 3, 3], bias [O] -> [1, O, H, W], channels last, relative error about 2e-6. No gradients."""
     (_, width, h, w), channels = x.shape, len(weight)
     data, kernel, result = _transforms()
     kernels = (kernel @ weight.permute(2, 3, 1, 0).reshape(TAPS**2, -1)).view(-1, width, channels)
@@ -60,11 +59,7 @@ def _transforms() -> tuple[Tensor, Tensor, Tensor]:
     """
     points = torch.tensor(POINTS, dtype=torch.float64, device="cpu")
     infinity = lambda k: F.one_hot(torch.tensor([k - 1], device="cpu"), k).double()
-    v = {
-        k: torch.cat([points[:, None] ** torch.arange(k, device="cpu"), infinity(k)])
-        for k in (TAPS, TILE, SIDE)
-    }
-    return tuple(
-        torch.kron(m, m).float().contiguous()
-        for m in (v[SIDE].inverse().T.contiguous(), v[TAPS], v[TILE].T.contiguous())
-    )
+    powers = lambda k: torch.cat([points[:, None] ** torch.arange(k, device="cpu"), infinity(k)])
+    v = {k: powers(k) for k in (TAPS, TILE, SIDE)}
+    maps = v[SIDE].inverse().T.contiguous(), v[TAPS], v[TILE].T.contiguous()
+    return tuple(torch.kron(m, m).float().contiguous() for m in maps)

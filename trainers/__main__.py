@@ -22,8 +22,7 @@ STAGES = {
 
 
 def main() -> None:
-    """Runs the stage that sys.argv names. Errors of a user's making end in a sentence, without a
-    traceback."""
+    """Runs the stage that sys.argv names. A user's errors end in a sentence, without a traceback."""
     words = sys.argv[1:]
     if not words or words[0] in ("-h", "--help"):
         print(overview())
@@ -43,9 +42,8 @@ def main() -> None:
 
 def overview() -> str:
     lines = [f"  {name:10} {does}" for name, (_, does) in STAGES.items()]
-    return "\n".join(
-        ["usage: python -m trainers STAGE [OPTIONS]; STAGE --help lists the options", "", *lines]
-    )
+    usage = "usage: python -m trainers STAGE [OPTIONS]; STAGE --help lists the options"
+    return "\n".join([usage, "", *lines])
 
 
 def stage_named(name: str):

@@ -107,9 +107,8 @@ def _write(
         if facts.get("made_of") != made_of:
             part = dataset.read(shard.split, shard.rows)
             facts = {"made_of": made_of, "skipped": json.dumps(part.skipped)}
-            shards.write_shard(
-                folder, shard.split, shard.number, part.images, part.labels, part.groups, facts
-            )
+            tensors = (part.images, part.labels, part.groups)
+            shards.write_shard(folder, shard.split, shard.number, *tensors, facts)
         skipped += len(json.loads(facts["skipped"]))
         if skipped > allowed:
             return

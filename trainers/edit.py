@@ -84,11 +84,9 @@ def main(options: Options) -> None:
 
 
 def load(options: Options) -> tuple[Splits, dict[str, str]]:
-    """Training and validation codes and the revisions of their nets. ValueError if the two do not belong
-    together."""
-    (train, base), (validation, other) = (
-        load_codes(options.codes, split) for split in ("train", "validation")
-    )
+    """Training and validation codes and the revisions of their nets. ValueError if they do not fit."""
+    load = lambda split: load_codes(options.codes, split)
+    (train, base), (validation, other) = load("train"), load("validation")
     if base != other:
         raise ValueError(f"{options.codes}: train codes come from nets {base}, validation codes from {other}")
     if train.domain != validation.domain:
@@ -114,9 +112,7 @@ def revisions(options: Options, base: dict[str, str]) -> dict[str, str]:
     if (folder := options.generator) is not None:
         found = registry.load_model(folder, "generator")[0]["weights"]["sha256"]
         if found != base["generator"]:
-            raise ValueError(
-                f"{folder} has weights {found}, the codes come from generator {base['generator']}"
-            )
+            raise ValueError(f"{folder} has weights {found}, the codes' generator {base['generator']}")
     if (folder := getattr(options.method, "classifier", None)) is not None:
         config = registry.load_model(folder, "latent-classifier")[0]
         if (found := config.get("base_revision")) != base:
@@ -130,15 +126,10 @@ def revisions(options: Options, base: dict[str, str]) -> dict[str, str]:
 def describe(options: Options, codes: Splits, change: Change, base: dict[str, str]) -> dict:
     """What config.json says of the edit beside its tensors."""
     name = next(name for name, method in METHODS.items() if type(options.method) is method)
-    return {
-        "method": name,
-        "domain": codes.train.domain.name,
-        "change": change_as_json(change),
-        "alpha": 1.0,
-        "base_revision": base,
-        "training": run.training(options, training_codes=len(codes.train), facts=codes.train.facts),
-        "dtype": "float16",
-    }
+    return {"method": name, "domain": codes.train.domain.name, "change": change_as_json(change), "alpha": 1.0,
+            "base_revision": base,
+            "training": run.training(options, training_codes=len(codes.train), facts=codes.train.facts),
+            "dtype": "float16"}  # fmt: skip
 
 
 @torch.no_grad()

@@ -63,8 +63,7 @@ class Pictures(run.Training):
     """Mirror half of the training pictures."""
     ghosts: float = 0.0
     """For pictures on black: half of them get another picture's content into their blank quarters, with up
-    to this share of its brightness, and keep their labels. So the judge learns that a faint outline is no
-    object."""
+    to this share of its brightness, and keep their labels. A faint outline is no object."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,8 +250,7 @@ def widths_of(widths: tuple[int, ...], resolution: int) -> tuple[int, ...]:
 
 
 def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean binary cross-entropy over the known labels. logits: float [N, K]; labels: uint8 [N, K], 1, 0 or
-    UNKNOWN."""
+    """Mean cross-entropy of known labels. logits: float [N, K]; labels: [N, K], 1, 0 or UNKNOWN."""
     known = labels != UNKNOWN
     each = F.binary_cross_entropy_with_logits(logits, (labels == 1).to(logits.dtype), reduction="none")
     return (each * known).sum() / known.sum().clamp(min=1)
@@ -283,8 +281,7 @@ def arcface(cosines: Tensor, people: Tensor, scale: float, margin: float) -> Ten
 
 
 def augmented(images: Tensor, options: Pictures) -> Tensor:
-    """uint8 [N, C, H, W] -> [N, C, H, W] in about [-1, 1]: shifted, some mirrored or with ghosts, darker,
-    noisy."""
+    """uint8 [N, C, H, W] -> [N, C, H, W] in about [-1, 1]: shifted, some mirrored, darker, noisy."""
     share = lambda: torch.rand(len(images), 1, 1, 1, device=images.device)
     x = shifted(images, options.shift).float() / 127.5
     if options.mirror:

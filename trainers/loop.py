@@ -1,5 +1,4 @@
-"""The loop of every stage that trains: it counts steps, resumes, logs, saves checkpoints and stops in
-time."""
+"""The loop of every stage that trains: counts steps, resumes, logs, saves checkpoints, stops in time."""
 
 import time
 from collections.abc import Iterator

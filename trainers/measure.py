@@ -1,7 +1,6 @@
-"""What an edit does to codes of real pictures (Sec. 4.2), and how near it comes to the ideal edit where one
-is known."""
+"""What an edit does to codes of real pictures (Sec. 4.2), and how near it comes to a known ideal edit."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -32,8 +31,7 @@ NEAR = 2  # px around what an ideal edit changed that still count as its region
 
 class Nets(NamedTuple):
     """Generator and readers. judge: reads labels of pictures.  identity: tells people apart.  codes: reads
-    labels of codes; its `names` are in its config. Each reader may be None, but judge or codes must be
-    there."""
+    labels of codes; its `names` are in its config. Each may be None, but not both judge and codes."""
 
     generator: Generator
     judge: Judge | None = None
@@ -108,13 +106,10 @@ def see(nets: Nets, w: Tensor, keep: bool = False) -> Seen:
 def look(nets: Nets, x: Tensor, features: bool, pictures: bool, w: Tensor | None = None) -> Seen:
     """What the readers see in pictures [N, C, H, W], and in their codes if these are given."""
     codes = None if nets.codes is None or w is None else nets.codes(w)
-    return Seen(
-        logits=nets.judge(x).float() if nets.judge else codes,
-        codes=codes,
-        embeddings=nets.identity(x) if nets.identity else None,
-        features=nets.judge.features(x) if nets.judge and features else None,
-        pictures=x if pictures else None,
-    )
+    return Seen(logits=nets.judge(x).float() if nets.judge else codes, codes=codes,
+                embeddings=nets.identity(x) if nets.identity else None,
+                features=nets.judge.features(x) if nets.judge and features else None,
+                pictures=x if pictures else None)  # fmt: skip
 
 
 def joined(parts: Sequence[Seen]) -> Seen:
@@ -155,9 +150,8 @@ def summary(alpha: float, values: Mapping[str, Tensor]) -> dict:
 
 def means(alpha: float, values: Mapping[str, Tensor]) -> dict:
     """alpha and the figures as plain numbers, None where no picture counts."""
-    return {"alpha": alpha} | {
-        key: value.double().mean().item() if len(value) else None for key, value in values.items()
-    }
+    mean = lambda value: value.double().mean().item() if len(value) else None
+    return {"alpha": alpha} | {key: mean(value) for key, value in values.items()}
 
 
 def interval(values: Tensor) -> dict | None:
@@ -190,12 +184,9 @@ def measured(
     at = {multiple: figures(edit, multiple * recommended, cases, nets)[0] for multiple in MULTIPLES}
     curve = [means(multiple * recommended, values) for multiple, values in at.items()]
     alpha = None if tuning is None else calibrated(edit, tuning, nets, cases.change)
-    return {
-        "chosen": summary(recommended, at[1.0]),
-        "calibrated": None if alpha is None else summary(alpha, figures(edit, alpha, cases, nets)[0]),
-        "matched": matched(edit, curve, cases, nets, ideal),
-        "curve": curve,
-    }
+    return {"chosen": summary(recommended, at[1.0]),
+            "calibrated": None if alpha is None else summary(alpha, figures(edit, alpha, cases, nets)[0]),
+            "matched": matched(edit, curve, cases, nets, ideal), "curve": curve}  # fmt: skip
 
 
 def matched(
@@ -213,11 +204,9 @@ def matched(
             break
         points.append((alpha, change))  # the curve bends here: once more, between nearer points
     more = (seen.read.double().mean(0) - cases.seen.read.double().mean(0)).tolist()
-    leakage = {
-        name: round(value, 4)
-        for name, value, counts in zip(nets.names, more, cases.counted.tolist(), strict=True)
-        if counts and name not in cases.change.labels
-    }
+    leakage = {name: round(value, 4)
+               for name, value, counts in zip(nets.names, more, cases.counted.tolist(), strict=True)
+               if counts and name not in cases.change.labels}  # fmt: skip
     near = ideal and ideal.distances(nets, see(nets, edit(cases.w[ideal.rows], alpha), keep=True))
     return summary(alpha, values) | {"leakage": leakage, "oracle": near}
 
@@ -227,9 +216,8 @@ def calibrated(edit: AffineEdit, w: Tensor, nets: Nets, change: Change) -> float
     """The alpha of Table 2: the least at which the reader of codes sees the change in (nearly) all codes w
     [N, num_ws, w_dim] that it reads as not yet changed; None if it never does, or there is no such code."""
     before = nets.codes(w)
-    target_change: Callable[[float], Tensor] = lambda alpha: code_change(
-        before, nets.codes(edit(w, alpha)), nets.code_names, change
-    )
+    after = lambda alpha: nets.codes(edit(w, alpha))
+    target_change = lambda alpha: code_change(before, after(alpha), nets.code_names, change)
     if not len(target_change(0.0)):
         return None
     return calibrate(lambda alpha: target_change(alpha).double().mean().item(), ALL, LIMIT)
@@ -243,8 +231,7 @@ class Ideal:
     """Pictures that edits should give, for data sets that can make them.
 
     rows: int64 [M], the cases that have one.  seen: what the ideal pictures show.  outside: bool [M, 1, H,
-    W], where they are as before.  unit: the mean distance of the judge's features between two pictures of the
-    data set.
+    W], where they are as before.  unit: the mean distance of the judge's features of two pictures.
     """
 
     rows: Tensor
@@ -254,8 +241,7 @@ class Ideal:
 
     def distances(self, nets: Nets, seen: Seen) -> dict:
         """From M pictures to their ideals: {features: Euclidean, in units of `unit`; identity: cosine;
-        outside: mean squared error of values in [0, 1] where the ideal edit changes nothing}, each with its
-        interval."""
+        outside: mean squared error, values in [0, 1], where the ideal changes nothing}, with intervals."""
         error = ((seen.pictures - self.seen.pictures) / 2).square().mean(1, keepdim=True)
         sizes = self.outside.flatten(1).sum(1)
         outside = (error * self.outside).flatten(1).sum(1)[sizes > 0] / sizes[sizes > 0]
@@ -285,9 +271,8 @@ def bounds(encoder: Encoder, nets: Nets, cases: Cases, ideal: Ideal) -> dict:
     with torch.no_grad():
         codes = torch.cat([encoder(part) for part in parts])
     through = see(nets, codes, keep=True)
-    rates = readings(
-        before.read, through.read, nets.names, cases.change, cases.labels[ideal.rows], cases.counted
-    )
+    labels = cases.labels[ideal.rows]
+    rates = readings(before.read, through.read, nets.names, cases.change, labels, cases.counted)
     found = {"no edit": {}, "oracle": {key: interval(value) for key, value in rates.items()}}
     if (
         cases.change.kind == "place"

@@ -87,14 +87,9 @@ def shard_path(folder: Path, split: str, number: int) -> Path:
 
 
 def write_shard(
-    folder: Path,
-    split: str,
-    number: int,
-    images: Tensor,
-    labels: Tensor,
-    groups: Tensor | None = None,
+    folder: Path, split: str, number: int, images: Tensor, labels: Tensor, groups: Tensor | None = None,
     facts: dict[str, str] | None = None,
-) -> None:
+) -> None:  # fmt: skip
     """Writes one shard, whole or not at all.
 
     images uint8 [n, C, H, W]; labels uint8 [n, K]; groups int64 [n] or None; facts: text for `read_shard`.
@@ -132,9 +127,8 @@ def load_dataset(folder: Path) -> tuple[Domain, dict, dict[str, int]]:
     if folder.is_file():
         raise ValueError(f"{folder} is a file, expected a folder that `python -m trainers data` wrote")
     if not path.exists():
-        raise FileNotFoundError(
-            f"{path} is missing: make it with `python -m trainers data SPEC --data {folder}`"
-        )
+        make = f"python -m trainers data SPEC --data {folder}"
+        raise FileNotFoundError(f"{path} is missing: make it with `{make}`")
     try:
         said = json.loads(path.read_text("utf-8"))
         domain = domain_from_json(said["domain"], str(path), tuple(FRAMES))

@@ -74,18 +74,15 @@ class Encoder(nn.Module):
                              f"{4 * 2 ** len(widths)}, not {resolution}; at least 3 are needed")  # fmt: skip
         self.stem = nn.Conv2d(4 * img_channels, widths[0], 3, padding=1)
         before = (widths[0], *widths)
-        self.backbone = nn.ModuleList(
-            ResidualBlock(before[i], width, 2 if i else 1) for i, width in enumerate(widths)
-        )
+        blocks = (ResidualBlock(before[i], width, 2 if i else 1) for i, width in enumerate(widths))
+        self.backbone = nn.ModuleList(blocks)
         self.taps = tuple(range(len(widths)))[-3:]
         self.lateral = nn.ModuleList(nn.Conv2d(width, pyramid, 1) for width in reversed(widths[-3:]))
         self.heads = nn.ModuleList(StyleHead(pyramid, head, w_dim, level) for level in levels)
 
     def _build_ir_se50(self, resolution, img_channels, w_dim, widths, pyramid, head, levels) -> None:
         if len(widths) != len(ir_se.UNITS):
-            raise ValueError(
-                f"widths gives {len(widths)} levels, the backbone ir_se50 has {len(ir_se.UNITS)}"
-            )
+            raise ValueError(f"widths gives {len(widths)} levels, ir_se50 has {len(ir_se.UNITS)}")
         if pyramid != widths[-1]:
             raise ValueError(f"pyramid is {pyramid}, the backbone ir_se50 needs its last width, {widths[-1]}")
         if resolution % 16 or not 16 <= resolution <= 256:

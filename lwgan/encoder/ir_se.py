@@ -42,14 +42,11 @@ class Unit(nn.Module):
         if in_channels != channels:
             conv = nn.Conv2d(in_channels, channels, 1, stride=stride, bias=False)
             self.shortcut_layer = nn.Sequential(conv, nn.BatchNorm2d(channels))
-        self.res_layer = nn.Sequential(
-            nn.BatchNorm2d(in_channels),
-            nn.Conv2d(in_channels, channels, 3, padding=1, bias=False),
-            nn.PReLU(channels),
-            nn.Conv2d(channels, channels, 3, stride=stride, padding=1, bias=False),
-            nn.BatchNorm2d(channels),
-            SqueezeExcite(channels),
-        )
+        self.res_layer = nn.Sequential(nn.BatchNorm2d(in_channels),
+                                       nn.Conv2d(in_channels, channels, 3, padding=1, bias=False),
+                                       nn.PReLU(channels),
+                                       nn.Conv2d(channels, channels, 3, stride=stride, padding=1, bias=False),
+                                       nn.BatchNorm2d(channels), SqueezeExcite(channels))  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
         same = not hasattr(self, "shortcut_layer")
@@ -77,9 +74,8 @@ class GradualHead(nn.Module):
     def __init__(self, pyramid: int, width: int, w_dim: int, level: int):
         super().__init__()
         self.level = level
-        convs = (
-            nn.Conv2d(width if i else pyramid, width, 3, stride=2, padding=1) for i in range(CONVS[level])
-        )
+        sizes = [pyramid] + [width] * (CONVS[level] - 1)
+        convs = (nn.Conv2d(size, width, 3, stride=2, padding=1) for size in sizes)
         self.convs = nn.ModuleList(convs)
         self.linear = Linear(width, w_dim)
 

@@ -1,8 +1,7 @@
 """Frame "face": photographs of faces are aligned as in FFHQ (Karras et al., 2019, Appendix A).
 
 The eyes and the corners of the mouth determine a square that is rotated and scaled with the face: `quad_of`.
-All coordinates are x, y in px of the upright picture (after its EXIF rotation); (0, 0) is the centre of the
-first pixel.
+Coordinates are x, y in px of the upright picture (after EXIF rotation); the first pixel's centre is (0, 0).
 """
 
 import math
@@ -67,8 +66,7 @@ def frame_face(source, size: int = 256) -> Image.Image:
     """A photograph as encoders of faces take it: the largest face in FFHQ's frame, "RGB", size x size px.
 
     A picture that is in this frame already, such as a file of FFHQ or CelebA-HQ, is only resized. The
-    result's `info` may hold "note", a remark for the user, and "quad" (see `Aligned`). Errors as
-    `align_face`.
+    result's `info` may hold "note", a remark for the user, and "quad" (see `Aligned`). Errors: `align_face`.
     """
     picture = open_picture(source).convert("RGB")
     landmarks, note = find_landmarks(picture)
@@ -136,8 +134,7 @@ def _eyes_and_mouth(landmarks: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def _checked(landmarks, size: tuple[int, int]) -> np.ndarray:
-    """Landmarks as float64 [5, 2] or [68, 2]. ValueError unless they fit an upright face in a picture of
-    `size`."""
+    """Landmarks as float64 [5, 2] or [68, 2]. ValueError unless they fit an upright face in this picture."""
     try:
         points = np.array(landmarks, np.float64)
     except (TypeError, ValueError):

@@ -29,8 +29,7 @@ class Faces(NamedTuple):
     """The faces of a W x H picture, in px from its upper left corner (0, 0) to (W, H), the largest box first.
 
     boxes: [N, 4], left, top, right, bottom.  scores: [N], probabilities.
-    landmarks: [N, 5, 2], x, y of the left eye, right eye, nose, left and right mouth corner (left in the
-    picture).
+    landmarks: [N, 5, 2], x, y of left eye, right eye, nose, left and right mouth corner (in the picture).
     """
 
     boxes: np.ndarray
@@ -58,9 +57,8 @@ class CascadeNet(nn.Module):
             channels = width
         self.pools = [pool for *_, pool in convs]
         self.dense = nn.Sequential(nn.Linear(*dense), nn.PReLU(dense[1])) if dense else None
-        self.heads = nn.ModuleList(
-            nn.Linear(dense[1], size) if dense else nn.Conv2d(channels, size, 1) for size in heads
-        )
+        head = lambda size: nn.Linear(dense[1], size) if dense else nn.Conv2d(channels, size, 1)
+        self.heads = nn.ModuleList(map(head, heads))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         for conv, slope, pool in zip(self.convs, self.slopes, self.pools, strict=True):

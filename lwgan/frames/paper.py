@@ -80,9 +80,8 @@ def find_sheet(pixels: np.ndarray) -> Sheet | None:
     scale = min(SHEET_SIDE / _side(pixels), 1)
     small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     small = cv2.medianBlur(small, 5)
-    edges = np.max(
-        [cv2.Canny(np.ascontiguousarray(channel), 20, 50) for channel in small.transpose(2, 0, 1)], 0
-    )
+    channels = map(np.ascontiguousarray, small.transpose(2, 0, 1))
+    edges = np.max([cv2.Canny(channel, 20, 50) for channel in channels], 0)
     smooth = (cv2.dilate(edges, np.ones((3, 3), np.uint8)) == 0).astype(np.uint8)
     _, regions, stats, _ = cv2.connectedComponentsWithStats(smooth, connectivity=4)
     for region in 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA])[:3]:

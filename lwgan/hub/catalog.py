@@ -1,9 +1,7 @@
-"""The models that the page serves: a pipeline for each domain, at once from local folders, later from the
-Hub.
+"""The models of the page: a pipeline for each domain, at once from local folders, later from the Hub.
 
 A registry in a folder is served alone. A registry on the Hub (a namespace or a collection) joins the bundled
-models as soon as it has been read, in a thread of its own, so that a slow or broken Hub never delays the
-page.
+models once a thread of its own has read it, so that a slow or broken Hub never delays the page.
 """
 
 import os
@@ -17,8 +15,7 @@ from lwgan.pipeline import EditingPipeline, domains_of
 
 class Catalog:
     """pipes: name of a domain -> its pipeline, the first of the registry first.
-    refused: name of a model or registry -> why it cannot be used.  pending: whether more models may still
-    arrive.
+    refused: name of a model or registry -> why it cannot be used.  pending: whether more may arrive.
     """
 
     def __init__(self, registry: str | Path | None = None, *, device: str = "auto"):
@@ -38,8 +35,7 @@ class Catalog:
             self._thread.start()
 
     def lend(self, wrap: Callable, device: str = "cuda") -> None:
-        """`EditingPipeline.lend` for all pipelines. Networks that arrive later are refused: ZeroGPU does not
-        take them."""
+        """`EditingPipeline.lend` of all. ZeroGPU takes no networks that arrive later: they are refused."""
         for pipe in self.pipes.values():
             pipe.lend(wrap, device)
         self._lent = True

@@ -26,13 +26,8 @@ DEADLINE = 25  # seconds for a pull, a push or a list, without the transfer of t
 SLOWEST = 250_000  # bytes a second: a slower transfer counts as broken off
 
 # JSONDecodeError: a proxy answered with a page of its own.
-NO_ANSWER = (
-    httpx.TransportError,
-    ConnectionError,
-    TimeoutError,
-    LocalEntryNotFoundError,
-    json.JSONDecodeError,
-)
+NO_ANSWER = (httpx.TransportError, ConnectionError, TimeoutError, LocalEntryNotFoundError,
+             json.JSONDecodeError)  # fmt: skip
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 Answer = TypeVar("Answer")

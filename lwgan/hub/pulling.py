@@ -116,8 +116,7 @@ def _download(info, token: str | None, ends: float, names: Sequence[str], check:
     """Downloads files of a commit into the cache and checks them. Returns their folder.
 
     The client compares only sizes, so a file that was damaged on the way is downloaded once more.
-    `snapshot_download` would request more than these files, and its threads would keep the process from
-    ending after a timeout.
+    `snapshot_download` requests more files, and its threads would keep the process alive after a timeout.
     """
     api, patience = hub.client(token), min(hub.PATIENCE, hub.left(ends))
 

@@ -57,15 +57,9 @@ class Pushed:
 
 
 def push(
-    folder: str | Path,
-    repo_id: str,
-    *,
-    private: bool = False,
-    token: str | None = None,
-    message: str | None = None,
-    create_pr: bool = False,
-    collection: str | None = None,
-) -> Pushed:
+    folder: str | Path, repo_id: str, *, private: bool = False, token: str | None = None,
+    message: str | None = None, create_pr: bool = False, collection: str | None = None,
+) -> Pushed:  # fmt: skip
     """Pushes a model folder (config, weights, card, metrics, images) in one commit, or in none.
 
     private: make a new repo private; ValueError if the repo exists and is public.  create_pr: open a pull
@@ -77,28 +71,19 @@ def push(
     Hub as it was: a repo that it made is deleted again.
     """
     if not hub.REPO_ID.fullmatch(repo_id) or not NAME.fullmatch(repo_id.split("/")[1]):
-        raise ValueError(
-            f"{repo_id!r} is no name for a repo: expected org/name, 1 to 64 of a-z, 0-9, _ and -"
-        )
+        raise ValueError(f"{repo_id!r} is no name for a repo: expected org/name, 1 to 64 of a-z 0-9 _ -")
     files = files_of(folder)
     ends = hub.deadline(sum(map(len, files.values())))
     api = writer(token, None if create_pr else repo_id.split("/")[0])
     repo = Repo(repo_id, private=private)
-    return push_files(
-        api, repo, files, message=message, create_pr=create_pr, collection=collection, ends=ends
-    )
+    options = {"message": message, "create_pr": create_pr, "collection": collection, "ends": ends}
+    return push_files(api, repo, files, **options)
 
 
 def push_files(
-    api: HfApi,
-    repo: Repo,
-    files: dict[str, bytes],
-    *,
-    message: str | None = None,
-    create_pr: bool = False,
-    collection: str | None = None,
-    ends: float | None = None,
-) -> Pushed:
+    api: HfApi, repo: Repo, files: dict[str, bytes], *, message: str | None = None, create_pr: bool = False,
+    collection: str | None = None, ends: float | None = None,
+) -> Pushed:  # fmt: skip
     """`push` of files (path in the repo -> bytes) by a client of `writer`, until `ends`."""
     message, size = message or f"Push {repo.id.split('/')[1]}", sum(map(len, files.values()))
     ends = hub.deadline(size) if ends is None else ends
@@ -126,9 +111,8 @@ def files_of(folder: str | Path) -> dict[str, bytes]:
         raise FileNotFoundError(f"{folder}: there is no such folder")
     _, _, weights = read_folder(folder, str(folder))
     files = {CONFIG: (folder / CONFIG).read_bytes(), WEIGHTS: weights}
-    files |= {
-        name: (folder / name).read_bytes() for name in ("README.md", METRICS) if (folder / name).is_file()
-    }
+    optional = [name for name in ("README.md", METRICS) if (folder / name).is_file()]
+    files |= {name: (folder / name).read_bytes() for name in optional}
     for path in sorted((folder / "images").glob("*.png")):
         if not NAME.fullmatch(path.stem):
             raise ValueError(f"{path}: the name of a picture may have 1 to 64 of a-z, 0-9, _ and -")
@@ -142,8 +126,7 @@ def files_of(folder: str | Path) -> dict[str, bytes]:
 def writer(token: str | None, namespace: str | None) -> HfApi:
     """A client whose token may write to the namespace. ValueError if it may not.
 
-    token: by default the one of the environment or of `hf auth login`.  namespace: None to check that the
-    token may write at all.
+    token: by default the environment's or that of `hf auth login`.  namespace: None if any will do.
     """
     token = token or get_token()
     if not token:
@@ -169,11 +152,8 @@ def writer(token: str | None, namespace: str | None) -> HfApi:
 
 def _writable(scopes: dict) -> list[str]:
     """The users and organisations to whose repos a fine-grained token may write."""
-    return [
-        scope.get("entity", {}).get("name", "").split("/")[0]
-        for scope in scopes.get("scoped") or []
-        if "repo.write" in (scope.get("permissions") or [])
-    ]
+    return [scope.get("entity", {}).get("name", "").split("/")[0] for scope in scopes.get("scoped") or []
+            if "repo.write" in (scope.get("permissions") or [])]  # fmt: skip
 
 
 # Time limits
@@ -271,9 +251,8 @@ def _delete(api: HfApi, repo: Repo) -> None:
 
 def _tag(api: HfApi, repo_id: str, commit: str) -> str:
     """The version of a commit: the tag that it has, or a new one, the next of v1, v2, ..."""
-    tags = {
-        tag.name: tag.target_commit for tag in api.list_repo_refs(repo_id).tags if VERSION.fullmatch(tag.name)
-    }
+    tags = {tag.name: tag.target_commit for tag in api.list_repo_refs(repo_id).tags}
+    tags = {name: target for name, target in tags.items() if VERSION.fullmatch(name)}
     for name, target in tags.items():
         if target == commit:
             return name

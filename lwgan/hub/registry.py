@@ -53,11 +53,9 @@ class Entry:
 
 
 def load_model(
-    source: str | Path,
-    kind: str | tuple[str, ...] | None = None,
-    revision: str | None = None,
+    source: str | Path, kind: str | tuple[str, ...] | None = None, revision: str | None = None,
     token: str | None = None,
-) -> tuple[dict, dict[str, Tensor]]:
+) -> tuple[dict, dict[str, Tensor]]:  # fmt: skip
     """The checked config and tensors of a folder or a Hub repo; floats become float32.
 
     kind: the accepted kind or kinds. FileNotFoundError if there is no such folder, ValueError if its content
@@ -111,9 +109,8 @@ def _warned(repo_id: str, pulled: Pulled) -> Pulled:
         _stale.discard(repo_id)
     elif repo_id not in _stale:
         _stale.add(repo_id)
-        warnings.warn(
-            f"{repo_id}: {pulled.reason}: using commit {pulled.revision} from the cache", stacklevel=3
-        )
+        said = f"{repo_id}: {pulled.reason}: using commit {pulled.revision} from the cache"
+        warnings.warn(said, stacklevel=3)
     return pulled
 
 
@@ -163,17 +160,14 @@ def models(
     folder = bundled() if registry == "bundled" else Path(registry).expanduser()
     if folder.is_dir():
         folders = [each for each in folder.iterdir() if (each / CONFIG).exists() or (each / WEIGHTS).exists()]
-        return _sorted(
-            _entry(each.name, str(each), lambda each=each: Pulled(each, None), whole) for each in folders
-        )
+        entry = lambda path: _entry(path.name, str(path), lambda: Pulled(path, None), whole)
+        return _sorted(map(entry, folders))
     if isinstance(registry, str) and NAMESPACE.fullmatch(registry):
         return _of_hub(registry, "/api/models", _ids, token, author=registry, filter="lwgan")
     if isinstance(registry, str) and COLLECTION.fullmatch(registry):
         ids = lambda found: [item["id"] for item in found["items"] if item["type"] == "model"]
         return _of_hub(registry, f"/api/collections/{registry}", ids, token)
-    raise FileNotFoundError(
-        f"registry {str(registry)!r}: there is no such folder, nor is it a name of the Hub"
-    )
+    raise FileNotFoundError(f"registry {str(registry)!r}: there is no such folder, nor is it a Hub name")
 
 
 def list_edits(registry: str | Path | None = None, token: str | None = None) -> list[Entry]:
@@ -214,9 +208,8 @@ def _entry(name: str, source: str, find: Callable[[], Pulled], whole: bool = Fal
     except (ValueError, OSError, httpx.HTTPError) as error:
         entry = Entry(name, None, None, None, source, None)
         return replace(entry, refused=public_message(error, [entry]).splitlines()[0])
-    return Entry(
-        name, config["kind"], config.get("domain"), config, source, pulled.revision, stale=pulled.stale
-    )
+    kind, domain = config["kind"], config.get("domain")
+    return Entry(name, kind, domain, config, source, pulled.revision, stale=pulled.stale)
 
 
 # Lists of the Hub

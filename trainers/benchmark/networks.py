@@ -38,10 +38,8 @@ brackets that of a matrix product.
 | px | batch | threads | implementation | CPU s | wall s | times lwgan's {clock} s | peak GB | error | GFLOP/s (sgemm) |
 |---|---|---|---|---|---|---|---|---|---|
 """  # noqa: E501, W291
-PEERS = {
-    "generator": {"rosinality": peers.rosinality_of, "NVIDIA": peers.nvidia_of},
-    "encoder": {"pSp": peers.psp_of},
-}
+PEERS = {"generator": {"rosinality": peers.rosinality_of, "NVIDIA": peers.nvidia_of},
+         "encoder": {"pSp": peers.psp_of}}  # fmt: skip
 
 
 @dataclass(frozen=True)

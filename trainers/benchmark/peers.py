@@ -30,9 +30,8 @@ def rosinality_of(generator: Generator, folder: Path) -> Callable[[Tensor], Tens
     """rosinality's generator with the weights of ours: w [N, num_ws, w_dim] -> pictures."""
     with _importable(folder, "model", "op"):
         from model import Generator as Theirs
-    net = Theirs(
-        generator.resolution, generator.w_dim, generator.config["mapping_layers"], channel_multiplier=2
-    )
+    layers = generator.config["mapping_layers"]
+    net = Theirs(generator.resolution, generator.w_dim, layers, channel_multiplier=2)
     net = _filled(net, generator, rosinality.name_of, ours="mapping.w_avg", theirs=".kernel", folder=folder)
     return lambda w: net([w], input_is_latent=True, randomize_noise=False)[0]
 
@@ -60,9 +59,8 @@ def psp_of(encoder: Encoder, folder: Path) -> Callable[[Tensor], Tensor]:
 
 def revision(folder: Path) -> str:
     """The commit of a checkout, or "" outside git."""
-    done = subprocess.run(
-        ["git", "-C", folder, "rev-parse", "--short", "HEAD"], capture_output=True, text=True
-    )
+    command = ["git", "-C", folder, "rev-parse", "--short", "HEAD"]
+    done = subprocess.run(command, capture_output=True, text=True)
     return done.stdout.strip()
 
 

@@ -26,11 +26,8 @@ from trainers.convert.layouts.common import require
 
 NUMPY = (".npy", ".npz")
 # Key of the directions -> method, key of their lengths (or None), whether a direction is a column.
-COMPONENTS = {
-    "lat_comp": ("ganspace", "lat_stdev", False),
-    "comp": ("ganspace", "std", False),
-    "eigvec": ("sefa", None, True),
-}
+COMPONENTS = {"lat_comp": ("ganspace", "lat_stdev", False), "comp": ("ganspace", "std", False),
+              "eigvec": ("sefa", None, True)}  # fmt: skip
 
 
 @dataclass(frozen=True)

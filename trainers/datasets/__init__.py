@@ -4,8 +4,7 @@
     dataset.domain                              # what the pictures are
     dataset.read("train", range(100)).images    # uint8 [100, 3, 128, 128]
 
-The pictures are read in parts, never all at once. To add a data set: a subclass of `Dataset` and a line in
-KINDS.
+The pictures are read in parts, never all at once. To add one: a subclass of `Dataset` and a line in KINDS.
 """
 
 import importlib

@@ -44,9 +44,8 @@ class Folder(Pictures):
         if not any(name in self._paths for name in names):
             same = [each for each in self._paths if Path(each).stem == Path(names[0]).stem]
             hint = f"; there is {same[0]}: name it so in the list" if same else ""
-            raise FileNotFoundError(
-                f"{self.place} has none of the pictures that {path} names, such as {names[0]}{hint}"
-            )
+            said = f"has none of the pictures that {path} names, such as {names[0]}{hint}"
+            raise FileNotFoundError(f"{self.place} {said}")
 
     def _source(self, row: int) -> Path:
         name = self._list.names[row]
@@ -66,11 +65,9 @@ def _list_of(folder: Path) -> Path:
         found = sorted(path for pattern in LISTS for path in place.glob(pattern))
         if len(found) > 1:
             names = ", ".join(path.name for path in found)
-            raise ValueError(
-                f"{place} has {len(found)} lists of labels ({names}): choose with --options labels=FILE"
-            )
+            said = f"has {len(found)} lists of labels ({names}): choose with --options labels=FILE"
+            raise ValueError(f"{place} {said}")
         if found:
             return found[0]
-    raise FileNotFoundError(
-        f"{folder}: no list of labels ({', '.join(LISTS)}) is in it or beside it: give --options labels=FILE"
-    )
+    said = f"no list of labels ({', '.join(LISTS)}) is in it or beside it: give --options labels=FILE"
+    raise FileNotFoundError(f"{folder}: {said}")

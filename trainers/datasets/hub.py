@@ -11,11 +11,7 @@ from lwgan.domain import LABEL
 from trainers.datasets.pictures import Listed, Pictures
 from trainers.shards import SPLITS, UNKNOWN
 
-OWN_SPLITS = {name: name for name in SPLITS} | {
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-}
+OWN_SPLITS = dict(zip(SPLITS, SPLITS, strict=True)) | dict.fromkeys(("valid", "val", "dev"), "validation")
 
 
 @dataclass
@@ -95,10 +91,8 @@ def _labels_of(values: pandas.Series, feature) -> dict[str, np.ndarray] | None:
     """Name -> uint8 [N]: a label for each class, or one for a column of two values. None if it is neither."""
     if hasattr(feature, "names"):
         classes = values.fillna(-1).to_numpy(int)  # -1: no class is stated
-        return {
-            name: np.where(classes < 0, UNKNOWN, classes == i).astype(np.uint8)
-            for i, name in enumerate(feature.names)
-        }
+        label = lambda i: np.where(classes < 0, UNKNOWN, classes == i).astype(np.uint8)
+        return {name: label(i) for i, name in enumerate(feature.names)}
     numbers = values.astype(object).where(values.notna(), np.nan).to_numpy(float)
     known = ~np.isnan(numbers)
     if not {*numbers[known]} <= {0, 1} and not {*numbers[known]} <= {-1, 1}:

@@ -38,9 +38,8 @@ def read_list(path: Path) -> pandas.DataFrame:
         raise ValueError(f"{path} says on its first line that it has {count} rows, but it has {len(table)}")
     short = table.isna().any(axis=1)
     if short.any():
-        raise ValueError(
-            f"{path}: the row of {table[short].iloc[0, 0]} has fewer values than the header has names"
-        )
+        row = table[short].iloc[0, 0]
+        raise ValueError(f"{path}: the row of {row} has fewer values than the header has names")
     index = table.columns[0]
     if index.startswith("Unnamed") and list(table[index]) == [str(i) for i in range(len(table))]:
         table = table.drop(columns=index)
@@ -52,9 +51,8 @@ def _text(path: Path) -> str:
     try:
         return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{path} is no text in UTF-8 or UTF-16 ({error.reason}, byte {error.start})"
-        ) from None
+        reason = f"{error.reason}, byte {error.start}"
+        raise ValueError(f"{path} is no text in UTF-8 or UTF-16 ({reason})") from None
 
 
 def _parsed(path: Path, text: str, separator: str) -> pandas.DataFrame:

@@ -28,8 +28,7 @@ def load_digits(split: str, folder: str | Path | None = None) -> Digits:
     """The digits of `split` ("train", "validation" or "test").
 
     `folder` holds MNIST's four IDX files, gzipped or not; None reads `ylecun/mnist`. Of a reduced copy the
-    splits are cut in proportion. ValueError for an unknown split or a damaged file, FileNotFoundError for a
-    missing one.
+    splits are cut in proportion. ValueError for an unknown split or a damaged file, FileNotFoundError.
     """
     if split not in SPLITS:
         raise ValueError(f"split {split!r} is unknown: choose one of {', '.join(SPLITS)}")
@@ -55,9 +54,8 @@ def _from_idx(folder: Path, part: str) -> tuple[np.ndarray, ...]:
     found = [sorted(folder.glob(f"{part}-{what}*ubyte*")) for what in ("images", "labels")]
     for what, paths in zip(("images", "labels"), found, strict=True):
         if not paths:
-            raise FileNotFoundError(
-                f"no file {part}-{what}*ubyte[.gz] in {folder}: expected MNIST's four IDX files"
-            )
+            name = f"{part}-{what}*ubyte[.gz]"
+            raise FileNotFoundError(f"no file {name} in {folder}: expected MNIST's four IDX files")
     return tuple(read_idx(paths[0]) for paths in found)
 
 

@@ -50,18 +50,9 @@ def one_more(count: int) -> Change:
     return Change(f"{count - 1}to{count}", source, target, before, after, kind="choice", adds=True)
 
 
-DOMAIN = Domain(
-    name="multimnist",
-    title="Digits",
-    subject="one to four digits",
-    frame="ink",
-    attributes=NAMES,
-    changes=tuple(one_more(count) for count in (2, 3, 4)),
-    licence=LICENCE,
-    about=ABOUT,
-    limits=LIMITS,
-    draw=True,
-)
+DOMAIN = Domain(name="multimnist", title="Digits", subject="one to four digits", frame="ink",
+                attributes=NAMES, changes=tuple(one_more(count) for count in (2, 3, 4)), licence=LICENCE,
+                about=ABOUT, limits=LIMITS, draw=True)  # fmt: skip
 
 
 def labels_of(numbers: np.ndarray) -> np.ndarray:
@@ -205,9 +196,7 @@ def _glyphs(digits: Digits, chosen: np.ndarray, sizes: np.ndarray, cropped: bool
         rows, columns = np.nonzero(sizes == size)
         frames = torch.from_numpy(digits.images[chosen[rows, columns]]).float()[:, None]
         if size != 28:
-            frames = torch.nn.functional.interpolate(
-                frames, size=(int(size), int(size)), mode="bicubic", antialias=True
-            )
+            frames = torch.nn.functional.interpolate(frames, size=int(size), mode="bicubic", antialias=True)
         frames = frames[:, 0].round().clamp(0, 255).to(torch.uint8).numpy()
         for row, column, frame in zip(rows, columns, frames, strict=True):
             glyphs[row, column] = frame[ink_box(frame)] if cropped else frame

@@ -73,10 +73,8 @@ class Pictures(Dataset):
         keys = listed.groups or [Path(name).stem for name in listed.names]
         stated = listed.splits or [""] * len(keys)
         # Where the data set states test pictures, the rule makes no others.
-        splits = [
-            split or (drawn if drawn not in stated else "train")
-            for drawn, split in zip(map(split_of, keys), stated, strict=True)
-        ]
+        splits = [split or (drawn if drawn not in stated else "train")
+                  for drawn, split in zip(map(split_of, keys), stated, strict=True)]  # fmt: skip
         rows = {split: np.flatnonzero(np.array(splits) == split) for split in SPLITS}
         if empty := [split for split in SPLITS if not len(rows[split])]:
             by = "group" if listed.groups else "name"
@@ -93,11 +91,8 @@ class Pictures(Dataset):
         name = self.name or slug or "pictures"
         title = self.title or name.replace("-", " ").replace("_", " ").capitalize()
         # A label that all pictures share cannot be changed by what is learned from them.
-        varied = [
-            label
-            for label, column in zip(listed.attributes, listed.labels.T, strict=True)
-            if {0, 1} <= set(np.unique(column))
-        ]
+        columns = zip(listed.attributes, listed.labels.T, strict=True)
+        varied = [label for label, column in columns if {0, 1} <= set(np.unique(column))]
         about = self.about or f"The pictures are those of the data set {name}, with its labels."
         limits = self.limits or (
             f"- The models know pictures of the data set {name} alone, brought into one frame.\n"
@@ -128,9 +123,8 @@ class Pictures(Dataset):
 
     def _framed(self, source: Path | bytes) -> Image.Image:
         size = (self.resolution, self.resolution)
-        return FRAMES[self.frame](open_picture(source), self.resolution).resize(
-            size, Image.Resampling.LANCZOS
-        )
+        framed = FRAMES[self.frame](open_picture(source), self.resolution)
+        return framed.resize(size, Image.Resampling.LANCZOS)
 
     def made_of(self, split: str, rows: range) -> str:
         chosen = self._rows[split][rows.start : rows.stop]

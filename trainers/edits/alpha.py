@@ -41,8 +41,7 @@ class Selector:
     revision: str
 
     def choose(self, edit: AffineEdit, alphas: Sequence[float]) -> dict:
-        """For config.json: the alpha with the most true changes, the strength and what was read at this
-        alpha."""
+        """For config.json: the alpha with the most true changes, the strength, what was read there."""
 
         def point(alpha: float) -> dict:
             found = means(alpha, figures(edit, alpha, self.cases, self.nets)[0])
@@ -50,12 +49,9 @@ class Selector:
 
         best, curve = search(point, alphas)
         read = meets(self.cases.seen.read, self.nets.names, self.cases.change.source)
-        return {
-            "alpha": best["alpha"],
-            "strength": strength_of(curve, best["alpha"]),
-            "validation": {key: best[key] for key in CURVE} | {"n": int(read.sum())},
-            "selector_revision": self.revision,
-        }
+        return {"alpha": best["alpha"], "strength": strength_of(curve, best["alpha"]),
+                "validation": {key: best[key] for key in CURVE} | {"n": int(read.sum())},
+                "selector_revision": self.revision}  # fmt: skip
 
 
 def open_selector(
@@ -95,9 +91,8 @@ def open_nets(folder: Path, config: dict, generator: Path | None, base: dict[str
             raise ValueError(f"--selector {folder} reads pictures: give the --generator that renders them")
         return Nets(Generator.from_pretrained(generator), judge=Judge.from_pretrained(folder))
     if config.get("base_revision") != base:
-        raise ValueError(
-            f"{folder} was trained on codes of nets {config.get('base_revision')}, these come from {base}"
-        )
+        other = config.get("base_revision")
+        raise ValueError(f"{folder} was trained on codes of nets {other}, these come from {base}")
     return Nets(None, codes=LatentClassifier.from_pretrained(folder))
 
 
@@ -109,8 +104,7 @@ def labels_of(codes: Codes, names: Sequence[str]) -> Tensor:
 
 
 def alphas_to_try(edit: AffineEdit, codes: Codes, change: Change) -> list[float]:
-    """ALPHAS, continued by FURTHER while codes move at most REACH times the distance of the two mean
-    codes."""
+    """ALPHAS, continued by FURTHER while codes move at most REACH times the distance of the mean codes."""
     source, target = codes.source(change).w, codes.target(change).w
     unit = (edit(source, 1.0) - source).flatten(1).norm(dim=1).mean().item()
     reach = REACH * (target.mean(0) - source.mean(0)).norm().item()
@@ -121,8 +115,7 @@ def alphas_to_try(edit: AffineEdit, codes: Codes, change: Change) -> list[float]
 
 
 def search(point: Callable[[float], dict], alphas: Sequence[float]) -> tuple[dict, list[dict]]:
-    """The point with the largest true_change, of equal ones that with alpha nearest to 1; and all points, by
-    alpha.
+    """The point with the largest true_change (ties: alpha nearest to 1), and all points, by alpha.
 
     A coarse grid is read first. It is extended while its last point is the best, then refined around the
     best.

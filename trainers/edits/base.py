@@ -67,9 +67,7 @@ def columns_of(codes: Codes, classifier: LatentClassifier) -> Tensor:
 def generator_for(codes: Splits) -> Generator:
     """The generator of the codes. ValueError if none was given, or one that takes codes of another shape."""
     if codes.generator is None:
-        raise ValueError(
-            "this method needs the generator that renders the codes: --generator FOLDER, before its name"
-        )
+        raise ValueError("this method needs the codes' generator: --generator FOLDER, before its name")
     generator = Generator.from_pretrained(codes.generator)
     wanted, found = tuple(codes.train.w.shape[1:]), (generator.num_ws, generator.w_dim)
     if wanted != found:
@@ -97,8 +95,7 @@ def scaled(direction: Tensor, source: Tensor, target: Tensor) -> Tensor:
 def best_component(components: Tensor, source: Tensor, target: Tensor) -> tuple[int, float]:
     """Which of unsupervised directions [C, num_ws, w_dim] separates source from target best, and how well.
 
-    The measure is Cohen's d: the distance of the two means along a direction over the pooled standard
-    deviation."""
+    The measure is Cohen's d: the distance of the means along a direction over the pooled deviation."""
     along = [torch.einsum("nli,cli->nc", side, components).double() for side in (source, target)]
     spread = ((along[0].var(0) + along[1].var(0)) / 2).sqrt()
     apart = (along[1].mean(0) - along[0].mean(0)).abs() / spread.clamp(min=1e-12)

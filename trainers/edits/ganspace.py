@@ -1,5 +1,4 @@
-"""GANSpace: E. Harkonen et al., "GANSpace: Discovering Interpretable GAN Controls" (2020). A principal axis
-of codes.
+"""GANSpace: E. Harkonen et al., "GANSpace: Discovering Interpretable GAN Controls" (2020). Principal axes.
 
 Adapted: the axes are those of the W+ codes of the encoded training pictures, all layers at once; theirs are
 axes of sampled w codes, the same in every layer. The axis is chosen by labels (`best_component`); they choose

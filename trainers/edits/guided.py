@@ -2,8 +2,7 @@
 
 X. Hou et al., "GuidedStyle: Attribute Knowledge Guided Style Manipulation for Semantic Face Editing" (2022),
 of which only the abstract was read: a network that reads the attribute off the picture G(w') guides the edit,
-and an attention over the layers settles on a single one. Losses and settings are ours; these are not
-GuidedStyle's results.
+and an attention over the layers settles on a single one. Losses and settings are ours, not GuidedStyle's.
 
 The guide is a judge (`--guide`; never the judge of the published figures), or by default a small network that
 first learns to separate pictures of the training's source codes from those of its target codes."""

@@ -27,8 +27,7 @@ class InterFaceGAN(Method):
     c: float = 1.0
     """Cost of codes on the wrong side of the plane."""
     classifier: Path | None = None
-    """Folder that `python -m trainers judge codes` wrote: its logits are the scores. Default: labels
-    decide."""
+    """Folder that `python -m trainers judge codes` wrote: its logits are the scores. Default: labels."""
     share: float = 0.02
     """With --classifier: fraction of all codes taken from each end of the scores."""
     samples: int = 2_000
@@ -68,9 +67,8 @@ class InterFaceGAN(Method):
         if self.classifier is None:
             w, positive = self.by_label(codes, change)
         else:
-            w, positive = self.by_score(
-                codes, change, classifier_for(codes, change, self.classifier, "--share")
-            )
+            classifier = classifier_for(codes, change, self.classifier, "--share")
+            w, positive = self.by_score(codes, change, classifier)
         parts = w if self.per_layer else w.flatten(1)[:, None]
         return torch.stack([self.svm(part, positive) for part in parts.unbind(1)])
 
@@ -113,7 +111,5 @@ def orthogonal(n: Tensor, others: Tensor) -> Tensor:
     spans = torch.linalg.qr(others.permute(1, 2, 0)).Q  # [P, D, C]
     left = n - torch.einsum("pdc,pec,pe->pd", spans, spans, n)
     if (left.norm(dim=1) < 1e-4).any():
-        raise ValueError(
-            "--condition leaves nothing: the edited label's normal lies in the span of the others'"
-        )
+        raise ValueError("--condition leaves nothing: the edited label's normal is in the span of others")
     return left / left.norm(dim=1, keepdim=True)

@@ -122,6 +122,5 @@ class LatentTransformer(Method):
 
 
 def balance(goal: Tensor) -> Tensor:
-    """Weights [N] with which the goals 0 and 1 [N] count equally: N over the number of samples with the same
-    goal."""
+    """Weights [N] with which the goals 0 and 1 [N] count equally: N over the number of equal goals."""
     return 1 / torch.where(goal == 1, goal.mean(), 1 - goal.mean())

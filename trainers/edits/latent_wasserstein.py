@@ -58,16 +58,13 @@ class LatentWasserstein(WithMasses):
     rank: int | Literal["full"] | None = None
     """Rank of each A_l; 0 is a plain shift. Default: 4 (choice), 0 (place), full (--paper)."""
     starts: int | None = None
-    """Fits from different seeds; that with the least loss on validation codes is kept. Default: 4, 1
-    (--paper)."""
+    """Fits from different seeds; the one with the least validation loss is kept. Default: 4, 1 (--paper)."""
     steps: int | None = None
     """Of each start. Default: 140 (choice), 30 (place), 1,000 (--paper)."""
     learning_rate: float | None = None
-    """Of Adam, or for rank 0 of gradient descent, where 1 is a full step; it falls linearly to zero. Default:
-    .3, 1, 1e-3."""
+    """Of Adam (rank 0: gradient descent, 1 is a full step); falls linearly to zero. Default: .3, 1, 1e-3."""
     batch: int | None = None
-    """Source codes in a step, at most. The target batch has kappa times as many. Default: 400, 4,096
-    (--paper)."""
+    """Source codes in a step, at most; the target batch has kappa times as many. Default: 400, 4,096."""
     blur: float = 0.05
     """sinkhorn: blur as a fraction of the median distance between source and target codes. From .5 on the map
     stays near a shift. Far below, batches pull the edited cloud together (`lwgan.losses.wasserstein`)."""
@@ -181,8 +178,7 @@ class LatentWasserstein(WithMasses):
 
 
 class Best(dict):
-    """The best map so far, as a part of the run's checkpoint: map, loss, start, step. Step 0 is the mean
-    shift."""
+    """The best map so far, a part of the checkpoint: map, loss, start, step. Step 0 is the mean shift."""
 
     state_dict, load_state_dict = dict.copy, dict.update
 
@@ -191,8 +187,7 @@ class Map(torch.nn.Module):
     """w + H(w), H(w)_l = A_l (w_l - mean source code) + b_l, A = out @ into with an equalised learning rate.
 
     It starts as the mean shift: a random start would destroy pictures before the loss acts. Where all layers
-    of all codes are equal (an encoder into W), all layers share one map, which is what separate maps would
-    learn."""
+    of codes are equal (an encoder into W), all layers share one map: separate maps would learn the same."""
 
     def __init__(self, source: Side, target: Side, rank: int | Literal["full"]):
         super().__init__()
@@ -219,9 +214,8 @@ class Map(torch.nn.Module):
 
     def linear(self, w: Tensor) -> Tensor:
         """A (w - centre): codes [N, num_ws, w_dim] -> the same shape."""
-        moved = torch.einsum(
-            "nli,lri->nlr", w[:, : self.layers] - self.centre, self.into.expand(self.layers, -1, -1)
-        )
+        moved, into = w[:, : self.layers] - self.centre, self.into.expand(self.layers, -1, -1)
+        moved = torch.einsum("nli,lri->nlr", moved, into)
         return torch.einsum("nlr,lor->nlo", moved, self.out * self.gain).expand_as(w)
 
     def forward(self, w: Tensor) -> Tensor:
@@ -235,8 +229,6 @@ class Map(torch.nn.Module):
         bias = bias.expand(num_ws, -1).clone()
         if self.full:
             return AffineEdit(weight.expand(num_ws, -1, -1), bias)
-        return (
-            AffineEdit.low_rank(out, self.into.detach().clone(), bias)
-            if out.numel()
-            else AffineEdit(None, bias)
-        )
+        if not out.numel():
+            return AffineEdit(None, bias)
+        return AffineEdit.low_rank(out, self.into.detach().clone(), bias)

@@ -35,8 +35,7 @@ class Side(NamedTuple):
         """A random batch [size, num_ws, w_dim] of equal weights.
 
         Without masses: drawn without replacement; a side with fewer codes gives whole copies of itself first.
-        With masses: drawn with replacement in proportion to mass, so that cells keep their shares in every
-        batch."""
+        With masses: drawn with replacement in proportion to mass, so that cells keep their shares in it."""
         if self.mass is not None:
             return self.w[torch.multinomial(self.mass, size, replacement=True)]
         copies, rest = divmod(size, len(self.w))
@@ -64,9 +63,8 @@ class WithMasses(Method):
         if no label is left."""
         if self.masses == "uniform":
             return []
-        wanted = [
-            name for name in self.balance or most_correlated(codes, change) if name not in change.labels
-        ]
+        wanted = self.balance or most_correlated(codes, change)
+        wanted = [name for name in wanted if name not in change.labels]
         if not wanted:
             raise ValueError(
                 f"--masses {self.masses} needs --balance: labels other than those of {change.name!r}"
@@ -87,8 +85,7 @@ def weighed(
     """Source and target with masses that balance some labels, and a report for config.json (empty for uniform
     masses): of each side the number of codes, their effective number and how many have mass 0.
 
-    Codes of mass 0 are left out, and so are codes for which one of the labels is unknown. ValueError if
-    nothing is left."""
+    Codes of mass 0 and codes with an unknown label are left out. ValueError if nothing is left."""
     both = codes.source(change), codes.target(change)
     if masses == "uniform":
         return (Side(both[0].w), Side(both[1].w)), {}

@@ -4,8 +4,7 @@ A style is an affine function of the code, s = B w + c. SeFa's directions are th
 B stacks the weights of all layers and each row of B has length 1. As in their code (genforce/sefa@0d16060),
 each layer of the code counts once: by the affine of its convolution, the last layer by that of the last
 ToRGB.
-Adapted: the direction is chosen by labels among all directions (`best_component`); they look at the first
-few."""
+Adapted: labels choose among all directions (`best_component`); they view the first few."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +20,7 @@ from trainers.edits.base import Method, Splits, best_component, generator_for, s
 
 @dataclass(frozen=True)
 class Sefa(Method):
-    """The direction of styles that separates source from target best, scaled to the mean shift (alpha =
-    1)."""
+    """The direction of styles that separates source from target best; alpha = 1 is the mean shift."""
 
     components: int | None = None
     """Directions to choose from, those that change the styles most first. Default: all."""
@@ -49,9 +47,8 @@ class Sefa(Method):
         affines = style_weights(generator)
         layers = tuple(range(len(affines))) if self.layers is None else self.layers
         if not layers or not set(layers) <= set(range(len(affines))):
-            raise ValueError(
-                f"--layers {' '.join(map(str, layers))}: the code has layers 0 to {len(affines) - 1}"
-            )
+            given = " ".join(map(str, layers))
+            raise ValueError(f"--layers {given}: the code has layers 0 to {len(affines) - 1}")
         stacked = torch.cat([affines[layer] for layer in layers])
         if self.normalise:
             stacked = stacked / stacked.norm(dim=1, keepdim=True)

@@ -1,5 +1,4 @@
-"""Stage 8: the paper's evaluation (Sec. 4.2) on test pictures, which no training and no choice of an edit
-saw.
+"""Stage 8: the paper's evaluation (Sec. 4.2) on test pictures, which no training or choice of an edit saw.
 
     python -m trainers evaluate --data RUNS/data --registry RUNS/registry --run RUNS/results
     python -m trainers evaluate --tables                      # tables and curves of docs/results/*.csv again
@@ -31,8 +30,7 @@ RANDOM = METHODS["random"]
 
 @dataclass(frozen=True)
 class Options:
-    """Measure generator, encoder and edits of a registry folder with its judges; write figures, tables and
-    curves."""
+    """Measure a registry folder's generator, encoder and edits with its judges; write tables and curves."""
 
     data: Path | None = None
     """Folder that `python -m trainers data` wrote."""
@@ -82,9 +80,8 @@ def main(options: Options) -> None:
         controls(bench, results, name)
     results.save()
     write(results.path)
-    figures.save_sheets(
-        options.run / "images", bench, {name: best_of(bench, entries, name) for name in changes}
-    )
+    best = {name: best_of(bench, entries, name) for name in changes}
+    figures.save_sheets(options.run / "images", bench, best)
 
 
 def measurable(bench: Bench, entries: list[Entry]) -> list[Entry]:

@@ -38,8 +38,7 @@ class Bench:
     folders: kind -> the model's folder.  revisions: kind -> sha256 of its weights.  nets: generator and
     readers. seen, real: what is seen in the first `heldout` test pictures' reconstructions, and in the
     pictures themselves (None without a judge).  auc, auc_real: label -> area under the ROC curve there, None
-    if there are no two classes. counted: bool [K], the labels that are read well enough to count among the
-    others.
+    if there are no two classes. counted: bool [K], the labels read well enough to count.
     """
 
     def __init__(
@@ -57,9 +56,8 @@ class Bench:
             check_split(kind, self.configs[kind])
         self.nets = Nets(models["generator"], *map(models.get, ("judge", "identity", "latent-classifier")))
         if not self.nets.names:
-            raise ValueError(
-                f"{folder} holds neither a judge nor a latent classifier of the domain {self.domain.name}"
-            )
+            name = self.domain.name
+            raise ValueError(f"{folder} holds neither a judge nor a latent classifier of the domain {name}")
         self._look(torch.arange(min(heldout, len(self.test.labels))))
 
     def _look(self, rows: Tensor) -> None:
@@ -170,8 +168,7 @@ def folders_of(folder: Path, domain: str) -> dict[str, Path]:
 
 
 def edits_of(folder: Path, domain: str, names: Sequence[str] = ()) -> list[registry.Entry]:
-    """A registry folder's edits of a domain, or those of these names. ValueError if one is missing or
-    refused."""
+    """A registry's edits of a domain, or those of these names. ValueError if one is missing or refused."""
     edits = [entry for entry in registry.models(folder) if entry.refused or entry.kind in EDIT_KINDS]
     known = {entry.name: entry for entry in edits if entry.refused or entry.domain == domain}
     if unknown := sorted(set(names) - set(known)):
@@ -188,9 +185,7 @@ def check_split(kind: str, config: dict) -> None:
     """ValueError for a reader that does not say that it was trained on the training split."""
     split = (config.get("training") or {}).get("split")
     if split != "train":
-        raise ValueError(
-            f"the {kind} was trained on the split {split!r}, expected 'train': what it saw it cannot measure"
-        )
+        raise ValueError(f"the {kind} was trained on the split {split!r}, expected 'train'")
 
 
 def check_edit(entry: registry.Entry, revisions: dict[str, str]) -> None:
@@ -205,9 +200,8 @@ def check_edit(entry: registry.Entry, revisions: dict[str, str]) -> None:
     for key, part in PARTS.items():
         for kind in revisions.keys() - set(NEEDED):
             if entry.config.get(key) == revisions[kind]:
-                raise ValueError(
-                    f"{entry.name} {part} the {kind} that is to measure it, {revisions[kind]}: train another"
-                )
+                reader = f"the {kind} that is to measure it, {revisions[kind]}"
+                raise ValueError(f"{entry.name} {part} {reader}: train another")
 
 
 def change_of(entry: registry.Entry) -> Change:

@@ -76,8 +76,7 @@ def draw_lines(axis: Axes, curves: pd.DataFrame, methods: Sequence[str], key: st
 
 @torch.no_grad()
 def save_strip(path: Path, edit: AffineEdit, w: Tensor, generator: Generator) -> None:
-    """One row a picture: its reconstruction, then the edit at growing strength, up to 1.5 times the
-    recommended alpha."""
+    """One row a picture: its reconstruction, then the edit at STRENGTHS."""
     path.parent.mkdir(parents=True, exist_ok=True)
     alphas = [strength * edit.config["alpha"] for strength in STRENGTHS]
     codes = torch.stack([edit(w[:STRIP], alpha) for alpha in alphas], 1).flatten(0, 1)
@@ -107,15 +106,12 @@ def save_sheets(folder: Path, bench: "Bench", edits: Mapping[str, Mapping[str, A
 
 @torch.no_grad()
 def save_methods(path: Path, bench: "Bench", change: str, edits: Mapping[str, AffineEdit]) -> None:
-    """Columns: picture, reconstruction, ideal edit if there is one, and each method at its recommended
-    strength."""
+    """Columns: picture, reconstruction, ideal edit if there is one, each method at its recommended alpha."""
     cases, ideal, generator = bench.cases(change), bench.ideal(change), bench.nets.generator
     rows = (torch.arange(len(cases.w)) if ideal is None else ideal.rows.cpu())[:ROWS]
     w = cases.w[rows]
-    columns = {
-        "picture": shrunk(to_pictures(bench.test.images[cases.rows[rows]], torch.device("cpu"))),
-        "encoded": pictures_of(generator, w),
-    }
+    columns = {"picture": shrunk(to_pictures(bench.test.images[cases.rows[rows]], torch.device("cpu"))),
+               "encoded": pictures_of(generator, w)}  # fmt: skip
     if ideal is not None:
         columns["ideal"] = shrunk(ideal.seen.pictures[: len(rows)].cpu())
     for method, edit in edits.items():

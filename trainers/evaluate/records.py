@@ -19,27 +19,13 @@ from lwgan.files import CONFIG, METRICS, atomic, write_json
 from lwgan.methods import METHODS
 from lwgan.strength import strength_of
 
-COLUMNS = (
-    "edit",
-    "method",
-    "setting",
-    "change",
-    "seed",
-    "at",
-    "alpha",
-    "metric",
-    "value",
-    "low",
-    "high",
-    "n",
-)
+COLUMNS = ("edit", "method", "setting", "change", "seed", "at", "alpha", "metric", "value", "low",
+           "high", "n")  # fmt: skip
 NUMBERS = ("alpha", "value", "low", "high", "n")
 STRENGTHS = ("chosen", "matched", "calibrated")
 ON_CURVE = ("target_change", "others_kept", "all_kept", "identity", "norm", "code_change")
-REGULARISERS = {
-    "lt": ("reconstruction", "regularisation"),
-    "lw": ("solver", "masses", "preservation_weight", "rank", "decay"),
-}
+REGULARISERS = {"lt": ("reconstruction", "regularisation"),
+                "lw": ("solver", "masses", "preservation_weight", "rank", "decay")}  # fmt: skip
 VARIED = {  # options of methods that make a setting, and how tables name them
     "paper": "the paper's", "solver": "solver", "kappa": "kappa", "skip": "skip", "starts": "starts",
     "preservation_weight": "lambda", "masses": "masses", "rank": "rank", "blur": "blur", "decay": "decay",
@@ -54,8 +40,7 @@ STUDY = (
 
 
 def kept(folder: Path, of: dict, alpha: float) -> dict | None:
-    """The metrics.json of a folder if it is whole, of these weights and numbers, and of this recommended
-    alpha."""
+    """The metrics.json of a folder if it is whole and of these weights, numbers and recommended alpha."""
     try:
         found = json.loads((folder / METRICS).read_text("utf-8"))
         return found if found["of"] == of and found["chosen"]["alpha"] == alpha else None
@@ -97,11 +82,8 @@ def label(config: Mapping) -> str:
 def setting(config: Mapping) -> str:
     """The options of an edit's method that make a difference, in words."""
     options, layers = _options(config), (config.get("training") or {}).get("layers")
-    said = [
-        name if options[key] is True else f"{name} {options[key]}"
-        for key, name in VARIED.items()
-        if key in options
-    ]
+    known = [(name, options[key]) for key, name in VARIED.items() if key in options]
+    said = [name if value is True else f"{name} {value}" for name, value in known]
     return STUDY * bool(layers) + ", ".join(said + [f"first {layers} layers"] * bool(layers))
 
 
@@ -113,10 +95,8 @@ def validated(config: Mapping) -> float:
 def _options(config: Mapping) -> dict:
     """The options of an edit's method that are not off."""
     options = (config.get("training") or {}).get("method") or {}
-    plain = {
-        key: int(value) if isinstance(value, float) and value.is_integer() else value
-        for key, value in options.items()
-    }
+    whole = lambda value: isinstance(value, float) and value.is_integer()
+    plain = {key: int(value) if whole(value) else value for key, value in options.items()}
     off = lambda key, value: value in (None, "uniform", []) or (value == 0 and key not in ("rank", "seed"))
     return {key: value for key, value in plain.items() if not off(key, value)}
 
@@ -176,11 +156,8 @@ class Results:
     def save(self) -> None:
         def place(key: tuple) -> tuple:
             change = key[2] if len(key) > 2 else None
-            return (
-                change is not None,
-                self.order.index(change) if change in self.order else len(self.order),
-                key,
-            )
+            known = self.order.index(change) if change in self.order else len(self.order)
+            return change is not None, known, key
 
         rows = [row for key in sorted(self.rows, key=place) for row in self.rows[key]]
         write_rows(self.path, rows)
@@ -190,8 +167,7 @@ def rows_of(facts: Mapping, figures: Mapping) -> Iterator[dict]:
     """A row a figure; "alpha" is no figure but a column.
 
     figures: numbers, {value, low, high, n}, or None, which gives no row. Of an edit also "leakage", {label:
-    number}, of which the mean absolute value counts, and "oracle", distances. Of a net also {label: number},
-    a row a label.
+    number}, of which the mean absolute value counts, and "oracle". Of a net also {label: number}.
     """
     facts = facts | {key: figures[key] for key in ("alpha",) if key in figures}
     for metric, figure in figures.items():

@@ -89,11 +89,8 @@ def with_best_settings(edits: pd.DataFrame) -> pd.DataFrame:
     rivals = edits[~edits["setting"].str.startswith(STUDY)]
     chosen = rivals[rivals["metric"] == "true_change"]
     score = chosen[chosen["at"] == "validation"].groupby(["method", "change", "setting"])["value"].mean()
-    groups = (
-        rivals.groupby(["method", "change", "setting"], sort=False)["edit"]
-        .nunique()
-        .reset_index(name="seeds")
-    )
+    groups = rivals.groupby(["method", "change", "setting"], sort=False)["edit"]
+    groups = groups.nunique().reset_index(name="seeds")
     keys = groups[["method", "change", "setting"]]
     groups["score"] = score.reindex(pd.MultiIndex.from_frame(keys)).fillna(0).to_numpy()
     groups = groups.sort_values(["seeds", "score"], ascending=False).drop_duplicates(["method", "change"])
@@ -116,6 +113,10 @@ def changes_of(frame: pd.DataFrame) -> list[str]:
 # Tables
 
 
+def titles_of(*metrics: str) -> dict[str, str]:
+    return {metric: FIGURES[metric].capitalize() for metric in metrics}
+
+
 def sheets(name: str, best: pd.DataFrame) -> str:
     changes = changes_of(best[best["edit"] != ""])
     links = ", ".join(f"[{change}](images/{sheet_of(name, change)})" for change in changes)
@@ -135,9 +136,8 @@ def recommended(best: pd.DataFrame) -> str:
         here = chosen[chosen["change"] == change]
         for method in methods_of(here):
             rows = here[here["method"] == method]
-            cells = [
-                cell(rows[rows["metric"] == metric], intervals=metric in WITH_INTERVALS) for metric in shown
-            ]
+            of = lambda metric, rows=rows: rows[rows["metric"] == metric]
+            cells = [cell(of(metric), intervals=metric in WITH_INTERVALS) for metric in shown]
             if any(cells):
                 lines.append([change, method, number(rows.groupby("edit")["alpha"].first()), *cells])
     head = ["change", "method", "alpha", *(FIGURES[metric] for metric in shown)]
@@ -145,9 +145,7 @@ def recommended(best: pd.DataFrame) -> str:
 
 
 def matched(best: pd.DataFrame) -> str:
-    titles = {
-        metric: FIGURES[metric].capitalize() for metric in ("others_kept", "all_kept", "identity", "norm")
-    }
+    titles = titles_of("others_kept", "all_kept", "identity", "norm")
     return section("At the same target change", MATCHED, best, "matched", titles | {"leakage": LEAKAGE})
 
 
@@ -159,10 +157,7 @@ def calibrated(best: pd.DataFrame) -> str:
 def averaged(best: pd.DataFrame) -> str:
     """The paper's way: the mean over ten strengths from d to 2d, interpolated on the curves."""
     rows = []
-    titles = {
-        metric: FIGURES[metric].capitalize()
-        for metric in ("target_change", "others_kept", "all_kept", "identity")
-    }
+    titles = titles_of("target_change", "others_kept", "all_kept", "identity")
     for key, curve in best[best["at"] == "curve"].groupby(["edit", "method", "change"], sort=False):
         wide = curve.pivot_table(index="alpha", columns="metric", values="value")
         change = wide["target_change"].dropna() if "target_change" in wide else ()
@@ -237,9 +232,7 @@ def nets(frame: pd.DataFrame) -> str:
     if len(labels):
         wide = labels.pivot_table(index="change", columns="metric", values="value")
         wide = wide.sort_values(wide.columns[-1], ascending=False)
-        lines = [
-            [label, *map(show, values)] for label, values in zip(wide.index, wide.to_numpy(), strict=True)
-        ]
+        lines = [[label, *map(show, row)] for label, row in zip(wide.index, wide.to_numpy(), strict=True)]
         parts.append(f"{AUC}\n\n" + table(["label", *(name.replace("_", " ") for name in wide)], lines))
     return "## Nets and judges\n\n" + "\n\n".join(parts) if parts else ""
 

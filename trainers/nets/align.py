@@ -193,8 +193,7 @@ def set_mapping(mapping: Mapping, deviation: Tensor, offset: Tensor) -> None:
 
 @torch.no_grad()
 def match(generator: Generator, encoder: Encoder, real: Tensor, options: Match) -> None:
-    """Moves the mapping network until codes of samples have mean and covariance of the codes `real` [N,
-    w_dim]."""
+    """Moves the mapping until samples' codes have mean and covariance of the codes `real` [N, w_dim]."""
     basis = principal_directions(real, options.directions)
     for i in range(options.rounds):
         z = torch.randn(options.pictures, generator.z_dim, generator=torch.Generator().manual_seed(i))

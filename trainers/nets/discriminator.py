@@ -1,5 +1,4 @@
-"""StyleGAN2's residual discriminator (Karras et al., 2020) and a step of its training, with the R1
-penalty."""
+"""StyleGAN2's residual discriminator (Karras et al., 2020) and a step of its training, with R1."""
 
 import math
 from dataclasses import dataclass
@@ -51,8 +50,7 @@ class Discriminator(nn.Module):
         self.logit = nn.Linear(widths[-1], 1)
 
     def forward(self, x: Tensor, with_features: bool = False):
-        """Logits [N]; with_features: also the feature maps of every block, for the encoder's perceptual
-        loss."""
+        """Logits [N]; with_features: also every block's feature maps, for the perceptual loss."""
         x = activate(self.stem(F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)))
         features = [x := block(x) for block in self.blocks]
         x = activate(self.conv(minibatch_stddev(x, self.group_size)))
@@ -95,9 +93,8 @@ def minibatch_stddev(x: Tensor, group_size: int) -> Tensor:
     [N, C, H, W] -> [N, C + 1, H, W]."""
     n, _, height, width = x.shape
     group = math.gcd(n, group_size)
-    spread = (
-        x.view(n // group, group, *x.shape[1:]).float().var(1, correction=0).add(1e-8).sqrt().mean((1, 2, 3))
-    )
+    variance = x.view(n // group, group, *x.shape[1:]).float().var(1, correction=0)
+    spread = variance.add(1e-8).sqrt().mean((1, 2, 3))
     spread = spread.repeat_interleave(group)[:, None, None, None].expand(n, 1, height, width)
     return torch.cat([x, spread.to(x.dtype)], 1)
 

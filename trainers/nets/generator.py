@@ -1,5 +1,4 @@
-"""Stage 2: StyleGAN2 on a data set's pictures (Karras et al., 2020): non-saturating loss, lazy R1, EMA. No
-flips.
+"""Stage 2: StyleGAN2 on a data set's pictures (Karras et al., 2020): non-saturating loss, lazy R1, EMA.
 
     python -m trainers generator --data ../runs/data --run ../runs/generator --max-minutes 60
 
@@ -34,8 +33,7 @@ class Options(Adversarial):
     w_dim: int = 256
     mapping_layers: int = 4
     output: str = "tanh"
-    """tanh can give exactly black backgrounds; linear as published (it lagged far behind in a short
-    trial)."""
+    """tanh can give exactly black backgrounds; linear as published (far behind in a short trial)."""
     kimg: float = 2_000
     """Thousands of real pictures to train on."""
     batch: int = 64
@@ -62,13 +60,8 @@ def train(rank: int, processes: int, options: Options) -> None:
     generator, ema, discriminator = build(data.images, options, device)
     g_adam, d_adam = (torch.optim.Adam(net.parameters(), options.learning_rate, betas=(0.0, 0.99))
                       for net in (generator, discriminator))  # fmt: skip
-    parts = {
-        "generator": generator,
-        "ema": ema,
-        "discriminator": discriminator,
-        "g_adam": g_adam,
-        "d_adam": d_adam,
-    }
+    parts = {"generator": generator, "ema": ema, "discriminator": discriminator, "g_adam": g_adam,
+             "d_adam": d_adam}  # fmt: skip
     steps_of = lambda kimg: max(1, round(kimg * 1000 / options.batch))
     loop = Loop(options.run, parts, steps=steps_of(options.kimg), every=steps_of(options.checkpoint_kimg),
                 seed=options.seed, max_minutes=options.max_minutes, rank=rank, title="generator")  # fmt: skip
@@ -92,9 +85,8 @@ def train(rank: int, processes: int, options: Options) -> None:
         update_ema(ema, generator, options.batch, min(options.ema_kimg * 1000, 0.1 * seen))
         loop.log(kimg=seen / 1000, d_loss=d_loss, g_loss=g_loss, d_real=d_real, d_fake=d_fake)
         if loop.due:
-            save_sheet(
-                options.run / "samples.png", sample(ema, shown(ema.resolution, 100), seed=0), columns=10
-            )
+            samples = sample(ema, shown(ema.resolution, 100), seed=0)
+            save_sheet(options.run / "samples.png", samples, columns=10)
             save_generator(options.run, ema, data.domain, run.training(options, seen_kimg=seen / 1000))
 
 
@@ -109,9 +101,8 @@ def build(
              "output": options.output}  # fmt: skip
     generator, ema = (Generator(**shape).to(device, memory_format=torch.channels_last) for _ in range(2))
     with torch.no_grad():  # the first samples have the mean colour of the pictures
-        generator.synthesis.b4.torgb.bias.copy_(
-            to_pictures(images[: shown(side, 1000)], device).mean((0, 2, 3))
-        )
+        mean = to_pictures(images[: shown(side, 1000)], device).mean((0, 2, 3))
+        generator.synthesis.b4.torgb.bias.copy_(mean)
     ema.load_state_dict(generator.state_dict())
     discriminator = Discriminator(img_channels=colours, channels=channels[:-1])
     return generator, ema, discriminator.to(device, memory_format=torch.channels_last)
@@ -131,8 +122,7 @@ def to_pictures(images: Tensor, device: torch.device) -> Tensor:
 
 @torch.no_grad()
 def update_ema(ema: nn.Module, net: nn.Module, batch: int, half_life: float) -> None:
-    """Moves the moving average `ema` towards `net` after a step of `batch` pictures; half_life in
-    pictures."""
+    """Moves the average `ema` towards `net` after a step of `batch` pictures; half_life in pictures."""
     keep = 0.5 ** (batch / max(half_life, 1))
     for average, value in zip(ema.state_dict().values(), net.state_dict().values(), strict=True):
         average.lerp_(value, 1 - keep)

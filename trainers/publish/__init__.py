@@ -20,18 +20,8 @@ import tyro
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import disable_progress_bars, httpx
 
-from lwgan.domain import Domain, domain_from_json, plain_domain
-from lwgan.files import (
-    CONFIG,
-    EDIT_KINDS,
-    METRICS,
-    NAME,
-    WEIGHTS,
-    check_base,
-    read_config,
-    read_folder,
-    write_json,
-)
+from lwgan.domain import NAME, Domain, domain_from_json, plain_domain
+from lwgan.files import CONFIG, EDIT_KINDS, METRICS, WEIGHTS, check_base, read_config, read_folder, write_json
 from lwgan.frames import FRAMES
 from lwgan.hub import client as hub
 from lwgan.hub import pulling as hub_pull
@@ -247,9 +237,8 @@ def push(staged: dict[str, Path], options: Options) -> None:
         check_bases(staged, api.token)
         for number, (repo_id, folder) in enumerate(staged.items(), 1):
             repo, files = hub_push.Repo(repo_id, private=options.private), registry.files_of(folder)
-            pushed = hub_push.push_files(
-                api, repo, files, create_pr=options.create_pr, collection=options.collection
-            )
+            how = {"create_pr": options.create_pr, "collection": options.collection}
+            pushed = hub_push.push_files(api, repo, files, **how)
             pins[repo_id] = pushed.commit
             print(f"{number} of {len(staged)}: {report(pushed)}", flush=True)
         if options.space:
@@ -258,9 +247,8 @@ def push(staged: dict[str, Path], options: Options) -> None:
             print(report(spaces.push(api, repo_id, pins, source, options.private)))
     except (HfHubHTTPError, httpx.HTTPError, OSError) as error:
         done = f" ({len(pins)} of {len(staged)} were pushed; repeat the command)" if len(staged) > 1 else ""
-        raise ValueError(
-            f"{options.folder} was not pushed to {repo_id}{done}: {hub.reason(error)}"
-        ) from error
+        said = f"was not pushed to {repo_id}{done}: {hub.reason(error)}"
+        raise ValueError(f"{options.folder} {said}") from error
 
 
 def report(pushed: hub_push.Pushed) -> str:

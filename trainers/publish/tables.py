@@ -13,15 +13,8 @@ import yaml
 
 TEMPLATES = Path(__file__).parents[2] / "hub_cards"
 # Of edits, in the order of the columns of a curve.
-EDIT_FIGURES = (
-    "target_change",
-    "true_change",
-    "all_kept",
-    "others_kept",
-    "identity",
-    "code_change",
-    "overshoot",
-)
+EDIT_FIGURES = ("target_change", "true_change", "all_kept", "others_kept", "identity", "code_change",
+                "overshoot")  # fmt: skip
 # Not in the metadata: settings, numbers of cases, and figures of other pictures than those of the test split.
 SETTINGS = ("alpha", "d", "n", "samples", "identities", "pictures", "d_reached")
 OTHER_SPLITS = ("validation", "also", "known")
@@ -69,13 +62,11 @@ def curve(points: list[dict], title: str) -> list[dict]:
 
 def side_effects(leakage: dict, most: int = 8) -> list[dict]:
     """The table of the labels that an edit changes most."""
-    found = sorted(
-        ((label, value) for label, value in leakage.items() if value), key=lambda item: -abs(item[1])
-    )
+    found = [(label, value) for label, value in leakage.items() if value]
+    found.sort(key=lambda item: -abs(item[1]))
     title = "The labels whose share in the pictures changes most, at that strength:"
-    return _table(
-        title, ["label", "change"], [[cell(label), f"{value:+.4g}"] for label, value in found[:most]]
-    )
+    lines = [[cell(label), f"{value:+.4g}"] for label, value in found[:most]]
+    return _table(title, ["label", "change"], lines)
 
 
 def _table(title: str, head: list[str], lines: list[list[str]]) -> list[dict]:

@@ -137,9 +137,8 @@ def check_options(options: dict, known: dict, found: Found, place: str = "") -> 
 
 def check_unconditional(classes, embedded: bool, found: Found) -> None:
     unconditional = not classes and not embedded
-    found.require(
-        unconditional, f"it is a conditional generator ({classes or 'some'} classes), not supported"
-    )
+    message = f"it is a conditional generator ({classes or 'some'} classes), not supported"
+    found.require(unconditional, message)
 
 
 def check_skips(found: Found, shortcut: str, first_picture: str) -> None:

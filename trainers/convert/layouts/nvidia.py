@@ -1,8 +1,7 @@
 """NVlabs/stylegan2-ada-pytorch (training/networks.py, torch_utils/persistence.py), and stylegan3's StyleGAN2.
 
 Our names are theirs. The options of the synthesis are nested in stylegan2-ada-pytorch and flat in
-stylegan3, with other defaults. Levels that they compute in half precision on GPUs are computed in full
-precision here.
+stylegan3, with other defaults. Levels that they compute in half precision on GPUs have full precision here.
 """
 
 import re
@@ -13,12 +12,8 @@ from trainers.convert.layouts import common
 from trainers.convert.layouts.common import Found, Model
 from trainers.convert.unpickle import Persistent
 
-KNOWN = {
-    "architecture": "skip",
-    "activation": "lrelu",
-    "lr_multiplier": 0.01,
-    "resample_filter": common.FILTER,
-}
+KNOWN = {"architecture": "skip", "activation": "lrelu", "lr_multiplier": 0.01,
+         "resample_filter": common.FILTER}  # fmt: skip
 CLAMP_IF_NESTED, CLAMP_IF_FLAT = None, 256  # conv_clamp of each repository where a file does not state it
 
 

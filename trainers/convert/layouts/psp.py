@@ -24,9 +24,8 @@ def models(content: dict, source: str, encoder_type: str | None) -> list[Model]:
     """The generator and the encoder of a file."""
     options = vars(content["opts"]) if isinstance(content["opts"], Namespace) else content["opts"]
     state, latent_avg, file = content["state_dict"], content.get("latent_avg"), Found(source)
-    message = (
-        f"state_dict is a {type(state).__name__} and opts a {type(options).__name__}, expected two dicts"
-    )
+    kinds = f"a {type(state).__name__} and opts a {type(options).__name__}"
+    message = f"state_dict is {kinds}, expected two dicts"
     file.require(isinstance(options, dict) and isinstance(state, dict), message)
     parts = {"encoder.": Found(source), "decoder.": Found(source)}
     for name, value in state.items():
@@ -56,9 +55,8 @@ def encoder(found: Found, options: dict, encoder_type: str | None) -> Model:
     in_w = options.get("learn_in_w")
     found.require(not in_w, f"learn_in_w is {in_w}, only encoders into W+ are known")
     num_ws, said = found.count(r"styles\.(\d+)\."), options.get("n_styles")
-    found.require(
-        said in (None, num_ws), f"its weights have {num_ws} styles, its options say n_styles {said}"
-    )
+    message = f"its weights have {num_ws} styles, its options say n_styles {said}"
+    found.require(said in (None, num_ws), message)
     widths = [found.size(f"body.{last}.res_layer.3.weight", 0, 4) for last in LAST_UNITS]
     architecture = {
         "resolution": RESOLUTION, "img_channels": found.size("input_layer.0.weight", 1, 4), "num_ws": num_ws,

@@ -11,15 +11,5 @@ numba may change single values by 1 of 255.
 from trainers.datasets.synthfaces.picture import RESOLUTIONS, VERSION, render, render_all
 from trainers.datasets.synthfaces.sampler import NAMES, Person, index, labels_of, oracle, sample
 
-__all__ = [
-    "NAMES",
-    "RESOLUTIONS",
-    "VERSION",
-    "Person",
-    "index",
-    "labels_of",
-    "oracle",
-    "render",
-    "render_all",
-    "sample",
-]
+__all__ = ["NAMES", "RESOLUTIONS", "VERSION", "Person", "index", "labels_of", "oracle", "render",
+           "render_all", "sample"]  # fmt: skip

@@ -62,9 +62,8 @@ def _necklace(colour: np.ndarray, worn: Worn, at: Places) -> np.ndarray:
     pendant = np.exp(-((at.x / 0.075) ** 4) - ((at.y - 5.90) / 0.075) ** 4) * (at.z > 0.3)
     shade = np.exp(-(((at.y - line + 0.07) / 0.04) ** 2)) * behind
     colour = colour * (1 - 0.35 * worn.necklace * shade)[:, None]
-    return mix(
-        colour, worn.metal * (0.55 + 0.6 * beads)[:, None], worn.necklace * np.maximum(string, pendant)
-    )
+    metal = worn.metal * (0.55 + 0.6 * beads)[:, None]
+    return mix(colour, metal, worn.necklace * np.maximum(string, pendant))
 
 
 def draw_hat(canvas: Canvas, head: Head, worn: Worn) -> None:
@@ -73,11 +72,9 @@ def draw_hat(canvas: Canvas, head: Head, worn: Worn) -> None:
     angle = np.linspace(0, 2 * np.pi, COLUMNS, dtype=np.float32)[None]
     fat = 0.07 + worn.bulk * 0.2 + (rise < 0.20) * 0.05
     bow = np.cos(rise) ** 0.8
-    place = [
-        (0.79 + fat) * bow * np.sin(angle),
-        7.80 + 0.12 * np.cos(angle) + (0.78 + 0.25 * worn.hat_height) * np.sin(rise),
-        AXIS + (1.0 + fat) * bow * np.cos(angle),
-    ]
+    place = [(0.79 + fat) * bow * np.sin(angle),
+             7.80 + 0.12 * np.cos(angle) + (0.78 + 0.25 * worn.hat_height) * np.sin(rise),
+             AXIS + (1.0 + fat) * bow * np.cos(angle)]  # fmt: skip
     points = np.stack(np.broadcast_arrays(*place), 2).reshape(-1, 3).astype(np.float32)
     at = canvas.fragments(head.fit(points), grid(ROWS, COLUMNS), points).facing
     around = np.arctan2(at.place[:, 0], at.place[:, 2] - AXIS)
@@ -99,27 +96,16 @@ def draw_glasses(canvas: Canvas, head: Head, worn: Worn) -> None:
     for eye in (head.left, head.right):
         centre, height = eye[0] * 1.06, eye[1] - 0.03
         _tint(canvas, np.stack([centre + x, height + y, np.full_like(x, front)], 1), power, worn)
-        tubes.append(
-            tube(np.stack([centre + x, height + y, front - 0.12 * ((centre + x) / 0.6) ** 2], 1), thin)
-        )
+        place = [centre + x, height + y, front - 0.12 * ((centre + x) / 0.6) ** 2]
+        tubes.append(tube(np.stack(place, 1), thin))
         ear = np.abs(head.vertices[template().lobes, 0]).mean() - 0.02
         back = np.linspace(0, 1, 7)
         side = np.sign(eye[0]) * ((abs(centre) + 0.26) * (1 - back) + ear * back)
-        tubes.append(
-            tube(
-                np.stack([side, np.full(7, eye[1] + 0.03), (front - 0.25) * (1 - back) + 0.5 * back], 1),
-                thick,
-            )
-        )
+        place = [side, np.full(7, eye[1] + 0.03), (front - 0.25) * (1 - back) + 0.5 * back]
+        tubes.append(tube(np.stack(place, 1), thick))
     over = np.linspace(-1, 1, 7)
-    bridge = np.stack(
-        [
-            over * (head.left[0] * 1.06 - 0.26),
-            head.left[1] + 0.03 + 0.03 * (1 - over**2),
-            np.full(7, front + 0.03),
-        ],
-        1,
-    )
+    bridge = np.stack([over * (head.left[0] * 1.06 - 0.26), head.left[1] + 0.03 + 0.03 * (1 - over**2),
+                      np.full(7, front + 0.03)], 1)  # fmt: skip
     _props(canvas, [*tubes, tube(bridge, thick)], worn.frame_colour, 0.25)
 
 
@@ -140,21 +126,15 @@ def draw_earrings(canvas: Canvas, head: Head, worn: Worn) -> None:
     """Drops at the lobes. They hang outside of the hair, so that hair never hides them."""
     for lobe in template().lobes:
         centre = head.vertices[lobe] + [0.03 * np.sign(head.vertices[lobe, 0]), -0.11, 0.05]
-        _props(
-            canvas,
-            [ellipsoid(centre, np.array([0.055, 0.11, 0.055]) * (0.5 + 0.8 * worn.earrings))],
-            worn.metal,
-            0.5,
-            lift=0.3,
-        )
+        drop = ellipsoid(centre, np.array([0.055, 0.11, 0.055]) * (0.5 + 0.8 * worn.earrings))
+        _props(canvas, [drop], worn.metal, 0.5, lift=0.3)
 
 
 def _props(canvas: Canvas, meshes: list, colour: Colour, gloss: float, lift: float = 0.0) -> None:
     starts = np.cumsum([0, *(len(points) for points, _ in meshes)])
     points = np.concatenate([points for points, _ in meshes])
-    triangles = np.concatenate(
-        [triangles + start for (_, triangles), start in zip(meshes, starts, strict=False)]
-    ).astype(np.int32)
+    numbered = [triangles + start for (_, triangles), start in zip(meshes, starts, strict=False)]
+    triangles = np.concatenate(numbered).astype(np.int32)
     at = canvas.fragments(points, triangles).facing
     diffuse, highlight = canvas.shade(at.normal, gloss, 12)
     canvas.put(at, colour * diffuse + highlight, lift=lift)
@@ -175,7 +155,6 @@ def tube(path: np.ndarray, radius: float, around: int = 6) -> tuple[np.ndarray, 
 def ellipsoid(centre: np.ndarray, radii: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Points [90, 3] and triangles of an ellipsoid."""
     down, turn = np.linspace(0, np.pi, 9)[:, None], np.linspace(0, 2 * np.pi, 10)[None]
-    unit = np.stack(
-        np.broadcast_arrays(np.sin(down) * np.cos(turn), np.cos(down), np.sin(down) * np.sin(turn)), 2
-    )
+    axes = np.sin(down) * np.cos(turn), np.cos(down), np.sin(down) * np.sin(turn)
+    unit = np.stack(np.broadcast_arrays(*axes), 2)
     return centre + radii * unit.reshape(-1, 3), grid(9, 10)

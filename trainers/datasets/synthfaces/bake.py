@@ -16,17 +16,9 @@ from trainers.datasets.synthfaces.head import EYES, LASHES, SKIN, TEETH, TONGUE
 from trainers.datasets.synthfaces.looks import BONES, look
 from trainers.datasets.synthfaces.sampler import sample
 
-GROUPS = {
-    "body": SKIN,
-    "helper-l-eye": EYES,
-    "helper-r-eye": EYES,
-    "helper-upper-teeth": TEETH,
-    "helper-lower-teeth": TEETH,
-}
-GROUPS |= {
-    "helper-tongue": TONGUE,
-    **{f"helper-{side}-eyelashes-{n}": LASHES for side in "lr" for n in (1, 2)},
-}
+GROUPS = {"body": SKIN, "helper-l-eye": EYES, "helper-r-eye": EYES, "helper-upper-teeth": TEETH,
+          "helper-lower-teeth": TEETH, "helper-tongue": TONGUE}  # fmt: skip
+GROUPS |= {f"helper-{side}-eyelashes-{n}": LASHES for side in "lr" for n in (1, 2)}
 MASKS = {"lips": "lips", "ears": "ears", "inside": "inside-mouth"}
 BELOW_TEETH, ARMS = 2.0, 3.2  # decimetres: where the bust is cut off, below and at the sides
 
@@ -49,13 +41,10 @@ def bake(data: Path) -> dict[str, np.ndarray]:
     held = {name: _mask(data / f"mpfb2/textures/mpfb_{file}.jpg", at[used]) for name, file in MASKS.items()}
     shapes = sorted(used_shapes())
     offsets = np.stack([read_shape(data, name, len(points))[used] for name in shapes])
-    return held | {
-        "vertices": points[used].astype(np.float32),
-        "triangles": renumbered[corners[kept]].astype(np.uint16),
-        "parts": parts[kept].astype(np.int8),
-        "shapes": np.array(shapes),
-        "offsets": offsets.astype(np.float16),
-    }
+    return held | {"vertices": points[used].astype(np.float32),
+                   "triangles": renumbered[corners[kept]].astype(np.uint16),
+                   "parts": parts[kept].astype(np.int8), "shapes": np.array(shapes),
+                   "offsets": offsets.astype(np.float16)}  # fmt: skip
 
 
 def used_shapes() -> set[str]:
@@ -91,18 +80,12 @@ def read_shape(data: Path, name: str, points: int) -> np.ndarray:
     """Offsets [P, 3] of a blend shape; what the data has for left and right apart is taken together."""
     folder, name = name.split("/")
     if folder == "unit":
-        files = [
-            path
-            for path in (data / "faceunits01/targets/faceunits").glob("*.target")
-            if re.sub("(Left|Right)$", "", path.stem) == name
-        ]
+        files = [path for path in (data / "faceunits01/targets/faceunits").glob("*.target")
+                 if re.sub("(Left|Right)$", "", path.stem) == name]  # fmt: skip
     else:
         place = data / "mpfb2/targets" / ("macrodetails" if folder == "macro" else folder)
-        files = [
-            path
-            for path in place.glob("*.target.gz")
-            if re.sub("^[lr]-", "", path.name) == f"{name}.target.gz"
-        ]
+        files = [path for path in place.glob("*.target.gz")
+                 if re.sub("^[lr]-", "", path.name) == f"{name}.target.gz"]  # fmt: skip
     if not files:
         raise FileNotFoundError(f"{data} has no blend shape {folder}/{name}")
     offsets = np.zeros((points, 3), np.float32)

@@ -26,8 +26,7 @@ class Fragments(NamedTuple):
     """The K visible pixels of one layer.
 
     `pixel` [K], flat; `triangle` [K]; `values` [K, C], interpolated from the vertices; `place` [K, 3], on the
-    undeformed template head, so that paint follows the identity; `normal` [K, 3] in the viewer's frame;
-    `depth` [K].
+    undeformed template head, so that paint follows the identity; `normal` [K, 3] for the viewer; `depth` [K].
     """
 
     pixel: np.ndarray
@@ -48,8 +47,7 @@ class Fragments(NamedTuple):
 
 class Camera(NamedTuple):
     """The camera. `target`: the point that is centred; `pivot`: the point between the eyes, which no pose
-    moves; both in decimetres. `rotation` [3, 3]; `scale` in pixels a decimetre; `size` of the picture in
-    pixels."""
+    moves; both in decimetres. `rotation` [3, 3]; `scale` in pixels a decimetre; `size` in pixels."""
 
     target: np.ndarray
     pivot: np.ndarray
@@ -60,9 +58,8 @@ class Camera(NamedTuple):
     def project(self, points: np.ndarray) -> np.ndarray:
         """[V, 3] in decimetres -> [V, 3]: x and y in pixels, y down, and depth."""
         offset = self.pivot - self.target
-        turned = (points - self.target) @ self.rotation.T - np.array(
-            [*(self.rotation @ offset - offset)[:2], 0]
-        )
+        shift = np.array([*(self.rotation @ offset - offset)[:2], 0])
+        turned = (points - self.target) @ self.rotation.T - shift
         near = (DISTANCE - FOCUS) / (DISTANCE - turned[:, 2]) * self.scale
         x, y = self.size / 2 + turned[:, 0] * near, self.size / 2 - turned[:, 1] * near
         return np.stack([x, y, turned[:, 2]], 1).astype(np.float32)
@@ -95,14 +92,10 @@ class Canvas:
         nearest, weights, depth = raster.rasterise(self.camera.project(points), triangles, self.camera.size)
         seen = np.nonzero(nearest >= 0)[0]
         normals = raster.vertex_normals(points, triangles) if normals is None else normals
-        parts = [
-            normals @ self.camera.rotation.T,
-            points if place is None else place,
-            *([] if values is None else [values]),
-        ]
-        inside = raster.interpolate(
-            np.concatenate(parts, 1).astype(np.float32), triangles, nearest[seen], weights[seen]
-        )
+        parts = [normals @ self.camera.rotation.T, points if place is None else place]
+        parts += [] if values is None else [values]
+        values_of = np.concatenate(parts, 1).astype(np.float32)
+        inside = raster.interpolate(values_of, triangles, nearest[seen], weights[seen])
         normal = inside[:, :3] / (np.linalg.norm(inside[:, :3], axis=1, keepdims=True) + 1e-6)
         return Fragments(seen, nearest[seen], inside[:, 3:6], normal, inside[:, 6:], depth[seen])
 

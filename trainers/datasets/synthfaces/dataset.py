@@ -43,9 +43,8 @@ class SynthFaces(Dataset):
         if self.identities:
             self.train = self.identities * self.each
         if self.resolution not in RESOLUTIONS:
-            raise ValueError(
-                f"resolution {self.resolution}: faces are rendered at {' or '.join(map(str, RESOLUTIONS))} px"
-            )
+            sides = " or ".join(map(str, RESOLUTIONS))
+            raise ValueError(f"resolution {self.resolution}: faces are rendered at {sides} px")
         if self.identities < 0 or self.each < 2 or (self.identities and self.heldout % self.each):
             raise ValueError(
                 f"identities {self.identities}, each {self.each}, heldout {self.heldout}: every identity "

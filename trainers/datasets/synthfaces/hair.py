@@ -51,12 +51,8 @@ def hairline(hair: Hair, angle, x) -> np.ndarray:
         1 - smoothstep(angle, 0.60, 0.92)
     )
     front = 1 - smoothstep(angle, 0.7, 1.1)
-    return (
-        np.interp(angle, ANGLES, HEIGHTS).astype(np.float32)
-        + hair.line * front
-        + hair.recede * 0.32 * bays
-        - hair.bangs * fringe
-    )
+    return (np.interp(angle, ANGLES, HEIGHTS).astype(np.float32) + hair.line * front
+            + hair.recede * 0.32 * bays - hair.bangs * fringe)  # fmt: skip
 
 
 def shadow(hair: Hair | None, at) -> np.ndarray:
@@ -94,17 +90,10 @@ def draw(canvas: Canvas, head: Head, hair: Hair, hat: bool) -> None:
         x * 141 - z * 97 + hair.phase
     )
     above = y - hairline(hair, angle_of(x, z), x) + ragged
-    roots = (
-        0.72 + 0.28 * smoothstep(above, 0.0, 0.16)
-        if not hair.bangs
-        else 0.86 + 0.14 * smoothstep(above, 0.0, 0.1)
-    )
-    canvas.put(
-        at,
-        _strands(canvas, hair, at, x - hair.part) * roots[:, None],
-        smoothstep(above, -0.01, 0.075),
-        lift=0.004,
-    )
+    darkest, end = (0.86, 0.1) if hair.bangs else (0.72, 0.16)
+    roots = darkest + (1 - darkest) * smoothstep(above, 0.0, end)
+    strands = _strands(canvas, hair, at, x - hair.part) * roots[:, None]
+    canvas.put(at, strands, smoothstep(above, -0.01, 0.075), lift=0.004)
 
 
 def _thickness(hair: Hair, x, y, z, above) -> np.ndarray:
@@ -118,11 +107,8 @@ def _thickness(hair: Hair, x, y, z, above) -> np.ndarray:
     )
     front = np.exp(-((angle_of(x, z) / 0.75) ** 2)) * smoothstep(above, 0.0, 0.25)
     grown = grown + 0.16 * hair.lift * front * (1 - 0.5 * np.tanh(2 * hair.part) * np.tanh(3 * x))
-    uneven = (
-        1
-        + 0.14 * np.sin(9 * x + hair.phase) * np.sin(7 * z + 2 * hair.phase)
-        + 0.10 * np.sin(21 * x + 13 * y + 3 * hair.phase)
-    )
+    uneven = (1 + 0.14 * np.sin(9 * x + hair.phase) * np.sin(7 * z + 2 * hair.phase)
+              + 0.10 * np.sin(21 * x + 13 * y + 3 * hair.phase))  # fmt: skip
     curls = 1 + 0.28 * hair.wave * np.sin(7 * x + hair.phase) * np.sin(7 * y + 3 * z)
     parting = 1 - 0.55 * np.exp(-(((x - hair.part) / 0.07) ** 2)) * top * (z > 0.2) * (1 - 0.6 * hair.lift)
     return grown * uneven * curls * parting * (1 - 0.9 * flat)
@@ -138,35 +124,21 @@ def _curtain(canvas: Canvas, head: Head, hair: Hair) -> None:
         np.float32
     )
     radius = radius + bulge * np.interp(height, [6, 7.3, 7.9, 8.15], [1.25, 1.0, 0.5, 0.1]).astype(np.float32)
-    ripple = (
-        hair.wave
-        * 0.06
-        * np.sin(height * 8.5 + hair.phase + 2.1 * np.sin(angle * 2))
-        * smoothstep(8.0 - height, 0, 0.5)
-    )
-    locks = (
-        0.022
-        * np.sin(angle * 23 + hair.phase + 1.5 * np.sin(height * 2.3))
-        * smoothstep(7.6 - height, 0, 0.6)
-    )
+    ripple = (hair.wave * 0.06 * np.sin(height * 8.5 + hair.phase + 2.1 * np.sin(angle * 2))
+              * smoothstep(8.0 - height, 0, 0.5))  # fmt: skip
+    locks = (0.022 * np.sin(angle * 23 + hair.phase + 1.5 * np.sin(height * 2.3))
+             * smoothstep(7.6 - height, 0, 0.6))  # fmt: skip
     round_head = radius + ripple + locks
     sides = np.abs(np.cos(angle)) < 0.9
     back = 0.05 + 0.35 * smoothstep(6.6 - height, 0, 0.7) * sides
-    place = [
-        round_head * np.sin(angle),
-        height + 0 * angle,
-        AXIS + (round_head + 0.08 * radius) * np.cos(angle) - back,
-    ]
+    place = [round_head * np.sin(angle), height + 0 * angle,
+             AXIS + (round_head + 0.08 * radius) * np.cos(angle) - back]  # fmt: skip
     points = np.stack(place, 2).reshape(-1, 3).astype(np.float32)
     at = canvas.fragments(head.fit(points), grid(ROWS, COLUMNS), points).facing
     x, y, z = at.place.T
     around = np.arctan2(x, z - AXIS)
-    tips = (
-        end
-        + 0.06 * np.sin(around * 31 + hair.phase)
-        + 0.05 * np.sin(around * 73)
-        + 0.10 * np.sin(around * 5 + hair.phase)
-    )
+    tips = (end + 0.06 * np.sin(around * 31 + hair.phase) + 0.05 * np.sin(around * 73)
+            + 0.10 * np.sin(around * 5 + hair.phase))  # fmt: skip
     alpha = smoothstep(y, tips, tips + 0.16)
     deep = 0.55 + 0.45 * smoothstep(z, 0.05, 0.55)  # behind the neck little light arrives
     canvas.put(at, _strands(canvas, hair, at, x) * deep[:, None], alpha)
@@ -183,12 +155,8 @@ def _strands(canvas: Canvas, hair: Hair, at: Fragments, from_part: np.ndarray) -
     across = around * 1.0 * (1 - top) + (z * 1.5 + 0.4 * np.abs(from_part)) * top
     strand = 14 * across + swing + hair.phase
     fine = np.sin(strand * 4.1 + 1.3 * np.sin(y * 3 + x)) * 0.45 + np.sin(strand * 9.7 + 2 * y) * 0.3
-    tone = (
-        0.5
-        + 0.30 * np.sin(strand)
-        + 0.16 * np.sin(2.3 * strand + 1.7 * y)
-        + 0.25 * fine * (1 - 0.3 * hair.straight)
-    )
+    tone = (0.5 + 0.30 * np.sin(strand) + 0.16 * np.sin(2.3 * strand + 1.7 * y)
+            + 0.25 * fine * (1 - 0.3 * hair.straight))  # fmt: skip
     diffuse, _ = canvas.shade(at.normal)
     hanging = np.stack([np.sign(from_part) * top, -1 + 0.7 * top, 0.5 * top], 1)
     tangent = hanging - (hanging * at.normal).sum(1, keepdims=True) * at.normal

@@ -24,8 +24,7 @@ class Template(NamedTuple):
     `vertices` [V, 3]; `triangles` [T, 3] with their `parts` [T]; `shapes`: names of the S blend shapes;
     `offsets` [S, V, 3]; `masks` [V, 2]: how much a vertex belongs to the lips, and to the inside of the
     mouth; `anchors` [S, 3, 3]: by how much each shape moves the left eye, the right eye and the mouth;
-    `scalp` [C, 3]: triangles on which hair grows. Vertices: `crown` of the skull, `eyes` (left, right),
-    `lips`, `lobes`.
+    `scalp` [C, 3]: triangles on which hair grows. Vertices: `crown`, `eyes` (left, right), `lips`, `lobes`.
     """
 
     vertices: np.ndarray
@@ -62,14 +61,12 @@ def template() -> Template:
     balls = np.unique(triangles[parts == EYES])
     eyes, mouth = (balls[x[balls] > 0], balls[x[balls] < 0]), np.nonzero((lips > 0.5) & on_skin)[0]
     anchors = np.stack([offsets[:, group].mean(1) for group in (*eyes, mouth)], 1)
-    lobes = [
-        int(np.argmin(np.where((ears > 0.5) & (side * x > 0.6) & on_skin, y, np.inf))) for side in (1, -1)
-    ]
+    lowest = lambda side: np.argmin(np.where((ears > 0.5) & (side * x > 0.6) & on_skin, y, np.inf))
+    lobes = [int(lowest(side)) for side in (1, -1)]
     crown = np.unique(scalp[(y[scalp] > 7.5).all(1)])
     masks = np.stack([lips, inside], 1)
-    return Template(
-        vertices, triangles, parts, shapes, offsets, masks, anchors, scalp, crown, eyes, mouth, lobes
-    )
+    spots = (crown, eyes, mouth, lobes)
+    return Template(vertices, triangles, parts, shapes, offsets, masks, anchors, scalp, *spots)
 
 
 class Head(NamedTuple):

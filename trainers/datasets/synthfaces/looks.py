@@ -104,11 +104,8 @@ def look(person: Person) -> Look:
 
     Identity and nuisance draw the same random numbers whatever the labels are.
     """
-    of, body, mood = (
-        Strengths(person),
-        generator(person.identity, IDENTITY),
-        generator(person.nuisance, NUISANCE),
-    )
+    of, body = Strengths(person), generator(person.identity, IDENTITY)
+    mood = generator(person.nuisance, NUISANCE)
     sex = 0.5 + (of.has["Male"] - 0.5) * (0.75 + 0.25 * of.drawn["Male"])  # 0 female, 1 male
     old = 0.2 * of.drawn["Young"] if of.has["Young"] else 0.7 + 0.3 * of.drawn["Young"]
     descent = body.dirichlet([0.55, 0.35, 0.35])  # caucasian, asian, african
@@ -117,9 +114,8 @@ def look(person: Person) -> Look:
     for name, weight in _expression(of, mood).items():
         features[name] = features.get(name, 0.0) + weight
     hair, scene, wardrobe = _hair(of, own), _scene(of, mood), _Wardrobe(mood)
-    return Look(
-        bones, features, scene, _paint(of, own, wardrobe, sex, old), hair, _worn(of, own, wardrobe, hair)
-    )
+    paint, worn = _paint(of, own, wardrobe, sex, old), _worn(of, own, wardrobe, hair)
+    return Look(bones, features, scene, paint, hair, worn)
 
 
 def _bones(body: np.random.Generator, descent, sex: float, old: float) -> dict[str, float]:
@@ -177,27 +173,15 @@ class _Own:
 def _hair(of: Strengths, own: _Own) -> Hair | None:
     if of.has["Bald"]:
         return None
-    wave = (
-        of("Wavy_Hair", 0.6)
-        if of.has["Wavy_Hair"]
-        else 0.0
-        if of.has["Straight_Hair"]
-        else 0.12 + 0.14 * of.drawn["Wavy_Hair"]
-    )
-    return Hair(
-        colour=_hair_colour(of, own).astype(np.float32),
-        length=(0.45 + 0.55 * of.drawn["Long_Hair"]) * of.has["Long_Hair"],
-        wave=wave,
-        straight=of("Straight_Hair", 0.7),
-        volume=own.volume * (0.6 if of.has["Straight_Hair"] else 1),
-        recede=of("Receding_Hairline", 0.7),
-        bangs=of("Bangs", 0.8),
-        lift=own.lift * (1 - 0.7 * of.has["Long_Hair"]) * (1 - of.has["Bangs"]),
-        line=own.line,
-        part=own.part,
-        opening=own.opening,
-        phase=own.phase,
-    )
+    wave = (of("Wavy_Hair", 0.6) if of.has["Wavy_Hair"] else 0.0 if of.has["Straight_Hair"]
+            else 0.12 + 0.14 * of.drawn["Wavy_Hair"])  # fmt: skip
+    return Hair(colour=_hair_colour(of, own).astype(np.float32),
+                length=(0.45 + 0.55 * of.drawn["Long_Hair"]) * of.has["Long_Hair"], wave=wave,
+                straight=of("Straight_Hair", 0.7),
+                volume=own.volume * (0.6 if of.has["Straight_Hair"] else 1),
+                recede=of("Receding_Hairline", 0.7), bangs=of("Bangs", 0.8),
+                lift=own.lift * (1 - 0.7 * of.has["Long_Hair"]) * (1 - of.has["Bangs"]), line=own.line,
+                part=own.part, opening=own.opening, phase=own.phase)  # fmt: skip
 
 
 def _hair_colour(of: Strengths, own: _Own) -> np.ndarray:
@@ -264,27 +248,15 @@ def _scene(of: Strengths, mood: np.random.Generator) -> Scene:
     above, shade = _muted(mood, 0.22, 0.15, 0.9), mood.uniform(0.5, 1.1)
     yaw, pitch, roll, side = np.clip(mood.normal(size=4), -2, 2)
     light = np.array([0.8 * np.sin(0.7 * side), 0.45, 0.85])
-    return Scene(
-        0.11 * yaw, 0.05 * pitch, 0.02 * roll, light, above, np.clip(above * shade, 0, 1), of("Blurry", 0.5)
-    )
+    below = np.clip(above * shade, 0, 1)
+    return Scene(0.11 * yaw, 0.05 * pitch, 0.02 * roll, light, above, below, of("Blurry", 0.5))
 
 
 def _worn(of: Strengths, own: _Own, wardrobe: _Wardrobe, hair: Hair | None) -> Worn:
     dark = of.drawn["Eyeglasses"]  # some wear sunglasses, through which the eyes are still seen
-    return Worn(
-        cloth=wardrobe.cloth,
-        metal=wardrobe.metal,
-        tie_colour=wardrobe.tie,
-        hat_colour=wardrobe.hat,
-        frame_colour=own.frame,
-        tie=float(of.has["Wearing_Necktie"]),
-        necklace=of("Wearing_Necklace", 0.8),
-        earrings=of("Wearing_Earrings", 0.6),
-        hat=float(of.has["Wearing_Hat"]),
-        hat_height=wardrobe.hat_height,
-        bulk=0.0 if hair is None else hair.volume,
-        glasses=float(of.has["Eyeglasses"]),
-        rim=own.rim,
-        square=own.square,
-        tint=0.05 + (0.45 * dark if dark > 0.85 else 0),
-    )
+    return Worn(cloth=wardrobe.cloth, metal=wardrobe.metal, tie_colour=wardrobe.tie, hat_colour=wardrobe.hat,
+                frame_colour=own.frame, tie=float(of.has["Wearing_Necktie"]),
+                necklace=of("Wearing_Necklace", 0.8), earrings=of("Wearing_Earrings", 0.6),
+                hat=float(of.has["Wearing_Hat"]), hat_height=wardrobe.hat_height,
+                bulk=0.0 if hair is None else hair.volume, glasses=float(of.has["Eyeglasses"]), rim=own.rim,
+                square=own.square, tint=0.05 + (0.45 * dark if dark > 0.85 else 0))  # fmt: skip

@@ -74,11 +74,8 @@ def draw_head(canvas: Canvas, head: Head, paint: Paint, dress, hair_shadow) -> N
             colour[own] = paint_part(at.where(own), paint, diffuse[own])
     canvas.put(at, colour)
     black = np.full((len(lashes.pixel), 3), 0.08, np.float32)
-    canvas.put(
-        lashes,
-        black,
-        np.full(len(black), min(1, 0.35 + 0.6 * paint.makeup + 0.25 * paint.lashes), np.float32),
-    )
+    strength = min(1, 0.35 + 0.6 * paint.makeup + 0.25 * paint.lashes)
+    canvas.put(lashes, black, np.full(len(black), strength, np.float32))
 
 
 def _lit_skin(canvas: Canvas, at: Fragments, paint: Paint, dress, hair_shadow) -> np.ndarray:
@@ -112,11 +109,8 @@ def complexion(paint: Paint, at: Places) -> np.ndarray:
         at, 0, 6.95, 0.14, 0.12
     )
     colour = mix(colour, colour * np.array([1.02, 0.60, 0.62], np.float32), red)
-    colour = mix(
-        colour,
-        mix(paint.skin * np.array([0.88, 0.62, 0.60]), paint.lip_colour, paint.lipstick),
-        smoothstep(at.lip, 0.25, 0.7) * 0.85,
-    )
+    colour = mix(colour, mix(paint.skin * np.array([0.88, 0.62, 0.60]), paint.lip_colour, paint.lipstick),
+                 smoothstep(at.lip, 0.25, 0.7) * 0.85)  # fmt: skip
     return mix(colour, EYE_SHADOW, 0.75 * paint.makeup * blob(at, 0.32, 7.38, 0.17, 0.075))
 
 
@@ -124,11 +118,8 @@ def age(colour: np.ndarray, paint: Paint, at: Places) -> np.ndarray:
     """Wrinkles of age, bags under the eyes, and the folds that a smile makes from nose to mouth."""
     wave = np.sin((at.y + 0.05 * np.cos(at.side * 6)) * 2 * np.pi / 0.105) * 0.5 + 0.5
     forehead = wave**4 * np.exp(-(((at.y - 7.78) / 0.14) ** 2) - (at.side / 0.42) ** 4)
-    fold = (
-        np.exp(-(((at.side - (0.16 + 0.30 * (6.95 - at.y))) / 0.018) ** 2))
-        * smoothstep(at.y, 6.55, 6.65)
-        * (1 - smoothstep(at.y, 6.85, 6.95))
-    )
+    fold = (np.exp(-(((at.side - (0.16 + 0.30 * (6.95 - at.y))) / 0.018) ** 2)) * smoothstep(at.y, 6.55, 6.65)
+            * (1 - smoothstep(at.y, 6.85, 6.95)))  # fmt: skip
     feet = (np.sin((at.y - 7.25 + (at.side - 0.5) * 0.2) * 2 * np.pi / 0.07) * 0.5 + 0.5) ** 2 * blob(
         at, 0.56, 7.25, 0.05, 0.09
     )
@@ -147,12 +138,8 @@ def brows(colour: np.ndarray, paint: Paint, at: Places) -> np.ndarray:
     arch = paint.arched * 0.10 * np.clip(1 - ((along - 0.6) / 0.6) ** 2, -1, 1)
     height = 7.505 + arch + 0.012 * along + paint.brow_height
     thick = (0.030 + 0.032 * paint.bushy) * (1 - 0.55 * np.clip(along, 0, 1))
-    amount = (
-        np.exp(-(np.abs((at.y - height) / thick) ** 3))
-        * smoothstep(at.side, 0.07, 0.13)
-        * (1 - smoothstep(at.side, 0.48, 0.56))
-        * at.front
-    )
+    amount = (np.exp(-(np.abs((at.y - height) / thick) ** 3)) * smoothstep(at.side, 0.07, 0.13)
+              * (1 - smoothstep(at.side, 0.48, 0.56)) * at.front)  # fmt: skip
     return mix(colour, paint.brow, amount * (0.62 + 0.33 * paint.bushy))
 
 
@@ -162,31 +149,19 @@ def beard(colour: np.ndarray, paint: Paint, at: Places) -> tuple[np.ndarray, np.
     off_lips = 1 - step(at.lip, 0.15, 0.5)
     rise = step(at.side, 0.42, 0.66)  # the beard's upper edge climbs towards the ears
     bare_cheek = np.exp(-(((at.side - 0.40) / 0.13) ** 2) - ((at.y - 6.86) / 0.14) ** 2)
-    jaw = (
-        step(at.y, 5.95, 6.15)
-        * (1 - step(at.y, 6.72 + 0.28 * rise, 6.82 + 0.3 * rise))
-        * step(at.z, 0.35, 0.6)
-        * (1 - 0.55 * bare_cheek)
-    )
+    jaw = (step(at.y, 5.95, 6.15) * (1 - step(at.y, 6.72 + 0.28 * rise, 6.82 + 0.3 * rise))
+           * step(at.z, 0.35, 0.6) * (1 - 0.55 * bare_cheek))  # fmt: skip
     lip_line = 6.765 - 0.25 * np.clip(at.side - 0.12, 0, 1)
     mustache = np.exp(-(((at.y - lip_line) / 0.06) ** 4)) * (1 - step(at.side, 0.23, 0.32)) * at.front
     chin = (1 - step(at.side, 0.16, 0.26)) * (1 - step(at.y, 6.46, 6.53)) * step(at.y, 6.0, 6.1)
     strips = (
         np.exp(-(((at.side - 0.275) / 0.045) ** 2)) * step(at.y, 6.2, 6.35) * (1 - step(at.y, 6.68, 6.78))
     )
-    burns = (
-        step(at.side, 0.60, 0.66)
-        * step(at.y, 6.72, 6.85)
-        * (1 - step(at.y, 7.3, 7.45))
-        * step(at.z, 0.55, 0.68)
-    )
+    burns = (step(at.side, 0.60, 0.66) * step(at.y, 6.72, 6.85) * (1 - step(at.y, 7.3, 7.45))
+             * step(at.z, 0.55, 0.68))  # fmt: skip
     goatee = np.clip(chin + strips, 0, 1) * at.front
-    parts = (
-        paint.beard * np.maximum(jaw, mustache),
-        paint.mustache * mustache,
-        paint.goatee * goatee,
-        paint.sideburns * burns,
-    )
+    parts = [paint.beard * np.maximum(jaw, mustache), paint.mustache * mustache]
+    parts += [paint.goatee * goatee, paint.sideburns * burns]
     hairy = np.clip(np.maximum.reduce(parts) * off_lips, 0, 1)
     stubble = paint.stubble * np.maximum(jaw, mustache) * off_lips
     colour = mix(colour, colour * 0.45 + 0.10 * paint.beard_colour, 0.66 * stubble)

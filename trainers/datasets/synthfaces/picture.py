@@ -20,9 +20,8 @@ GAMMA = 0.92
 def render(person: Person, resolution: int = 64) -> np.ndarray:
     """uint8 [resolution, resolution, 3], RGB. ValueError for another resolution than 64 or 128 px."""
     if resolution not in RESOLUTIONS:
-        raise ValueError(
-            f"resolution {resolution}: faces are rendered at {' or '.join(map(str, RESOLUTIONS))} px"
-        )
+        sides = " or ".join(map(str, RESOLUTIONS))
+        raise ValueError(f"resolution {resolution}: faces are rendered at {sides} px")
     shown = look(person)
     canvas = _canvas(shown, resolution * SUPERSAMPLING)
     _layers(canvas, shown)
@@ -39,21 +38,15 @@ def render_all(people: Sequence[Person], resolution: int = 64) -> np.ndarray:
 def _canvas(shown: Look, size: int) -> Canvas:
     scene: Scene = shown.scene
     down = np.linspace(0, 1, size, dtype=np.float32)[:, None, None]
-    background = np.broadcast_to(scene.above * (1 - down) + scene.below * down, (size, size, 3)).reshape(
-        -1, 3
-    )
+    background = scene.above * (1 - down) + scene.below * down
+    background = np.broadcast_to(background, (size, size, 3)).reshape(-1, 3)
     return Canvas(head.camera(shown.bones, scene.yaw, scene.pitch, scene.roll, size), scene.light, background)
 
 
 def _layers(canvas: Canvas, shown: Look) -> None:
     own, worn = head.shape(shown.bones | shown.features), shown.worn
-    painting.draw_head(
-        canvas,
-        own,
-        shown.paint,
-        dress=lambda colour, at: accessories.dress(colour, worn, at),
-        hair_shadow=lambda at: hair.shadow(shown.hair, at),
-    )
+    painting.draw_head(canvas, own, shown.paint, dress=lambda colour, at: accessories.dress(colour, worn, at),
+                       hair_shadow=lambda at: hair.shadow(shown.hair, at))  # fmt: skip
     if shown.hair is not None:
         hair.draw(canvas, own, shown.hair, hat=worn.hat > 0)
     if worn.hat:

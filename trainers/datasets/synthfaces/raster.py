@@ -42,33 +42,22 @@ def rasterise(screen, triangles, size):
     """The nearest triangle at the centre of each pixel.
 
     screen [V, 3]: x to the right and y down in pixels, depth growing towards the viewer. Returns, flat over
-    size x size pixels, the number of the triangle (-1 for none), its three barycentric weights, and the
-    depth.
+    size x size pixels, the number of the triangle (-1 for none), its barycentric weights [3], the depth.
     """
     nearest = np.full(size * size, -1, np.int32)
     depth = np.full(size * size, -1e9, np.float32)
     weights = np.zeros((size * size, 3), np.float32)
     for t in range(len(triangles)):
         a, b, c = triangles[t]
-        ax, ay, bx, by, cx, cy = (
-            screen[a, 0],
-            screen[a, 1],
-            screen[b, 0],
-            screen[b, 1],
-            screen[c, 0],
-            screen[c, 1],
-        )
+        ax, ay, bx, by = screen[a, 0], screen[a, 1], screen[b, 0], screen[b, 1]
+        cx, cy = screen[c, 0], screen[c, 1]
         area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
         if abs(area) < 1e-9:
             continue
-        left, right = (
-            max(0, int(np.floor(min(ax, bx, cx) - 0.5))),
-            min(size - 1, int(np.ceil(max(ax, bx, cx) - 0.5))),
-        )
-        top, bottom = (
-            max(0, int(np.floor(min(ay, by, cy) - 0.5))),
-            min(size - 1, int(np.ceil(max(ay, by, cy) - 0.5))),
-        )
+        left = max(0, int(np.floor(min(ax, bx, cx) - 0.5)))
+        right = min(size - 1, int(np.ceil(max(ax, bx, cx) - 0.5)))
+        top = max(0, int(np.floor(min(ay, by, cy) - 0.5)))
+        bottom = min(size - 1, int(np.ceil(max(ay, by, cy) - 0.5)))
         for row in range(top, bottom + 1):
             y = row + 0.5
             for column in range(left, right + 1):
@@ -87,8 +76,7 @@ def rasterise(screen, triangles, size):
 
 @numba.njit(cache=True)
 def interpolate(values, triangles, numbers, weights):
-    """values [V, C] at vertices -> [K, C] inside the K triangles of these numbers, by barycentric weights [K,
-    3]."""
+    """values [V, C] at vertices -> [K, C] inside K triangles, by barycentric weights [K, 3]."""
     inside = np.zeros((len(numbers), values.shape[1]), np.float32)
     for k in range(len(numbers)):
         for corner in range(3):

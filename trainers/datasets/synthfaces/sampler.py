@@ -23,8 +23,7 @@ class Rule(NamedTuple):
 
     `base`: its probability where nothing excludes it.  `cases`: (condition, probability); the first condition
     that holds counts. A condition is names of attributes, with "not-" before those that must be absent; ""
-    always holds. `without`: attributes whose presence excludes it, at any bias.  `even`: its probability at
-    flat = 1.
+    always holds. `without`: attributes that exclude it, at any bias.  `even`: its probability at flat = 1.
     """
 
     name: str
@@ -125,16 +124,12 @@ def sample(n: int, seed: int, *, first: int = 0, bias: float = 1.0, flat: float 
     seed or number is negative, or a knob lies outside [0, 1].
     """
     if n < 1 or first < 0 or seed < 0:
-        raise ValueError(
-            f"n = {n}, first = {first}, seed = {seed}: n must be at least 1, the others at least 0"
-        )
+        raise ValueError(f"n = {n}, first = {first}, seed = {seed}: expected n >= 1, the others >= 0")
     for knob, value in (("bias", bias), ("flat", flat)):
         if not 0 <= value <= 1:
             raise ValueError(f"{knob} = {value}: it must lie between 0 and 1")
-    return [
-        Person(_labels((seed, i), bias, flat), (seed, i), (seed, i), (seed, i))
-        for i in range(first, first + n)
-    ]
+    keys = [(seed, i) for i in range(first, first + n)]
+    return [Person(_labels(key, bias, flat), key, key, key) for key in keys]
 
 
 def labels_of(people: list[Person]) -> np.ndarray:
