@@ -21,11 +21,11 @@ class AffineEdit:
 
     def __init__(self, weight: Tensor | None, bias: Tensor, config: dict | None = None):
         if bias.ndim != 2 or not bias.is_floating_point():
-            raise ValueError(f"bias is {bias.dtype} {tuple(bias.shape)}, expected float [num_ws, w_dim]")
+            raise ValueError(f"bias has shape {tuple(bias.shape)}, {bias.dtype}: needs float [num_ws, w_dim]")
         num_ws, w_dim = bias.shape
         if weight is not None and (weight.shape != (num_ws, w_dim, w_dim) or weight.dtype != bias.dtype):
             wanted = f"{(num_ws, w_dim, w_dim)} and {bias.dtype}"
-            raise ValueError(f"weight is {weight.dtype} {tuple(weight.shape)}, the bias asks for {wanted}")
+            raise ValueError(f"weight has shape {tuple(weight.shape)}, {weight.dtype}: bias asks for {wanted}")
         facts = {"kind": "translation" if weight is None else "affine", "num_ws": num_ws, "w_dim": w_dim}
         for key, value in facts.items():
             if (config or {}).get(key, value) != value:

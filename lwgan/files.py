@@ -100,16 +100,12 @@ def _is_curve(value) -> bool:
     return isinstance(value, list) and len(value) <= POINTS_LIMIT and all(map(_is_point, value))
 
 
+_is_version = lambda value: _is_count(value) and value <= FORMAT_VERSION
 _is_repo = _matches(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _is_name, _name = _matches(NAME.pattern), "1 to 64 of a-z, 0-9, _ and -"
 
 RULES = (
-    Rule(
-        "format_version",
-        lambda value: _is_count(value) and value <= FORMAT_VERSION,
-        f"{FORMAT_VERSION}; update lwgan if it is larger",
-        required=True,
-    ),
+    Rule("format_version", _is_version, f"{FORMAT_VERSION}; update lwgan if it is larger", required=True),
     Rule("kind", _is_name, _name, required=True),
     *(Rule(key, _is_name, _name) for key in ("domain", "method")),
     Rule("dtype", lambda value: value in list(STORED), f"one of {', '.join(STORED)}", required=True),

@@ -40,9 +40,8 @@ class Generator(nn.Module):
             raise ValueError(f"resolution {resolution} is not a power of two >= 8")
         channels = tuple(channels or (min(32768 // (4 * 2**level), 512) for level in range(levels)))
         if len(channels) != levels:
-            raise ValueError(
-                f"channels gives {len(channels)} widths, resolution {resolution} has {levels} levels"
-            )
+            wanted = f"resolution {resolution} has {levels} levels"
+            raise ValueError(f"channels gives {len(channels)} widths, {wanted}")
         if output not in OUTPUTS:
             raise ValueError(f"output {output!r} is unknown: choose one of {', '.join(OUTPUTS)}")
         self.config = {
@@ -60,16 +59,14 @@ class Generator(nn.Module):
 
     @classmethod
     def from_pretrained(cls, source, revision: str | None = None, token: str | None = None) -> "Generator":
-        """The generator of a folder or a Hub repo, in evaluation mode. Errors as
-        `lwgan.hub.registry.load_model`."""
+        """The generator of a folder or a Hub repo, frozen. Errors as `lwgan.hub.registry.load_model`."""
         from lwgan.hub.registry import load_module
 
         return load_module(cls, "generator", source, revision, token)
 
 
 class Mapping(nn.Module):
-    """z -> w: normalise, then `mapping_layers` fully connected layers; w is repeated for each of the
-    num_ws styles."""
+    """z -> w: normalise, then `layers` fully connected layers; w is repeated for all num_ws styles."""
 
     def __init__(self, z_dim: int, w_dim: int, num_ws: int, layers: int):
         super().__init__()
@@ -146,11 +143,9 @@ class Synthesis(nn.Module):
         if not self.use_noise:
             raise ValueError("noise maps were given to a generator without noise (use_noise is off)")
         if len(noise) != len(layers):
-            first, last = next(iter(layers.items())), list(layers.items())[-1]
-            raise ValueError(
-                f"noise gives {len(noise)} maps, expected {len(layers)}: "
-                f"from {first[0]} [{first[1]}, {first[1]}] to {last[0]} [{last[1]}, {last[1]}]"
-            )
+            maps = [f"{name} [{r}, {r}]" for name, r in layers.items()]
+            expected = f"{len(maps)}: from {maps[0]} to {maps[-1]}"
+            raise ValueError(f"noise gives {len(noise)} maps, expected {expected}")
         for (name, r), m in zip(layers.items(), noise, strict=True):
             if tuple(m.shape) not in ((r, r), (1, 1, r, r), (n, 1, r, r)):
                 expected = f"({r}, {r}) or ({n} or 1, 1, {r}, {r})"
@@ -164,8 +159,7 @@ class Synthesis(nn.Module):
 
 
 class Block(nn.Module):
-    """One resolution: an upsampling convolution (but at 4 px), a convolution, and what the level adds to the
-    picture."""
+    """One resolution: upsampling convolution (not at 4 px), convolution, the level's part of the picture."""
 
     def __init__(self, in_channels: int, channels: int, w_dim: int, resolution: int, img_channels: int,
                  use_noise: bool, conv_clamp: float | None):  # fmt: skip

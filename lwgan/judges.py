@@ -28,8 +28,7 @@ class Judge(nn.Module):
 
     @staticmethod
     def from_pretrained(source, revision: str | None = None, token: str | None = None) -> "Judge":
-        """The judge of a folder or a Hub repo, in evaluation mode. Errors as
-        `lwgan.hub.registry.load_model`."""
+        """The judge of a folder or a Hub repo, frozen. Errors as `lwgan.hub.registry.load_model`."""
         from lwgan.hub.registry import load_module
 
         return load_module(judge_network, "judge", source, revision, token)
@@ -173,8 +172,7 @@ class IdentityNetwork(nn.Module):
 
     @classmethod
     def from_pretrained(cls, source, revision=None, token=None) -> "IdentityNetwork":
-        """The network of a folder or a Hub repo, in evaluation mode. Errors as
-        `lwgan.hub.registry.load_model`."""
+        """The network of a folder or a Hub repo, frozen. Errors as `lwgan.hub.registry.load_model`."""
         from lwgan.hub.registry import load_module
 
         return load_module(cls, "identity", source, revision, token)
@@ -200,8 +198,7 @@ class LatentClassifier(nn.Module):
 
     @classmethod
     def from_pretrained(cls, source, revision=None, token=None) -> "LatentClassifier":
-        """The classifier of a folder or a Hub repo, in evaluation mode. Errors as
-        `lwgan.hub.registry.load_model`."""
+        """The classifier of a folder or a Hub repo, frozen. Errors as `lwgan.hub.registry.load_model`."""
         from lwgan.hub.registry import load_module
 
         return load_module(cls, "latent-classifier", source, revision, token)

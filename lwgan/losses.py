@@ -38,9 +38,8 @@ def wasserstein(
     .9 for 1. Edits learned from batches therefore shrink the cloud; larger batches lessen it.
     The gradient is of first order only. ValueError names what is wrong with an argument."""
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or 0 in (*x.shape, *y.shape):
-        raise ValueError(
-            f"x has shape {tuple(x.shape)} and y {tuple(y.shape)}: expected [N, D] and [M, D], none of them 0"
-        )
+        shapes = f"x has shape {tuple(x.shape)} and y {tuple(y.shape)}"
+        raise ValueError(f"{shapes}: expected [N, D] and [M, D], none of them 0")
     if not 0 < scaling < 1:
         raise ValueError(f"scaling is {scaling}: expected a number between 0 and 1")
     # The cost is computed as |x|^2 - 2 xy + |y|^2, which around the origin loses the fewest digits.
@@ -49,9 +48,7 @@ def wasserstein(
     diameter = _diameter(x, y)
     least = 0.1 * diameter * torch.finfo(x.dtype).eps ** 0.5  # below it the gradient is lost in rounding
     if not (0 < blur < math.inf and blur >= least):
-        raise ValueError(
-            f"blur is {blur:g}: expected a length > 0, and for {x.dtype} points at least {least:.2g}"
-        )
+        raise ValueError(f"blur is {blur:g}: expected > 0 and, for {x.dtype}, at least {least:.2g}")
     a, b = _masses("a", a, x), _masses("b", b, y)
     schedule = {"blur": blur, "scaling": scaling, "diameter": max(diameter, blur)}
     divergence = SamplesLoss("sinkhorn", p=2, debias=True, backend="tensorized", **schedule)
@@ -127,15 +124,12 @@ def preservation_loss(
 
 
 def _masses(name: str, mass: Tensor | None, points: Tensor) -> Tensor:
-    """Masses [N] that sum to 1 exactly, in the points' type. ValueError if they are no masses of these
-    points."""
+    """Masses [N] that sum to 1 exactly, in the points' type. ValueError if they are no such masses."""
     if mass is None:
         return points.new_full((len(points),), 1 / len(points))
     mass = torch.as_tensor(mass).detach().to(points.device, torch.float64)
     if mass.shape != (len(points),):
-        raise ValueError(
-            f"{name} has shape {tuple(mass.shape)}, expected [{len(points)}]: a mass for each point"
-        )
+        raise ValueError(f"{name} has shape {tuple(mass.shape)}, expected [{len(points)}], one a point")
     if not mass.isfinite().all():
         raise ValueError(f"{name} holds {mass[~mass.isfinite()][0].item()}: masses must be finite")
     if mass.min() < 0:

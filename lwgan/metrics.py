@@ -76,8 +76,7 @@ def identity_preservation(before: Tensor, after: Tensor) -> Tensor:
 def calibrate(
     change: Callable[[float], float], wanted: float = 1.0, limit: float = 16.0, tolerance: float = 0.01
 ) -> float | None:
-    """The least alpha > 0, to within `tolerance`, at which change(alpha) >= wanted; None if there is none up
-    to `limit`.
+    """The least alpha, to within `tolerance`, with change(alpha) >= wanted; None if none is up to `limit`.
 
     change: alpha -> target change in [0, 1]. It is asked at 1/4, 1/2, 1, ... up to `limit`, and then by
     bisection between the last alpha that failed and the first that did not. Where it is not monotone, the

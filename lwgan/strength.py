@@ -46,8 +46,7 @@ class Scale(NamedTuple):
         return value_at(*_columns(points, key), alpha)
 
     def kept(self, alpha: float) -> float | None:
-        """The expected share of the other labels that stay as they are (of KEPT the first that was
-        measured)."""
+        """The expected share of the other labels that stay as they are (the first measured of KEPT)."""
         return next((value for key in KEPT if (value := self.expected(key, alpha)) is not None), None)
 
 

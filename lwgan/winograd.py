@@ -1,5 +1,4 @@
-"""Winograd's fast convolution (Lavin and Gray, 2016), F(4 x 4, 3 x 3): 36 multiplications for 16 pixels
-instead of 144.
+"""Winograd's fast convolution (Lavin and Gray, 2016), F(4 x 4, 3 x 3): 36 products for 16 pixels, not 144.
 
 PyTorch has it for CUDA (in cuDNN) but not for CPUs. StyleGAN2 of the usual widths renders a picture in 532 ms
 instead of 649 at 128 px, 863 instead of 1044 at 256 px, 1979 instead of 2163 at 1024 px (one core, best of

@@ -113,9 +113,7 @@ def base_of(encoder: Encoder, folder: Path) -> dict[str, str]:
     """sha256 of the weights of the encoder and its generator. ValueError if its config names no generator."""
     generator = (encoder.card_config.get("base_revision") or {}).get("generator")
     if not isinstance(generator, str):
-        raise ValueError(
-            f"{folder}: config.json does not say for which generator the encoder is (base_revision)"
-        )
+        raise ValueError(f"{folder}: config.json does not say for which generator it is (base_revision)")
     return {"encoder": encoder.card_config["weights"]["sha256"], "generator": generator}
 
 

@@ -144,9 +144,7 @@ def factored(edit: AffineEdit, w: Tensor) -> AffineEdit:
         return edit
     moves = lambda weight: torch.einsum("nli,loi->lno", w, weight)
     wanted, allowed = moves(edit.weight), (EXACT * w).square().sum()
-    directions = torch.linalg.eigh(
-        wanted.mT @ wanted
-    ).eigenvectors  # [num_ws, w_dim, w_dim], the largest last
+    directions = torch.linalg.eigh(wanted.mT @ wanted).eigenvectors  # [num_ws, w_dim, w_dim], largest last
     for rank in range(8, edit.weight.shape[-1] // 2, 8):
         out = directions[:, :, -rank:].contiguous()
         into = out.mT @ edit.weight

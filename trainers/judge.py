@@ -17,7 +17,7 @@ Labels that are unknown count neither in a loss nor in a figure.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -49,12 +49,10 @@ class Pictures(run.Training):
     learning_rate: float = 2e-3
     checkpoint_steps: int = 250
     widths: tuple[int, ...] = (32, 64, 128)
-    """Widths of the feature maps; at 64 px those at 32, 16 and 8 px. Pictures above 128 px get narrower
-    ones before."""
+    """Widths of the feature maps, at 64 px those at 32, 16 and 8 px. Above 128 px narrower ones precede."""
     features: int = 128
     noise: float = 0.05
-    """Training pictures get noise of up to this standard deviation. Up to, because clean ones must be
-    known too."""
+    """Training pictures get noise of up to this standard deviation: clean ones must be known too."""
     darken: float = 0.2
     """Training pictures lose up to this share of their brightness."""
     shift: int = 2
@@ -239,8 +237,7 @@ def sizes_of(options: Pictures, images: Images) -> dict:
 
 
 def widths_of(widths: tuple[int, ...], resolution: int) -> tuple[int, ...]:
-    """The widths of a judge: above 128 px with narrower levels before them, so that the last map has at
-    most 16 px."""
+    """Widths of a judge: above 128 px after narrower ones, so that the last map has at most 16 px."""
     while resolution / 2 ** len(widths) > 16:
         widths = (max(widths[0] // 2, 8), *widths)
     return widths
@@ -294,8 +291,7 @@ def augmented(images: Tensor, options: Pictures) -> Tensor:
 
 
 def shifted(images: Tensor, most: int) -> Tensor:
-    """Pictures [N, C, H, W], each moved by up to `most` px down or up, right or left; its border is
-    repeated."""
+    """Pictures [N, C, H, W], each moved by up to `most` px up or down, left or right; borders repeat."""
     n, colours, height, width = images.shape
     down, right = torch.randint(-most, most + 1, (2, n, 1), device=images.device)
     rows = (torch.arange(height, device=images.device) + down).clamp(0, height - 1)[:, None, :, None]
@@ -323,18 +319,26 @@ def outputs(net: Judge | IdentityNetwork, images: Images, most: int | None = Non
 
 
 def readings(logits: Tensor, labels: Tensor, names: tuple[str, ...]) -> dict:
-    """Of each label the area under the ROC curve (None if all or no samples have it) and the share read
-    right; the share of samples whose known labels are all read right. logits [N, K]; labels uint8 [N, K]."""
+    """Of each label the area under the ROC curve and the share read right; the share of samples whose known
+    labels are all read right. logits [N, K]; labels uint8 [N, K]."""
+    known, right = labels != UNKNOWN, (logits > 0) == (labels == 1)
+    shares = [column[rows] for column, rows in zip(right.double().T, known.T, strict=True)]
+    accuracy = {name: s.mean().item() if len(s) else None for name, s in zip(names, shares, strict=True)}
+    return {"auc": auc_of(logits, labels, names), "accuracy": accuracy,
+            "all_right": (right | ~known).all(1).double().mean().item(), "n": len(labels)}  # fmt: skip
+
+
+def auc_of(logits: Tensor, labels: Tensor, names: Sequence[str]) -> dict[str, float | None]:
+    """Label -> area under the ROC curve on the samples whose label is known; None without two classes.
+    logits [N, K]; labels uint8 [N, K]."""
     from sklearn.metrics import roc_auc_score  # slow to import, and other stages import this module
 
-    known, truth = labels != UNKNOWN, labels == 1
-    right, figures = (logits > 0) == truth, {"auc": {}, "accuracy": {}}
-    for k, name in enumerate(names):
-        rows = known[:, k]
-        both = truth[rows, k].any() and not truth[rows, k].all()
-        figures["auc"][name] = float(roc_auc_score(truth[rows, k], logits[rows, k])) if both else None
-        figures["accuracy"][name] = right[rows, k].double().mean().item() if rows.any() else None
-    return figures | {"all_right": (right | ~known).all(1).double().mean().item(), "n": len(labels)}
+    found = {}
+    for name, scores, truth in zip(names, logits.cpu().T, labels.T, strict=True):
+        known = truth != UNKNOWN
+        both = len(truth[known].unique()) == 2
+        found[name] = float(roc_auc_score(truth[known], scores[known])) if both else None
+    return found
 
 
 def recognised(embeddings: Tensor, groups: Tensor) -> dict:

@@ -155,8 +155,7 @@ def means(alpha: float, values: Mapping[str, Tensor]) -> dict:
 
 
 def interval(values: Tensor) -> dict | None:
-    """The mean of values [N] with its 95% interval: Wilson's for bool, else the bootstrap's percentiles. None
-    if N = 0."""
+    """The mean of values [N], its 95% interval: Wilson's for bool, else the bootstrap's. None if N = 0."""
     n, mean = len(values), values.double().mean().item()
     if n < 2:
         return None if n == 0 else {"value": mean, "low": mean, "high": mean, "n": n}
@@ -164,9 +163,8 @@ def interval(values: Tensor) -> dict | None:
         found = stats.binomtest(int(values.sum()), n).proportion_ci(method="wilson")
     else:
         sample = values.double().cpu().numpy()
-        found = stats.bootstrap(
-            (sample,), np.mean, n_resamples=1000, method="percentile", rng=0
-        ).confidence_interval
+        found = stats.bootstrap((sample,), np.mean, n_resamples=1000, method="percentile", rng=0)
+        found = found.confidence_interval
     return {"value": mean, "low": float(found.low), "high": float(found.high), "n": n}
 
 
@@ -254,8 +252,7 @@ class Ideal:
 
 
 def ideal_of(nets: Nets, rows: Tensor, real: Tensor, ideal: Tensor, unit: float) -> Ideal:
-    """rows: int64 [M] of the cases.  real, ideal: uint8 [M, C, H, W], their pictures before and after the
-    ideal edit."""
+    """rows: int64 [M] of the cases.  real, ideal: uint8 [M, C, H, W], before and after the ideal edit."""
     before, after = (to_pictures(images, nets.device) for images in (real, ideal))
     region = ((after - before).abs().amax(1, keepdim=True) > 2 * CHANGED / 255).float()
     outside = F.max_pool2d(region, 2 * NEAR + 1, stride=1, padding=NEAR) == 0
@@ -263,9 +260,8 @@ def ideal_of(nets: Nets, rows: Tensor, real: Tensor, ideal: Tensor, unit: float)
 
 
 def bounds(encoder: Encoder, nets: Nets, cases: Cases, ideal: Ideal) -> dict:
-    """What no edit at all gets ("no edit": read as target before any edit, and distances), and what encoder
-    and generator make of the ideal pictures themselves ("oracle"), which no edit of codes can be expected to
-    surpass."""
+    """What no edit gets ("no edit": read as target before any edit, and distances), and what encoder and
+    generator make of the ideal pictures ("oracle"): no edit of codes can be expected to surpass it."""
     before = see(nets, cases.w[ideal.rows], keep=True)
     parts = ideal.seen.pictures.split(BATCH)
     with torch.no_grad():
@@ -274,9 +270,7 @@ def bounds(encoder: Encoder, nets: Nets, cases: Cases, ideal: Ideal) -> dict:
     labels = cases.labels[ideal.rows]
     rates = readings(before.read, through.read, nets.names, cases.change, labels, cases.counted)
     found = {"no edit": {}, "oracle": {key: interval(value) for key, value in rates.items()}}
-    if (
-        cases.change.kind == "place"
-    ):  # a choice among cells may rightly choose another than the ideal picture does
+    if cases.change.kind == "place":  # a choice among cells may rightly differ from the ideal picture
         found["no edit"]["oracle"] = ideal.distances(nets, before)
         found["oracle"]["oracle"] = ideal.distances(nets, through)
     return found

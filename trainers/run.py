@@ -80,12 +80,8 @@ def command() -> str:
 
 def as_json(options: Any) -> dict:
     """The options as plain JSON values. Of a path only the last part is kept, as in `command`."""
-    return json.loads(
-        json.dumps(
-            dataclasses.asdict(options),
-            default=lambda value: value.name if isinstance(value, Path) else str(value),
-        )
-    )
+    plain = lambda value: value.name if isinstance(value, Path) else str(value)
+    return json.loads(json.dumps(dataclasses.asdict(options), default=plain))
 
 
 def training(options: Any, **facts: Any) -> dict:

@@ -11,8 +11,10 @@ and a stopped run of `data` loses one shard a process.
 
 import json
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -80,6 +82,13 @@ class Split:
     domain: Domain
     facts: dict
     name: str = "test"
+
+
+def labels_of(data: Any, names: Sequence[str]) -> Tensor:
+    """uint8 [N, K]: labels of a `Split` or of `Codes` in this order, UNKNOWN for those that they lack."""
+    known, unknown = data.domain.attributes, torch.full((len(data.labels),), UNKNOWN, dtype=torch.uint8)
+    columns = [data.labels[:, known.index(name)] if name in known else unknown for name in names]
+    return torch.stack(columns, 1)
 
 
 def shard_path(folder: Path, split: str, number: int) -> Path:

@@ -1,5 +1,4 @@
-"""pSp (Richardson et al., 2021): a picture becomes a W+ code in one pass, one head a style, around the
-mean code.
+"""pSp (Richardson et al., 2021): a picture becomes a W+ code in one pass, one head a style.
 
 One class, two backbones: a small one that trains on a CPU, and pSp's own. The checkpoints of pSp and of e4e
 (Tov et al., 2021) are converted by `python -m trainers convert`.
@@ -64,9 +63,7 @@ class Encoder(nn.Module):
         build = self._build_small if self.small else self._build_ir_se50
         build(resolution, img_channels, w_dim, sizes["widths"], sizes["pyramid"], sizes["head"], levels)
         self.register_buffer("w_avg", torch.zeros(w_dim))
-        self.to(
-            memory_format=torch.channels_last
-        )  # the convolutions' weights, as `forward` orders the pictures
+        self.to(memory_format=torch.channels_last)  # the weights, as `forward` orders the pictures
 
     def _build_small(self, resolution, img_channels, w_dim, widths, pyramid, head, levels) -> None:
         if resolution != 4 * 2 ** len(widths) or len(widths) < 3:
@@ -119,17 +116,15 @@ class Encoder(nn.Module):
 
     @classmethod
     def from_pretrained(cls, source, revision: str | None = None, token: str | None = None) -> "Encoder":
-        """The encoder of a folder or a Hub repo, in evaluation mode. Errors as
-        `lwgan.hub.registry.load_model`."""
+        """The encoder of a folder or a Hub repo, frozen. Errors as `lwgan.hub.registry.load_model`."""
         from lwgan.hub.registry import load_module
 
         return load_module(cls, "encoder", source, revision, token)
 
 
 def hold_half(encoder: Encoder, dtype: torch.dtype = torch.bfloat16) -> Encoder:
-    """The same encoder with the weights of its convolutions in bfloat16 or float16, for use within
-    torch.autocast of that dtype. Autocast computes the same but would convert pSp's 267 million weights at
-    every call."""
+    """The encoder with its convolutions' weights in bfloat16 or float16, for use within torch.autocast of
+    that dtype. Autocast computes the same but converts pSp's 267 million weights each time."""
     for module in encoder.modules():
         if isinstance(module, nn.Conv2d):
             module.to(dtype)

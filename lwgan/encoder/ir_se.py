@@ -1,9 +1,7 @@
-"""The parts of pSp's encoder: a 50-layer residual network with squeeze and excitation (IR-SE50) and its
-style heads.
+"""The parts of pSp's encoder: a 50-layer residual network with squeeze and excitation, and its style heads.
 
-The layers compute what eladrich/pixel2style2pixel does (models/encoders/helpers.py, psp_encoders.py), so
-that its checkpoints and those of omertov/encoder4editing can be converted. Within a unit the parameters
-keep their names.
+The layers compute what eladrich/pixel2style2pixel does (models/encoders/helpers.py, psp_encoders.py), so that
+its and omertov/encoder4editing's checkpoints can be converted. Parameters within a unit keep their names.
 """
 
 from torch import Tensor, nn

@@ -70,8 +70,7 @@ class CascadeNet(nn.Module):
 
 
 class Networks(nn.Module):
-    """P-Net proposes boxes (outputs: box, face), R-Net rejects (box, face), O-Net decides (box, landmarks,
-    face)."""
+    """P-Net proposes (outputs box, face), R-Net rejects (box, face), O-Net decides (box, landmarks, face)."""
 
     def __init__(self):
         super().__init__()
@@ -123,8 +122,7 @@ def _propose(pnet: CascadeNet, values: Tensor, smallest: int) -> Tensor:
 def _refine(
     net: CascadeNet, values: Tensor, boxes: Tensor, side: int, confident: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The boxes that a network accepts, corrected by it, with probabilities [N] and landmarks [N, 5, 2]
-    (R-Net: 0)."""
+    """The boxes that a network accepts, corrected, probabilities [N] and landmarks [N, 5, 2] (R-Net: 0)."""
     boxes = boxes[(boxes[:, 2:] - boxes[:, :2]).min(1).values >= 1]
     if not len(boxes):
         return boxes, torch.zeros(0), torch.zeros(0, 5, 2)
@@ -163,8 +161,7 @@ def _square(boxes: Tensor) -> Tensor:
 def _suppress(boxes: Tensor, scores: Tensor, overlap: float, within: bool = False) -> Tensor:
     """Non-maximum suppression: the indices of the boxes that are kept, the most probable first.
 
-    Of two boxes that share more than `overlap` of their union (within: of the smaller box), the less probable
-    goes.
+    Of boxes that share more than `overlap` of their union (within: the smaller box), drops the less probable.
     """
     areas = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0).prod(1)
     kept, left = [], scores.argsort(descending=True)

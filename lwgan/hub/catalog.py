@@ -84,10 +84,7 @@ class Catalog:
         except (ValueError, OSError) as error:
             self.refused[name] = _line(error)
         else:
-            self.pipes = {
-                **self.pipes,
-                name: pipe,
-            }  # a new dict: other threads may be iterating over the old one
+            self.pipes = {**self.pipes, name: pipe}  # a new dict: threads may be iterating over the old one
             self.refused |= pipe.refused
 
     def _join_edit(self, entry: models.Entry) -> None:
@@ -98,10 +95,8 @@ class Catalog:
             self.refused[entry.name] = reason
         for pipe in fitting:
             name, known = entry.name, pipe.edits.get(entry.name)
-            if (
-                known
-                and (known.config.get("weights") or {}).get("sha256") == entry.config["weights"]["sha256"]
-            ):
+            weights = (known.config.get("weights") or {}).get("sha256") if known else None
+            if weights == entry.config["weights"]["sha256"]:
                 continue  # the same edit
             if known:
                 name = f"{entry.source.partition('/')[0].lower()}-{name}"[:64]

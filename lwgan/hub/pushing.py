@@ -63,8 +63,7 @@ def push(
     """Pushes a model folder (config, weights, card, metrics, images) in one commit, or in none.
 
     private: make a new repo private; ValueError if the repo exists and is public.  create_pr: open a pull
-    request in an existing repo.  collection: the title of a collection of the namespace, made if needed, to
-    which to add the repo.
+    request in an existing repo.  collection: the title of a collection to add the repo to, made if needed.
 
     ValueError before any upload for a folder that could not be pulled again, for a token that is missing,
     refused or may not write there, and for card metadata that the Hub refuses. A push that fails leaves the

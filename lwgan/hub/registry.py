@@ -84,9 +84,7 @@ def load_module(cls, kind: str, source: str | Path, revision: str | None = None,
     if not isinstance(architecture, dict):
         raise ValueError(f"{source}: architecture is {short(architecture)}, expected arguments of a {kind}")
     try:
-        with torch.device(
-            "meta"
-        ):  # without random weights, which cost four seconds and 2 GB for pSp's encoder
+        with torch.device("meta"):  # random weights would take four seconds and 2 GB for pSp's encoder
             module = cls(**architecture)
         # Copied, not assigned: into the memory layout that the module chose.
         module.to_empty(device="cpu").load_state_dict(tensors, strict=True)
@@ -232,9 +230,8 @@ def _of_hub(name: str, path: str, ids: Callable, token: str | None, **params) ->
         if not hub.is_away(error):
             raise
         if not (repos := _cached_ids(name)):
-            raise ConnectionError(
-                f"{name}: the Hub is away ({hub.reason(error)}) and no earlier pull from it is in the cache"
-            ) from error
+            said = f"the Hub is away ({hub.reason(error)}) and no earlier pull from it is in the cache"
+            raise ConnectionError(f"{name}: {said}") from error
     read = lambda repo_id: _entry(repo_id.split("/")[1], repo_id, lambda: pull_config(repo_id, token, ends))
     with ThreadPoolExecutor(8) as pool:
         return _sorted(pool.map(read, repos))

@@ -172,7 +172,7 @@ def test_a_config_makes_the_same_encoder_again():
         (SMALL | {"widths": (8, 8)}, r"widths gives 2 levels \(H/2..4 px\), which fit resolution 16, not 64"),
         (SMALL | {"widths": (8, 8), "resolution": 16}, "at least 3 are needed"),
         (SMALL | {"resolution": 48}, "widths gives 4 levels .*, which fit resolution 64, not 48"),
-        (NARROW | {"widths": (8, 8)}, "widths gives 2 levels, the backbone ir_se50 has 4"),
+        (NARROW | {"widths": (8, 8)}, "widths gives 2 levels, ir_se50 has 4"),
         (NARROW | {"pyramid": 64}, "pyramid is 64, the backbone ir_se50 needs its last width, 128"),
         (NARROW | {"resolution": 512}, "512: the backbone ir_se50 takes multiples of 16 up to 256"),
         (NARROW | {"resolution": 100}, "resolution 100: the backbone"),

@@ -47,8 +47,7 @@ class Pictures(Dataset):
     changes: tuple[str, ...] = ()
     """Changes that the page offers, such as Smiling,not-Male; by default each label and its opposite."""
     licence: str = "other"
-    """Of data and weights: a licence id of the Hub, or other; on new lines further text. "other" alone:
-    not stated."""
+    """Of data and weights: an id of the Hub, or other; then lines of text. "other" alone: not stated."""
     about: str = ""
     limits: str = ""
 

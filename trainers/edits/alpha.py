@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from lwgan.domain import Change
@@ -21,7 +20,7 @@ from lwgan.strength import MAX_ALPHA, strength_of
 from trainers.codes import Codes
 from trainers.edits.base import Splits
 from trainers.measure import Cases, Nets, figures, means, see
-from trainers.shards import UNKNOWN
+from trainers.shards import labels_of
 
 ALPHAS = [round(0.3 * i, 1) for i in range(1, 11)]
 FINER = (-0.2, -0.15, -0.1, -0.05, 0.05, 0.1, 0.15)  # around the best of ALPHAS
@@ -94,13 +93,6 @@ def open_nets(folder: Path, config: dict, generator: Path | None, base: dict[str
         other = config.get("base_revision")
         raise ValueError(f"{folder} was trained on codes of nets {other}, these come from {base}")
     return Nets(None, codes=LatentClassifier.from_pretrained(folder))
-
-
-def labels_of(codes: Codes, names: Sequence[str]) -> Tensor:
-    """uint8 [N, K]: the codes' labels in a reader's order, UNKNOWN for names that the data do not have."""
-    unknown = torch.full((len(codes),), UNKNOWN, dtype=torch.uint8)
-    columns = [codes.column(name) if name in codes.domain.attributes else unknown for name in names]
-    return torch.stack(columns, 1)
 
 
 def alphas_to_try(edit: AffineEdit, codes: Codes, change: Change) -> list[float]:

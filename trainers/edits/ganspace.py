@@ -1,8 +1,7 @@
 """GANSpace: E. Harkonen et al., "GANSpace: Discovering Interpretable GAN Controls" (2020). Principal axes.
 
 Adapted: the axes are those of the W+ codes of the encoded training pictures, all layers at once; theirs are
-axes of sampled w codes, the same in every layer. The axis is chosen by labels (`best_component`); they choose
-it by eye."""
+axes of sampled w codes, the same in every layer. Labels choose the axis (`best_component`), not the eye."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,15 +25,12 @@ class Ganspace(Method):
     def check(self, codes: Splits, change: Change) -> None:
         n, size = len(codes.train), codes.train.w[0].numel()
         if not 1 <= self.components <= min(n, size):
-            raise ValueError(
-                f"--components is {self.components}: {n} codes of {size} numbers have 1 to {min(n, size)}"
-            )
+            codes = f"{n} codes of {size} numbers"
+            raise ValueError(f"--components is {self.components}: {codes} have 1 to {min(n, size)}")
 
     def fit(self, codes: Splits, change: Change, folder: Path) -> AffineEdit:
         """H(w) = a multiple of one principal axis. The config says which axis, and how well it separates."""
-        from sklearn.decomposition import (
-            PCA,
-        )  # imported here: it takes two seconds, and no other method needs it
+        from sklearn.decomposition import PCA  # here: it takes two seconds, and only this method needs it
 
         w = codes.train.w
         axes = PCA(self.components, random_state=self.seed).fit(w.flatten(1).numpy()).components_

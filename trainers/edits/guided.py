@@ -34,8 +34,7 @@ class OneLayer(nn.Module):
     """H(w)_l = attention_l (A_l w_l + b_l).
 
     The attention is a softmax of scores over the layers that sharpens during the first half of the training.
-    After that it is 1 for the layer with the highest score, so that this layer's map learns to do without the
-    others."""
+    Then it is 1 for the layer with the highest score, so that its map learns to do without the others."""
 
     def __init__(self, num_ws: int, w_dim: int):
         super().__init__()

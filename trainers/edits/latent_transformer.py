@@ -99,9 +99,8 @@ class LatentTransformer(Method):
     ) -> tuple[Callable[[Layers, Tensor, Tensor], Tensor], Callable]:
         """The loss of a map on codes w [N, num_ws, w_dim] with F's logits `before` [N, K]; and F.
 
-        L_reg weighs the squared difference of logits by (1 - gamma)^2, as LT's paper does: 1 - gamma stands
-        inside the square. Eq. 5 of the Latent Wasserstein paper (`lwgan.costs.attribute_space`) weighs it by
-        1 - gamma."""
+        L_reg weighs the squared difference of logits by (1 - gamma)^2, as LT's paper does: 1 - gamma is
+        inside the square. Eq. 5 of the Latent Wasserstein paper (`lwgan.costs`) weighs it by 1 - gamma."""
         classifier = classifier_for(codes, change, self.classifier, "lt")
         k, labels = classifier.card_config["names"].index(change.label), columns_of(codes, classifier)
         mask = (1 - correlations(labels, labels != UNKNOWN)[k]).float()

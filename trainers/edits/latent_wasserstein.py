@@ -42,16 +42,14 @@ PAPER = {"solver": "sinkhorn", "kappa": 1.0, "skip": 0.0, "rank": "full", "start
 
 @dataclass(frozen=True)
 class LatentWasserstein(WithMasses):
-    """L_edit + lambda L_pres. What is None takes its default from the kind of change ("choice" or "place") or
-    --paper."""
+    """L_edit + lambda L_pres. None: the default of the kind of change ("choice" or "place") or of --paper."""
 
     paper: bool = False
     """Short for --solver sinkhorn: the paper's setting (PAPER), a full map from one start."""
     solver: Literal["partial", "sinkhorn"] | None = None
     """L_edit: exact partial transport, or the paper's Sinkhorn divergence with its setting."""
     kappa: float | None = None
-    """partial: how many times its share a target code may take; 1 is the exact W2. Default: 2 (choice), 4
-    (place)."""
+    """partial: how many times its share a target code may take; 1: the exact W2. Default: 2, 4 (place)."""
     skip: float | None = None
     """partial: the fraction of source codes in a batch, the most expensive ones, that need not arrive.
     Default: 0 (choice), .5 (place)."""

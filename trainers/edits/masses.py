@@ -66,9 +66,8 @@ class WithMasses(Method):
         wanted = self.balance or most_correlated(codes, change)
         wanted = [name for name in wanted if name not in change.labels]
         if not wanted:
-            raise ValueError(
-                f"--masses {self.masses} needs --balance: labels other than those of {change.name!r}"
-            )
+            others = f"labels other than those of {change.name!r}"
+            raise ValueError(f"--masses {self.masses} needs --balance: {others}")
         found = []
         for name in wanted:
             if effective_share(codes, change, self.masses, [*found, name]) >= LEAST:
@@ -102,8 +101,7 @@ def weighed(
 
 
 def effective_share(codes: Codes, change: Change, masses: Masses, balance: Sequence[str]) -> float:
-    """The smaller effective sample size of both sides as a fraction of their codes; 0 without a cell in
-    common."""
+    """The smaller effective sample size of both sides, a fraction of their codes; 0 without common cells."""
     for name in balance:
         codes.column(name)  # refuses unknown names
     try:

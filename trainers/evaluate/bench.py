@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from lwgan.domain import Change, change_from_json
@@ -18,9 +17,10 @@ from lwgan.metrics import identity_preservation, relative_frechet_distance
 from trainers import measure
 from trainers.data import reopen
 from trainers.evaluate.tables import READABLE
+from trainers.judge import auc_of
 from trainers.measure import Cases, Ideal, Nets
 from trainers.nets.generator import to_pictures
-from trainers.shards import UNKNOWN, Split, load_split
+from trainers.shards import Split, labels_of, load_split
 
 CLASSES = {"generator": Generator, "encoder": Encoder, "judge": Judge, "identity": IdentityNetwork,
            "latent-classifier": LatentClassifier}  # fmt: skip
@@ -215,23 +215,3 @@ def rows_of(split: Split, change: Change, limit: int) -> Tensor:
     """int64: the first pictures of a split that are known to be source cases of a change."""
     columns = [labels_of(split, (label,))[:, 0] == value for label, value in change.source.items()]
     return torch.nonzero(torch.stack(columns).all(0)).squeeze(1)[:limit]
-
-
-def labels_of(split: Split, names: Sequence[str]) -> Tensor:
-    """uint8 [N, len(names)]: a split's labels in this order, UNKNOWN where the data set has no such label."""
-    known = split.domain.attributes
-    unknown = torch.full((len(split.labels),), UNKNOWN, dtype=torch.uint8)
-    columns = [split.labels[:, known.index(name)] if name in known else unknown for name in names]
-    return torch.stack(columns, 1)
-
-
-def auc_of(logits: Tensor, labels: Tensor, names: Sequence[str]) -> dict[str, float | None]:
-    """Label -> area under the ROC curve on the pictures whose label is known; None without two classes.
-
-    logits: [N, K].  labels: uint8 [N, K]."""
-    found = {}
-    for name, scores, truth in zip(names, logits.cpu().T, labels.T, strict=True):
-        known = truth != UNKNOWN
-        both = len(truth[known].unique()) == 2
-        found[name] = float(roc_auc_score(truth[known], scores[known])) if both else None
-    return found

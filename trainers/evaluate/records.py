@@ -31,9 +31,7 @@ VARIED = {  # options of methods that make a setting, and how tables name them
     "preservation_weight": "lambda", "masses": "masses", "rank": "rank", "blur": "blur", "decay": "decay",
     "regularisation": "regularisation", "reconstruction": "reconstruction",
 }  # fmt: skip
-STUDY = (
-    "study: "  # how settings begin that had other codes or layers than their rivals: they enter no comparison
-)
+STUDY = "study: "  # begins settings with other codes or layers than their rivals: not compared
 
 
 # An edit's folder

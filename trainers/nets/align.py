@@ -5,12 +5,11 @@
         --start ../runs/joined --run ../runs/final
     python -m trainers align match --data ../runs/data --start ../runs/final --run ../runs/matched
 
-join: the codes of real pictures lie close to a w_dim-dimensional subspace of W+. Its coordinates become
-the new W. The change of coordinates is folded into the affine layers of the generator and the last layers
-of the encoder, so both draw the same pictures as before. The mapping network is set to the normal
-distribution with the codes' mean and variances; GAN training goes on from there. Principal components of
-latent codes: GANSpace (Harkonen et al., 2020); codes near W for editing: e4e (Tov et al., 2021). The
-joining itself is ours.
+join: the codes of real pictures lie close to a w_dim-dimensional subspace of W+. Its coordinates become the
+new W. The change of coordinates is folded into the affine layers of the generator and the last layers of the
+encoder, so both draw the same pictures as before. The mapping network is set to the normal distribution with
+the codes' mean and variances; GAN training goes on from there. Principal components of latent codes: GANSpace
+(Harkonen et al., 2020); codes near W: e4e (Tov et al., 2021). The joining is ours.
 
 match: GAN training leaves, say, too few samples of one digit. Between the codes of samples and those of real
 pictures, taken as two normal distributions, the optimal transport is an affine map in closed form (Peyre and
@@ -105,8 +104,7 @@ def main(options: Options) -> None:
 
 
 def join(generator: Generator, encoder: Encoder, codes: Tensor) -> Encoder:
-    """Brings generator and encoder to the coordinates of codes [N, num_ws, w_dim]; returns the encoder
-    into W."""
+    """Gives generator and encoder the coordinates of codes [N, num_ws, w_dim]; returns the encoder."""
     mean, basis, deviation = subspace(codes)
     offset = OFFSET * deviation
     fold_affine(generator, mean, basis, offset)
@@ -130,8 +128,7 @@ def subspace(codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 @torch.no_grad()
 def into_w(encoder: Encoder, mean: Tensor, basis: Tensor, offset: Tensor) -> Encoder:
-    """The encoder whose one code w, with codes = mean + basis (w - offset), serves all styles; its heads
-    are summed."""
+    """The encoder into one w for all styles, codes = mean + basis (w - offset); its heads are summed."""
     joined = Encoder(**{**encoder.config, "space": "W"})
     joined.load_state_dict(encoder.state_dict())
     joined.w_avg.copy_(offset)
@@ -144,8 +141,7 @@ def into_w(encoder: Encoder, mean: Tensor, basis: Tensor, offset: Tensor) -> Enc
 
 @torch.no_grad()
 def fold_affine(generator: Generator, mean: Tensor, basis: Tensor, offset: Tensor) -> None:
-    """Gives every affine layer the new coordinates: A c_l + b, with c_l = mean_l + basis_l (w - offset),
-    as a layer on w."""
+    """Makes every affine layer A c_l + b, with c_l = mean_l + basis_l (w - offset), a layer on w."""
     blocks = basis.view(*mean.shape, -1)
     for index, affine in styles(generator):
         affine.bias.add_(affine.weight_gain * affine.weight @ (mean[index] - blocks[index] @ offset))

@@ -223,8 +223,7 @@ def build_encoder(options: Options, generator: Generator) -> Encoder:
 
 
 def load_perceptor(folder: Path, colours: int) -> AttributeJudge:
-    """The judge of --perceptor, frozen. ValueError unless it has feature maps and sees pictures of that
-    many channels."""
+    """The judge of --perceptor, frozen. ValueError unless it has feature maps and takes so many channels."""
     judge = Judge.from_pretrained(folder)
     if not isinstance(judge, AttributeJudge) or judge.config["channels"] != colours:
         kind = f"{judge.config['network']!r} judge for {judge.config['channels']} channels"

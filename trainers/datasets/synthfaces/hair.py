@@ -64,12 +64,8 @@ def shadow(hair: Hair | None, at) -> np.ndarray:
         return np.zeros(len(at.x), np.float32)
     below = hairline(hair, angle_of(at.x, at.z), at.x) - at.y
     soft = (0.20 + 0.12 * hair.bangs) * np.exp(-np.clip(below, 0, None) / 0.07) * (at.z > 0.4)
-    curtain = (
-        0.30
-        * smoothstep(hair.length, 0, 0.3)
-        * smoothstep(6.5 - at.y, 0, 0.3)
-        * smoothstep(at.side, 0.25, 0.6)
-    )  # on the neck
+    neck = smoothstep(6.5 - at.y, 0, 0.3) * smoothstep(at.side, 0.25, 0.6)
+    curtain = 0.30 * smoothstep(hair.length, 0, 0.3) * neck
     return np.clip(np.maximum(soft, curtain), 0, 0.45)
 
 

@@ -133,22 +133,16 @@ def _bones(body: np.random.Generator, descent, sex: float, old: float) -> dict[s
 def _expression(of: Strengths, mood: np.random.Generator) -> dict[str, float]:
     smile, opened = of("Smiling", 0.7), of("Mouth_Slightly_Open", 0.6)
     chance = mood.random(5)
+    wide = 0.45 + 0.2 * smile * of.has["Narrow_Eyes"]  # a smile narrows eyes too: they must not close
     return {
-        "unit/mouthSmile": 0.9 * smile + 0.10 * chance[0],
-        "mouth/mouth-angles-up": 0.55 * smile,
-        "unit/cheekSquint": 0.4 * smile,
-        "unit/mouthStretch": 0.45 * smile,
-        "unit/mouthDimple": 0.3 * smile,
-        "unit/jawOpen": opened * (0.42 - 0.26 * smile),
-        "unit/mouthUpperUp": opened * 0.7 * smile,
+        "unit/mouthSmile": 0.9 * smile + 0.10 * chance[0], "mouth/mouth-angles-up": 0.55 * smile,
+        "unit/cheekSquint": 0.4 * smile, "unit/mouthStretch": 0.45 * smile, "unit/mouthDimple": 0.3 * smile,
+        "unit/jawOpen": opened * (0.42 - 0.26 * smile), "unit/mouthUpperUp": opened * 0.7 * smile,
         "unit/mouthLowerDown": opened * 0.5 * smile,
-        "unit/mouthFrown": 0.2 * chance[1] * (1 - min(1, 1.4 * smile)),
-        "unit/eyeWide": 0.45
-        + 0.2 * smile * of.has["Narrow_Eyes"],  # a smile narrows eyes too: together they must not close
-        "unit/browOuterUp": 0.3 * chance[2],
-        "unit/browDown": 0.1 * chance[3],
+        "unit/mouthFrown": 0.2 * chance[1] * (1 - min(1, 1.4 * smile)), "unit/eyeWide": wide,
+        "unit/browOuterUp": 0.3 * chance[2], "unit/browDown": 0.1 * chance[3],
         "unit/browInnerUp": 0.3 * chance[4],
-    }
+    }  # fmt: skip
 
 
 class _Own:
@@ -194,31 +188,20 @@ def _hair_colour(of: Strengths, own: _Own) -> np.ndarray:
 def _paint(of: Strengths, own: _Own, wardrobe: "_Wardrobe", sex: float, old: float) -> Paint:
     hair = _hair_colour(of, own)
     skin = own.skin + (PALE - own.skin) * of("Pale_Skin", 0.7) * 0.62
+    blond = of.has["Blond_Hair"]
+    brow = hair * (0.58 * np.array([0.95, 0.85, 0.75]) if blond else 0.6)
+    lips = np.array([0.78, 0.10, 0.20]) * wardrobe.lipstick
     return Paint(
-        skin=skin.astype(np.float32),
-        iris=own.iris.astype(np.float32),
-        brow=(hair * (0.58 * np.array([0.95, 0.85, 0.75]) if of.has["Blond_Hair"] else 0.6)).astype(
-            np.float32
-        ),
-        beard_colour=_against(hair * (0.72 if of.has["Blond_Hair"] else 0.8), skin).astype(np.float32),
-        lip_colour=(np.array([0.78, 0.10, 0.20]) * wardrobe.lipstick).astype(np.float32),
-        gaze=wardrobe.gaze,
-        brow_height=own.brow_height,
-        lashes=0.6 * (1 - sex),
-        wrinkles=max(0, old - 0.2) * 1.1,
-        smile=of("Smiling", 0.7),
-        rosy=of("Rosy_Cheeks"),
-        lipstick=of("Wearing_Lipstick"),
-        makeup=of("Heavy_Makeup"),
-        bags=of("Bags_Under_Eyes"),
-        arched=of("Arched_Eyebrows", 0.7),
-        bushy=of("Bushy_Eyebrows", 0.65, absent=0.35),
-        beard=of("Full_Beard", 0.8),
-        mustache=of("Mustache", 0.8),
-        goatee=of("Goatee", 0.8),
-        sideburns=of("Sideburns", 0.8),
+        skin=skin.astype(np.float32), iris=own.iris.astype(np.float32), brow=brow.astype(np.float32),
+        beard_colour=_against(hair * (0.72 if blond else 0.8), skin).astype(np.float32),
+        lip_colour=lips.astype(np.float32), gaze=wardrobe.gaze, brow_height=own.brow_height,
+        lashes=0.6 * (1 - sex), wrinkles=max(0, old - 0.2) * 1.1, smile=of("Smiling", 0.7),
+        rosy=of("Rosy_Cheeks"), lipstick=of("Wearing_Lipstick"), makeup=of("Heavy_Makeup"),
+        bags=of("Bags_Under_Eyes"), arched=of("Arched_Eyebrows", 0.7),
+        bushy=of("Bushy_Eyebrows", 0.65, absent=0.35), beard=of("Full_Beard", 0.8),
+        mustache=of("Mustache", 0.8), goatee=of("Goatee", 0.8), sideburns=of("Sideburns", 0.8),
         stubble=of("5_o_Clock_Shadow", 0.7),
-    )
+    )  # fmt: skip
 
 
 def _against(colour: np.ndarray, skin: np.ndarray) -> np.ndarray:

@@ -120,17 +120,12 @@ def age(colour: np.ndarray, paint: Paint, at: Places) -> np.ndarray:
     forehead = wave**4 * np.exp(-(((at.y - 7.78) / 0.14) ** 2) - (at.side / 0.42) ** 4)
     fold = (np.exp(-(((at.side - (0.16 + 0.30 * (6.95 - at.y))) / 0.018) ** 2)) * smoothstep(at.y, 6.55, 6.65)
             * (1 - smoothstep(at.y, 6.85, 6.95)))  # fmt: skip
-    feet = (np.sin((at.y - 7.25 + (at.side - 0.5) * 0.2) * 2 * np.pi / 0.07) * 0.5 + 0.5) ** 2 * blob(
-        at, 0.56, 7.25, 0.05, 0.09
-    )
+    feet = np.sin((at.y - 7.25 + (at.side - 0.5) * 0.2) * 2 * np.pi / 0.07) * 0.5 + 0.5
+    feet = feet**2 * blob(at, 0.56, 7.25, 0.05, 0.09)
     crease = at.front * (0.28 * forehead + 0.30 * fold) + 0.25 * feet
     bags = blob(at, 0.30, 7.13, 0.14, 0.04)
-    return (
-        colour
-        * (1 - paint.wrinkles * crease - 0.18 * paint.smile * fold * at.front - 0.5 * paint.bags * bags)[
-            :, None
-        ]
-    )
+    dark = paint.wrinkles * crease + 0.18 * paint.smile * fold * at.front + 0.5 * paint.bags * bags
+    return colour * (1 - dark)[:, None]
 
 
 def brows(colour: np.ndarray, paint: Paint, at: Places) -> np.ndarray:

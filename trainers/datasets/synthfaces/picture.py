@@ -10,9 +10,7 @@ from trainers.datasets.synthfaces.looks import Look, Scene, look
 from trainers.datasets.synthfaces.sampler import Person
 
 RESOLUTIONS = (64, 128)
-VERSION = (
-    1  # of what the sampler draws and the renderer makes of it: pictures of another version are not mixed in
-)
+VERSION = 1  # of sampler and renderer: pictures of another version are not mixed in
 SUPERSAMPLING = 2  # per side
 GAMMA = 0.92
 

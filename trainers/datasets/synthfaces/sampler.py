@@ -1,7 +1,6 @@
 """Who is in a picture: 41 attributes, drawn one after another from conditional probabilities, and oracles.
 
-The table is our design. It aims at CelebA's published frequencies and well-known correlations. It holds no
-count of CelebA's.
+The table is our design. It aims at CelebA's published frequencies and correlations. It holds no CelebA data.
 """
 
 import dataclasses
