@@ -29,7 +29,7 @@ class Faces(NamedTuple):
     """The faces of a W x H picture, in px from its upper left corner (0, 0) to (W, H), the largest box first.
 
     boxes: [N, 4], left, top, right, bottom.  scores: [N], probabilities.
-    landmarks: [N, 5, 2], x, y of left eye, right eye, nose, left and right mouth corner (in the picture).
+    landmarks: [N, 5, 2], x, y of left eye, right eye, nose, left and right mouth corner as seen.
     """
 
     boxes: np.ndarray

@@ -1,8 +1,7 @@
 """MultiMNIST (the paper's Sec. 4.1): pictures of 1-4 real MNIST digits, labelled with their digits.
 
-Three layouts place the digits. Sizes are given for 64 px and double at 128 px.
+Two layouts place the digits. Sizes are given for 64 px and double at 128 px.
 `cells`  distinct random cells of a 2 x 2 grid, ink centred and jittered by up to 4 px: the default.
-`free`   anywhere, without overlap: much harder to invert.
 `slots`  as the repository that the paper cites (shaohua0116/MultiDigitMNIST, generator.py): equal vertical
          slots, digits unscaled at 28 px, left to right. The geometry alone gives the count away.
 """
@@ -61,13 +60,7 @@ def labels_of(numbers: np.ndarray) -> np.ndarray:
     return (counts[:, :, None] >= np.arange(1, MOST + 1)).reshape(len(numbers), -1).astype(np.uint8)
 
 
-def numbers_of(labels: Tensor) -> Tensor:
-    """Labels of NAMES, uint8 [N, 44] -> how many of each digit, int64 [N, 10]."""
-    return labels[:, MOST:].reshape(len(labels), 10, MOST).sum(2)
-
-
-LAYOUTS = ("cells", "free", "slots")
-MAX_TRIES = 200
+LAYOUTS = ("cells", "slots")
 
 
 @dataclass
@@ -80,7 +73,7 @@ class MultiMnist(Dataset):
     mnist: str = ""
     """Folder of MNIST's four IDX files; empty: the files of ylecun/mnist on the Hub."""
     layout: str = "cells"
-    """cells, free or slots."""
+    """cells or slots."""
 
     channels: int = field(init=False, default=1)
     parallel: bool = field(init=False, default=False)  # the pictures of a split share one random stream
@@ -212,25 +205,6 @@ def _cells(rng, shapes, resolution: int):
         yield int(np.clip(top, 0, resolution - height)), int(np.clip(left, 0, resolution - width))
 
 
-def _free(rng, shapes, resolution: int):
-    """Corners of ink boxes at uniform places, none touching another. Restarts if the last does not fit."""
-    while True:
-        corners: list[tuple[int, int]] = []
-        for height, width in shapes:
-            for _ in range(MAX_TRIES):
-                place = tuple(int(rng.integers(resolution - side + 1)) for side in (height, width))
-                others = zip(corners, shapes, strict=False)
-                if all(_apart((*place, height, width), (*corner, *shape)) for corner, shape in others):
-                    corners.append(place)
-                    break
-        if len(corners) == len(shapes):
-            return corners
-
-
-def _apart(a, b) -> bool:
-    return a[0] + a[2] <= b[0] or b[0] + b[2] <= a[0] or a[1] + a[3] <= b[1] or b[1] + b[3] <= a[1]
-
-
 def _slots(rng, shapes, resolution: int):
     """Corners of unscaled frames in equal vertical slots, left to right."""
     slot = resolution // len(shapes)
@@ -240,4 +214,4 @@ def _slots(rng, shapes, resolution: int):
         yield top, i * slot + left
 
 
-PLACERS = {"cells": _cells, "free": _free, "slots": _slots}
+PLACERS = {"cells": _cells, "slots": _slots}

@@ -13,7 +13,7 @@ from PIL import Image
 from lwgan.frames.ink import CELL_JITTER, FRAME_SIZES, ink_box
 from trainers.datasets import open_dataset
 from trainers.datasets.mnist import Digits, load_digits, read_idx
-from trainers.datasets.multimnist import DOMAIN, compose, labels_of, numbers_of
+from trainers.datasets.multimnist import DOMAIN, compose, labels_of
 from trainers.shards import Split
 
 FILES = (
@@ -182,9 +182,7 @@ def test_the_same_seed_gives_the_same_pictures(digits):
     assert not np.array_equal(first.images, other.images)
 
 
-@pytest.mark.parametrize(
-    ("layout", "resolution"), [("cells", 64), ("free", 64), ("cells", 128), ("slots", 128)]
-)
+@pytest.mark.parametrize(("layout", "resolution"), [("cells", 64), ("cells", 128), ("slots", 128)])
 def test_counts_are_equally_frequent(digits, layout, resolution):
     pictures = compose(digits, 42, seed=0, layout=layout, resolution=resolution)
     assert pictures.images.shape == (42, resolution, resolution) and pictures.images.dtype == np.uint8
@@ -233,35 +231,6 @@ def test_one_size_distribution_serves_all_counts(digits):
         sides[count] += [max(b - t, r - l) for t, l, b, r in boxes(picture)]
     means = [np.mean(of_count) for of_count in sides.values()]
     assert max(means) - min(means) < 0.5 and 18 < np.mean(means) < 22
-
-
-def test_free_digits_lie_anywhere(digits):
-    pictures = compose(digits, 60, seed=3, layout="free")
-    corners = []
-    for picture, numbers in zip(pictures.images, pictures.numbers, strict=True):
-        found = boxes(picture)
-        corners += [(top, left) for top, left, _, _ in found]
-        assert len(found) <= numbers.sum()  # boxes may share an edge, and are then one patch
-    top, left = np.array(corners).T
-    assert top.min() < 8 and top.max() > 36 and left.min() < 8 and left.max() > 36
-
-
-def test_free_boxes_are_apart_and_inside(digits, monkeypatch):
-    from trainers.datasets import multimnist
-
-    placed, placer = [], multimnist._free
-    monkeypatch.setitem(
-        multimnist.PLACERS,
-        "free",
-        lambda rng, shapes, side: placed.append((shapes, placer(rng, shapes, side))) or placed[-1][1],
-    )
-    compose(digits, 200, seed=4, layout="free")
-    for shapes, corners in placed:
-        cover = np.zeros((64, 64), int)
-        for (height, width), (top, left) in zip(shapes, corners, strict=True):
-            assert top >= 0 and left >= 0 and top + height <= 64 and left + width <= 64
-            cover[top : top + height, left : left + width] += 1
-        assert cover.max() == 1
 
 
 def test_slots_are_those_of_the_cited_repository(mnist):
@@ -319,7 +288,7 @@ def _squeezed(picture: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"layout": "grid"}, "layout 'grid' is unknown: choose one of cells, free, slots"),
+        ({"layout": "grid"}, "layout 'grid' is unknown: choose one of cells, slots"),
         ({"resolution": 96}, "resolution 96"),
         ({"layout": "slots"}, "needs resolution 128"),
         ({"n": 0}, "n = 0"),
@@ -343,7 +312,6 @@ def test_labels_count_digits(digits):
         for digit in range(10):
             assert (str(digit) in names) == (numbers[digit] >= 1)
             assert (f"2-or-more-{digit}s" in names) == (numbers[digit] >= 2)
-    assert np.array_equal(numbers_of(torch.from_numpy(labels)).numpy(), pictures.numbers)
 
 
 def test_the_data_set_reads_what_compose_makes(mnist):
