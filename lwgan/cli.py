@@ -13,10 +13,8 @@ REGISTRY = "bundled, a folder, a namespace or a collection of the Hub (default: 
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Runs the command line. Errors of the user end it with one line and status 1.
-
-    Each command imports what it needs, so that `lwgan --help` does not wait for torch.
-    """
+    """Runs the command line. Errors of the user end it with one line and status 1. Each command imports what
+    it needs, so that `lwgan --help` does not wait for torch."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when huggingface_hub is imported
     options = parser().parse_args(words)
     try:

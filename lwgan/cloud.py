@@ -10,8 +10,7 @@ RARE = 0.99  # quantile of the reference's distances that is `limit`
 class Cloud:
     """A Gaussian fitted to each layer of a generator's codes. Distances are relative to a reference's median.
 
-    limit: 99% of the reference codes are nearer than this.
-    """
+    limit: 99% of the reference codes are nearer than this."""
 
     def __init__(self, codes: Tensor, reference: Tensor | None = None):
         """codes: float [N, num_ws, w_dim], random codes of the generator.  reference: codes of pictures, [M,
@@ -32,9 +31,7 @@ class Cloud:
         self.limit = (distances / self.typical).quantile(RARE).item()
 
     def distance(self, w: Tensor) -> Tensor:
-        """Codes [N, num_ws, w_dim] -> distances from the mean, [N].
-
-        Root mean square over layers and principal axes, in standard deviations; the reference's median is 1.
-        """
+        """Codes [N, num_ws, w_dim] -> distances from the mean, [N]. Root mean square over layers and
+        principal axes, in standard deviations; the reference's median is 1."""
         along = torch.einsum("nld,lde->nle", w.double() - self.mean, self.axes) / self.scale
         return along.square().mean((1, 2)).sqrt() / self.typical

@@ -32,8 +32,7 @@ def correlations(labels: Tensor, known: Tensor | None = None) -> Tensor:
     """gamma_lk: absolute correlation of attributes l and k over labels [N, K] -> float64 [K, K], 1 for l = k.
 
     known: bool [N, K]; a pair of attributes is compared on the samples where both are known. Default: all.
-    An attribute that is constant there is correlated with no other.
-    """
+    An attribute that is constant there is correlated with no other."""
     labels = torch.as_tensor(labels)
     if labels.ndim != 2 or len(labels) < 2:
         raise ValueError(f"labels have shape {tuple(labels.shape)}, expected [N, K] with N >= 2")
@@ -49,10 +48,8 @@ def correlations(labels: Tensor, known: Tensor | None = None) -> Tensor:
 
 @torch.no_grad()
 def median_distance(x: Tensor, y: Tensor) -> float:
-    """The median distance between points x [N, D] and y [M, D], the unit in which a blur is chosen.
-
-    Of large clouds, MEDIAN_SAMPLES evenly spaced points are used.
-    """
+    """The median distance between points x [N, D] and y [M, D], the unit in which a blur is chosen. Of large
+    clouds, MEDIAN_SAMPLES evenly spaced points are used."""
     x, y = (points[:: -(-len(points) // MEDIAN_SAMPLES)] for points in (x, y))
     centre = y.mean(0)
     return torch.cdist(x - centre, y - centre).median().item()

@@ -24,8 +24,7 @@ class Change:
     kind: "place" (the edited codes may end anywhere in the target cloud) or "choice" (the edit chooses among
     several cells of it, as one more digit may be any digit); it decides which settings learn the edit best.
     adds: the edit may add other labels, as a new digit must be some digit. A label that held counts as kept
-    if it still holds; a label that did not hold does not count.
-    """
+    if it still holds; a label that did not hold does not count."""
 
     name: str
     source: Mapping[str, bool]
@@ -75,8 +74,7 @@ class Domain:
     attributes: the names of the yes/no labels, in order.  changes: those that the page offers.
     licence: of data and weights; its first line is a Hub licence id such as "apache-2.0", or "other".
     about: where the data come from.  limits: what the models cannot do.  All three go into the cards.
-    draw: whether a visitor can draw such a picture.
-    """
+    draw: whether a visitor can draw such a picture."""
 
     name: str
     title: str
@@ -133,8 +131,7 @@ def domain_from_json(data: object, source: str, frames: Sequence[str]) -> Domain
     """A Domain from JSON values of unknown origin.
 
     source: the name of the file in error messages.  frames: the known frames. ValueError that names the key,
-    the value and what was expected.
-    """
+    the value and what was expected."""
     _check(_is_object(data), source, "domain", data, "an object")
     texts = {key: _text(data.get(key), source, key, TITLE_LIMIT) for key in ("title", "subject")}
     texts |= {key: _text(data.get(key), source, key, TEXT_LIMIT) for key in ("licence", "about", "limits")}

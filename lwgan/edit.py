@@ -16,8 +16,7 @@ class AffineEdit:
     weight: A, float [num_ws, w_dim, w_dim], out before in; None for a translation (A = 0).
     bias: b, float [num_ws, w_dim].
     config: the contents of config.json; kind, num_ws and w_dim are filled in from the tensors.
-    ValueError for tensors that do not fit each other or the config.
-    """
+    ValueError for tensors that do not fit each other or the config."""
 
     def __init__(self, weight: Tensor | None, bias: Tensor, config: dict | None = None):
         if bias.ndim != 2 or not bias.is_floating_point():
@@ -25,7 +24,7 @@ class AffineEdit:
         num_ws, w_dim = bias.shape
         if weight is not None and (weight.shape != (num_ws, w_dim, w_dim) or weight.dtype != bias.dtype):
             wanted = f"{(num_ws, w_dim, w_dim)} and {bias.dtype}"
-            raise ValueError(f"weight has shape {tuple(weight.shape)}, {weight.dtype}: bias asks for {wanted}")
+            raise ValueError(f"weight has shape {tuple(weight.shape)}, {weight.dtype}: expected {wanted}")
         facts = {"kind": "translation" if weight is None else "affine", "num_ws": num_ws, "w_dim": w_dim}
         for key, value in facts.items():
             if (config or {}).get(key, value) != value:
@@ -50,8 +49,7 @@ class AffineEdit:
     def __call__(self, w: Tensor, alpha: float | Tensor = 1.0) -> Tensor:
         """Codes w [N, num_ws, w_dim] -> edited codes of the same shape, type and device.
 
-        alpha: one strength, or one for each code [N]. ValueError for other shapes and for NaN.
-        """
+        alpha: one strength, or one for each code [N]. ValueError for other shapes and for NaN."""
         self._check_codes(w)
         if isinstance(alpha, Tensor):
             if alpha.shape not in ((), (len(w),)):
@@ -94,10 +92,8 @@ class AffineEdit:
         return cls(None if weight is None else weight.expand(len(bias), -1, -1), bias, config)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Writes config.json and model.safetensors, in the type that the config names (default: float32).
-
-        A of low rank is stored as its factors, a map that is the same in all layers once.
-        """
+        """Writes config.json and model.safetensors, in the type that the config names (default: float32). A
+        of low rank is stored as its factors, a map that is the same in all layers once."""
         tensors = {} if self.weight is None else {"weight": self.weight}
         if self.factors and torch.equal(
             (self.factors["out"] @ self.factors["into"]).expand_as(self.weight), self.weight
@@ -108,10 +104,8 @@ class AffineEdit:
         registry.save_folder(folder, self.config, {**tensors, "bias": self.bias}, self.config.get("dtype"))
 
     def push_to_hub(self, repo_id: str, private: bool = False, token: str | None = None) -> "registry.Pushed":
-        """Pushes config and weights in one commit; a card that the repo has stays.
-
-        Errors as `lwgan.hub.registry.push`. `python -m trainers publish` pushes a card and pictures too.
-        """
+        """Pushes config and weights in one commit; a card that the repo has stays. Errors as
+        `lwgan.hub.registry.push`. `python -m trainers publish` pushes a card and pictures too."""
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder)
             return registry.push(folder, repo_id, private=private, token=token)

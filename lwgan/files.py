@@ -40,10 +40,8 @@ POINTS_LIMIT = 1000  # of a strength curve
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yields a new path to write to. On success that file replaces `path`; after an error it is deleted.
-
-    Each call uses another name, so two processes never write to one partial file. Makes the folder if needed.
-    """
+    """Yields a new path to write to. On success that file replaces `path`; after an error it is deleted. Each
+    call uses another name, so two processes never write to one partial file. Makes the folder if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
     os.close(handle)
@@ -140,8 +138,7 @@ def save_folder(
     ValueError if `read_folder` would refuse the result.
 
     The config is renamed first. A process that is killed before that leaves the old model; one that is killed
-    between the two renames leaves the new one, whose weights `_weights` finds under their partial name.
-    """
+    between the two renames leaves the new one, whose weights `_weights` finds under their partial name."""
     folder, dtype = Path(folder), dtype or "float32"
     if dtype not in STORED:
         raise ValueError(f"dtype {dtype!r} is unknown: choose one of {', '.join(STORED)}")
@@ -184,8 +181,7 @@ def read_config(folder: Path, source: str, kinds: tuple[str, ...] | None = None)
     """The checked config of a folder.
 
     kinds: the kinds that the caller can use; None for any. ValueError that begins with `source` and names key
-    and value; Damaged if another download may help.
-    """
+    and value; Damaged if another download may help."""
     path = folder / CONFIG
     if not path.is_file():
         raise ValueError(f"{source} is no model: it holds no {CONFIG}")
@@ -285,8 +281,7 @@ def check_pictures(tensors: dict[str, Tensor], side: int, source: str) -> None:
     """ValueError unless sample pictures are as the pipeline shows them.
 
     images: uint8 [N, side, side] or [N, 3, side, side]. Optional: labels, uint8 [N, K] of 0, 1 or 255 for
-    unknown, in the order of the Domain's K attributes. Other tensors are ignored.
-    """
+    unknown, in the order of the Domain's K attributes. Other tensors are ignored."""
     said, images, labels = f"{source}: {WEIGHTS}", tensors.get("images"), tensors.get("labels")
     if images is None or not images.numel():
         raise ValueError(f"{said} holds no picture, kind 'pictures' has ['images'] or ['images', 'labels']")
@@ -299,10 +294,8 @@ def check_pictures(tensors: dict[str, Tensor], side: int, source: str) -> None:
 
 
 def check_base(config: dict, source: str, base: dict, base_source: str) -> None:
-    """ValueError, with names and hashes, unless a model was made for the net `base` (its config).
-
-    An edit must name the weights that it was made for; a net may.
-    """
+    """ValueError, with names and hashes, unless a model was made for the net `base` (its config). An edit
+    must name the weights that it was made for; a net may."""
     made_for, present = (config.get("base_revision") or {}).get(base["kind"]), base["weights"]["sha256"]
     if made_for != present and (made_for or config["kind"] in EDIT_KINDS):
         named = config.get("base_encoder" if base["kind"] == "encoder" else "base_model") or "without a name"

@@ -26,8 +26,7 @@ class Generator(nn.Module):
     resolution: side of the picture, a power of two >= 8.  img_channels: 1 or 3.
     channels: widths of the feature maps at 4, 8, ... resolution px, one each.
     use_noise: whether layers add noise maps.  conv_clamp: bound on activations, or None.
-    output: "linear" as published, or "tanh" for pictures whose background is exactly black.
-    """
+    output: "linear" as published, or "tanh" for pictures whose background is exactly black."""
 
     def __init__(
         self, *, resolution: int, img_channels: int = 3, channels: tuple[int, ...] | None = None,
@@ -108,8 +107,7 @@ class Synthesis(nn.Module):
 
         noise: "const" (the same maps for every picture), "random", "none", or a noise map for each of
         `noise_layers`: [r, r] or [1, 1, r, r] for all pictures, [N, 1, r, r] for each its own. ValueError
-        for other numbers or shapes.
-        """
+        for other numbers or shapes."""
         if w.ndim != 3 or w.shape[1:] != (self.num_ws, self.w_dim):
             raise ValueError(f"w has shape {tuple(w.shape)}, expected [N, {self.num_ws}, {self.w_dim}]")
         maps = self._maps(noise, len(w))
@@ -179,8 +177,7 @@ class Block(nn.Module):
         those of this level, at r px.
 
         w: a style for each convolution, then one for ToRGB, which the next level's first convolution takes
-        too: [N, 3, w_dim], at 4 px [N, 2, w_dim].  maps: noise for each convolution, a mode or a map.
-        """
+        too: [N, 3, w_dim], at 4 px [N, 2, w_dim].  maps: noise for each convolution, a mode or a map."""
         if self.first:
             x = self.const.expand(len(w), -1, -1, -1).to(memory_format=torch.channels_last)
         else:
@@ -194,8 +191,7 @@ class StyledConv(nn.Module):
     """Modulated 3 x 3 convolution, noise, bias, leaky ReLU.
 
     Modulation scales the activations, demodulation the result, so one dense convolution serves the whole
-    batch. For a single large picture both are multiplied into the weights instead (`scales_weights`).
-    """
+    batch. For a single large picture both are multiplied into the weights instead (`scales_weights`)."""
 
     def __init__(self, in_channels: int, channels: int, w_dim: int, resolution: int, use_noise: bool,
                  conv_clamp: float | None, up: bool = False):  # fmt: skip

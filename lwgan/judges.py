@@ -14,10 +14,8 @@ PLACES = 8  # side of the last feature map of `PictureFeatures`; at 64 px what t
 
 
 class Judge(nn.Module):
-    """Which labels a picture has: x [N, C, H, W] in [-1, 1] -> logits [N, K], K = len(names).
-
-    `names` are the labels; `features(x)` [N, D] is the space of the Frechet distance.
-    """
+    """Which labels a picture has: x [N, C, H, W] in [-1, 1] -> logits [N, K], K = len(names). `names` are the
+    labels; `features(x)` [N, D] is the space of the Frechet distance."""
 
     names: tuple[str, ...]
 
@@ -49,8 +47,7 @@ class CountJudge(Judge):
     network itself answers with classes + 1 distributions over 0..most (`counts`); the logit of "at least
     k" is the best logit among k..most minus the best among 0..k-1, so that "logit > 0" says the same as
     the likeliest count. Residual convolutions down to H/8, features summed over places: the answer does
-    not depend on the layout.
-    """
+    not depend on the layout."""
 
     def __init__(
         self, *, names: Sequence[str], most: int = 4, channels: int = 1,
@@ -106,8 +103,7 @@ class PictureFeatures(nn.Module):
 
     Residual convolutions from H/2 on, then one hidden layer that tells places apart. The first convolution
     sees
-    every pixel of blocks of 2 x 2, without pooling: rims and earrings are 1 to 2 px wide.
-    """
+    every pixel of blocks of 2 x 2, without pooling: rims and earrings are 1 to 2 px wide."""
 
     def __init__(self, widths: Sequence[int], features: int, channels: int = 3):
         super().__init__()
@@ -179,10 +175,8 @@ class IdentityNetwork(nn.Module):
 
 
 class LatentClassifier(nn.Module):
-    """F_l of Eq. 5: codes w [N, num_ws, w_dim] -> logits [N, outputs].
-
-    Two hidden layers on the flattened code, as in the paper of Latent Transformer (Yao et al., 2021).
-    """
+    """F_l of Eq. 5: codes w [N, num_ws, w_dim] -> logits [N, outputs]. Two hidden layers on the flattened
+    code, as in the paper of Latent Transformer (Yao et al., 2021)."""
 
     def __init__(self, *, num_ws: int, w_dim: int, outputs: int, hidden: tuple[int, int] = (1024, 256)):
         super().__init__()

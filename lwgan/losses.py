@@ -72,8 +72,7 @@ def partial_transport(edited: Tensor, target: Tensor, skip: float = 0.0) -> Tens
     gradient of mean_i 1/2 |x_i - y_s(i)|^2 is the gradient of L (envelope theorem).
     Sources: A. Figalli, "The optimal partial transport problem" (2010); L. Caffarelli and R. McCann, "Free
     boundaries in optimal transport and Monge-Ampere obstacle problems" (2010).
-    ValueError for other shapes, M < B, skip out of range, and codes that hold NaN or infinity.
-    """
+    ValueError for other shapes, M < B, skip out of range, and codes that hold NaN or infinity."""
     if edited.ndim != 3 or edited.shape[1:] != target.shape[1:] or 0 in edited.shape:
         raise ValueError(f"edited has shape {tuple(edited.shape)} and target {tuple(target.shape)}: "
                          "expected [B, num_ws, w_dim] and [M, num_ws, w_dim]")  # fmt: skip

@@ -34,8 +34,7 @@ def readings(
     true_change, [M]: changed, times the share of the other labels that are kept; for a change of kind
     "choice", bool: changed and all kept.
     overshoot, bool [M]: the edited label is as wanted and yet the picture is not the target (two digits more
-    instead of one).
-    """
+    instead of one)."""
     source = meets(before, names, change.source)
     changed = source & meets(after, names, change.target)
     edited = names.index(change.label)
@@ -54,8 +53,7 @@ def kept_labels(
     """float64 [N]: the share of the other labels that are read as before the edit; NaN where none counts.
 
     The labels that the change speaks of do not count, nor those that are unknown or not `counted`. Where the
-    change adds something, as a new digit must be some digit, a label counts if it holds and was read so.
-    """
+    change adds something, as a new digit must be some digit, a label counts if it holds and was read so."""
     others = torch.tensor([name not in change.labels for name in names], device=before.device)
     counts = (others if counted is None else others & counted).expand_as(before)
     if labels is not None:
@@ -80,8 +78,7 @@ def calibrate(
 
     change: alpha -> target change in [0, 1]. It is asked at 1/4, 1/2, 1, ... up to `limit`, and then by
     bisection between the last alpha that failed and the first that did not. Where it is not monotone, the
-    answer is a crossing in between.
-    """
+    answer is a crossing in between."""
     low, high = 0.0, 0.25
     while change(high) < wanted:
         low, high = high, 2 * high

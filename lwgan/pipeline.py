@@ -46,8 +46,7 @@ class EditingPipeline:
     time on CPUs that support it, with 1% error; "float16" is for CUDA, with 0.1% error. Both keep the
     encoder's weights in half precision. Codes are always float32 on the CPU.
 
-    For many pictures on CUDA, `pipe.generator.synthesis.compile(mode="reduce-overhead")` helps.
-    """
+    For many pictures on CUDA, `pipe.generator.synthesis.compile(mode="reduce-overhead")` helps."""
 
     def __init__(
         self, generator: Generator, encoder: Encoder, edits: Mapping[str, AffineEdit] | None = None, *,
@@ -85,8 +84,7 @@ class EditingPipeline:
 
         registry: as in `lwgan.hub.registry.models`.  device: "cpu", "cuda", "cuda:N", or "auto" for CUDA if
         available. ValueError if the registry has no generator or no encoder for the domain. An edit that is
-        broken, or was made for other networks, is only listed in `refused`.
-        """
+        broken, or was made for other networks, is only listed in `refused`."""
         entries = models.models(registry, whole=False)
         return cls.from_entries(entries, domain, device=device, dtype=dtype)
 
@@ -117,10 +115,8 @@ class EditingPipeline:
         return pipe
 
     def lend(self, wrap: Callable, device: str = "cuda") -> None:
-        """Moves the networks to a device that exists only in functions that `wrap` wraps (`spaces.GPU`).
-
-        The wrapped functions take and return arrays. The cloud, which no visitor changes, is computed before.
-        """
+        """Moves the networks to a device that exists only in functions that `wrap` wraps (`spaces.GPU`). The
+        wrapped functions take and return arrays. The cloud, which no visitor changes, is computed before."""
         _ = self.cloud
         self.device = torch.device(device)
         self.generator.to(self.device)
@@ -202,8 +198,7 @@ class EditingPipeline:
         """The picture in the training frame, at the size and in the mode that the encoder takes.
 
         A framed picture passes unchanged when it is framed again. `info["note"]`, if there is one, is a
-        remark for the visitor. ValueError for a picture that cannot be framed.
-        """
+        remark for the visitor. ValueError for a picture that cannot be framed."""
         side = self.encoder.config["resolution"]
         if not is_marked(picture):
             picture = FRAMES[self.domain.frame](picture, side)
@@ -214,10 +209,8 @@ class EditingPipeline:
 
     @torch.inference_mode()
     def encode(self, pictures: Image.Image | Sequence[Image.Image] | Tensor) -> Tensor:
-        """Pictures -> codes w [N, num_ws, w_dim].
-
-        PIL pictures are framed first. A tensor [N, C, H, W] in [-1, 1] must be in the training frame already.
-        """
+        """Pictures -> codes w [N, num_ws, w_dim]. PIL pictures are framed first. A tensor [N, C, H, W] in
+        [-1, 1] must be in the training frame already."""
         if not isinstance(pictures, Tensor):
             pictures = [pictures] if isinstance(pictures, Image.Image) else pictures
             pictures = to_tensor([self.frame(picture) for picture in pictures])
@@ -228,8 +221,7 @@ class EditingPipeline:
         """Applies edits to codes w [N, num_ws, w_dim], one after another in the order of their names.
 
         alphas: name -> alpha. ValueError for a name that is unknown or refused, and for an alpha that is no
-        number within +-MAX_ALPHA.
-        """
+        number within +-MAX_ALPHA."""
         check_alphas(alphas)
         for name in alphas:
             self.check_name(name)
@@ -308,9 +300,7 @@ class EditingPipeline:
     @cached_property
     def labels(self) -> Tensor | None:
         """The labels of the samples, uint8 [N, K] in the order of `domain.attributes`; UNKNOWN where unknown.
-
-        Those that the registry has, else those that the judge reads; None without either.
-        """
+        Those that the registry has, else those that the judge reads; None without either."""
         if self._known_labels is not None or self.judge is None:
             return self._known_labels
         count = SAMPLES if self.images is None else len(self.images)

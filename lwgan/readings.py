@@ -44,8 +44,7 @@ class Effect(NamedTuple):
     kept, of: of the other labels, how many are read as before; None without a judge.
     drift: the mean absolute change of their probabilities; None without other labels.
     moved: the (label, change of probability) of those that changed most.
-    identity: cosine in [-1, 1]; None without an identity network or judge.
-    """
+    identity: cosine in [-1, 1]; None without an identity network or judge."""
 
     kept: int | None
     of: int | None
@@ -92,8 +91,7 @@ def compare(pipe: EditingPipeline, before: Sight, after: Sight, changes: Sequenc
     """What the edits with these changes did besides, as the judge of pictures (else that of codes) reads it.
 
     The labels of the changes are left out. If a change may add other labels (`Change.adds`), labels that did
-    not hold before are left out too.
-    """
+    not hold before are left out too."""
     identity = _identity(pipe, before.picture, after.picture, changes)
     if not before.opinions:
         return Effect(None, None, None, (), identity)
@@ -111,10 +109,8 @@ def compare(pipe: EditingPipeline, before: Sight, after: Sight, changes: Sequenc
 def _identity(
     pipe: EditingPipeline, before: Image.Image, after: Image.Image, changes: Sequence[Change]
 ) -> float | None:
-    """Sec. 4.2: the cosine of the embeddings by the identity network, or else by the judge's features.
-
-    An edit that adds something draws on the background: only places that were bright before are compared.
-    """
+    """Sec. 4.2: the cosine of the embeddings by the identity network, or else by the judge's features. An
+    edit that adds something draws on the background: only places that were bright before are compared."""
     embed = pipe.identity or getattr(pipe.judge, "features", None)
     if embed is None:
         return None

@@ -22,8 +22,7 @@ class Scale(NamedTuple):
 
     reach: the expected target change at strength 1. It is WANTED where the curve gets there, else the curve's
     maximum; None if the edit was never measured.
-    curve: measured points {"alpha", "target_change", ...}, alpha increasing from 0; empty if not measured.
-    """
+    curve: measured points {"alpha", "target_change", ...}, alpha increasing from 0; empty if not measured."""
 
     unit: float
     reach: float | None
@@ -66,8 +65,7 @@ def strength_of(curve: Sequence[Mapping], alpha: float) -> dict:
 
     curve: points {"alpha", "target_change", "others_kept"?, "all_kept"?, ...}; those above MAX_ALPHA are
     dropped.
-    alpha: the recommended alpha, the unit of an edit whose curve never rises above 0.
-    """
+    alpha: the recommended alpha, the unit of an edit whose curve never rises above 0."""
     points = _points(curve)
     unit, reach = _calibrated(points, alpha)
     return {"unit": unit, "reach": reach, "curve": [dict(point) for point in points]}
@@ -89,10 +87,8 @@ def _calibrated(points: Sequence[Mapping], alpha: object) -> tuple[float, float 
 
 
 def _points(curve: object) -> tuple[dict, ...]:
-    """The valid points of a curve by increasing alpha, beginning with 0, where nothing changes.
-
-    Only numbers are kept. An invalid curve counts as no curve: an edit works without one.
-    """
+    """The valid points of a curve by increasing alpha, beginning with 0, where nothing changes. Only numbers
+    are kept. An invalid curve counts as no curve: an edit works without one."""
     known = {0.0: {"alpha": 0.0, "target_change": 0.0}}
     for point in curve if isinstance(curve, list | tuple) else ():
         items = point.items() if isinstance(point, Mapping) else ()

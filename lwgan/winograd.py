@@ -54,8 +54,7 @@ def _transforms() -> tuple[Tensor, Tensor, Tensor]:
     Toom and Cook: a polynomial with k coefficients is given by its values at SIDE points, where products
     are taken value by value. V(k), the Vandermonde matrix of the points, brings kernels there. A
     correlation is the transpose of a product, so the inverse of V(SIDE), transposed, does so for the data,
-    and V(TILE), transposed, gives the results.
-    """
+    and V(TILE), transposed, gives the results."""
     points = torch.tensor(POINTS, dtype=torch.float64, device="cpu")
     infinity = lambda k: F.one_hot(torch.tensor([k - 1], device="cpu"), k).double()
     powers = lambda k: torch.cat([points[:, None] ** torch.arange(k, device="cpu"), infinity(k)])

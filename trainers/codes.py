@@ -52,8 +52,7 @@ class Codes:
     """Codes of real pictures and their labels.
 
     w: float [N, num_ws, w_dim].  labels: uint8 [N, K], 1, 0 or UNKNOWN (255); `domain.attributes` names them.
-    facts: what else the data set says of itself, for config.json ({"bias": 1.0}).
-    """
+    facts: what else the data set says of itself, for config.json ({"bias": 1.0})."""
 
     w: Tensor
     labels: Tensor
@@ -120,10 +119,8 @@ def base_of(encoder: Encoder, folder: Path) -> dict[str, str]:
 def _encode_parts(
     encoder: Encoder, images: Images, count: int, folder: Path, made_of: dict[str, str]
 ) -> Tensor:
-    """Codes of the first `count` pictures.
-
-    Parts that an earlier run left in the folder are not made again.
-    """
+    """Codes of the first `count` pictures. Parts that an earlier run left in the folder are not made
+    again."""
     parts = []
     for start in tqdm(range(0, count, PART), folder.stem):
         path = folder / f"{start:07d}.safetensors"
@@ -160,9 +157,7 @@ def encode(encoder: Encoder, images: Tensor) -> Tensor:
 
 def save_codes(path: Path, codes: Codes, base: dict[str, str]) -> None:
     """Writes the codes of a split, whole or not at all. base: sha256 of the weights of encoder and generator.
-
-    Half precision: its error is a thousandth of the codes' spread.
-    """
+    Half precision: its error is a thousandth of the codes' spread."""
     said = {"domain": json.dumps(codes.domain.as_json()), "facts": json.dumps(codes.facts)}
     with atomic(path) as partial:
         partial.write_bytes(save({"w": codes.w.half(), "labels": codes.labels}, metadata=base | said))
@@ -170,9 +165,7 @@ def save_codes(path: Path, codes: Codes, base: dict[str, str]) -> None:
 
 def load_codes(folder: Path, split: str) -> tuple[Codes, dict[str, str]]:
     """A split that this stage wrote, and the sha256 of its encoder's and generator's weights.
-
-    FileNotFoundError, ValueError if it is missing or damaged.
-    """
+    FileNotFoundError, ValueError if it is missing or damaged."""
     path = folder / f"{split}.safetensors"
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing: make it with `python -m trainers codes --run {folder}`")

@@ -116,9 +116,7 @@ def _write(
 
 def _finish(folder: Path, plan: list[Shard], allowed: float) -> dict[str, int]:
     """Writes skipped.csv, removes shards of an earlier, larger data set, and counts each split's pictures.
-
-    ValueError if too many pictures were skipped.
-    """
+    ValueError if too many pictures were skipped."""
     sizes, skipped = dict.fromkeys(SPLITS, 0), []
     for shard in plan:
         bad = json.loads(shards.read_shard(folder, shard.split, shard.number).get("skipped", "[]"))
@@ -151,10 +149,8 @@ def save_samples(folder: Path, hidden: tuple[str, ...] = ()) -> None:
 
 
 def reopen(folder: Path) -> Dataset:
-    """The data set that a data folder was written from, for its oracle.
-
-    ValueError if dataset.json does not say it.
-    """
+    """The data set that a data folder was written from, for its oracle. ValueError if dataset.json does not
+    say it."""
     made_by = json.loads((folder / shards.DATASET).read_text("utf-8")).get("made_by")
     if not isinstance(made_by, dict) or "spec" not in made_by:
         raise ValueError(f"{folder / shards.DATASET} does not say which data set the pictures come from")

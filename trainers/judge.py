@@ -257,8 +257,7 @@ def count_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean cross-entropy of counts, over groups whose labels are all known.
 
     logits: float [N, G, most + 1], `CountJudge.counts`, all objects last.
-    labels: uint8 [N, G * most], "at least 1, 2, ..., most" of each group, all objects first.
-    """
+    labels: uint8 [N, G * most], "at least 1, 2, ..., most" of each group, all objects first."""
     labels = labels.view(*logits.shape[:2], -1)
     known, counts = (labels != UNKNOWN).all(2), (labels == 1).sum(2)
     each = F.cross_entropy(logits.roll(1, 1).flatten(0, 1), counts.flatten(), reduction="none")

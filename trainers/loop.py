@@ -29,8 +29,7 @@ class Loop:
 
     Each step starts from a random state that follows from seed, step and rank alone. So a resumed run does
     the same as one that was never stopped.
-    `due`: whether a checkpoint follows the current step.  `finished`: whether all steps are done.
-    """
+    `due`: whether a checkpoint follows the current step.  `finished`: whether all steps are done."""
 
     def __init__(
         self, folder: Path, parts: dict[str, Any], *, steps: int, every: int, seed: int = 0,

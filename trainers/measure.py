@@ -56,8 +56,7 @@ class Seen(NamedTuple):
     """What the readers see in codes w [N, num_ws, w_dim] or in the pictures [N, C, H, W] that these become.
 
     logits: float [N, K] of `Nets.names`.  codes: float [N, L] of `Nets.code_names`.  embeddings: [N, D].
-    features: [N, F] of the judge.  What there is no reader for, or was not asked for, is None.
-    """
+    features: [N, F] of the judge.  What there is no reader for, or was not asked for, is None."""
 
     logits: Tensor
     codes: Tensor | None = None
@@ -229,8 +228,7 @@ class Ideal:
     """Pictures that edits should give, for data sets that can make them.
 
     rows: int64 [M], the cases that have one.  seen: what the ideal pictures show.  outside: bool [M, 1, H,
-    W], where they are as before.  unit: the mean distance of the judge's features of two pictures.
-    """
+    W], where they are as before.  unit: the mean distance of the judge's features of two pictures."""
 
     rows: Tensor
     seen: Seen

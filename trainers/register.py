@@ -40,8 +40,7 @@ def register(run: Path, target: Path) -> None:
     """Writes `target`, whole or not at all. A target with the same weights stays as it is, with its figures.
 
     ValueError if the run is not a whole model, if the name is not allowed, or if the registry lacks the
-    generator or the encoder that the model was made for.
-    """
+    generator or the encoder that the model was made for."""
     if not NAME.fullmatch(target.name):
         raise ValueError(f"{target}: the name {target.name!r} may have 1 to 64 of a-z, 0-9, _ and -")
     config, _, weights = read_folder(run, str(run))

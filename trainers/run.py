@@ -36,8 +36,7 @@ def start(folder: Path, options: Any) -> None:
     """Makes the run's folder, locks it for this process and writes options.json, with the command as typed.
 
     A run is resumed by repeating its command. ValueError if the folder holds a run with other options (those
-    of FREE may differ) or if another process works in it.
-    """
+    of FREE may differ) or if another process works in it."""
     lock(folder)
     wanted = {key: value for key, value in as_json(options).items() if key not in FREE}
     path = folder / "options.json"

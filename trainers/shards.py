@@ -99,10 +99,8 @@ def write_shard(
     folder: Path, split: str, number: int, images: Tensor, labels: Tensor, groups: Tensor | None = None,
     facts: dict[str, str] | None = None,
 ) -> None:  # fmt: skip
-    """Writes one shard, whole or not at all.
-
-    images uint8 [n, C, H, W]; labels uint8 [n, K]; groups int64 [n] or None; facts: text for `read_shard`.
-    """
+    """Writes one shard, whole or not at all. images uint8 [n, C, H, W]; labels uint8 [n, K]; groups int64 [n]
+    or None; facts: text for `read_shard`."""
     tensors = {"images": images.contiguous(), "labels": labels.contiguous()}
     if groups is not None:
         tensors["groups"] = groups.contiguous()
@@ -124,8 +122,7 @@ def write_dataset(
 ) -> None:
     """Writes dataset.json, after all shards.
 
-    sizes: split -> pictures.  made_by: arguments of `open_dataset`.
-    """
+    sizes: split -> pictures.  made_by: arguments of `open_dataset`."""
     said = {"domain": domain.as_json(), "sizes": sizes, "facts": facts, "made_by": made_by}
     write_json(folder / DATASET, said)
 

@@ -35,8 +35,7 @@ class Encoder(nn.Module):
     space: "W+", a code for each style; "W", one code for all styles, the sum of the heads; "W+ deltas",
     e4e's: the first head gives a code, the others what their styles add to it.
     widths: of the backbone at H/2, H/4, ... px.  pyramid: width of the pyramid.  head: width within a head.
-    None: the backbone's default (`BACKBONES`).
-    """
+    None: the backbone's default (`BACKBONES`)."""
 
     def __init__(
         self, *, resolution: int, img_channels: int, num_ws: int, w_dim: int,

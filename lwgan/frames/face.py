@@ -27,8 +27,7 @@ class Aligned(NamedTuple):
     picture: "RGB", size x size px.  landmarks: those used, [5, 2] or [68, 2].
     quad: [4, 2], the corners of the frame in the photograph: upper left, lower left, lower right, upper right
     as seen in `picture`. They may lie outside the photograph.
-    note: a remark for the user, such as that one of several faces was taken; or None.
-    """
+    note: a remark for the user, such as that one of several faces was taken; or None."""
 
     picture: Image.Image
     quad: np.ndarray
@@ -45,8 +44,7 @@ def align_face(source, landmarks=None, *, size: int = 1024, supersample: int = 4
     supersample: the frame is first sampled at this multiple of the size (FFHQ: size 1024, 4; pSp: 256, 1).
     Parts of the frame outside the photograph are mirrored, blurred and faded to the median colour.
     ValueError, with messages for visitors, if the picture cannot be opened or shows no face, or if the
-    landmarks are not an upright face's.
-    """
+    landmarks are not an upright face's."""
     if size < 1 or supersample < 1:
         raise ValueError(f"size is {size} and supersample {supersample}: both must be at least 1")
     picture, note = open_picture(source).convert("RGB"), None
@@ -109,8 +107,7 @@ def quad_of(landmarks: np.ndarray) -> np.ndarray:
 
     Order: upper left, lower left, lower right, upper right. The centre is a tenth of the way from the eyes to
     the mouth. The x axis is the sum of the vector between the eyes and the vector from eyes to mouth, rotated
-    by a quarter turn. Half the side is the larger of twice the first length and 1.8 times the second.
-    """
+    by a quarter turn. Half the side is the larger of twice the first length and 1.8 times the second."""
     left_eye, right_eye, left_mouth, right_mouth = _eyes_and_mouth(landmarks)
     eyes, mouth = (left_eye + right_eye) / 2, (left_mouth + right_mouth) / 2
     across, down = right_eye - left_eye, mouth - eyes
@@ -197,10 +194,8 @@ def _reduced(picture: Image.Image, quad: np.ndarray, times: int) -> tuple[Image.
 def _padded(
     picture: Image.Image, quad: np.ndarray, border: int, side: float
 ) -> tuple[Image.Image, np.ndarray]:
-    """Picture and quad, the picture padded where the quad extends beyond it by more than a few px.
-
-    The padding is mirrored; towards the outside it becomes blurred and fades to the median colour.
-    """
+    """Picture and quad, the picture padded where the quad extends beyond it by more than a few px. The
+    padding is mirrored; towards the outside it becomes blurred and fades to the median colour."""
     (left, top), (right, bottom) = -np.floor(quad.min(0)), np.ceil(quad.max(0)) - picture.size
     room = [max(int(value) + border, 0) for value in (left, top, right, bottom)]
     if max(room) <= border - 4:

@@ -29,8 +29,7 @@ class Faces(NamedTuple):
     """The faces of a W x H picture, in px from its upper left corner (0, 0) to (W, H), the largest box first.
 
     boxes: [N, 4], left, top, right, bottom.  scores: [N], probabilities.
-    landmarks: [N, 5, 2], x, y of left eye, right eye, nose, left and right mouth corner as seen.
-    """
+    landmarks: [N, 5, 2], x, y of left eye, right eye, nose, left and right mouth corner as seen."""
 
     boxes: np.ndarray
     scores: np.ndarray
@@ -43,8 +42,7 @@ class CascadeNet(nn.Module):
     convs: (channels, kernel, pool) of each convolution; a PReLU follows, and max pooling over `pool` px with
     stride 2 unless pool is 0.  dense: (inputs, outputs) of a hidden layer, or None for a fully convolutional
     network.
-    heads: the sizes of the outputs.
-    """
+    heads: the sizes of the outputs."""
 
     def __init__(
         self, convs: tuple[tuple[int, int, int], ...], dense: tuple[int, int] | None, heads: tuple[int, ...]
@@ -159,10 +157,8 @@ def _square(boxes: Tensor) -> Tensor:
 
 
 def _suppress(boxes: Tensor, scores: Tensor, overlap: float, within: bool = False) -> Tensor:
-    """Non-maximum suppression: the indices of the boxes that are kept, the most probable first.
-
-    Of boxes that share more than `overlap` of their union (within: the smaller box), drops the less probable.
-    """
+    """Non-maximum suppression: the indices of the boxes that are kept, the most probable first. Of boxes that
+    share more than `overlap` of their union (within: the smaller box), drops the less probable."""
     areas = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0).prod(1)
     kept, left = [], scores.argsort(descending=True)
     while len(left):

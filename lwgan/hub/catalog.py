@@ -15,8 +15,7 @@ from lwgan.pipeline import EditingPipeline, domains_of
 
 class Catalog:
     """pipes: name of a domain -> its pipeline, the first of the registry first.
-    refused: name of a model or registry -> why it cannot be used.  pending: whether more may arrive.
-    """
+    refused: name of a model or registry -> why it cannot be used.  pending: whether more may arrive."""
 
     def __init__(self, registry: str | Path | None = None, *, device: str = "auto"):
         """registry: as in `lwgan.hub.registry.models`. ValueError or OSError if it has no generator."""

@@ -61,8 +61,7 @@ def within(seconds: float, ask: Callable[[], Answer]) -> Answer:
 
     huggingface_hub has no time limit for most requests and retries for up to a minute. (`set_client_factory`
     could limit single requests, but neither the retries nor the transfers by xet.) A call that timed out goes
-    on in the background and may still succeed: the caller must be able to bear that.
-    """
+    on in the background and may still succeed: the caller must be able to bear that."""
     answer = Future()
 
     def run():

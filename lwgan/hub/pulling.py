@@ -16,8 +16,7 @@ from lwgan.hub import client as hub
 class Pulled:
     """A checked model in the Hub's cache.
 
-    revision: its commit, 40 hex digits.  reason: why this may not be the newest version; empty if it is.
-    """
+    revision: its commit, 40 hex digits.  reason: why this may not be the newest version; empty if it is."""
 
     folder: Path
     revision: str | None
@@ -39,8 +38,7 @@ def pull(
 
     Raises the Hub's error for a missing, private or gated repo, even if the cache holds the model; ValueError
     for files that fail the checks. If the Hub is away or the cache cannot be written to, returns the last
-    good version in the cache (`stale`), or raises ConnectionError or OSError if there is none.
-    """
+    good version in the cache (`stale`), or raises ConnectionError or OSError if there is none."""
     return _pull(repo_id, revision, token, hub.deadline(), kind, read_folder)
 
 
@@ -116,8 +114,7 @@ def _download(info, token: str | None, ends: float, names: Sequence[str], check:
     """Downloads files of a commit into the cache and checks them. Returns their folder.
 
     The client compares only sizes, so a file that was damaged on the way is downloaded once more.
-    `snapshot_download` requests more files, and its threads would keep the process alive after a timeout.
-    """
+    `snapshot_download` requests more files, and its threads would keep the process alive after a timeout."""
     api, patience = hub.client(token), min(hub.PATIENCE, hub.left(ends))
 
     def download(name: str, force: bool) -> Path:

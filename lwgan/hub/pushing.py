@@ -30,8 +30,7 @@ class Repo:
     """A repo to push to.
 
     type: "model" or "space".  private: whether a new repo becomes private.  owned: folders from which files
-    that are not pushed are deleted.
-    """
+    that are not pushed are deleted."""
 
     id: str
     type: str = "model"
@@ -44,8 +43,7 @@ class Pushed:
     """The result of a push.
 
     commit: 40 hex digits.  changed: False if the repo had these files already.  tag: v1, v2, ..., one for
-    each commit that changed something.  pull_request: its address.  collection: its slug.
-    """
+    each commit that changed something.  pull_request: its address.  collection: its slug."""
 
     repo_id: str
     commit: str
@@ -67,8 +65,7 @@ def push(
 
     ValueError before any upload for a folder that could not be pulled again, for a token that is missing,
     refused or may not write there, and for card metadata that the Hub refuses. A push that fails leaves the
-    Hub as it was: a repo that it made is deleted again.
-    """
+    Hub as it was: a repo that it made is deleted again."""
     if not hub.REPO_ID.fullmatch(repo_id) or not NAME.fullmatch(repo_id.split("/")[1]):
         raise ValueError(f"{repo_id!r} is no name for a repo: expected org/name, 1 to 64 of a-z 0-9 _ -")
     files = files_of(folder)
@@ -125,8 +122,7 @@ def files_of(folder: str | Path) -> dict[str, bytes]:
 def writer(token: str | None, namespace: str | None) -> HfApi:
     """A client whose token may write to the namespace. ValueError if it may not.
 
-    token: by default the environment's or that of `hf auth login`.  namespace: None if any will do.
-    """
+    token: by default the environment's or that of `hf auth login`.  namespace: None if any will do."""
     token = token or get_token()
     if not token:
         raise ValueError("there is no token to push with: log in with `hf auth login`, or set HF_TOKEN")
@@ -161,8 +157,7 @@ def _writable(scopes: dict) -> list[str]:
 def _retry(ends: float, size: int, attempt: Callable[[int], object]):
     """Calls attempt(0), attempt(1), ... until one returns; goes on if the Hub is away or busy.
 
-    409: another commit is in progress. 412: another commit was made. Away: ours may have been made.
-    """
+    409: another commit is in progress. 412: another commit was made. Away: ours may have been made."""
     turn = 0
     while True:
         try:

@@ -36,8 +36,7 @@ class Entry:
     """A model in a registry.
 
     source: a folder or a repo id, for `load_model`.  refused: why the model cannot be used; then kind and
-    config may be None.  stale: the Hub could not be asked, so this is its last known version.
-    """
+    config may be None.  stale: the Hub could not be asked, so this is its last known version."""
 
     name: str
     kind: str | None
@@ -60,8 +59,7 @@ def load_model(
 
     kind: the accepted kind or kinds. FileNotFoundError if there is no such folder, ValueError if its content
     is wrong; for a Hub id also the errors of `pull`. Warns, once for each model, if an older version from the
-    cache is used.
-    """
+    cache is used."""
     kinds = (kind,) if isinstance(kind, str) else kind
     folder = Path(source).expanduser()
     if isinstance(source, str) and not folder.exists() and REPO_ID.fullmatch(source):
@@ -75,10 +73,8 @@ def load_model(
 
 
 def load_module(cls, kind: str, source: str | Path, revision: str | None = None, token: str | None = None):
-    """`cls(**config["architecture"])` with the weights of `source`, frozen and in evaluation mode.
-
-    The config becomes its attribute `card_config`. Errors as `load_model`.
-    """
+    """`cls(**config["architecture"])` with the weights of `source`, frozen and in evaluation mode. The config
+    becomes its attribute `card_config`. Errors as `load_model`."""
     config, tensors = load_model(source, kind, revision, token)
     architecture = config.get("architecture")
     if not isinstance(architecture, dict):
@@ -152,8 +148,7 @@ def models(
     the weights of models in folders; skip it if you load them next.
 
     FileNotFoundError if there is no such registry; ConnectionError if the Hub is away and the cache holds no
-    model of it; other errors as the Hub raises them.
-    """
+    model of it; other errors as the Hub raises them."""
     registry = registry or os.environ.get("LWGAN_REGISTRY") or "bundled"
     folder = bundled() if registry == "bundled" else Path(registry).expanduser()
     if folder.is_dir():

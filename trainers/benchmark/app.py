@@ -96,8 +96,7 @@ def served(folder: Path, code: str | None = None, **environment: str) -> Iterato
     """Runs `python app.py`, or the code. Yields its address, its process and the seconds until it answered.
 
     folder: takes uploads and log.txt.  environment: variables to set.
-    RuntimeError with the end of the log if it does not start.
-    """
+    RuntimeError with the end of the log if it does not start."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -134,9 +133,7 @@ def answers(address: str) -> bool:
 
 def asker(address: str) -> Callable[[], None]:
     """A function that calls `edit_image` over HTTP and waits for the picture's name. RuntimeError if refused.
-
-    Each thread keeps its session, as browsers and gradio_client do.
-    """
+    Each thread keeps its session, as browsers and gradio_client do."""
     url, client, numbers = f"{address}/gradio_api/call/edit_image", threading.local(), itertools.count()
     edit = list_edits("bundled")[0].name
 

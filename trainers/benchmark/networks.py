@@ -126,9 +126,7 @@ def work(forward: Callable, x: Tensor) -> float:
 
 def errors_of(results: dict[str, Tensor], network: str) -> dict[str, float]:
     """Relative root mean square error of each implementation against the first peer, or else ours in float32.
-
-    ValueError if one in float32 computes another function.
-    """
+    ValueError if one in float32 computes another function."""
     reference = results[reference_of(results, network)]
     errors = {name: ((y - reference).norm() / reference.norm()).item() for name, y in results.items()}
     for name, error in errors.items():

@@ -39,8 +39,7 @@ def rosinality_of(generator: Generator, folder: Path) -> Callable[[Tensor], Tens
 def nvidia_of(generator: Generator, folder: Path, half: bool = False) -> Callable[[Tensor], Tensor]:
     """NVIDIA's generator with the weights of ours: w [N, num_ws, w_dim] -> pictures.
 
-    half: its four largest levels run in float16, on CUDA only.
-    """
+    half: its four largest levels run in float16, on CUDA only."""
     with _importable(folder, "training", "torch_utils", "dnnlib"):
         from training.networks import Generator as Theirs
     sizes = [generator.config[name] for name in ("w_dim", "resolution", "img_channels")]
@@ -70,8 +69,7 @@ def _filled(
     """Their network with the weights of ours.
 
     ours: the name of a tensor that theirs lacks.  theirs: the ending of their constants' names.
-    ValueError if theirs has a weight that ours lacks.
-    """
+    ValueError if theirs has a weight that ours lacks."""
     weights = net.state_dict()
     left = {name for name in weights if not name.endswith(theirs)}
     for name, value in source.state_dict().items():

@@ -68,9 +68,7 @@ def main(options: Checkpoint | Direction) -> None:
 
 def convert(options: Checkpoint) -> list[Path]:
     """Writes the models of a checkpoint and returns their folders: all of them, or none after an error.
-
-    ValueError or FileNotFoundError, with the file's name, for a file that is not a known checkpoint.
-    """
+    ValueError or FileNotFoundError, with the file's name, for a file that is not a known checkpoint."""
     domain = domain_of(options)
     if options.target.exists() and not options.target.is_dir():
         raise ValueError(f"--target {options.target} is a file, expected a folder")

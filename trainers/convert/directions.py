@@ -59,10 +59,8 @@ class Direction:
 
 
 def convert_direction(options: Direction) -> Path:
-    """Writes the edit and returns its folder.
-
-    ValueError or FileNotFoundError, with the file's name, for a file that is not such a direction.
-    """
+    """Writes the edit and returns its folder. ValueError or FileNotFoundError, with the file's name, for a
+    file that is not such a direction."""
     source, name = options.source, options.change
     change = Change(name, {name: False}, {name: True}, options.before, options.after)
     change = change_from_json(change_as_json(change), "--change")

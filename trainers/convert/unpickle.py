@@ -31,8 +31,7 @@ def read(path: Path) -> object:
     """The content of a checkpoint: dicts, lists, numbers, texts, tensors, and the records below.
 
     FileNotFoundError if there is no such file. ValueError, with the file's name, if it is damaged, not a
-    checkpoint, or asks for an unknown global. No code of the file is run in any case.
-    """
+    checkpoint, or asks for an unknown global. No code of the file is run in any case."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file")
     with path.open("rb") as file:

@@ -25,8 +25,7 @@ def open_dataset(spec: str, **options: object) -> Dataset:
     """The data set that a text of one of the forms of KINDS names, such as "folder:shoes".
 
     options: fields of the data set's class, as values or as text. ValueError for an unknown data set, option
-    or value; FileNotFoundError for a missing file.
-    """
+    or value; FileNotFoundError for a missing file."""
     kind, colon, place = spec.partition(":")
     form = next((form for form in KINDS if form.partition(":")[0] == kind), None)
     if form is None or colon != form.partition(":")[1] or bool(place) != bool(colon):

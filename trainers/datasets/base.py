@@ -21,10 +21,8 @@ class Part(NamedTuple):
 
 @dataclass
 class Dataset:
-    """Labelled pictures in three splits. The fields are the options of the data set.
-
-    A subclass sets `domain` and may set the other attributes that are no options.
-    """
+    """Labelled pictures in three splits. The fields are the options of the data set. A subclass sets `domain`
+    and may set the other attributes that are no options."""
 
     resolution: int = 64
     """Side of a picture in px."""
@@ -60,6 +58,5 @@ class Dataset:
         """Ideal edits of pictures of a split of this data set, if it can make them.
 
         rows: int64 [n].  Returns the rows of which there is an ideal edit, int64 [m], and these edits, uint8
-        [m, C, H, W]; None if the data set knows no ideal edit for this change.
-        """
+        [m, C, H, W]; None if the data set knows no ideal edit for this change."""
         return None

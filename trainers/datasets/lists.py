@@ -21,8 +21,7 @@ def read_list(path: Path) -> pandas.DataFrame:
 
     Comma, semicolon or tab; UTF-8 or UTF-16; an index column that pandas wrote is dropped. CelebA's form is:
     the number of rows, the names of the labels, then `000001.jpg -1 1 ...`. FileNotFoundError; ValueError
-    that names the row.
-    """
+    that names the row."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such list of labels")
     lines = [line for line in _text(path).splitlines() if line.strip()]
@@ -78,9 +77,8 @@ def tidy(name: str) -> str:
 
 def labels_of(table: pandas.DataFrame, columns: tuple[str, ...], path: Path) -> np.ndarray:
     """uint8 [N, K]: 1, 0 or UNKNOWN. `path` names the list in errors. The first column names the pictures.
-
-    ValueError for a name that no label may have, and for a column that is neither 1/0, 1/-1 nor true/false.
-    """
+    ValueError for a name that no label may have, and for a column that is neither 1/0, 1/-1 nor
+    true/false."""
     if not columns:
         raise ValueError(f"{path} has no column of labels")
     labels = np.empty((len(table), len(columns)), np.uint8)

@@ -28,8 +28,7 @@ def load_digits(split: str, folder: str | Path | None = None) -> Digits:
     """The digits of `split` ("train", "validation" or "test").
 
     `folder` holds MNIST's four IDX files, gzipped or not; None reads `ylecun/mnist`. Of a reduced copy the
-    splits are cut in proportion. ValueError for an unknown split or a damaged file, FileNotFoundError.
-    """
+    splits are cut in proportion. ValueError for an unknown split or a damaged file, FileNotFoundError."""
     if split not in SPLITS:
         raise ValueError(f"split {split!r} is unknown: choose one of {', '.join(SPLITS)}")
     part, hub_split, rows = SPLITS[split]
@@ -60,10 +59,8 @@ def _from_idx(folder: Path, part: str) -> tuple[np.ndarray, ...]:
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """An IDX file of unsigned bytes (yann.lecun.com's format), gzipped or not.
-
-    ValueError if it is damaged.
-    """
+    """An IDX file of unsigned bytes (yann.lecun.com's format), gzipped or not. ValueError if it is
+    damaged."""
     try:
         raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:

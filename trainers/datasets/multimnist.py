@@ -145,8 +145,7 @@ def compose(
 ) -> Pictures:
     """`n` pictures of 1-4 of the given digits, counts equally frequent, the same for the same seed.
 
-    resolution: 64 or 128 px. ValueError for another layout or resolution, or for n < 1.
-    """
+    resolution: 64 or 128 px. ValueError for another layout or resolution, or for n < 1."""
     _check(n, resolution, layout)
     rng = np.random.default_rng(seed)
     counts = rng.permutation(np.arange(n) % MOST + 1)

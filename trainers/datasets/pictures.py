@@ -21,8 +21,7 @@ class Listed(NamedTuple):
     """What is known of N pictures before any is opened.
 
     names: for messages and for the split.  labels: uint8 [N, K].  attributes: K names.  groups: N texts, or
-    None.  splits: N splits that the data set itself states, "" where the rule decides.
-    """
+    None.  splits: N splits that the data set itself states, "" where the rule decides."""
 
     names: list[str]
     labels: np.ndarray
@@ -138,8 +137,6 @@ class Pictures(Dataset):
 
 def split_of(key: str) -> str:
     """The split of a group or of a picture's name: 80, 10 and 10 percent, whatever else is in the data set.
-
-    Numbers count by value: 7 and 00007 are the same.
-    """
+    Numbers count by value: 7 and 00007 are the same."""
     digest = hashlib.sha256((str(int(key)) if key.isdecimal() else key).encode()).digest()
     return {0: "validation", 1: "test"}.get(int.from_bytes(digest[:8], "big") % 10, "train")

@@ -111,8 +111,7 @@ def search(point: Callable[[float], dict], alphas: Sequence[float]) -> tuple[dic
 
     A coarse grid is read first. It is extended while its last point is the best, then refined around the
     best.
-    point: alpha -> {"alpha", "true_change", ...}; true_change may be None.
-    """
+    point: alpha -> {"alpha", "true_change", ...}; true_change may be None."""
 
     def best_of(points: list[dict]) -> dict:
         return max(points, key=lambda point: (point["true_change"] or 0, -abs(point["alpha"] - 1)))

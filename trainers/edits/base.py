@@ -39,8 +39,7 @@ class Method(ABC):
     def fit(self, codes: Splits, change: Change, folder: Path) -> AffineEdit:
         """Fits the edit. Its config says what the method found out, such as the number of an axis.
 
-        folder: of the run; methods that take long log there, save checkpoints and resume from them.
-        """
+        folder: of the run; methods that take long log there, save checkpoints and resume from them."""
 
 
 def classifier_for(codes: Codes, change: Change, folder: Path | None, flag: str) -> LatentClassifier:

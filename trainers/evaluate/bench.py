@@ -38,8 +38,7 @@ class Bench:
     folders: kind -> the model's folder.  revisions: kind -> sha256 of its weights.  nets: generator and
     readers. seen, real: what is seen in the first `heldout` test pictures' reconstructions, and in the
     pictures themselves (None without a judge).  auc, auc_real: label -> area under the ROC curve there, None
-    if there are no two classes. counted: bool [K], the labels read well enough to count.
-    """
+    if there are no two classes. counted: bool [K], the labels read well enough to count."""
 
     def __init__(
         self, folder: Path, data: Path, pictures: int, heldout: int, oracles: int, device: torch.device

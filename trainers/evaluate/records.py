@@ -165,8 +165,7 @@ def rows_of(facts: Mapping, figures: Mapping) -> Iterator[dict]:
     """A row a figure; "alpha" is no figure but a column.
 
     figures: numbers, {value, low, high, n}, or None, which gives no row. Of an edit also "leakage", {label:
-    number}, of which the mean absolute value counts, and "oracle". Of a net also {label: number}.
-    """
+    number}, of which the mean absolute value counts, and "oracle". Of a net also {label: number}."""
     facts = facts | {key: figures[key] for key in ("alpha",) if key in figures}
     for metric, figure in figures.items():
         if metric == "alpha" or figure is None:

@@ -168,8 +168,7 @@ def set_mapping(mapping: Mapping, deviation: Tensor, offset: Tensor) -> None:
 
     A leaky ReLU kept as the pair (a(x), a(-x)) loses nothing: x = (a(x) - a(-x)) / (1.2 sqrt(2)). So all
     layers start where their activation bends and can learn. The last layer has an activation too; the
-    offset keeps it linear.
-    """
+    offset keeps it linear."""
     half = min(len(offset) // 2, mapping.z_dim)
     select = torch.eye(half, mapping.z_dim)
     pair = torch.eye(half, len(offset) + half)

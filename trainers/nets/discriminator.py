@@ -35,8 +35,7 @@ class Discriminator(nn.Module):
     """Picture [N, C, H, W] in [-1, 1] -> logit [N], higher for real pictures.
 
     channels: widths at 4, 8, ... H/2 px. The first layer folds 2 x 2 pixels into channels, so maps have at
-    most half the picture's side: 1.3x faster on a CPU than StyleGAN2's first block, without visible harm.
-    """
+    most half the picture's side: 1.3x faster on a CPU than StyleGAN2's first block, without visible harm."""
 
     def __init__(self, *, img_channels: int, channels: tuple[int, ...], group_size: int = 8):
         super().__init__()

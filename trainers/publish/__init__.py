@@ -94,10 +94,8 @@ def check(options: Options) -> None:
 
 
 def models_in(options: Options) -> dict[Path, str]:
-    """The folders to publish, bases first, and the names of their repositories.
-
-    FileNotFoundError or ValueError for a missing or broken folder, or one without a kind that has a card.
-    """
+    """The folders to publish, bases first, and the names of their repositories. FileNotFoundError or
+    ValueError for a missing or broken folder, or one without a kind that has a card."""
     if not options.folder.is_dir():
         raise FileNotFoundError(f"{options.folder}: there is no such folder")
     one = (options.folder / CONFIG).exists()
@@ -135,8 +133,7 @@ def stage(
     """Writes to `target` the files to push: config with the names of its bases, weights, figures, card.
 
     Whole or not at all: after an error `target` is as before. ValueError for a model that cannot be
-    published, and if `target` holds `folder`.
-    """
+    published, and if `target` holds `folder`."""
     if folder.resolve().is_relative_to(target.resolve()):
         raise ValueError(f"{folder} lies in {target}, which would be replaced: choose another --target")
     config, _, weights = read_folder(folder, str(folder))

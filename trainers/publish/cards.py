@@ -40,8 +40,7 @@ def card(
     """The text of README.md.
 
     metrics: the content of metrics.json, or the config's `metrics`.  images: the folder of the PNGs to show.
-    code: the address of lwgan's repository.  ValueError if a value that the card states is missing.
-    """
+    code: the address of lwgan's repository.  ValueError if a value that the card states is missing."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(tables.TEMPLATES), undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,

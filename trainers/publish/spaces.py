@@ -20,8 +20,7 @@ LEFT_OUT = re.compile(r"(^|/)(bundled|__pycache__|\.)")
 def push(api: HfApi, repo_id: str, pins: dict[str, str], source: str, private: bool) -> hub_push.Pushed:
     """Pushes the demo to a Space in one commit and sets its variable LWGAN_REGISTRY to `source`.
 
-    pins: repository -> commit of the models that the Space fetches when it is built.
-    """
+    pins: repository -> commit of the models that the Space fetches when it is built."""
     repo = hub_push.Repo(repo_id, "space", private, owned=("lwgan/",))
     pushed = hub_push.push_files(api, repo, files(repo_id, pins, source), message="Push the demo")
     hub.within(hub.PATIENCE, lambda: api.add_space_variable(repo_id, "LWGAN_REGISTRY", source))

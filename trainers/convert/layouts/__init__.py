@@ -13,8 +13,7 @@ from trainers.convert.unpickle import Network, Persistent
 def models(content: object, source: str, encoder_type: str | None = None) -> list[Model]:
     """The models in the content of the file `source`, a generator first.
 
-    encoder_type: of a pSp or e4e file whose options lack it.
-    """
+    encoder_type: of a pSp or e4e file whose options lack it."""
     if isinstance(content, dict) and "state_dict" in content and "opts" in content:
         return psp.models(content, source, encoder_type)
     if isinstance(content, dict) and isinstance(content.get("g_ema"), dict):

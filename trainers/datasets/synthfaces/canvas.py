@@ -76,9 +76,7 @@ def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
 
 class Canvas:
     """A picture in progress: size x size pixels, colours in [0, 1], with the depth of what each pixel shows.
-
-    background [size * size, 3]; light: direction of the key light, towards it.
-    """
+    background [size * size, 3]; light: direction of the key light, towards it."""
 
     def __init__(self, camera: Camera, light: np.ndarray, background: np.ndarray):
         self.camera, self.light = camera, (light / np.linalg.norm(light)).astype(np.float32)
@@ -112,9 +110,7 @@ class Canvas:
         self, at: Fragments, colour: np.ndarray, alpha: np.ndarray | None = None, lift: float = 0.0
     ) -> None:
         """Blends in colours [K, 3] where the fragments, moved `lift` decimetres nearer, hide the canvas.
-
-        alpha [K] in [0, 1].
-        """
+        alpha [K] in [0, 1]."""
         alpha = np.ones(len(at.pixel), np.float32) if alpha is None else alpha
         seen = (at.depth + lift > self.depth[at.pixel]) & (alpha > 0.02)
         pixel, share = at.pixel[seen], alpha[seen][:, None]

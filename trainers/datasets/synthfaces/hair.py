@@ -22,8 +22,7 @@ class Hair:
     `colour` [3] in [0, 1]; `length` from 0 (short) to 1 (to the shoulders). From 0 to 1: `wave`, `straight`
     (smooth and glossy), `recede`, `bangs`, `lift` (brushed up at the front). In decimetres: `volume`, `line`
     (how much higher the hairline is), `part` (x of the parting). In radians: `opening` (the angle at which
-    long hair leaves the face free), `phase` of the strands.
-    """
+    long hair leaves the face free), `phase` of the strands."""
 
     colour: np.ndarray
     length: float
@@ -56,10 +55,8 @@ def hairline(hair: Hair, angle, x) -> np.ndarray:
 
 
 def shadow(hair: Hair | None, at) -> np.ndarray:
-    """[K]: how much hair darkens the skin, by its roots and by a soft shadow below the hairline.
-
-    `at`: painting.Places.
-    """
+    """[K]: how much hair darkens the skin, by its roots and by a soft shadow below the hairline. `at`:
+    painting.Places."""
     if hair is None:
         return np.zeros(len(at.x), np.float32)
     below = hairline(hair, angle_of(at.x, at.z), at.x) - at.y

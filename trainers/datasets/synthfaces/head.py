@@ -101,8 +101,7 @@ def camera(bones: dict[str, float], yaw: float, pitch: float, roll: float, size:
     """Frames the head as FFHQ does (side = max(4 * eye distance, 3.6 * eyes to mouth)), a little wider.
 
     `bones`: the blend shapes of identity, sex and age. Expressions do not count, so that an edited smile
-    leaves the frame unchanged.
-    """
+    leaves the frame unchanged."""
     base = template()
     places = [base.vertices[group].mean(0) for group in (*base.eyes, base.lips)]
     left, right, mouth = np.stack(places) + np.tensordot(_vector(bones), base.anchors, 1)

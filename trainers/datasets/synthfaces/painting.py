@@ -57,8 +57,7 @@ def draw_head(canvas: Canvas, head: Head, paint: Paint, dress, hair_shadow) -> N
     """The head with its eyes, teeth and lashes, and the shoulders.
 
     dress(skin colours, Places) -> (colours with clothes, [K] how much of each fragment is cloth);
-    hair_shadow(Places) -> [K], how much the hair darkens the skin below.
-    """
+    hair_shadow(Places) -> [K], how much the hair darkens the skin below."""
     base = template()
     at = canvas.fragments(head.vertices, base.triangles, base.vertices, base.masks, head.normals)
     parts = base.parts[at.triangle]

@@ -42,8 +42,7 @@ def rasterise(screen, triangles, size):
     """The nearest triangle at the centre of each pixel.
 
     screen [V, 3]: x to the right and y down in pixels, depth growing towards the viewer. Returns, flat over
-    size x size pixels, the number of the triangle (-1 for none), its barycentric weights [3], the depth.
-    """
+    size x size pixels, the number of the triangle (-1 for none), its barycentric weights [3], the depth."""
     nearest = np.full(size * size, -1, np.int32)
     depth = np.full(size * size, -1e9, np.float32)
     weights = np.zeros((size * size, 3), np.float32)

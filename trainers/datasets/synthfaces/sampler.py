@@ -22,8 +22,7 @@ class Rule(NamedTuple):
 
     `base`: its probability where nothing excludes it.  `cases`: (condition, probability); the first condition
     that holds counts. A condition is names of attributes, with "not-" before those that must be absent; ""
-    always holds. `without`: attributes that exclude it, at any bias.  `even`: its probability at flat = 1.
-    """
+    always holds. `without`: attributes that exclude it, at any bias.  `even`: its probability at flat = 1."""
 
     name: str
     base: float
@@ -88,8 +87,7 @@ class Person:
 
     `labels`: 0 or 1 for each of NAMES.  (seed, index) of three random streams: `strengths`, how strongly the
     attributes show; `identity`, the bones, skin and hair, which no attribute changes; `nuisance`, the pose,
-    light, gaze, expression, background and clothes.
-    """
+    light, gaze, expression, background and clothes."""
 
     labels: tuple[int, ...]
     strengths: tuple[int, int]
@@ -120,8 +118,7 @@ def sample(n: int, seed: int, *, first: int = 0, bias: float = 1.0, flat: float 
     P(attribute) = (1 - flat) * (bias * conditional + (1 - bias) * base) + flat * even, or 0 if another
     attribute of the person excludes it.  bias: 1 = the correlations of the table, 0 = independent attributes
     (but for the exclusions).  flat: 1 = rare attributes are as frequent as others. ValueError if n < 1, a
-    seed or number is negative, or a knob lies outside [0, 1].
-    """
+    seed or number is negative, or a knob lies outside [0, 1]."""
     if n < 1 or first < 0 or seed < 0:
         raise ValueError(f"n = {n}, first = {first}, seed = {seed}: expected n >= 1, the others >= 0")
     for knob, value in (("bias", bias), ("flat", flat)):
@@ -141,8 +138,7 @@ def oracle(person: Person, name: str) -> Person:
 
     Attributes that an added one excludes are removed (blond hair removes brown hair; Bald removes all hair),
     and No_Beard follows from BEARDS. Removing No_Beard adds a full beard; adding it shaves. ValueError for an
-    unknown name.
-    """
+    unknown name."""
     has = dict(zip(NAMES, person.labels, strict=True))
     adds = not person.labels[index(name)]
     if name == "No_Beard":
