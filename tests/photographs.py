@@ -85,7 +85,7 @@ def shot(rng, pixels: np.ndarray, noise=4.0, blur=0.8, jpeg=85) -> Image.Image:
 
 
 def grid(rng, cover: np.ndarray, step: float, width=1.0, columns=True, angle=0.0) -> np.ndarray:
-    """Coverage [h, w] with rulings every `step` px, in two directions (`columns`) or one, turned by `angle`."""
+    """Coverage [h, w] with rulings every `step` px, in one direction or two (`columns`), turned."""
     y, x = np.mgrid[: cover.shape[0], : cover.shape[1]].astype(np.float32)
     sin, cos = np.sin(np.radians(angle)), np.cos(np.radians(angle))
     first = rng.uniform(0, step)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from lwgan.frames.paper import STROKE_INK
 
 INK_SIDE = 20  # px: the longer side of a digit's ink in MNIST's 28-px frame
-MAX_PIECES = 60  # a picture with more pieces of ink is no drawing of four digits: the rest is not looked at
+MAX_PIECES = 40  # a picture with more pieces of ink is no drawing of a few digits
 SPECK = 0.08  # of the longest piece: shorter pieces are dirt
 FRAGMENT = 0.45  # of the longest piece: shorter pieces are no digit of their own
 TOUCHING, NEAR, FAR = 0.06, 0.14, 0.35  # of the longest piece: gaps between pieces of one digit (`_belong`)
@@ -55,19 +55,25 @@ def mask_box(mask: np.ndarray) -> tuple[slice, slice]:
 
 def find_glyphs(ink: np.ndarray) -> list[Glyph]:
     """The digits in ink, float [H, W] in 0..255, sorted by row, then column, of their upper left corners."""
-    components = cv2.connectedComponents((ink > STROKE_INK).astype(np.uint8))[1]
-    glyphs = [_cut(ink, components, piece) for piece in _merge(components)]
+    _, components, stats, _ = cv2.connectedComponentsWithStats((ink > STROKE_INK).astype(np.uint8))
+    glyphs = [_cut(ink, components, piece) for piece in _merge(components, stats)]
     return sorted(glyphs, key=lambda glyph: tuple(glyph.start))
 
 
-def _merge(components: np.ndarray) -> list[_Piece]:
-    """The digits: pieces that belong together (`_belong`) are joined, the nearest pair first."""
-    if not components.any():
+def _merge(components: np.ndarray, stats: np.ndarray) -> list[_Piece]:
+    """The digits: pieces that belong together (`_belong`) are joined, the nearest pair first.
+
+    stats: of the components and what is none, OpenCV's [K + 1, 5].
+    """
+    if len(stats) < 2:
         raise ValueError("the picture is blank: it holds no ink but lines")
-    pieces = [_Piece((number,), *_corners(components == number)) for number in range(1, components.max() + 1)]
+    starts, sides = stats[:, 1::-1], stats[:, 3:1:-1]
+    pieces = [_Piece((k,), starts[k], starts[k] + sides[k]) for k in range(1, len(stats))]
     pieces = _without_frame(pieces, components)
     longest = max(piece.sides.max() for piece in pieces)
-    pieces = [piece for piece in pieces if piece.sides.max() > SPECK * longest][:MAX_PIECES]
+    pieces = [piece for piece in pieces if piece.sides.max() > SPECK * longest]
+    if len(pieces) > MAX_PIECES:
+        raise ValueError(f"no digits were found: there are {len(pieces)} marks")
     gaps = _gaps(components, pieces)
     while True:
         close = [
@@ -116,27 +122,28 @@ def _join(a: _Piece, b: _Piece) -> _Piece:
 
 
 def _gaps(components: np.ndarray, pieces: list[_Piece]) -> np.ndarray:
-    """Distances [K, K] in px between the pieces, from a sample of about 1000 pixels of each."""
-    points = [np.argwhere(np.isin(components, piece.components)) for piece in pieces]
-    points = [torch.from_numpy(p[:: len(p) // 1000 + 1]).float() for p in points]
+    """Distances [K, K] in px between the pieces, from a sample of about 1000 pixels of each, fewer if many."""
+    most = 1000 if len(pieces) < 9 else 9000 // len(pieces)
+    points = [np.argwhere(np.isin(_box(components, p), p.components)) + p.start for p in pieces]
+    points = [torch.from_numpy(p[:: len(p) // most + 1]).float() for p in points]
     gaps = np.zeros((len(pieces), len(pieces)))
     for i, j in itertools.combinations(range(len(pieces)), 2):
         gaps[i, j] = gaps[j, i] = max(torch.cdist(points[i], points[j]).min() - 1, 0)
     return gaps
 
 
-def _corners(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    rows, columns = mask_box(mask)
-    return np.array([rows.start, columns.start]), np.array([rows.stop, columns.stop])
+def _box(values: np.ndarray, piece: _Piece, margin: int = 0) -> np.ndarray:
+    (top, left), (bottom, right) = np.maximum(piece.start - margin, 0), piece.stop + margin
+    return values[top:bottom, left:right]
 
 
 def _cut(ink: np.ndarray, components: np.ndarray, piece: _Piece) -> Glyph:
     """The ink of a piece with its antialiased edge, without that of other pieces."""
+    ink, components = _box(ink, piece, 2), _box(components, piece, 2)
     own = np.isin(components, piece.components)
     edge = cv2.dilate(own.astype(np.uint8), np.ones((5, 5), np.uint8))
     own = np.where(own | ((edge > 0) & (components == 0)), ink, 0)
-    start, stop = _corners(own > STROKE_INK)
-    return Glyph(own[start[0] : stop[0], start[1] : stop[1]], start, stop)
+    return Glyph(own[mask_box(own > STROKE_INK)], piece.start, piece.stop)
 
 
 def normalise(ink: np.ndarray) -> np.ndarray:
