@@ -37,8 +37,7 @@ _FORMULAS = {
 
 def masses(name: str, source_cells: Tensor, target_cells: Tensor) -> tuple[Tensor, Tensor]:
     """Masses by a formula of the table: cells int [N] and [M] -> float64 [N] and [M], each summing to 1.
-    ValueError for cells that are no integers, for no samples, and without a cell in common (but
-    `uniform`)."""
+    ValueError for cells that are no integers, no samples, and (but for `uniform`) without a common cell."""
     source, target = _checked("source_cells", source_cells), _checked("target_cells", target_cells)
     known, cell = torch.cat([source, target]).unique(return_inverse=True)
     cell = cell.split([len(source), len(target)])

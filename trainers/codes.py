@@ -119,8 +119,7 @@ def base_of(encoder: Encoder, folder: Path) -> dict[str, str]:
 def _encode_parts(
     encoder: Encoder, images: Images, count: int, folder: Path, made_of: dict[str, str]
 ) -> Tensor:
-    """Codes of the first `count` pictures. Parts that an earlier run left in the folder are not made
-    again."""
+    """Codes of the first `count` pictures. Parts that an earlier run left in the folder are kept."""
     parts = []
     for start in tqdm(range(0, count, PART), folder.stem):
         path = folder / f"{start:07d}.safetensors"

@@ -149,8 +149,7 @@ def save_samples(folder: Path, hidden: tuple[str, ...] = ()) -> None:
 
 
 def reopen(folder: Path) -> Dataset:
-    """The data set that a data folder was written from, for its oracle. ValueError if dataset.json does not
-    say it."""
+    """The data set of a data folder, for its oracle. ValueError if dataset.json does not name it."""
     made_by = json.loads((folder / shards.DATASET).read_text("utf-8")).get("made_by")
     if not isinstance(made_by, dict) or "spec" not in made_by:
         raise ValueError(f"{folder / shards.DATASET} does not say which data set the pictures come from")

@@ -66,8 +66,7 @@ class SqueezeExcite(nn.Module):
 
 
 class GradualHead(nn.Module):
-    """pSp's map2style: convolutions that halve the side down to 1 px, then a linear layer. Level 0 is the
-    coarsest."""
+    """pSp's map2style: convolutions halve the side to 1 px, then a linear layer. Level 0 is the coarsest."""
 
     def __init__(self, pyramid: int, width: int, w_dim: int, level: int):
         super().__init__()

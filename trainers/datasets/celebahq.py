@@ -33,8 +33,7 @@ class CelebaHq(Folder):
     about: str = ABOUT
     limits: str = LIMITS
     align: bool = False
-    """Cut the largest face out of each photograph, as FFHQ does. Pictures of CelebA-HQ and FFHQ are cut
-    already."""
+    """Cut out the largest face, as FFHQ does. Pictures of CelebA-HQ and FFHQ are cut already."""
 
     def __post_init__(self):
         super().__post_init__()

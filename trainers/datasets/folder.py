@@ -57,8 +57,7 @@ class Folder(Pictures):
 
 
 def _list_of(folder: Path) -> Path:
-    """The only list in the folder, else the only one beside it. FileNotFoundError if none, ValueError if
-    several."""
+    """The only list in the folder or else beside it. FileNotFoundError if none, ValueError if several."""
     for place in (folder, folder.parent):
         found = sorted(path for pattern in LISTS for path in place.glob(pattern))
         if len(found) > 1:

@@ -20,8 +20,7 @@ def read_list(path: Path) -> pandas.DataFrame:
     """The list as text: one row a picture, one column a field.
 
     Comma, semicolon or tab; UTF-8 or UTF-16; an index column that pandas wrote is dropped. CelebA's form is:
-    the number of rows, the names of the labels, then `000001.jpg -1 1 ...`. FileNotFoundError; ValueError
-    that names the row."""
+    the number of rows, the names of the labels, then `000001.jpg -1 1 ...`. Errors name the row."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such list of labels")
     lines = [line for line in _text(path).splitlines() if line.strip()]
@@ -77,8 +76,7 @@ def tidy(name: str) -> str:
 
 def labels_of(table: pandas.DataFrame, columns: tuple[str, ...], path: Path) -> np.ndarray:
     """uint8 [N, K]: 1, 0 or UNKNOWN. `path` names the list in errors. The first column names the pictures.
-    ValueError for a name that no label may have, and for a column that is neither 1/0, 1/-1 nor
-    true/false."""
+    ValueError for a name that no label may have, and a column that is not 1/0, 1/-1 or true/false."""
     if not columns:
         raise ValueError(f"{path} has no column of labels")
     labels = np.empty((len(table), len(columns)), np.uint8)
@@ -86,9 +84,8 @@ def labels_of(table: pandas.DataFrame, columns: tuple[str, ...], path: Path) -> 
         if name not in table:
             raise ValueError(f"{path} has no column {name!r}, only {', '.join(table.columns)}")
         if not LABEL.fullmatch(name):
-            raise ValueError(
-                f"{path}: the label {name!r} may have 1 to 60 letters, digits, spaces and _.,&+'()-"
-            )
+            allowed = "1 to 60 letters, digits, spaces and _.,&+'()-"
+            raise ValueError(f"{path}: the label {name!r} may have {allowed}")
         codes, words = pandas.factorize(table[name])
         words = [word.strip().lower().removesuffix(".0") for word in words]
         if unknown := [i for i, word in enumerate(words) if word not in VALUES]:

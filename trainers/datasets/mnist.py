@@ -59,8 +59,7 @@ def _from_idx(folder: Path, part: str) -> tuple[np.ndarray, ...]:
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """An IDX file of unsigned bytes (yann.lecun.com's format), gzipped or not. ValueError if it is
-    damaged."""
+    """An IDX file of unsigned bytes (MNIST's format), gzipped or not. ValueError if it is damaged."""
     try:
         raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
@@ -69,7 +68,6 @@ def read_idx(path: Path) -> np.ndarray:
         raise ValueError(f"{path.name} is no IDX file of unsigned bytes: it starts with {raw[:4]!r}")
     shape, body = struct.unpack(f">{raw[3]}I", raw[4 : 4 + 4 * raw[3]]), raw[4 + 4 * raw[3] :]
     if len(body) != np.prod(shape):
-        raise ValueError(
-            f"{path.name} is damaged: its header says {np.prod(shape)} bytes, it holds {len(body)}"
-        )
+        sizes = f"its header says {np.prod(shape)} bytes, it holds {len(body)}"
+        raise ValueError(f"{path.name} is damaged: {sizes}")
     return np.frombuffer(body, np.uint8).reshape(shape)

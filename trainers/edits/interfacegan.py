@@ -74,8 +74,7 @@ class InterFaceGAN(Method):
 
     @torch.no_grad()
     def by_score(self, codes: Codes, change: Change, classifier: LatentClassifier) -> tuple[Tensor, Tensor]:
-        """The codes with the highest and the lowest scores [2n, num_ws, w_dim], and which are the highest,
-        bool [2n]."""
+        """The codes with the lowest and highest scores [2n, num_ws, w_dim]; bool [2n]: the highest."""
         k = classifier.card_config["names"].index(change.label)
         scores = torch.cat([classifier(part)[:, k] for part in codes.w.split(500)])
         order = scores.mul(change.sign).argsort()

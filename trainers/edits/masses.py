@@ -58,9 +58,8 @@ class WithMasses(Method):
     def balanced(self, codes: Codes, change: Change) -> list[str]:
         """Of the labels `balance`, in their order, those that masses can balance.
 
-        A label is dropped if with it the effective size of a side falls below LEAST of its codes: a label
-        that nearly always goes with the edited one would leave a handful of codes to learn from. ValueError
-        if no label is left."""
+        A label is dropped if with it the effective size of a side falls below LEAST of its codes: one that
+        nearly always goes with the edited one would leave few codes. ValueError if no label is left."""
         if self.masses == "uniform":
             return []
         wanted = self.balance or most_correlated(codes, change)

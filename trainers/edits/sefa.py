@@ -42,8 +42,7 @@ class Sefa(Method):
 
     def directions(self, generator: Generator) -> Tensor:
         """Right singular vectors of the stacked style weights, the largest singular value first, in the
-        edited layers: [components, num_ws, w_dim], of length 1 in each of these. ValueError for options that
-        do not fit."""
+        edited layers: [components, num_ws, w_dim], of length 1 in each. ValueError for unfit options."""
         affines = style_weights(generator)
         layers = tuple(range(len(affines))) if self.layers is None else self.layers
         if not layers or not set(layers) <= set(range(len(affines))):

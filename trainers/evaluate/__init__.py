@@ -5,8 +5,7 @@
 
 Each edit's figures go into its metrics.json and config.json. All of them go into one table, RUN/DOMAIN.csv,
 from which alone RUN/DOMAIN.md and the curves are made. Figures of edits that are no longer at hand stay in it
-as long as the nets are the same. An edit that was measured already, with the same nets and options, is not
-measured again.
+as long as the nets are the same. Edits measured with the same nets and options are not measured again.
 """
 
 from dataclasses import dataclass

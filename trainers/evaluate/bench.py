@@ -95,8 +95,7 @@ class Bench:
 
     @functools.cache  # noqa: B019, there is one bench
     def tuning(self, name: str) -> Tensor | None:
-        """Codes of validation pictures that a change is for; None without any, or without a reader of codes
-        that knows its label."""
+        """Codes of validation pictures that a change is for; None without any or a reader of its label."""
         change = self.domain.change(name)
         rows = rows_of(self.validation, change, self.pictures // 2)
         if change.label not in self.nets.code_names or not len(rows):
@@ -155,8 +154,7 @@ class Bench:
 
 
 def folders_of(folder: Path, domain: str) -> dict[str, Path]:
-    """Kind -> folder of a registry folder's nets and readers of a domain. ValueError without generator or
-    encoder."""
+    """Kind -> folder of a domain's nets and readers. ValueError without generator or encoder."""
     found = {}
     for entry in registry.models(folder):
         if entry.kind in CLASSES and entry.domain == domain and entry.refused is None:

@@ -9,9 +9,8 @@ from argparse import Namespace
 
 from trainers.convert.layouts.common import Found, Model, build, check_sizes, mean_code, reshaped, with_mean
 
-NAMES = {"weight": "conv.weight"} | {
-    f"affine.{name}": f"conv.modulation.{name}" for name in ("weight", "bias")
-}
+NAMES = {"weight": "conv.weight", "affine.weight": "conv.modulation.weight",
+         "affine.bias": "conv.modulation.bias"}  # fmt: skip
 LAYER_NAMES = {**NAMES, "bias": "activate.bias", "noise_strength": "noise.weight"}
 
 

@@ -117,9 +117,8 @@ def _tint(canvas: Canvas, rim: np.ndarray, power: float, worn: Worn) -> None:
     row, column = np.divmod(np.arange(size * size), size)
     x, y = np.abs(column + 0.5 - centre[0]) / radius[0], np.abs(row + 0.5 - centre[1]) / radius[1]
     lens = x ** (2 / power) + y ** (2 / power) < 1
-    canvas.colour[lens] = (
-        canvas.colour[lens] * (1 - worn.tint) + np.array([0.06, 0.07, 0.09]) * worn.tint + 0.035
-    )
+    glass = np.array([0.06, 0.07, 0.09]) * worn.tint + 0.035
+    canvas.colour[lens] = canvas.colour[lens] * (1 - worn.tint) + glass
 
 
 def draw_earrings(canvas: Canvas, head: Head, worn: Worn) -> None:

@@ -46,17 +46,15 @@ def angle_of(x, z):
 def hairline(hair: Hair, angle, x) -> np.ndarray:
     """Height of the hairline, in decimetres on the template head."""
     bays = np.exp(-(((angle - 0.46) / 0.30) ** 2)) + 0.35 * np.exp(-((angle / 0.5) ** 2))
-    fringe = (0.43 + 0.03 * np.sin(x * 19 + hair.phase) + 0.02 * np.sin(x * 47 + 2 * hair.phase)) * (
-        1 - smoothstep(angle, 0.60, 0.92)
-    )
+    fringe = 0.43 + 0.03 * np.sin(x * 19 + hair.phase) + 0.02 * np.sin(x * 47 + 2 * hair.phase)
+    fringe = fringe * (1 - smoothstep(angle, 0.60, 0.92))
     front = 1 - smoothstep(angle, 0.7, 1.1)
     return (np.interp(angle, ANGLES, HEIGHTS).astype(np.float32) + hair.line * front
             + hair.recede * 0.32 * bays - hair.bangs * fringe)  # fmt: skip
 
 
 def shadow(hair: Hair | None, at) -> np.ndarray:
-    """[K]: how much hair darkens the skin, by its roots and by a soft shadow below the hairline. `at`:
-    painting.Places."""
+    """[K]: how much hair darkens the skin, by its roots and a soft shadow. `at`: painting.Places."""
     if hair is None:
         return np.zeros(len(at.x), np.float32)
     below = hairline(hair, angle_of(at.x, at.z), at.x) - at.y
@@ -79,9 +77,8 @@ def draw(canvas: Canvas, head: Head, hair: Hair, hat: bool) -> None:
     points = head.vertices + head.normals * (thick + 0.012)[:, None]
     at = canvas.fragments(points, base.scalp, base.vertices)
     x, y, z = at.place.T
-    ragged = 0.010 * np.sin(x * 57 + z * 40 + 2 * np.sin(x * 9)) + 0.010 * np.sin(
-        x * 141 - z * 97 + hair.phase
-    )
+    ragged = 0.010 * np.sin(x * 57 + z * 40 + 2 * np.sin(x * 9))
+    ragged = ragged + 0.010 * np.sin(x * 141 - z * 97 + hair.phase)
     above = y - hairline(hair, angle_of(x, z), x) + ragged
     darkest, end = (0.86, 0.1) if hair.bangs else (0.72, 0.16)
     roots = darkest + (1 - darkest) * smoothstep(above, 0.0, end)
@@ -95,9 +92,8 @@ def _thickness(hair: Hair, x, y, z, above) -> np.ndarray:
     # Beside the forehead the hairline is steep: thick hair would stand off and show the background behind it.
     flat = (1 - smoothstep(angle_of(x, z), 0.95, 1.6)) * (1 - smoothstep(y, 7.6, 7.95))
     full = hair.volume * (1.3 - 0.3 * (hair.length > 0)) + 0.07 * hair.wave
-    grown = full * smoothstep(above, -0.02, 0.34) * (1 + 0.6 * top) + 0.05 * hair.bangs * smoothstep(
-        above, 0, 0.12
-    )
+    grown = full * smoothstep(above, -0.02, 0.34) * (1 + 0.6 * top)
+    grown = grown + 0.05 * hair.bangs * smoothstep(above, 0, 0.12)
     front = np.exp(-((angle_of(x, z) / 0.75) ** 2)) * smoothstep(above, 0.0, 0.25)
     grown = grown + 0.16 * hair.lift * front * (1 - 0.5 * np.tanh(2 * hair.part) * np.tanh(3 * x))
     uneven = (1 + 0.14 * np.sin(9 * x + hair.phase) * np.sin(7 * z + 2 * hair.phase)
@@ -113,9 +109,8 @@ def _curtain(canvas: Canvas, head: Head, hair: Hair) -> None:
     height = np.linspace(end - 0.25, 8.15, ROWS, dtype=np.float32)[:, None]
     angle = np.linspace(hair.opening, 2 * np.pi - hair.opening, COLUMNS, dtype=np.float32)[None]
     bulge = hair.volume * 0.8 + 0.16 * hair.wave
-    radius = np.interp(height, [4.5, 6.0, 6.6, 7.3, 7.8, 8.15], [1.05, 0.98, 0.93, 0.89, 0.80, 0.58]).astype(
-        np.float32
-    )
+    radius = np.interp(height, [4.5, 6.0, 6.6, 7.3, 7.8, 8.15], [1.05, 0.98, 0.93, 0.89, 0.80, 0.58])
+    radius = radius.astype(np.float32)
     radius = radius + bulge * np.interp(height, [6, 7.3, 7.9, 8.15], [1.25, 1.0, 0.5, 0.1]).astype(np.float32)
     ripple = (hair.wave * 0.06 * np.sin(height * 8.5 + hair.phase + 2.1 * np.sin(angle * 2))
               * smoothstep(8.0 - height, 0, 0.5))  # fmt: skip
@@ -156,13 +151,11 @@ def _strands(canvas: Canvas, hair: Hair, at: Fragments, from_part: np.ndarray) -
     tangent /= np.linalg.norm(tangent, axis=1, keepdims=True) + 1e-6
     half = canvas.light + np.array([0, 0, 1], np.float32)
     bend = tangent @ (half / np.linalg.norm(half)) + 0.07 * fine
-    gloss = np.sqrt(np.clip(1 - bend**2, 0, 1)) ** (26 + 30 * hair.straight) * (
-        0.16 + 0.24 * hair.straight - 0.06 * hair.wave
-    )
+    gloss = np.sqrt(np.clip(1 - bend**2, 0, 1)) ** (26 + 30 * hair.straight)
+    gloss = gloss * (0.16 + 0.24 * hair.straight - 0.06 * hair.wave)
     lit = hair.colour * (0.60 + 0.42 * tone[:, None]) * diffuse
-    return np.clip(
-        lit + gloss[:, None] * (0.75 + 0.25 * tone[:, None]) * (0.22 + 0.9 * hair.colour), 0, 1
-    ).astype(np.float32)
+    shine = gloss[:, None] * (0.75 + 0.25 * tone[:, None]) * (0.22 + 0.9 * hair.colour)
+    return np.clip(lit + shine, 0, 1).astype(np.float32)
 
 
 def grid(rows: int, columns: int) -> np.ndarray:

@@ -100,8 +100,7 @@ class Strengths:
 
 
 def look(person: Person) -> Look:
-    """What the person looks like. Identity and nuisance draw the same random numbers whatever the labels
-    are."""
+    """What the person looks like. Identity and nuisance draw the same numbers whatever the labels are."""
     of, body = Strengths(person), generator(person.identity, IDENTITY)
     mood = generator(person.nuisance, NUISANCE)
     sex = 0.5 + (of.has["Male"] - 0.5) * (0.75 + 0.25 * of.drawn["Male"])  # 0 female, 1 male

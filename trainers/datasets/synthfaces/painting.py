@@ -104,9 +104,8 @@ def blob(at: Places, side: float, y: float, width: float, height: float) -> np.n
 def complexion(paint: Paint, at: Places) -> np.ndarray:
     """Skin, cheeks, nose, lips and what make-up puts on them, [K, 3]."""
     colour = np.broadcast_to(paint.skin, (len(at.x), 3)).astype(np.float32)
-    red = (0.08 + 0.62 * paint.rosy + 0.12 * paint.makeup) * blob(at, 0.42, 6.93, 0.17, 0.15) + 0.10 * blob(
-        at, 0, 6.95, 0.14, 0.12
-    )
+    red = (0.08 + 0.62 * paint.rosy + 0.12 * paint.makeup) * blob(at, 0.42, 6.93, 0.17, 0.15)
+    red = red + 0.10 * blob(at, 0, 6.95, 0.14, 0.12)
     colour = mix(colour, colour * np.array([1.02, 0.60, 0.62], np.float32), red)
     colour = mix(colour, mix(paint.skin * np.array([0.88, 0.62, 0.60]), paint.lip_colour, paint.lipstick),
                  smoothstep(at.lip, 0.25, 0.7) * 0.85)  # fmt: skip
@@ -148,9 +147,8 @@ def beard(colour: np.ndarray, paint: Paint, at: Places) -> tuple[np.ndarray, np.
     lip_line = 6.765 - 0.25 * np.clip(at.side - 0.12, 0, 1)
     mustache = np.exp(-(((at.y - lip_line) / 0.06) ** 4)) * (1 - step(at.side, 0.23, 0.32)) * at.front
     chin = (1 - step(at.side, 0.16, 0.26)) * (1 - step(at.y, 6.46, 6.53)) * step(at.y, 6.0, 6.1)
-    strips = (
-        np.exp(-(((at.side - 0.275) / 0.045) ** 2)) * step(at.y, 6.2, 6.35) * (1 - step(at.y, 6.68, 6.78))
-    )
+    strips = np.exp(-(((at.side - 0.275) / 0.045) ** 2))
+    strips = strips * step(at.y, 6.2, 6.35) * (1 - step(at.y, 6.68, 6.78))
     burns = (step(at.side, 0.60, 0.66) * step(at.y, 6.72, 6.85) * (1 - step(at.y, 7.3, 7.45))
              * step(at.z, 0.55, 0.68))  # fmt: skip
     goatee = np.clip(chin + strips, 0, 1) * at.front
