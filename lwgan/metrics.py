@@ -68,9 +68,6 @@ def identity_preservation(before: Tensor, after: Tensor) -> Tensor:
     return torch.cosine_similarity(before.double(), after.double(), dim=1)
 
 
-# Strengths
-
-
 def calibrate(
     change: Callable[[float], float], wanted: float = 1.0, limit: float = 16.0, tolerance: float = 0.01
 ) -> float | None:
@@ -118,9 +115,6 @@ def _curve(alphas: Sequence[float], values: Sequence[float]) -> tuple[np.ndarray
     if not np.isfinite(values).all():
         raise ValueError(f"the values of a curve must be finite, these are {values}")
     return alphas, values
-
-
-# Generators
 
 
 def frechet_distance(x: Tensor, y: Tensor) -> float:

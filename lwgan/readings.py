@@ -124,9 +124,6 @@ def _identity(
         return 0.0
 
 
-# In words
-
-
 def spell(opinion: Opinion, labels: Sequence[str]) -> str:
     """The probabilities of those labels that the judge knows: "Eyeglasses 91%, Wearing Hat 3%"."""
     known = [label for label in labels if label in opinion.labels]

@@ -101,9 +101,6 @@ def _check_same(what: str, recorded: str | None, here: str | None) -> None:
         raise ValueError(f"the recipe was made with another {what} ({hashes}")
 
 
-# JSON, PNG, link
-
-
 def to_json(recipe: Mapping) -> str:
     """The recipe as compact JSON with sorted keys: equal recipes give equal text."""
     return json.dumps(recipe, separators=(",", ":"), sort_keys=True, allow_nan=False)

@@ -115,9 +115,6 @@ def joined(parts: Sequence[Seen]) -> Seen:
     return Seen(*(None if column[0] is None else torch.cat(column) for column in zip(*parts, strict=True)))
 
 
-# Figures
-
-
 @torch.no_grad()
 def figures(edit: AffineEdit, alpha: float, cases: Cases, nets: Nets) -> tuple[dict, Seen]:
     """What becomes of the cases at one strength: figure -> a value for each picture, of which the mean is the
@@ -165,9 +162,6 @@ def interval(values: Tensor) -> dict | None:
         found = stats.bootstrap((sample,), np.mean, n_resamples=1000, method="percentile", rng=0)
         found = found.confidence_interval
     return {"value": mean, "low": float(found.low), "high": float(found.high), "n": n}
-
-
-# An edit
 
 
 def measured(

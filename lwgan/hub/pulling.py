@@ -84,9 +84,6 @@ def _last_good(repo_id: str, revision: str | None, error: Exception, read) -> Pu
     raise refusal(f"{repo_id}: {reason} and no earlier pull of it is in the cache") from error
 
 
-# The Hub
-
-
 def _info(repo_id: str, revision: str | None, token: str | None, ends: float):
     """Commit and file sizes of a repo. Raises the Hub's error if the token may not read the files."""
     seconds = min(hub.PATIENCE, hub.left(ends))
@@ -131,9 +128,6 @@ def _download(info, token: str | None, ends: float, names: Sequence[str], check:
             download(name, force=True)
         check(folder, info.id)
     return folder
-
-
-# The cache
 
 
 def _storage(repo_id: str) -> Path:

@@ -46,10 +46,8 @@ class CelebaHq(Folder):
             return super()._framed(source)
         picture = open_picture(source).convert("RGB")
         if picture.width != picture.height:
-            raise ValueError(
-                f"it has {picture.width} x {picture.height} px, but all pictures in FFHQ's frame are square: "
-                "give --options align=true"
-            )
+            size, hint = f"{picture.width} x {picture.height} px", "give --options align=true"
+            raise ValueError(f"it has {size}, but all pictures in FFHQ's frame are square: {hint}")
         return picture.resize((self.resolution, self.resolution), Image.Resampling.LANCZOS)
 
     def made_of(self, split: str, rows: range) -> str:

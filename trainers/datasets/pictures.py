@@ -75,11 +75,9 @@ class Pictures(Dataset):
                   for drawn, split in zip(map(split_of, keys), stated, strict=True)]  # fmt: skip
         rows = {split: np.flatnonzero(np.array(splits) == split) for split in SPLITS}
         if empty := [split for split in SPLITS if not len(rows[split])]:
-            by = "group" if listed.groups else "name"
-            raise ValueError(
-                f"none of the {len(keys)} pictures falls into the {empty[0]} split (80, 10 and 10 percent, "
-                f"by {by}): more are needed"
-            )
+            rule = f"80, 10 and 10 percent, by {'group' if listed.groups else 'name'}"
+            said = f"none of the {len(keys)} pictures falls into the {empty[0]} split"
+            raise ValueError(f"{said} ({rule}): more are needed")
         limits = (self.train, self.heldout, self.heldout)
         return {split: rows[split][: limit or None] for split, limit in zip(SPLITS, limits, strict=True)}
 

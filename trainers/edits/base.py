@@ -74,9 +74,6 @@ def generator_for(codes: Splits) -> Generator:
     return generator
 
 
-# Directions
-
-
 def mean_shift(source: Tensor, target: Tensor) -> Tensor:
     """Difference of the two mean codes: [N, num_ws, w_dim], [M, num_ws, w_dim] -> [num_ws, w_dim]."""
     return target.mean(0) - source.mean(0)

@@ -4,8 +4,8 @@ The direction is the normal of the plane that a linear support vector machine pu
 without the attribute; the offset is dropped. As in the paper: C = 1, the codes with the highest and the
 lowest 2% of scores, and the normals of attributes to keep are projected out (conditional manipulation).
 Adapted: all of these codes fit the plane (its code fits 70% and reports the accuracy on the rest). All layers
-of a W+ code are one long vector, or with `per_layer` each layer has a plane. Scores are a latent
-classifier's; without one, labels have no order, and equally many codes of each side are drawn."""
+of a W+ code are one long vector. Scores are a latent classifier's; without one, labels have no order, and
+equally many codes of each side are drawn."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +32,6 @@ class InterFaceGAN(Method):
     """With --classifier: fraction of all codes taken from each end of the scores."""
     samples: int = 2_000
     """Without --classifier: codes of each side, at most. Memory and time grow with the square."""
-    per_layer: bool = False
-    """Fit one plane for each layer, instead of one for all."""
     condition: tuple[str, ...] = ()
     """Labels to keep: the direction is made orthogonal to their normals."""
     seed: int = 0
@@ -59,18 +57,17 @@ class InterFaceGAN(Method):
             kept = [self.normal(codes.train, change_of(name)) for name in self.condition]
             n = orthogonal(n, torch.stack(kept))
         source, target = both_sides(codes.train, change)
-        shift = mean_shift(source.w, target.w).view_as(n)
-        return AffineEdit(None, ((n * shift).sum(1, keepdim=True) * n).view(source.w.shape[1:]))
+        shift = mean_shift(source.w, target.w).flatten()
+        return AffineEdit(None, ((n @ shift) * n).view(source.w.shape[1:]))
 
     def normal(self, codes: Codes, change: Change) -> Tensor:
-        """The unit normal from source to target: [1, num_ws * w_dim], or with `per_layer` [num_ws, w_dim]."""
+        """The unit normal from source to target, [num_ws * w_dim]."""
         if self.classifier is None:
             w, positive = self.by_label(codes, change)
         else:
             classifier = classifier_for(codes, change, self.classifier, "--share")
             w, positive = self.by_score(codes, change, classifier)
-        parts = w if self.per_layer else w.flatten(1)[:, None]
-        return torch.stack([self.svm(part, positive) for part in parts.unbind(1)])
+        return self.svm(w.flatten(1), positive)
 
     @torch.no_grad()
     def by_score(self, codes: Codes, change: Change, classifier: LatentClassifier) -> tuple[Tensor, Tensor]:
@@ -105,10 +102,10 @@ def both_sides(codes: Codes, change: Change) -> tuple[Codes, Codes]:
 
 
 def orthogonal(n: Tensor, others: Tensor) -> Tensor:
-    """Unit rows n [P, D] minus their projections on the span of others [C, P, D], as unit rows.
-    ValueError if nothing is left."""
-    spans = torch.linalg.qr(others.permute(1, 2, 0)).Q  # [P, D, C]
-    left = n - torch.einsum("pdc,pec,pe->pd", spans, spans, n)
-    if (left.norm(dim=1) < 1e-4).any():
+    """A unit vector n [D] minus its projection on the span of others [C, D], as a unit vector. ValueError if
+    nothing is left."""
+    span = torch.linalg.qr(others.T).Q  # [D, C]
+    left = n - span @ (span.T @ n)
+    if left.norm() < 1e-4:
         raise ValueError("--condition leaves nothing: the edited label's normal is in the span of others")
-    return left / left.norm(dim=1, keepdim=True)
+    return left / left.norm()

@@ -150,9 +150,6 @@ class Bench:
         return torch.cat([self.nets.judge.features(generator(part)) for part in parts])
 
 
-# Models
-
-
 def folders_of(folder: Path, domain: str) -> dict[str, Path]:
     """Kind -> folder of a domain's nets and readers. ValueError without generator or encoder."""
     found = {}
@@ -203,9 +200,6 @@ def check_edit(entry: registry.Entry, revisions: dict[str, str]) -> None:
 
 def change_of(entry: registry.Entry) -> Change:
     return change_from_json(entry.config["change"], entry.name)
-
-
-# Labels
 
 
 def rows_of(split: Split, change: Change, limit: int) -> Tensor:

@@ -71,9 +71,6 @@ def draw_lines(axis: Axes, curves: pd.DataFrame, methods: Sequence[str], key: st
             axis.plot(known["target_change"], known[key], style, color=f"C{i}", ms=3, lw=1, label=method)
 
 
-# Of the nets
-
-
 @torch.no_grad()
 def save_strip(path: Path, edit: AffineEdit, w: Tensor, generator: Generator) -> None:
     """One row a picture: its reconstruction, then the edit at STRENGTHS."""

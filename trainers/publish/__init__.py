@@ -221,9 +221,6 @@ def show(staged: dict[str, Path], options: Options) -> None:
         print(f"dry run: nothing was pushed to the Space {options.namespace}/{options.space}")
 
 
-# The Hub
-
-
 def push(staged: dict[str, Path], options: Options) -> None:
     """Pushes all models, bases first. ValueError that names the model that failed."""
     repo_id, pins = next(iter(staged)), {}

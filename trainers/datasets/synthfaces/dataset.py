@@ -46,10 +46,9 @@ class SynthFaces(Dataset):
             sides = " or ".join(map(str, RESOLUTIONS))
             raise ValueError(f"resolution {self.resolution}: faces are rendered at {sides} px")
         if self.identities < 0 or self.each < 2 or (self.identities and self.heldout % self.each):
-            raise ValueError(
-                f"identities {self.identities}, each {self.each}, heldout {self.heldout}: every identity "
-                "needs at least 2 pictures, and `heldout` must hold whole identities"
-            )
+            sizes = f"identities {self.identities}, each {self.each}, heldout {self.heldout}"
+            needed = "every identity needs at least 2 pictures, and `heldout` must hold whole identities"
+            raise ValueError(f"{sizes}: {needed}")
         self.domain = DOMAIN
         self.facts = {"bias": self.bias, "flat": self.flat, "seed": self.seed}
         for split in SPLITS:
