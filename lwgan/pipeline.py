@@ -293,7 +293,7 @@ class EditingPipeline:
     def read(self, pictures: Sequence[Image.Image]) -> list[dict[str, float]]:
         """For each framed or generated picture, label -> probability by the judge. ValueError without one."""
         if self.judge is None:
-            raise ValueError("the registry has no judge: nobody can read the pictures")
+            raise ValueError("the registry has no judge to read the pictures")
         logits = torch.cat([self.judge(part) for part in self.as_generated(pictures).split(50)])
         return [dict(zip(self.judge.names, row, strict=True)) for row in logits.sigmoid().tolist()]
 
@@ -342,7 +342,7 @@ def _mode(module: Generator | Encoder) -> str:
 
 
 def check_alphas(alphas: Mapping[str, float]) -> None:
-    """ValueError unless `alphas` maps edit names to numbers within +-MAX_ALPHA; it names the culprit."""
+    """ValueError unless `alphas` maps edit names to numbers within +-MAX_ALPHA."""
     if not isinstance(alphas, Mapping):
         raise ValueError(f"edits must be given as edit name -> alpha, not as {type(alphas).__name__}")
     for name, alpha in alphas.items():

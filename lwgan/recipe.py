@@ -107,7 +107,7 @@ def to_json(recipe: Mapping) -> str:
 
 
 def from_json(text: str | bytes | Mapping) -> dict:
-    """A recipe from its JSON. ValueError, in words, if its form is wrong."""
+    """A recipe from its JSON. ValueError if its form is wrong."""
     try:
         recipe = dict(text) if isinstance(text, Mapping) else json.loads(text)
     except (ValueError, RecursionError):
@@ -168,7 +168,7 @@ def to_link(recipe: Mapping) -> str | None:
 
 
 def from_link(text: str) -> dict:
-    """The recipe of a link, or of the value of its `?edit=`. ValueError in words."""
+    """The recipe of a link, or of the value of its `?edit=`. ValueError if it is damaged."""
     text = text.strip().rpartition("edit=")[2].partition("&")[0].partition("#")[0]
     try:
         packed = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)

@@ -169,8 +169,8 @@ def load_codes(folder: Path, split: str) -> tuple[Codes, dict[str, str]]:
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing: make it with `python -m trainers codes --run {folder}`")
     try:
-        with safe_open(path, "pt") as held:
-            said, w, labels = held.metadata(), held.get_tensor("w").float(), held.get_tensor("labels")
+        with safe_open(path, "pt") as file:
+            said, w, labels = file.metadata(), file.get_tensor("w").float(), file.get_tensor("labels")
         domain = domain_from_json(json.loads(said["domain"]), str(path), tuple(FRAMES))
         base = {key: said[key] for key in ("encoder", "generator")}
         return Codes(w, labels, domain, json.loads(said["facts"])), base

@@ -96,8 +96,8 @@ def load(options: Options) -> tuple[Splits, dict[str, str]]:
 
 def check(codes: Splits, change: Change, layers: int | None) -> None:
     """ValueError for a side with too few codes to be a distribution, and for layers that the codes lack."""
-    for split, held in (("train", codes.train), ("validation", codes.validation)):
-        for name, side in (("source", held.source(change)), ("target", held.target(change))):
+    for split, part in (("train", codes.train), ("validation", codes.validation)):
+        for name, side in (("source", part.source(change)), ("target", part.target(change))):
             if len(side) < LEAST:
                 found = f"the {split} codes hold {len(side)} {name} pictures"
                 raise ValueError(f"{change.name}: {found}, at least {LEAST} are needed")

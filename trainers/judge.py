@@ -1,4 +1,4 @@
-"""Stage 4: readers of pictures and of codes. Three heads, one loop.
+"""Stage: readers of pictures and of codes. Three heads, one loop.
 
     python -m trainers judge labels --data ../runs/data --run ../runs/judge --seed 1
     python -m trainers judge identity --data ../runs/data --run ../runs/identity

@@ -51,10 +51,10 @@ class Images:
         rows = torch.arange(len(self))[rows]
         if len(rows) and (rows[1:] == rows[:-1] + 1).all():
             return torch.cat(self._run(int(rows[0]), int(rows[-1]) + 1))
-        found = torch.empty((len(rows), *self.shape[1:]), dtype=torch.uint8)
+        images = torch.empty((len(rows), *self.shape[1:]), dtype=torch.uint8)
         for i, row in enumerate(rows.tolist()):
-            found[i] = self._run(row, row + 1)[0][0]
-        return found
+            images[i] = self._run(row, row + 1)[0][0]
+        return images
 
     def _run(self, start: int, stop: int) -> list[Tensor]:
         parts = []

@@ -119,7 +119,7 @@ def test_the_network_is_chosen_by_an_option(data, tmp_path, monkeypatch):
     call(monkeypatch, *words, "--most", 3, "--run", tmp_path / "run")
     net = Judge.from_pretrained(tmp_path / "run")
     assert isinstance(net, CountJudge) and (net.most, net.config["channels"]) == (3, 3)
-    with pytest.raises(SystemExit, match=r"^error: 3 names: .* expected a multiple of 4"):
+    with pytest.raises(SystemExit, match=r"^error: 3 names: expected a multiple of 4"):
         call(monkeypatch, *words, "--run", tmp_path / "other")
     assert not (tmp_path / "other").exists()
 

@@ -1,4 +1,4 @@
-"""Stage 10: convert checkpoints of StyleGAN2, pSp and e4e, and published directions, to model folders.
+"""Stage: convert checkpoints of StyleGAN2, pSp and e4e, and published directions, to model folders.
 
     python -m trainers convert checkpoint --source stylegan2-ffhq-config-f.pt --target models/generator \
         --domain faces --frame face --licence "other ..." --about "..." --limits "..."

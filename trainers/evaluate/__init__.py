@@ -1,4 +1,4 @@
-"""Stage 8: the paper's evaluation (Sec. 4.2) on test pictures, which no training or choice of an edit saw.
+"""Stage: the paper's evaluation (Sec. 4.2) on test pictures, which no training or choice of an edit saw.
 
     python -m trainers evaluate --data RUNS/data --registry RUNS/registry --run RUNS/results
     python -m trainers evaluate --tables                      # tables and curves of docs/results/*.csv again
@@ -34,7 +34,7 @@ class Options:
     data: Path | None = None
     """Folder that `python -m trainers data` wrote."""
     registry: Path = Path("lwgan/bundled")
-    """Folder of models: generator, encoder, edits, and the readers that there are: judge, identity network,
+    """Folder of models: generator, encoder, edits, and any of the readers: judge, identity network,
     latent classifier. None of the readers may have had a part in an edit."""
     edits: tuple[str, ...] = ()
     """Names of the edits to measure; by default all of the data's domain."""

@@ -1,4 +1,4 @@
-"""Stage 3b: one latent space for the codes of real pictures and the samples of the generator.
+"""Stage: one latent space for the codes of real pictures and the samples of the generator.
 
     python -m trainers align join --data ../runs/data --start ../runs/tuned --run ../runs/joined
     python -m trainers encoder --data ../runs/data --generator ../runs/generator --tune \\

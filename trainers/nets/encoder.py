@@ -1,4 +1,4 @@
-"""Stage 3: pSp on a trained generator (Richardson et al., 2021), then, with --tune, both together.
+"""Stage: pSp on a trained generator (Richardson et al., 2021), then, with --tune, both together.
 
     python -m trainers encoder --data ../runs/data --generator ../runs/generator --run ../runs/encoder
     python -m trainers encoder --data ../runs/data --generator ../runs/generator --tune \\

@@ -1,4 +1,4 @@
-"""Stage 2: StyleGAN2 on a data set's pictures (Karras et al., 2020): non-saturating loss, lazy R1, EMA.
+"""Stage: StyleGAN2 on a data set's pictures (Karras et al., 2020): non-saturating loss, lazy R1, EMA.
 
     python -m trainers generator --data ../runs/data --run ../runs/generator --max-minutes 60
 

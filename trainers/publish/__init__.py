@@ -1,4 +1,4 @@
-"""Stage 9: write the cards of models and push the models to the Hub, one commit each.
+"""Stage: write the cards of models and push the models to the Hub, one commit each.
 
     python -m trainers publish registry/lwgan-letters-lw-bold --namespace my-name
     python -m trainers publish registry --namespace my-name --collection "Letters" --space letters
@@ -183,8 +183,8 @@ def figures(folder: Path, config: dict) -> dict:
     """The content of metrics.json, else the config's `metrics`. ValueError for figures of other weights."""
     path = folder / METRICS
     if not path.is_file():
-        held = {key: value for key, value in (config.get("metrics") or {}).items() if key != "read_by"}
-        return {"chosen": held} if config["kind"] in EDIT_KINDS else held
+        metrics = {key: value for key, value in (config.get("metrics") or {}).items() if key != "read_by"}
+        return {"chosen": metrics} if config["kind"] in EDIT_KINDS else metrics
     try:
         metrics = json.loads(path.read_text("utf-8"))
     except ValueError as error:

@@ -1,6 +1,6 @@
 """Model cards: the templates of hub_cards, filled from a model's config, its figures and its Domain.
 
-A template that asks for a value that nobody gives is an error, never an empty place.
+A value that a template needs and that is missing is an error.
 """
 
 import math
