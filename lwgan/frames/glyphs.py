@@ -122,7 +122,7 @@ def _join(a: _Piece, b: _Piece) -> _Piece:
 
 
 def _gaps(components: np.ndarray, pieces: list[_Piece]) -> np.ndarray:
-    """Distances [K, K] in px between the pieces, from a sample of about 1000 pixels of each, fewer if many."""
+    """Distances [K, K] in px between the pieces, from a sample of at most 1000 pixels of each."""
     most = 1000 if len(pieces) < 9 else 9000 // len(pieces)
     points = [np.argwhere(np.isin(_box(components, p), p.components)) + p.start for p in pieces]
     points = [torch.from_numpy(p[:: len(p) // most + 1]).float() for p in points]

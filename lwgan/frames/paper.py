@@ -164,9 +164,11 @@ def paper_of(pixels: np.ndarray) -> Paper:
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).astype(np.float32)
     for middle in (lambda: np.median(border, 0), lambda: np.median(pixels[::4, ::4], (0, 1))):
         colour = middle().astype(np.float32)
-        if np.mean(np.abs(border - colour).max(1) <= 3) > 0.45:
-            other = 1 - cv2.inRange(pixels, *(colour + np.array([[-3], [3]]))) // 255
-            if not cv2.erode(other, _square(MEDIAN * _side(pixels))).any():
+        on_border = np.mean(np.abs(border - colour).max(1) <= 3)
+        other = 1 - cv2.inRange(pixels, *(colour + np.array([[-3], [3]]))) // 255
+        if on_border > 0.3 and other.mean() < 0.7:
+            widest = _square((0.5 if on_border > 0.9 else MEDIAN) * _side(pixels))
+            if not cv2.erode(other, widest).any():
                 return Paper(np.broadcast_to(colour, pixels.shape), np.ones(pixels.shape[:2]), True)
     colour = cv2.medianBlur(pixels, min(int(MEDIAN * _side(pixels)) | 1, 255)).astype(np.float32)
     light = colour @ np.full(3, 1 / 3, np.float32)
