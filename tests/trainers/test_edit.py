@@ -159,7 +159,7 @@ def test_edited_layers_may_be_the_first_alone(run):
         ("labels", ["ganspace", "--components", "161"], "is 161: 1000 codes of 160 numbers have 1 to 160"),
         ("digits", ["--generator", GENERATOR, "sefa", "--layers", "10"], "the code has layers 0 to 9"),
         ("digits", ["--generator", GENERATOR, "steerability", "--components", "17"], "layers have 1 to 16"),
-        *(("digits", [method], "needs the codes' generator") for method in ("sefa", "steerability", "guided")),
+        *(("digits", [method], "needs the codes'") for method in ("sefa", "steerability", "guided")),
         ("digits", ["--generator", "nowhere", "sefa"], "nowhere: there is no such folder"),
         ("labels", ["--generator", GENERATOR, "guided", "--guide", JUDGE], "does not read 'Eyeglasses'"),
         ("digits", ["--generator", GENERATOR, "guided", "--guide", GENERATOR], "expected 'judge'"),
