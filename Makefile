@@ -1,5 +1,5 @@
 # make app     installs what the page needs into .venv and serves the page
-# make dev     installs what trainers and tests need, too
+# make dev     installs what trainers and tests need, too, and the command lwgan
 # make test    runs the tests
 # make check   checks style and format; make style repairs them
 #
@@ -60,6 +60,7 @@ $(VENV)/.app: requirements.txt
 $(VENV)/.dev: requirements-dev.txt requirements-train.txt $(VENV)/.app
 	@echo $$PPID >$(BUSY)
 	$(PIP) install -r requirements-dev.txt
+	$(PIP) install --no-deps -e .
 	@rm $(BUSY) && touch $@
 
 # The tests of the page need Chromium. Without it they are skipped, or fail where CI is set.

@@ -72,8 +72,11 @@ def edit_picture(options: argparse.Namespace) -> None:
     from lwgan.pipeline import EditingPipeline
 
     picture, entries = open_picture(options.picture), models(options.registry, whole=False)
-    named = [entry.domain for entry in entries if entry.name == options.edits[0][0]]
-    domain = options.domain or next(iter(named), None)
+    domains = {entry.name: entry.domain for entry in entries}
+    named = {name: domains[name] for name, _ in options.edits if name in domains}
+    if len(set(named.values())) > 1:
+        raise ValueError(f"these edits are for different kinds of pictures: {named}")
+    domain = options.domain or next(iter(named.values()), None)
     pipe = EditingPipeline.from_entries(entries, domain, device=options.device)
     for name, _ in options.edits:
         pipe.check_name(name)
@@ -120,4 +123,7 @@ def pull_models(options: argparse.Namespace) -> None:
 def _edit(text: str) -> tuple[str, float | None]:
     """The name and the alpha, if given, of NAME[=ALPHA]."""
     name, given, alpha = text.partition("=")
-    return name, float(alpha) if given else None
+    try:
+        return name, float(alpha) if given else None
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"alpha must be a number, not {alpha!r}") from error

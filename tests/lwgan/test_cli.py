@@ -38,6 +38,10 @@ def test_edit_writes_the_pipelines_picture_with_its_recipe(picture, tmp_path):
         (["edit", "no-such.png", "--edit", ONE], "there is no file no-such.png"),
         (["edit", "{picture}", "--edit", "lwgan-multimnist-lw-1to9"], "is unknown: did you mean"),
         (["edit", "{picture}", "--edit", f"{ONE}=99"], "alpha is 99"),
+        (
+            ["edit", "{picture}", "--edit", ONE, "--edit", "lwgan-synthfaces-lw-smiling"],
+            "different kinds of pictures",
+        ),
         (["list", "--registry", "no/such/folder"], "there is no such folder"),
     ],
 )
