@@ -48,9 +48,6 @@ class Entry:
     stale: bool = False
 
 
-# Loading
-
-
 def load_model(
     source: str | Path, kind: str | tuple[str, ...] | None = None, revision: str | None = None,
     token: str | None = None,

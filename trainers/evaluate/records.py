@@ -34,9 +34,6 @@ VARIED = {  # options of methods that make a setting, and how tables name them
 STUDY = "study: "  # begins settings with other codes or layers than their rivals: not compared
 
 
-# An edit's folder
-
-
 def kept(folder: Path, of: dict, alpha: float) -> dict | None:
     """The metrics.json of a folder if it is whole and of these weights, numbers and recommended alpha."""
     try:

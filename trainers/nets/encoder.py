@@ -284,9 +284,6 @@ def likeness(perceptor: AttributeJudge, reconstruction: Tensor, seen: Tensor) ->
     return feature_distance(perceptor.features.levels(reconstruction.float()), wanted)
 
 
-# Results
-
-
 def heldout_of(data: Path) -> Tensor:
     """Some validation pictures [N, C, H, W] in [-1, 1], by which a run shows how far it is."""
     images = load_split(data, "validation").images
