@@ -5,9 +5,11 @@
 No classifier and no network is trained; it takes seconds. Two estimators, one for each kind of change
 (`Change.kind`): "place" is the shift between the two means, denoised along the axes of the codes' own spread;
 "choice" is a map of low rank by partial transport (`lwgan.losses.partial_transport`). All of it looks at
-codes alone, so it serves any domain. Where all layers of the codes are equal (an encoder into W), one layer
-is looked at."""
+codes alone, so it serves any domain (`lwgan.taught` makes codes of pictures, and a model folder of the edit).
+Where all layers of the codes are equal (an encoder into W), one layer is looked at. Alpha 1 of the result is
+strength 1, at which about 70% of pictures change."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,6 +26,7 @@ RIDGE = 0.1  # of the mean variance: of the probe that tells the piles apart
 FOLDS = 5
 DOUBT, WORST = 0.3, 0.25  # score beyond which a code seems to be on the wrong pile; share that may go
 MANY, STARTS, STEPS, RATE = 50, 2, 140, 0.3  # of the map
+Z, SHARE, EASE = 4.0, 0.25, 0.02  # when piles differ in a label besides; ridge of the weights
 AUC_GREEN, AUC_RED, COSINE_GREEN, COSINE_RED, FEW = 0.95, 0.85, 0.55, 0.25, 10
 
 
@@ -31,10 +34,10 @@ AUC_GREEN, AUC_RED, COSINE_GREEN, COSINE_RED, FEW = 0.95, 0.85, 0.55, 0.25, 10
 class Report:
     """How far an edit of two piles can be trusted.
 
-    light: "green", "amber" or "red".  reasons: a sentence each.  n: codes used, without and with. left_out:
+    light: "green", "amber" or "red".  reasons: a sentence each.  n: codes used, without and with.  left_out:
     row numbers of each pile that seem to belong to the other.  auc: how well a probe tells codes that it has
-    not seen, 0.5 to 1.  cosine: between the shifts of two halves of the piles, -1 to 1. unit: the alpha of
-    strength 1, at which about 70% of pictures change ("place"; "choice": 1)."""
+    not seen, 0.5 to 1.  cosine: between the shifts of two halves of the piles, -1 to 1.  differ: labels in
+    which the piles differ besides."""
 
     light: str
     reasons: tuple[str, ...]
@@ -42,42 +45,64 @@ class Report:
     left_out: tuple[tuple[int, ...], tuple[int, ...]]
     auc: float
     cosine: float
-    unit: float
+    differ: tuple[str, ...] = ()
 
 
 class Piles(NamedTuple):
-    """Codes without [n, D] and with [m, D], and a cloud of the domain's codes [N, D] whose spread is the
-    prior."""
+    """Codes without [n, D] and with [m, D], a cloud of the domain's codes [N, D] whose spread is the prior,
+    and weights of the codes without, float [n] with sum 1, by default all equal."""
 
     without: Tensor
     with_: Tensor
     cloud: Tensor
+    weights: Tensor | None = None
+
+    def shift(self) -> Tensor:
+        """The shift [D] between the two means."""
+        x, y, _, weights = self
+        return y.mean(0) - (x.mean(0) if weights is None else weights @ x)
+
+    def worth(self) -> float:
+        """How many codes without of equal weight have as little noise."""
+        return float(len(self.without)) if self.weights is None else 1 / self.weights.square().sum().item()
 
 
 def teach(
-    without: Tensor, with_: Tensor, cloud: Tensor, *, kind: str = "place", seed: int = 0
-) -> tuple[AffineEdit, Report]:
+    without: Tensor, with_: Tensor, cloud: Tensor, *, kind: str = "place", seed: int = 0,
+    read: Callable[[Tensor], Tensor] | None = None, names: Sequence[str] = (), own: Sequence[str] = (),
+) -> tuple[AffineEdit, Report]:  # fmt: skip
     """Fits an edit to two piles of codes.
 
     without, with_: float [n, num_ws, w_dim], LEAST to MOST codes each.  cloud: float [N, num_ws, w_dim],
     codes of the domain, for example `generator.mapping` of 4,000 random z.  kind: "place" or "choice"
-    (`Change.kind`). The result is the same for the same arguments. ValueError for piles that are too small,
-    too large, equal, or hold NaN; it names the pile and both values."""
+    (`Change.kind`).  read: a classifier of codes, [n, num_ws, w_dim] -> logits [n, K] of `names`; where the
+    piles differ in other labels than `own`, a "place" is learned from weighted codes.
+    The result is the same for the same arguments. ValueError for piles that are too small, too large, equal,
+    or hold NaN; it names the pile and both values."""
     _check(without, with_, cloud, kind)
     layers, w_dim = without.shape[1:]
     flat = (lambda w: w[:, 0]) if _one_layer(without, with_, cloud) else (lambda w: w.flatten(1))
     piles = Piles(flat(without), flat(with_), flat(cloud))
     left_out = misplaced(piles, seed)
     kept = Piles(_drop(piles.without, left_out[0]), _drop(piles.with_, left_out[1]), piles.cloud)
-    if kind == "place":
-        shift = denoised_shift(kept)
-        edit, unit = AffineEdit(None, _to_layers(shift.view(-1, w_dim), layers)), strength_unit(shift, kept)
-    else:
+    differ: tuple[str, ...] = ()
+    if kind == "choice":
         out, into, bias = partial_map(kept, w_dim, seed)
-        edit, unit = AffineEdit.low_rank(out, into, _to_layers(bias, layers)), 1.0
-    auc, cosine = separation(piles, seed), stability(kept, seed)
-    light, reasons = verdict(auc, cosine, kept)
-    return edit, Report(light, reasons, (len(kept.without), len(kept.with_)), left_out, auc, cosine, unit)
+        edit = AffineEdit.low_rank(out, into, _to_layers(bias, layers))
+    else:
+        if read is not None:
+            logits = read(_drop(without, left_out[0])), read(_drop(with_, left_out[1]))
+            columns = differing(*logits, names, own)
+            differ = tuple(names[column] for column in columns)
+            if columns:
+                weights = balance(logits[0][:, columns], logits[1][:, columns].mean(0))
+                kept = kept._replace(weights=weights)
+        shift = denoised_shift(kept)
+        edit = AffineEdit(None, _to_layers((strength_unit(shift, kept) * shift).view(-1, w_dim), layers))
+    auc, cosine = separation(piles, seed), stability(kept._replace(weights=None), seed)
+    light, reasons = verdict(auc, cosine, kept, differ)
+    n = len(kept.without), len(kept.with_)
+    return edit, Report(light, reasons, n, left_out, auc, cosine, differ)
 
 
 # The denoised shift
@@ -85,7 +110,7 @@ def teach(
 
 def spread(piles: Piles) -> Tensor:
     """Covariance within the piles [D, D], shrunk towards the cloud's with weight D / (D + n + m)."""
-    x, y, cloud = piles
+    x, y, cloud = piles[:3]
     n, d = len(x) + len(y), x.shape[1]
     x, y = x - x.mean(0), y - y.mean(0)
     own = (x.T @ x + y.T @ y) / max(1, n - 2)
@@ -101,27 +126,48 @@ def denoised_shift(piles: Piles) -> Tensor:
     Along an axis with variance v the difference d of two means has the noise s^2 = v (1/n + 1/m). Axes with
     |d| <= T s share one estimate of the signal's variance and keep signal / (signal + s^2) (Wiener); the
     others keep at least 1 - T^2 s^2 / d^2 (James and Stein)."""
-    x, y, _ = piles
     values, axes = torch.linalg.eigh(spread(piles).double())
-    difference = (y.mean(0) - x.mean(0)).double() @ axes
-    noise = values.clamp(min=1e-9) * (1 / len(x) + 1 / len(y))
+    difference = piles.shift().double() @ axes
+    noise = values.clamp(min=1e-9) * (1 / piles.worth() + 1 / len(piles.with_))
     square = difference.square()
     small = square <= T**2 * noise
     energy = square[small].sum()
     signal = torch.maximum(energy - noise[small].sum(), 0.05 * energy) / small.sum().clamp(min=1)
     gain = torch.maximum(signal / (signal + noise), (1 - T**2 * noise / square.clamp(min=1e-30)).clamp(min=0))
-    return (axes @ (gain * difference)).to(x)
+    return (axes @ (gain * difference)).to(piles.without)
 
 
 def strength_unit(shift: Tensor, piles: Piles) -> float:
     """The alpha at which about 70% of pictures change: the shift's share of the means' difference, more for
     few codes.
 
-    Measured with judges on digits and rendered faces; the formula itself asks none.
-    """
-    difference = piles.with_.mean(0) - piles.without.mean(0)
+    Measured with judges on digits and rendered faces; the formula itself asks none."""
     fewer = min(len(piles.without), len(piles.with_))
-    return (shift @ difference / shift.square().sum().clamp(min=1e-12) * (0.68 + 5 / fewer)).item()
+    return (shift @ piles.shift() / shift.square().sum().clamp(min=1e-12) * (0.68 + 5 / fewer)).item()
+
+
+def differing(x: Tensor, y: Tensor, names: Sequence[str], own: Sequence[str]) -> list[int]:
+    """Columns of the logits x [n, K] and y [m, K] whose means differ by more than Z standard errors, and
+    whose signs by more than SHARE, besides the labels `own`; if `own` is unknown, besides the one that
+    differs most."""
+    error = (x.var(0) / len(x) + y.var(0) / len(y)).clamp(min=1e-12).sqrt()
+    z = (y.mean(0) - x.mean(0)).abs() / error
+    share = ((y > 0).float().mean(0) - (x > 0).float().mean(0)).abs()
+    known = [label for label in own if label in names] or [names[int((z * share).argmax())]]
+    return [k for k, name in enumerate(names) if z[k] > Z and share[k] > SHARE and name not in known]
+
+
+def balance(z: Tensor, wanted: Tensor, steps: int = 60) -> Tensor:
+    """Entropy balancing: weights [n] of the rows of z [n, K] with a weighted mean of about `wanted` [K], by
+    Newton's method on the dual, with ridge EASE. Source: J. Hainmueller, "Entropy Balancing" (2012)."""
+    z, dual = (z - wanted).double(), torch.zeros(z.shape[1], dtype=torch.double)
+    for _ in range(steps):
+        weights = torch.softmax(-z @ dual, 0)
+        mean = weights @ z
+        hessian = (z.T * weights) @ z - torch.outer(mean, mean) + EASE * torch.eye(len(dual))
+        step = torch.linalg.solve(hessian, mean - EASE * dual)
+        dual = dual + step * min(1.0, 2 / max(step.norm().item(), 1e-9))
+    return torch.softmax(-z @ dual, 0).float()
 
 
 # A map by partial transport
@@ -170,7 +216,7 @@ def _fit(x: Tensor, y: Tensor, rank: int, kappa: int) -> tuple[tuple[Tensor, Ten
 def probe(piles: Piles) -> tuple[Tensor, Tensor]:
     """Ridge linear discriminant [D] and threshold; a score is about -1 for codes without and +1 for codes
     with."""
-    x, y, _ = piles
+    x, y = piles[:2]
     covariance = spread(piles)
     ridge = RIDGE * covariance.trace() / len(covariance) * torch.eye(len(covariance))
     normal = torch.linalg.solve(covariance + ridge, y.mean(0) - x.mean(0))
@@ -220,23 +266,26 @@ def misplaced(piles: Piles, seed: int = 0) -> tuple[tuple[int, ...], tuple[int, 
     return found[0], found[1]
 
 
-def verdict(auc: float, cosine: float, piles: Piles) -> tuple[str, tuple[str, ...]]:
-    """The light, and why it is not green."""
-    fewer = min(len(piles.without), len(piles.with_))
-    reasons = []
+def verdict(auc: float, cosine: float, piles: Piles, differ: Sequence[str] = ()) -> tuple[str, tuple]:
+    """The light, and sentences on what is not good."""
+    fewer, reasons = min(len(piles.without), len(piles.with_)), []
     if fewer < FEW:
-        reasons.append(
-            f"A pile has {fewer} usable pictures; {FEW} or more are needed for a trustworthy edit."
-        )
+        reasons.append(f"A pile has {fewer} usable pictures; a trustworthy edit needs {FEW} or more.")
     if auc < AUC_GREEN:
         reasons.append(f"The two piles are hard to tell apart (AUC {auc:.2f}; {AUC_GREEN} is good).")
     if cosine < COSINE_GREEN:
-        reasons.append(
-            f"Two halves of the piles give different edits (cosine {cosine:.2f}; {COSINE_GREEN} is good)."
-        )
+        said = f"cosine {cosine:.2f}; {COSINE_GREEN} is good"
+        reasons.append(f"Two halves of the piles give different edits ({said}).")
+    light = "amber" if reasons else "green"
+    if differ:
+        named = ", ".join(name.replace("_", " ") for name in differ)
+        reasons.append(f"The piles also differ in {named}: weights even this out as far as they can.")
+        if piles.worth() < FEW:
+            light = "amber"
+            reasons.append(f"That leaves the worth of {piles.worth():.0f} pictures without.")
     if auc < AUC_RED or cosine < COSINE_RED or fewer < FEW:
-        return "red", tuple(reasons)
-    return ("amber" if reasons else "green"), tuple(reasons)
+        light = "red"
+    return light, tuple(reasons)
 
 
 # Checks and shapes

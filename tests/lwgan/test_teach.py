@@ -4,7 +4,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from lwgan.teach import LEAST, MOST, Piles, denoised_shift, misplaced, out_of_fold, separation, teach
+from lwgan.teach import LEAST, MOST, Piles, balance, denoised_shift, misplaced, out_of_fold, separation, teach
 
 D = 64
 SPREAD = torch.linspace(3, 0.3, D)
@@ -41,7 +41,7 @@ def test_a_planted_shift_is_found_in_all_layers_and_its_light_is_green():
     assert report.light == "green" and report.reasons == () and report.auc > 0.95
     assert edit.weight is None and torch.equal(edit.bias, edit.bias[:1].expand_as(edit.bias))
     # At strength 1 the edit goes about 70% of the way; what it moves is the planted shift.
-    moved = report.unit * edit.bias[0] @ truth() / truth().square().sum()
+    moved = edit.bias[0] @ truth() / truth().square().sum()
     assert 0.5 < moved < 1.0
 
 
@@ -66,8 +66,8 @@ def test_a_choice_is_learned_that_no_shift_can_make():
         return w
 
     without, with_, fresh = cells(50, False), cells(50, True), cells(200, False)
-    edit, report = teach(*(layered(w, 2) for w in (without, with_, cells(1000, False))), kind="choice")
-    full = (edit(layered(fresh, 2), report.unit)[:, 0, :3] > 1).sum(1)
+    edit, _ = teach(*(layered(w, 2) for w in (without, with_, cells(1000, False))), kind="choice")
+    full = (edit(layered(fresh, 2))[:, 0, :3] > 1).sum(1)
     shift = (fresh + (with_.mean(0) - without.mean(0)))[:, :3]
     assert (full == 2).float().mean() > 0.9
     assert ((shift > 1).sum(1) == 2).float().mean() < 0.1
@@ -87,6 +87,33 @@ def test_the_score_of_separation_is_the_auc_of_scikit_learn():
     piles = Piles(draw(40, 0), draw(30, 1) + truth() / 4, draw(1000, 99))
     scores = torch.cat(out_of_fold(piles))
     assert separation(piles) == pytest.approx(roc_auc_score([0] * 40 + [1] * 30, scores.numpy()), abs=1e-6)
+
+
+def test_weights_give_the_wanted_mean_and_stay_as_equal_as_they_can():
+    z = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+    weights, wanted = balance(z, torch.tensor([0.5, -0.3])), torch.tensor([0.5, -0.3])
+    assert torch.allclose(weights @ z, wanted, atol=0.03) and weights.min() > 0
+    # Of all weights with this mean the entropy is greatest where their logarithm is linear in z.
+    design = torch.cat([z, torch.ones(200, 1)], 1)
+    fitted = design @ torch.linalg.lstsq(design, weights.log()[:, None]).solution
+    assert torch.allclose(fitted[:, 0], weights.log(), atol=1e-4)
+    assert torch.allclose(balance(z, z.mean(0)), torch.full((200,), 1 / 200), atol=1e-6)
+
+
+def test_a_label_that_differs_besides_is_named_and_evened_out():
+    """Of the pictures with, 9 of 10 are "tall" (axis 0); of those without, 3 of 10."""
+    read = lambda w: torch.stack([w[:, 0, 0], w[:, 0, 40] - 1], 1)
+    codes = [draw(100, seed) for seed in (0, 1)]
+    for pile, tall in zip(codes, (30, 90), strict=True):
+        pile[:tall, 0], pile[tall:, 0] = pile[:tall, 0].abs() + 1, -pile[tall:, 0].abs() - 1
+    codes[1] += truth()
+    piles = [layered(w) for w in (*codes, draw(4000, 99))]
+    edit, report = teach(*piles, read=read, names=("tall", "wanted"), own=("wanted",))
+    assert report.differ == ("tall",) and "also differ in tall" in report.reasons[-1]
+    plain = teach(*piles)[0].bias[0]
+    assert abs(edit.bias[0, 0]) < 0.3 * abs(plain[0]) and edit.bias[0, 41] > 0.5
+    # Without a known label the one that differs most counts as the change itself.
+    assert "tall" not in teach(*piles, read=lambda w: read(w)[:, :1], names=("tall",))[1].differ
 
 
 @pytest.mark.parametrize("kind", ["place", "choice"])
