@@ -103,13 +103,13 @@ def teach_edit(options: argparse.Namespace) -> None:
     from lwgan.pipeline import EditingPipeline
 
     pipe = EditingPipeline.from_pretrained(options.registry, options.domain, device=options.device)
-    change = taught.check_name(pipe, options.name)
+    name = taught.check_name(pipe, options.name).name
     piles = [
         taught.look(pipe, list(taught.opened(taught.files_in(place))))
         for place in (options.pile_without, options.pile_with)
     ]
     edit, report = taught.learn(pipe, *piles, options.name, options.kind)
-    folder = options.output or Path(taught.folder_name(pipe, change))
+    folder = options.output or Path(taught.folder_name(pipe, name))
     taught.save(pipe, edit, folder, {each.mark for pile in piles for each in pile})
     print(*(f"{report.light}: {reason}" for reason in report.reasons or ["nothing to object to"]), sep="\n")
     print(folder)

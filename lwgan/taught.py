@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
@@ -30,15 +31,18 @@ PART = 50  # pictures that are encoded at once
 RARE = 0.99  # quantile of the samples' reconstruction errors above which a picture is badly inverted
 _WORST: WeakKeyDictionary[EditingPipeline, float] = WeakKeyDictionary()
 STRENGTHS, SHOWN = (0, 0.5, 1, 1.5), 4  # columns and rows of the strip
+STRIP = "images/strip.png"
 LIMITS = f"{LEAST} to {MOST} pictures and at most {SIZE // 1_000_000} MB a pile"
 
 
 @dataclass(frozen=True)
 class Look:
-    """A picture as the encoder sees it. picture: its reconstruction.  code: [num_ws, w_dim].  error: mean
-    squared difference of the two, on a scale of 0 to 1.  mark: what makes it the same picture as another."""
+    """A picture as the encoder sees it.
 
-    picture: Image.Image
+    picture: its reconstruction, None if it was dropped.  code: [num_ws, w_dim].  error: mean squared
+    difference of the two, on a scale of 0 to 1.  mark: what makes it the same picture as another."""
+
+    picture: Image.Image | None
     code: Tensor
     error: float
     mark: str
@@ -122,8 +126,8 @@ def check_name(pipe: EditingPipeline, name: object) -> Change:
         return change_of(name)
 
 
-def folder_name(pipe: EditingPipeline, change: Change) -> str:
-    return f"lwgan-{pipe.domain.name}-taught-{_slug(change.name)}"[:64]
+def folder_name(pipe: EditingPipeline, name: str) -> str:
+    return f"lwgan-{pipe.domain.name}-taught-{_slug(name)}"[:64]
 
 
 def _slug(name: str) -> str:
@@ -175,25 +179,39 @@ def strip(pipe: EditingPipeline, edit: AffineEdit, used: Collection[str] = ()) -
 
 
 def save(pipe: EditingPipeline, edit: AffineEdit, folder: Path, used: Collection[str] = ()) -> None:
-    """Writes the model folder: config, weights, card and images/strip.png."""
+    """Writes the model folder: config, weights, card and the strip."""
     edit.save_pretrained(folder)
-    (folder / "images").mkdir(exist_ok=True)
-    save_sheet(folder / "images" / "strip.png", strip(pipe, edit, used), len(STRENGTHS))
+    (folder / STRIP).parent.mkdir(exist_ok=True)
+    save_sheet(folder / STRIP, strip(pipe, edit, used), len(STRENGTHS))
     with atomic(folder / "README.md") as partial:
         partial.write_text(card(pipe, edit, folder.name), "utf-8")
 
 
-def zipped(pipe: EditingPipeline, edit: AffineEdit, used: Collection[str] = ()) -> tuple[str, bytes]:
-    """The name of a model folder, and the folder as a zip archive."""
-    name = folder_name(pipe, check_name(pipe, edit.config["change"]["name"]))
+class Taught(NamedTuple):
+    """A taught edit as its folder holds it, the folder as a zip archive, and its strip as a PNG."""
+
+    name: str
+    edit: AffineEdit
+    report: Report
+    archive: bytes
+    strip: bytes
+
+
+def make(
+    pipe: EditingPipeline, without: Sequence[Look], with_: Sequence[Look], name: str, kind: str | None = None
+) -> Taught:
+    """`learn` and `save`, into an archive. Errors as `learn`."""
+    edit, report = learn(pipe, without, with_, name, kind)
+    name = folder_name(pipe, edit.config["change"]["name"])
     with tempfile.TemporaryDirectory() as place:
-        save(pipe, edit, Path(place) / name, used)
-        file = io.BytesIO()
+        folder, file = Path(place) / name, io.BytesIO()
+        save(pipe, edit, folder, {each.mark for each in (*without, *with_)})
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            for path in sorted(Path(place).rglob("*")):
+            for path in sorted(folder.rglob("*")):
                 if path.is_file():
                     archive.write(path, path.relative_to(place))
-    return name, file.getvalue()
+        strip = (folder / STRIP).read_bytes()
+        return Taught(name, AffineEdit.from_pretrained(folder), report, file.getvalue(), strip)
 
 
 def card(pipe: EditingPipeline, edit: AffineEdit, name: str) -> str:
