@@ -110,7 +110,7 @@ def teach_edit(options: argparse.Namespace) -> None:
     ]
     edit, report = taught.learn(pipe, *piles, options.name, options.kind)
     folder = options.output or Path(taught.folder_name(pipe, name))
-    taught.save(pipe, edit, folder, {each.mark for pile in piles for each in pile})
+    taught.save(pipe, edit, folder, *piles)
     print(*(f"{report.light}: {reason}" for reason in report.reasons or ["nothing to object to"]), sep="\n")
     print(folder)
 

@@ -9,7 +9,7 @@ import io
 import re
 import tempfile
 import zipfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -30,7 +30,7 @@ SIZE = 64_000_000  # bytes of a pile's files
 PART = 50  # pictures that are encoded at once
 RARE = 0.99  # quantile of the samples' reconstruction errors above which a picture is badly inverted
 _WORST: WeakKeyDictionary[EditingPipeline, float] = WeakKeyDictionary()
-STRENGTHS, SHOWN = (0, 0.5, 1, 1.5), 4  # columns and rows of the strip
+STRENGTHS, SHOWN, TRIED = (0, 0.5, 1, 1.5), 4, 150  # columns and rows of the strip; samples for it
 STRIP = "images/strip.png"
 LIMITS = f"{LEAST} to {MOST} pictures and at most {SIZE // 1_000_000} MB a pile"
 
@@ -58,9 +58,13 @@ def look(pipe: EditingPipeline, pictures: Sequence[Image.Image]) -> list[Look]:
         y = pipe.as_generated(made)
         x = x if x.shape == y.shape else torch.nn.functional.interpolate(x, y.shape[2:], mode="area")
         errors = (x - y).square().mean((1, 2, 3)) / 4
-        marks = [hashlib.sha256(picture.tobytes()).hexdigest() for picture in framed]
+        marks = map(_mark, framed)
         found += map(Look, made, w, errors.tolist(), marks)
     return found
+
+
+def _mark(framed: Image.Image) -> str:
+    return hashlib.sha256(framed.tobytes()).hexdigest()
 
 
 def worst_error(pipe: EditingPipeline) -> float:
@@ -164,25 +168,27 @@ def learn(
     return edit, report
 
 
-def strip(pipe: EditingPipeline, edit: AffineEdit, used: Collection[str] = ()) -> Tensor:
+def strip(pipe: EditingPipeline, edit: AffineEdit, without: Sequence[Look], with_: Sequence[Look]) -> Tensor:
     """Pictures [SHOWN * len(STRENGTHS), C, H, W] of samples that are in neither pile, at growing strengths:
-    of those tried, the samples that are farthest on the side without.
-
-    used: marks of pictures that are in the piles."""
-    tried = look(pipe, [pipe.sample(seed) for seed in range(SHOWN * 6)])
-    fresh = [each for each in tried if each.mark not in used] or tried
-    codes = torch.stack([each.code for each in fresh])
-    along = (codes * edit.direction(codes).mean(0)).sum((1, 2))
-    codes = codes[along.argsort()[:SHOWN].sort().values]
+    of those tried, the samples whose code is most clearly nearer to the pile without."""
+    used = {each.mark for each in (*without, *with_)}
+    count = TRIED if pipe.images is None else min(TRIED, len(pipe.images))
+    tried = [pipe.frame(pipe.sample(seed)) for seed in range(count)]
+    codes = pipe.encode([picture for picture in tried if _mark(picture) not in used] or tried[:SHOWN])
+    near = lambda pile: torch.cdist(codes.flatten(1), torch.stack([each.code for each in pile]).flatten(1))
+    nearer = near(without).min(1).values - near(with_).min(1).values
+    codes = codes[nearer.argsort()[:SHOWN].sort().values]
     rows = torch.stack([edit(codes, strength) for strength in STRENGTHS], 1)
     return pipe.as_generated(pipe.generate(rows.flatten(0, 1)))
 
 
-def save(pipe: EditingPipeline, edit: AffineEdit, folder: Path, used: Collection[str] = ()) -> None:
+def save(
+    pipe: EditingPipeline, edit: AffineEdit, folder: Path, without: Sequence[Look], with_: Sequence[Look]
+) -> None:
     """Writes the model folder: config, weights, card and the strip."""
     edit.save_pretrained(folder)
     (folder / STRIP).parent.mkdir(exist_ok=True)
-    save_sheet(folder / STRIP, strip(pipe, edit, used), len(STRENGTHS))
+    save_sheet(folder / STRIP, strip(pipe, edit, without, with_), len(STRENGTHS))
     with atomic(folder / "README.md") as partial:
         partial.write_text(card(pipe, edit, folder.name), "utf-8")
 
@@ -205,7 +211,7 @@ def make(
     name = folder_name(pipe, edit.config["change"]["name"])
     with tempfile.TemporaryDirectory() as place:
         folder, file = Path(place) / name, io.BytesIO()
-        save(pipe, edit, folder, {each.mark for each in (*without, *with_)})
+        save(pipe, edit, folder, without, with_)
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             for path in sorted(folder.rglob("*")):
                 if path.is_file():
