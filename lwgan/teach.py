@@ -26,7 +26,7 @@ RIDGE = 0.1  # of the mean variance: of the probe that tells the piles apart
 FOLDS = 5
 DOUBT, WORST = 0.3, 0.25  # score beyond which a code seems to be on the wrong pile; share that may go
 MANY, STARTS, STEPS, RATE = 50, 2, 140, 0.3  # of the map
-Z, SHARE, EASE = 4.0, 0.25, 0.02  # when piles differ in a label besides; ridge of the weights
+Z, SHARE, WORTH, EASE = 4.0, 0.25, 1 / 3, 0.02  # of labels in which the piles differ besides
 AUC_GREEN, AUC_RED, COSINE_GREEN, COSINE_RED, FEW = 0.95, 0.85, 0.55, 0.25, 10
 
 
@@ -85,7 +85,7 @@ def teach(
     piles = Piles(flat(without), flat(with_), flat(cloud))
     left_out = misplaced(piles, seed)
     kept = Piles(_drop(piles.without, left_out[0]), _drop(piles.with_, left_out[1]), piles.cloud)
-    differ: tuple[str, ...] = ()
+    differ, evened = (), ()
     if kind == "choice":
         out, into, bias = partial_map(kept, w_dim, seed)
         edit = AffineEdit.low_rank(out, into, _to_layers(bias, layers))
@@ -93,14 +93,13 @@ def teach(
         if read is not None:
             logits = read(_drop(without, left_out[0])), read(_drop(with_, left_out[1]))
             columns = differing(*logits, names, own)
-            differ = tuple(names[column] for column in columns)
-            if columns:
-                weights = balance(logits[0][:, columns], logits[1][:, columns].mean(0))
-                kept = kept._replace(weights=weights)
+            weights, even = evening(*logits, columns)
+            kept = kept._replace(weights=weights)
+            differ, evened = (tuple(names[k] for k in some) for some in (columns, even))
         shift = denoised_shift(kept)
         edit = AffineEdit(None, _to_layers((strength_unit(shift, kept) * shift).view(-1, w_dim), layers))
     auc, cosine = separation(piles, seed), stability(kept._replace(weights=None), seed)
-    light, reasons = verdict(auc, cosine, kept, differ)
+    light, reasons = verdict(auc, cosine, kept, differ, evened)
     n = len(kept.without), len(kept.with_)
     return edit, Report(light, reasons, n, left_out, auc, cosine, differ)
 
@@ -148,13 +147,25 @@ def strength_unit(shift: Tensor, piles: Piles) -> float:
 
 def differing(x: Tensor, y: Tensor, names: Sequence[str], own: Sequence[str]) -> list[int]:
     """Columns of the logits x [n, K] and y [m, K] whose means differ by more than Z standard errors, and
-    whose signs by more than SHARE, besides the labels `own`; if `own` is unknown, besides the one that
-    differs most."""
+    whose signs by more than SHARE, the most different first, without the labels `own`; if these are unknown,
+    without the one that differs most."""
     error = (x.var(0) / len(x) + y.var(0) / len(y)).clamp(min=1e-12).sqrt()
     z = (y.mean(0) - x.mean(0)).abs() / error
     share = ((y > 0).float().mean(0) - (x > 0).float().mean(0)).abs()
     known = [label for label in own if label in names] or [names[int((z * share).argmax())]]
-    return [k for k, name in enumerate(names) if z[k] > Z and share[k] > SHARE and name not in known]
+    found = [k for k, name in enumerate(names) if z[k] > Z and share[k] > SHARE and name not in known]
+    return sorted(found, key=lambda k: -z[k].item())
+
+
+def evening(x: Tensor, y: Tensor, columns: Sequence[int]) -> tuple[Tensor | None, list[int]]:
+    """Weights [n] of x that even out columns, and which: the most different first, without those that would
+    leave less than the share WORTH of x. They cannot be told from the change itself."""
+    weights, even = None, []
+    for k in columns:
+        tried = balance(x[:, [*even, k]], y[:, [*even, k]].mean(0))
+        if 1 / tried.square().sum() >= WORTH * len(x):
+            weights, even = tried, [*even, k]
+    return weights, even
 
 
 def balance(z: Tensor, wanted: Tensor, steps: int = 60) -> Tensor:
@@ -266,7 +277,9 @@ def misplaced(piles: Piles, seed: int = 0) -> tuple[tuple[int, ...], tuple[int, 
     return found[0], found[1]
 
 
-def verdict(auc: float, cosine: float, piles: Piles, differ: Sequence[str] = ()) -> tuple[str, tuple]:
+def verdict(
+    auc: float, cosine: float, piles: Piles, differ: Sequence[str] = (), evened: Sequence[str] = ()
+) -> tuple[str, tuple[str, ...]]:
     """The light, and sentences on what is not good."""
     fewer, reasons = min(len(piles.without), len(piles.with_)), []
     if fewer < FEW:
@@ -277,12 +290,11 @@ def verdict(auc: float, cosine: float, piles: Piles, differ: Sequence[str] = ())
         said = f"cosine {cosine:.2f}; {COSINE_GREEN} is good"
         reasons.append(f"Two halves of the piles give different edits ({said}).")
     light = "amber" if reasons else "green"
-    if differ:
-        named = ", ".join(name.replace("_", " ") for name in differ)
-        reasons.append(f"The piles also differ in {named}: weights even this out as far as they can.")
-        if piles.worth() < FEW:
-            light = "amber"
-            reasons.append(f"That leaves the worth of {piles.worth():.0f} pictures without.")
+    along = [name for name in differ if name not in evened]
+    for names, what in ((evened, "weights even this out"), (along, "this may come along with the edit")):
+        if names:
+            labels = ", ".join(name.replace("_", " ") for name in names)
+            reasons.append(f"The piles also differ in {labels}: {what}.")
     if auc < AUC_RED or cosine < COSINE_RED or fewer < FEW:
         light = "red"
     return light, tuple(reasons)

@@ -73,11 +73,20 @@ class Lesson:
         self._judge(pipe)
 
     def drop(self, pipe: EditingPipeline, files: Sequence[Path]) -> None:
-        """Adds files and zip archives to the pile of this step."""
-        self.said = ""
-        if self.step != LEARN:
-            self.add(pipe, list(taught.opened(files)))
-            self._judge(pipe)
+        """Adds files and zip archives to the pile of this step. Pictures that cannot be framed are left out."""
+        self.said, framed, refused = "", [], []
+        if self.step == LEARN:
+            return
+        for picture in taught.opened(files):
+            try:
+                framed.append(pipe.frame(picture))
+            except ValueError as error:
+                refused.append(str(error))
+        if framed:
+            self.add(pipe, framed)
+        if refused:
+            self.said = f"{len(refused)} left out, the first because {refused[0]}. {self.said}"
+        self._judge(pipe)
 
     def add(self, pipe: EditingPipeline, pictures: Sequence[Image.Image], seed: int | None = None) -> None:
         """Adds pictures to the pile of this step, each once and not those of the other pile."""

@@ -1,6 +1,6 @@
 // Two piles of pictures, then an edit of them. Sends {act, step, value?, name?, kind?} of what the visitor does.
 const find = (selector) => element.querySelector(selector);
-const STEPS = ["Pictures without", "Pictures with", "Learn"];
+const STEPS = ["Without", "With", "Learn"];
 const LIGHTS = { green: "Green: this should work.", amber: "Amber: it may work.", red: "Red: this will hardly work." };
 let step = 1;
 
