@@ -18,7 +18,7 @@ PARTS = Path(__file__).parent / "parts"
 ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 LIVE = not ZERO_GPU  # whether a slider sends every step of a move: on ZeroGPU each costs a call of the GPU
 GPU_SECONDS = 5  # asked of ZeroGPU for one call: its queue prefers short calls
-FILES = {"label": "Pictures or a zip of them, for this pile", "file_count": "multiple", "height": 130,
+FILES = {"label": "Pictures or a zip of them, for this pile", "file_count": "multiple", "height": 150,
          "file_types": ["image", ".zip"]}  # fmt: skip
 HOUR = 3600  # seconds after its last use until a picture is deleted
 

@@ -73,7 +73,7 @@ class Lesson:
         self._judge(pipe)
 
     def drop(self, pipe: EditingPipeline, files: Sequence[Path]) -> None:
-        """Adds files and zip archives to the pile of this step. Pictures that cannot be framed are left out."""
+        """Adds files and zip archives to the pile of this step, but for pictures that cannot be framed."""
         self.said, framed, refused = "", [], []
         if self.step == LEARN:
             return

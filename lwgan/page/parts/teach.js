@@ -77,7 +77,9 @@ function show() {
   const learning = step === 3;
   find(".fill").hidden = learning;
   find(".learn").hidden = !learning;
-  document.getElementById("teach-files").hidden = learning;
+  const files = document.getElementById("teach-files");
+  files.hidden = learning;
+  files.querySelector("button[aria-label]")?.removeAttribute("aria-label"); // Gradio 6.31's differs from what the button says
   const sources = value.draw ? "files, drawings or samples" : "files or samples";
   find(".ask").textContent = learning
     ? "Give what the second pile has a name, and learn the edit that adds it."
