@@ -88,7 +88,7 @@ def teach(
     differ, evened = (), ()
     if kind == "choice":
         out, into, bias = partial_map(kept, w_dim, seed)
-        edit = AffineEdit.low_rank(out, into, _to_layers(bias, layers))
+        edit = AffineEdit.low_rank(out, into, bias.expand(layers, -1).clone())
     else:
         if read is not None:
             logits = read(_drop(without, left_out[0])), read(_drop(with_, left_out[1]))
@@ -97,7 +97,8 @@ def teach(
             kept = kept._replace(weights=weights)
             differ, evened = (tuple(names[k] for k in some) for some in (columns, even))
         shift = denoised_shift(kept)
-        edit = AffineEdit(None, _to_layers((strength_unit(shift, kept) * shift).view(-1, w_dim), layers))
+        shift = strength_unit(shift, kept) * shift
+        edit = AffineEdit(None, shift.view(-1, w_dim).expand(layers, -1).clone())
     auc, cosine = separation(piles, seed), stability(kept._replace(weights=None), seed)
     light, reasons = verdict(auc, cosine, kept, differ, evened)
     n = len(kept.without), len(kept.with_)
@@ -137,10 +138,8 @@ def denoised_shift(piles: Piles) -> Tensor:
 
 
 def strength_unit(shift: Tensor, piles: Piles) -> float:
-    """The alpha at which about 70% of pictures change: the shift's share of the means' difference, more for
-    few codes.
-
-    Measured with judges on digits and rendered faces; the formula itself asks none."""
+    """The alpha at which about 70% of pictures change, by a rule that asks no judge (docs/results/teach.md):
+    the shift's share of the means' difference, more for few codes."""
     fewer = min(len(piles.without), len(piles.with_))
     return (shift @ piles.shift() / shift.square().sum().clamp(min=1e-12) * (0.68 + 5 / fewer)).item()
 
@@ -216,8 +215,8 @@ def _fit(x: Tensor, y: Tensor, rank: int, kappa: int) -> tuple[tuple[Tensor, Ten
         loss.backward()
         adam.step()
         losses.append(loss.item())
-    out, into, bias = gain * out.detach(), into.detach(), bias.detach()
-    bias = bias - torch.einsum("lor,lri,li->lo", out, into, centre)
+    out, into = gain * out.detach(), into.detach()
+    bias = bias.detach() - torch.einsum("lor,lri,li->lo", out, into, centre)
     return (out, into, bias), sum(losses[-STEPS // 10 :])
 
 
@@ -225,8 +224,7 @@ def _fit(x: Tensor, y: Tensor, rank: int, kappa: int) -> tuple[tuple[Tensor, Ten
 
 
 def probe(piles: Piles) -> tuple[Tensor, Tensor]:
-    """Ridge linear discriminant [D] and threshold; a score is about -1 for codes without and +1 for codes
-    with."""
+    """Ridge linear discriminant [D] and threshold: scores of about -1 without and +1 with."""
     x, y = piles[:2]
     covariance = spread(piles)
     ridge = RIDGE * covariance.trace() / len(covariance) * torch.eye(len(covariance))
@@ -277,10 +275,8 @@ def misplaced(piles: Piles, seed: int = 0) -> tuple[tuple[int, ...], tuple[int, 
     return found[0], found[1]
 
 
-def verdict(
-    auc: float, cosine: float, piles: Piles, differ: Sequence[str] = (), evened: Sequence[str] = ()
-) -> tuple[str, tuple[str, ...]]:
-    """The light, and sentences on what is not good."""
+def verdict(auc: float, cosine: float, piles: Piles, differ=(), evened=()) -> tuple[str, tuple[str, ...]]:
+    """The light, and sentences on what is not good.  differ, evened: labels (`differing`, `evening`)."""
     fewer, reasons = min(len(piles.without), len(piles.with_)), []
     if fewer < FEW:
         reasons.append(f"A pile has {fewer} usable pictures; a trustworthy edit needs {FEW} or more.")
@@ -326,11 +322,6 @@ def _check(without: Tensor, with_: Tensor, cloud: Tensor, kind: str) -> None:
 def _one_layer(*codes: Tensor) -> bool:
     """Whether all layers of all codes are equal, as those of an encoder into W are."""
     return all(torch.equal(w, w[:, :1].expand_as(w)) for w in codes)
-
-
-def _to_layers(values: Tensor, layers: int) -> Tensor:
-    """[1 or num_ws, w_dim] -> [num_ws, w_dim]."""
-    return values.expand(layers, -1).clone()
 
 
 def _drop(pile: Tensor, rows: tuple[int, ...]) -> Tensor:

@@ -109,7 +109,8 @@ def test_a_label_that_differs_besides_is_named_and_evened_out():
     codes[1] += truth()
     piles = [layered(w) for w in (*codes, draw(4000, 99))]
     edit, report = teach(*piles, read=read, names=("tall", "wanted"), own=("wanted",))
-    assert report.differ == ("tall",) and report.reasons[-1].endswith("also differ in tall: weights even this out.")
+    assert report.differ == ("tall",)
+    assert report.reasons[-1].endswith("also differ in tall: weights even this out.")
     plain = teach(*piles)[0].bias[0]
     assert abs(edit.bias[0, 0]) < 0.3 * abs(plain[0]) and edit.bias[0, 41] > 0.5
     # A label that cannot be told from the change is only named.
