@@ -23,7 +23,7 @@ from lwgan.losses import partial_transport
 LEAST, MOST = 3, 500  # codes in a pile
 T = 2.5  # standard errors that a difference along an axis must exceed to stand out of the noise
 RIDGE = 0.1  # of the mean variance: of the probe that tells the piles apart
-FOLDS = 5
+FOLDS, AXES = 5, 1024  # of the cross-validation; dimensions of codes up to which all are looked at
 DOUBT, WORST = 0.3, 0.25  # score beyond which a code seems to be on the wrong pile; share that may go
 MANY, STARTS, STEPS, RATE = 50, 2, 140, 0.3  # of the map
 Z, SHARE, WORTH, EASE = 4.0, 0.25, 1 / 3, 0.02  # of labels in which the piles differ besides
@@ -81,28 +81,30 @@ def teach(
     or hold NaN; it names the pile and both values."""
     _check(without, with_, cloud, kind)
     layers, w_dim = without.shape[1:]
-    flat = (lambda w: w[:, 0]) if _one_layer(without, with_, cloud) else (lambda w: w.flatten(1))
-    piles = Piles(flat(without), flat(with_), flat(cloud))
+    equal = all(torch.equal(w, w[:, :1].expand_as(w)) for w in (without, with_, cloud))  # an encoder into W
+    flat = (lambda w: w[:, 0]) if equal else (lambda w: w.flatten(1))
+    basis = _span(flat(torch.cat([without, with_])))
+    piles = Piles(*(flat(w) if basis is None else flat(w) @ basis for w in (without, with_, cloud)))
     left_out = misplaced(piles, seed)
     kept = Piles(_drop(piles.without, left_out[0]), _drop(piles.with_, left_out[1]), piles.cloud)
+    rest = _drop(without, left_out[0]), _drop(with_, left_out[1])
     differ, evened = (), ()
     if kind == "choice":
-        out, into, bias = partial_map(kept, w_dim, seed)
+        out, into, bias = partial_map(Piles(*map(flat, rest), piles.cloud), w_dim, seed)
         edit = AffineEdit.low_rank(out, into, bias.expand(layers, -1).clone())
     else:
         if read is not None:
-            logits = read(_drop(without, left_out[0])), read(_drop(with_, left_out[1]))
+            logits = [read(pile) for pile in rest]
             columns = differing(*logits, names, own)
             weights, even = evening(*logits, columns)
             kept = kept._replace(weights=weights)
             differ, evened = (tuple(names[k] for k in some) for some in (columns, even))
-        shift = denoised_shift(kept)
-        shift = strength_unit(shift, kept) * shift
+        shift = denoised_shift(kept)  # in the basis
+        shift = strength_unit(shift, kept) * (shift if basis is None else basis @ shift)
         edit = AffineEdit(None, shift.view(-1, w_dim).expand(layers, -1).clone())
     auc, cosine = separation(piles, seed), stability(kept._replace(weights=None), seed)
     light, reasons = verdict(auc, cosine, kept, differ, evened)
-    n = len(kept.without), len(kept.with_)
-    return edit, Report(light, reasons, n, left_out, auc, cosine, differ)
+    return edit, Report(light, reasons, (len(rest[0]), len(rest[1])), left_out, auc, cosine, differ)
 
 
 # The denoised shift
@@ -184,11 +186,9 @@ def balance(z: Tensor, wanted: Tensor, steps: int = 60) -> Tensor:
 
 
 def partial_map(piles: Piles, w_dim: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-    """Factors out [L, w_dim, r] and into [L, r, w_dim] of A, and b [L, w_dim], by Adam on
-    `partial_transport`.
-
-    Piles of fewer than MANY codes allow rank 1 and kappa 2, larger ones rank 2 and kappa 4. The start is the
-    mean shift. Of STARTS fits the one with the least loss over its last steps is kept."""
+    """Factors out [L, w_dim, r] and into [L, r, w_dim] of A, and b [L, w_dim], by `partial_transport`: with
+    rank 1 and kappa 2 for piles of fewer than MANY codes, else with rank 2 and kappa 4. The start is the mean
+    shift. Of STARTS fits the one with the least loss over its last steps is kept."""
     x, y = (pile.view(len(pile), -1, w_dim) for pile in piles[:2])
     rank, kappa = (1, 2) if min(len(x), len(y)) < MANY else (2, 4)
     with torch.random.fork_rng(devices=[]):
@@ -319,12 +319,12 @@ def _check(without: Tensor, with_: Tensor, cloud: Tensor, kind: str) -> None:
         raise ValueError(f"the cloud has {len(cloud)} codes, at least 2 are needed")
 
 
-def _one_layer(*codes: Tensor) -> bool:
-    """Whether all layers of all codes are equal, as those of an encoder into W are."""
-    return all(torch.equal(w, w[:, :1].expand_as(w)) for w in codes)
+def _span(codes: Tensor) -> Tensor | None:
+    """Orthonormal [D, r]: where all differences of codes [n, D] lie, if D is too many for eigenvalues."""
+    if codes.shape[1] <= AXES:
+        return None
+    return torch.linalg.svd(codes - codes.mean(0), full_matrices=False).Vh[: len(codes) - 1].T
 
 
 def _drop(pile: Tensor, rows: tuple[int, ...]) -> Tensor:
-    kept = torch.ones(len(pile), dtype=torch.bool)
-    kept[list(rows)] = False
-    return pile[kept]
+    return pile[[row for row in range(len(pile)) if row not in rows]]

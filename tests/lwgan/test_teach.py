@@ -139,6 +139,19 @@ def test_layers_that_differ_are_learned_each():
     assert torch.cosine_similarity(edit.bias.flatten(), shift.flatten(), 0) > 0.95
 
 
+def test_codes_of_very_many_dimensions_are_looked_at_where_they_differ(monkeypatch):
+    piles = [layered(w) for w in (draw(60, 0), draw(60, 1) + truth(), draw(1000, 99))]
+    whole, first = teach(*piles)
+    monkeypatch.setattr("lwgan.teach.AXES", 10)
+    part, second = teach(*piles)
+    # 119 differences span all 64 dimensions: nothing is lost.
+    assert torch.allclose(whole.bias, part.bias, atol=1e-3) and first.light == second.light
+    w = torch.randn(20, 18, 512)
+    shifted = torch.randn(20, 18, 512) + 2
+    edit, _ = teach(w, shifted, torch.randn(400, 18, 512))
+    assert torch.cosine_similarity(edit.bias.flatten(), torch.ones(18 * 512), 0) > 0.9
+
+
 CLOUD = layered(draw(100, 99))
 BAD = {
     "pile 'without' has 2 codes, expected 3": (CLOUD[:2], CLOUD[:9]),
