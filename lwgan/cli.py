@@ -1,4 +1,5 @@
-"""The command `lwgan`: serves the page, edits a picture, lists edits, pulls models from the Hub."""
+"""The command `lwgan`: serves the page, edits a picture, teaches an edit, lists edits, pulls models from the
+Hub."""
 
 import argparse
 import os
@@ -45,6 +46,16 @@ def parser() -> argparse.ArgumentParser:
     edit.add_argument("-o", "--output", required=True, type=Path, metavar="OUT", help="the PNG to write")
     edit.add_argument("--domain", help="the kind of picture (default: that of the first edit)")
     edit.add_argument("--device", default="auto", help="cpu, cuda, cuda:N or auto (default)")
+    taught = command("teach", teach_edit, "Teach an edit from two folders (or zips) of pictures.")
+    for side in ("without", "with"):
+        pile = {"dest": f"pile_{side}", "required": True, "type": Path, "metavar": "DIR"}
+        taught.add_argument(f"--{side}", help=f"pictures {side} what the edit is to give", **pile)
+    taught.add_argument("--name", required=True, help="what they have: any words, a label or a change")
+    kinds = "place: it looks different (default); choice: one of several things is added or goes"
+    taught.add_argument("--kind", choices=("place", "choice"), help=kinds)
+    taught.add_argument("-o", "--output", type=Path, metavar="OUT", help="the model folder to write")
+    taught.add_argument("--domain", help="the kind of picture (default: the registry's first)")
+    taught.add_argument("--device", default="auto", help="cpu, cuda, cuda:N or auto (default)")
     command("list", list_edits, "List the edits of a registry.")
     pull = command("pull", pull_models, "Download models from the Hub into the cache.", parents=())
     pull.add_argument("source", metavar="SOURCE", help="a model (org/name), a namespace or a collection")
@@ -84,6 +95,24 @@ def edit_picture(options: argparse.Namespace) -> None:
     png = recipe.render(pipe, recipe.of_picture(pipe.frame(picture)), alphas)
     with atomic(options.output) as partial:
         partial.write_bytes(png)
+
+
+def teach_edit(options: argparse.Namespace) -> None:
+    """Teaches an edit, writes its model folder, and prints how good it is."""
+    from lwgan import taught
+    from lwgan.pipeline import EditingPipeline
+
+    pipe = EditingPipeline.from_pretrained(options.registry, options.domain, device=options.device)
+    name = taught.check_name(pipe, options.name).name
+    piles = [
+        taught.look(pipe, list(taught.opened(taught.files_in(place))))
+        for place in (options.pile_without, options.pile_with)
+    ]
+    edit, report = taught.learn(pipe, *piles, options.name, options.kind)
+    folder = options.output or Path(taught.folder_name(pipe, name))
+    taught.save(pipe, edit, folder, *piles)
+    print(*(f"{report.light}: {reason}" for reason in report.reasons or ["nothing to object to"]), sep="\n")
+    print(folder)
 
 
 def list_edits(options: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ METHODS = {
     "steerability": "steerability",
     "guided": "guided by a picture classifier",
     "centroids": "mean shift",
+    "teach": "taught from two piles",
     "random": "random direction",
 }
 

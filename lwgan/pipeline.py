@@ -1,5 +1,6 @@
 """EditingPipeline: encodes a picture, edits the code (Eq. 1), generates a picture from it."""
 
+import copy
 import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -173,6 +174,15 @@ class EditingPipeline:
         self.scales[name] = scale_of(edit.config)
         self.edits = dict(sorted({**self.edits, name: edit}.items()))
 
+    def plus(self, edits: Mapping[str, AffineEdit]) -> "EditingPipeline":
+        """The same networks with further edits, which the original does not get. Errors as `add_edit`."""
+        _ = self.cloud  # computed once, for all that are made of this pipeline
+        other = copy.copy(self)
+        other.changes, other.scales = dict(self.changes), dict(self.scales)
+        for name, edit in edits.items():
+            other.add_edit(name, edit)
+        return other
+
     def _check_base(self, what: str, config: Mapping) -> None:
         """ValueError unless a config names the weights in use, which nets built in Python do not have."""
         made_for = config.get("base_revision") or {}
@@ -270,10 +280,12 @@ class EditingPipeline:
             image = self.images[seed % len(self.images)]
             image = image if image.ndim == 2 else image.permute(1, 2, 0)
             return mark_framed(Image.fromarray(image.contiguous().numpy()))
-        return mark_framed(self.generate(torch.from_numpy(self._map(self._z(1, seed % 2**63))))[0])
+        return mark_framed(self.generate(self.codes(1, seed % 2**63))[0])
 
-    def _z(self, n: int, seed: int) -> np.ndarray:
-        return torch.randn(n, self.generator.z_dim, generator=torch.Generator().manual_seed(seed)).numpy()
+    def codes(self, n: int, seed: int = 0) -> Tensor:
+        """Random codes of the generator, [n, num_ws, w_dim]."""
+        z = torch.randn(n, self.generator.z_dim, generator=torch.Generator().manual_seed(seed))
+        return torch.from_numpy(self._map(z.numpy()))
 
     @cached_property
     def cloud(self) -> Cloud:
@@ -281,7 +293,7 @@ class EditingPipeline:
         known = None
         if self.images is not None:
             known = self.encode([self.sample(i) for i in range(min(CLOUD_PICTURES, len(self.images)))])
-        return Cloud(torch.from_numpy(self._map(self._z(CLOUD_CODES, 0))), known)
+        return Cloud(self.codes(CLOUD_CODES), known)
 
     def as_generated(self, pictures: Sequence[Image.Image]) -> Tensor:
         """Pictures [N, C, H, W] in the generator's size and mode, which judges are trained to read."""

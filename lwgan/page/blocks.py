@@ -18,6 +18,8 @@ PARTS = Path(__file__).parent / "parts"
 ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 LIVE = not ZERO_GPU  # whether a slider sends every step of a move: on ZeroGPU each costs a call of the GPU
 GPU_SECONDS = 5  # asked of ZeroGPU for one call: its queue prefers short calls
+FILES = {"label": "Pictures or a zip of them, for this pile", "file_count": "multiple", "height": 150,
+         "file_types": ["image", ".zip"]}  # fmt: skip
 HOUR = 3600  # seconds after its last use until a picture is deleted
 
 
@@ -82,6 +84,8 @@ def add_views(ui: SimpleNamespace, first: dict) -> None:
                 name = view.lower()
                 with gr.Tab(view) as ui.tabs[view]:
                     ui.shown[name] = gr.HTML(first.get(name), **parts(name), elem_id=f"view-{name}")
+            with ui.tabs["Teach"]:
+                ui.files = gr.File(**FILES, elem_id="teach-files")
         ui.shown["status"] = gr.HTML(first["status"], **parts("status"), elem_id="status")
 
 

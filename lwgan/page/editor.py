@@ -2,7 +2,8 @@
 
 A session is a dict that describes a visitor's picture: "domain", "source" (as in recipes), "framed",
 "original" (what the judge reads in it), "before" (readings.Sight of the reconstruction), "note" (on its
-framing, or None) and, if the last source was refused, "problem".
+framing, or None), "taught" (domain -> name -> edit that this visitor taught) and, if the last source was
+refused, "problem".
 
 The sliders are a dict, too: "rows" [{"name", "strength"}], "current" (the index of the row in use), and what
 the page repeats with each message: "domain", "made" (when the server made the panel), "moves" (since then).
@@ -15,17 +16,20 @@ from collections.abc import Callable, Iterable, Mapping
 
 from PIL import Image
 
-from lwgan import readings, recipe
+from lwgan import readings, recipe, taught
+from lwgan.domain import KINDS, short
 from lwgan.hub.catalog import Catalog
 from lwgan.images import open_picture
 from lwgan.page import axis, panel, pictures, views
+from lwgan.page.lesson import Lesson
 from lwgan.pipeline import MAX_ALPHA, EditingPipeline, check_alphas
 from lwgan.strength import PLACES
 
 ROWS = 4  # sliders at the start; visitors can add more
 EXAMPLES = 8
 TRIED = 4  # samples, to find a first picture that the first edit changes
-VIEWS = ("Edit", "Scrub", "Sweep", "Compare", "About")
+VIEWS = ("Edit", "Scrub", "Sweep", "Compare", "About", "Teach")
+TAUGHT = 8  # edits that a visitor may teach in a domain; the oldest goes
 
 
 class Editor:
@@ -35,7 +39,9 @@ class Editor:
         self.catalog = catalog
 
     def pipe_of(self, session: Mapping) -> EditingPipeline:
-        return self.pipe(session.get("domain"))
+        """The pipeline of the session's domain, with the edits that its visitor taught."""
+        pipe, taught = self.pipe(session.get("domain")), session.get("taught") or {}
+        return pipe.plus(taught[session["domain"]]) if session.get("domain") in taught else pipe
 
     def pipe(self, domain: str | None) -> EditingPipeline:
         """The pipeline of a domain, by default the first. ValueError for an unknown one."""
@@ -65,7 +71,7 @@ class Editor:
             found, note = None, words(error)
         if found and found.get("source"):
             try:
-                return self._replay(found)
+                return self._replay(found, session)
             except (ValueError, OSError) as error:
                 note = f"The recipe in this PNG cannot be replayed, it is taken as a picture: {error}."
         session = self._picture(session, lambda: open_picture(path_of(file)))
@@ -77,18 +83,21 @@ class Editor:
         """A link, or the JSON of a recipe, becomes source and edits again. Returns session, sliders."""
         try:
             text = (link or "").strip()
-            return self._replay(recipe.from_json(text) if text.startswith("{") else recipe.from_link(text))
+            found = recipe.from_json(text) if text.startswith("{") else recipe.from_link(text)
+            return self._replay(found, session)
         except (ValueError, OSError) as error:
             return {**session, "problem": words(error)}, sliders
 
-    def _replay(self, found: Mapping) -> tuple[dict, dict]:
-        domain, pipe = self._for_recipe(found)
+    def _replay(self, found: Mapping, session: Mapping) -> tuple[dict, dict]:
+        domain, _ = self._for_recipe(found)
+        taught = session.get("taught")
+        pipe = self.pipe_of({"domain": domain, "taught": taught})
         alphas = recipe.alphas_of(pipe, found)
         session = self._session(domain, _source_of(found))
         rows = [{"name": name, "strength": alpha / pipe.scales[name].unit} for name, alpha in alphas.items()]
         taken = {panel.key_of(pipe, name) for name in alphas}
         more = [row for row in first_rows(pipe) if panel.key_of(pipe, row["name"]) not in taken]
-        return session, self.sliders(domain, rows + more)
+        return session, self.sliders(domain, rows + more, taught=taught)
 
     def _for_recipe(self, found: Mapping) -> tuple[str, EditingPipeline]:
         """The domain whose generator the recipe names, else the domain of the recipe's name."""
@@ -124,7 +133,7 @@ class Editor:
 
     # --- Starts -----------------------------------------------------------------------------------
 
-    def start(self, domain: str | None = None) -> tuple[dict, dict]:
+    def start(self, domain: str | None = None, taught: Mapping | None = None) -> tuple[dict, dict]:
         """The first picture of a domain, with its first edit at strength 1. Returns session, sliders."""
         known = isinstance(domain, str) and domain in self.catalog.pipes
         domain = domain if known else next(iter(self.catalog.pipes))
@@ -133,13 +142,16 @@ class Editor:
         session = self.sample(first_seed(pipe, rows[0]["name"]) if rows else 0, {"domain": domain})
         if rows:
             rows[0]["strength"] = 1.0
-        return session, self.sliders(domain, rows)
+        return session, self.sliders(domain, rows, taught=taught)
 
-    def sliders(self, domain: str, rows: list[dict], current: int = 0) -> dict:
+    def sliders(
+        self, domain: str, rows: list[dict], current: int = 0, taught: Mapping | None = None
+    ) -> dict:  # fmt: skip
         """The panel of sliders: the domain's edits, the rows, and which models were refused."""
         pending = self.catalog.pending  # read first: what arrives later is then still announced
+        pipe = self.pipe_of({"domain": domain, "taught": taught})
         return {
-            "edits": panel.edits_of(self.pipe(domain)), "rows": rows, "current": current, "domain": domain,
+            "edits": panel.edits_of(pipe), "rows": rows, "current": current, "domain": domain,
             "made": time.time(), "refused": panel.refusals(self.catalog.refused), "pending": pending,
         }  # fmt: skip
 
@@ -147,16 +159,29 @@ class Editor:
         """The panel with the edits that arrived since. The page keeps its own rows, which may be newer."""
         pipe = self.pipe_of(session)
         rows = [row for row in _rows(sliders) if row["name"] in pipe.edits] or first_rows(pipe)
-        shown = self.sliders(session["domain"], rows, sliders.get("current") or 0)
+        current = sliders.get("current") or 0
+        shown = self.sliders(session["domain"], rows, current, session.get("taught"))
         return {**shown, "keep": True, "made": sliders.get("made")}
 
     def examples(self, domain: str) -> dict:
         """Pictures to start with."""
         return panel.gallery(self.pipe(domain), EXAMPLES)
 
+    def add_taught(self, session: Mapping, sliders: Mapping, name: str, edit) -> tuple[dict, dict]:
+        """An edit that the visitor taught gets the first slider, at strength 1. Returns session, sliders."""
+        domain, taught = session["domain"], dict(session.get("taught") or {})
+        known = {other: old for other, old in taught.get(domain, {}).items() if other != name}
+        taught[domain] = dict([*known.items(), (name, edit)][-TAUGHT:])
+        rows = [row for row in _rows(sliders) if row["name"] != name]
+        rows = [{"name": name, "strength": 1.0}, *({**row, "strength": 0.0} for row in rows)]
+        return {**session, "taught": taught}, self.sliders(domain, rows, 0, taught)
+
     # --- Views ------------------------------------------------------------------------------------
 
-    def show(self, session: Mapping, sliders: Mapping, view: str, compared: Mapping | None = None) -> dict:
+    def show(
+        self, session: Mapping, sliders: Mapping, view: str, compared: Mapping | None = None,
+        lesson: Lesson | None = None,
+    ) -> dict:  # fmt: skip
         """The values of the components "status", "readings" and of the view (its name in lower case)."""
         if "before" not in session:
             line = session.get("problem", "")
@@ -166,7 +191,9 @@ class Editor:
         return {
             "readings": views.readings(pipe, session, after, alphas),
             "status": views.status(pipe, session, after, alphas),
-            view.lower(): self._view(view, session, sliders, after, alphas, compared or {}),
+            view.lower(): (lesson or Lesson(session["domain"])).value(self.pipe(session["domain"]))
+            if view == "Teach"
+            else self._view(view, session, sliders, after, alphas, compared or {}),
         }
 
     def _view(self, view: str, session: Mapping, sliders: Mapping, after, alphas, compared: Mapping) -> dict:
@@ -235,6 +262,19 @@ class Editor:
         w = pipe.encode(recipe.source_picture(pipe, source))
         strip = pictures.strip(axis.along(pipe, w, {}, edit, alphas))
         return recipe.png(strip, recipe.make(pipe, source, {}))
+
+    def teach_edit(self, without, with_, name, kind, domain: str | None) -> bytes:
+        """The model folder of an edit taught from two lists of files, as a zip archive."""
+        pipe = self.pipe(domain)
+        taught.check_name(pipe, name)  # before the pictures are read, which takes longer
+        piles = []
+        for files in (without, with_):
+            if not isinstance(files, list):
+                raise ValueError("a pile was not given: expected a list of files")
+            piles.append(taught.look(pipe, list(taught.opened([path_of(file) for file in files]))))
+        if kind not in (None, "", *KINDS):
+            raise ValueError(f"kind is {short(kind)}, expected one of {', '.join(KINDS)}")
+        return taught.make(pipe, *piles, name, kind or None).archive
 
     def _pipe_with(self, names: Iterable[str], domain: str | None) -> EditingPipeline:
         """The pipeline of a domain; if none is named, the first that has all these edits."""

@@ -6,7 +6,7 @@ import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
 from lwgan.page.editor import Editor, words
-from lwgan.page.texts import EDITED, LISTED, SWEPT
+from lwgan.page.texts import EDITED, LISTED, SWEPT, TAUGHT
 
 MODEL = {"concurrency_id": "model"}  # all events that run the networks share one queue
 NOT_JSON = "This is not JSON: expected an object of edit name -> alpha, or a list of alphas."
@@ -24,6 +24,10 @@ def add_endpoints(editor: Editor) -> None:
     def sweep(edit, alphas=None, picture=None, seed=None, domain=None):
         return answer(strip, editor.sweep, edit, parsed(alphas, None), picture, seed, domain)
 
+    def teach_edit(without, with_, name, kind=None, domain=None):
+        given = without, with_, name, kind, domain
+        return answer(archive, editor.teach_edit, *given, file="lwgan-taught.zip")
+
     gr.api(list_edits, api_name="list_edits", api_description=LISTED)
     # Inputs are not preprocessed, so that lwgan opens what callers send and refuses it in its own words.
     raw = {"preprocess": False, **MODEL}
@@ -34,6 +38,10 @@ def add_endpoints(editor: Editor) -> None:
         recipe, result = typed("recipe", {"type": "object"}), gr.Image(label="result", format="png")
         alphas = typed("alphas", {"type": "array", "items": {"type": "number"}})
         edit, strip = gr.Textbox(label="edit"), gr.Image(label="strip", format="png")
+        piles = [gr.File(label=side, file_count="multiple") for side in ("without", "with_")]
+        named, archive = [gr.Textbox(label="name"), gr.Textbox(label="kind")], gr.File(label="archive")
+        given = [*piles, *named, domain]
+        gr.Button().click(teach_edit, given, archive, api_name="teach_edit", api_description=TAUGHT, **raw)
         given = [picture, edits, seed, domain, recipe]
         gr.Button().click(edit_image, given, result, api_name="edit_image", api_description=EDITED, **raw)
         given = [edit, alphas, picture, seed, domain]
@@ -47,10 +55,10 @@ def typed(label: str, schema: dict) -> gr.JSON:
     return component
 
 
-def answer(component: gr.Image, work, *given) -> str:
-    """The PNG that `work` returns, as a file in Gradio's cache. gr.Error in words for wrong arguments."""
+def answer(component: gr.Image | gr.File, work, *given, file: str = "lwgan.png") -> str:
+    """What `work` returns, as a file in Gradio's cache. gr.Error in words for wrong arguments."""
     try:
-        return save_bytes_to_cache(work(*given), "lwgan.png", component.GRADIO_CACHE)
+        return save_bytes_to_cache(work(*given), file, component.GRADIO_CACHE)
     except (ValueError, OSError) as error:
         raise gr.Error(words(error), print_exception=False) from None
 

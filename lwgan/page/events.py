@@ -1,14 +1,19 @@
 """What happens when a visitor does something. Each event is one call, which returns all that changes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
 
-from lwgan.page.editor import Editor
+from lwgan.page.editor import Editor, path_of, words
 from lwgan.page.endpoints import MODEL
+from lwgan.page.lesson import Lesson
 from lwgan.page.texts import choices, heading, small_print, upload_label
 from lwgan.page.visit import Visit
+from lwgan.pipeline import EditingPipeline
 
 PRIVATE = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "always_last"}
 # parts/status.js shows the progress of events between these two messages.
@@ -42,6 +47,9 @@ class Events:
         on(opened, partial(self.replay, editor.open_link), ui.link)
         on(ui.sliders.input, lambda visit: None)  # every event brings the sliders and the view along
         on(ui.shown["compare"].input, self.compare, ui.shown["compare"])
+        on(ui.shown["teach"].input, self.teach, ui.shown["teach"], trigger_mode="multiple")
+        on(ui.files.upload, self.drop, ui.files, preprocess=False)
+        ui.files.upload(None, None, ui.files, js="() => null", **PRIVATE)  # ready for more
         # Gradio would refuse a domain that came from the Hub if it forgot the visitor's session meanwhile.
         on(ui.domain.input, self.change_domain, ui.domain, preprocess=False)
         self.connect(demo.load, self.load, self.always, [ui.opened, *self.everything])
@@ -72,9 +80,10 @@ class Events:
             before, panel = visit.session, visit.sliders
             work(*given, visit)
             session, seed = visit.session, visit.session["source"].get("seed")
+            lesson = visit.lesson_of(session["domain"])
             note = {"note": FORGOTTEN} if lost and session is before else {}
             visit.session = {key: value for key, value in session.items() if key != "problem"}  # shown once
-            shown = self.editor.show({**session, **note}, visit.sliders, view, visit.compared)
+            shown = self.editor.show({**session, **note}, visit.sliders, view, visit.compared, lesson)
             other_source = session["source"] is not before["source"] or lost
             typing = seed is None or seed in given  # a visitor who types a seed keeps the field
             return [
@@ -123,7 +132,28 @@ class Events:
 
     def change_domain(self, name, visit: Visit) -> None:
         if name != visit.session["domain"]:  # Gradio may send a choice twice
-            visit.take(*self.editor.start(name))
+            visit.take(*self.editor.start(name, visit.session.get("taught")))
 
     def compare(self, chosen, visit: Visit) -> None:
         visit.compared = chosen if isinstance(chosen, dict) else {}
+
+    def teach(self, message, visit: Visit) -> None:
+        session = visit.session
+        with self.refusals(visit) as (pipe, lesson):
+            made = lesson.hear(pipe, message, session["framed"])
+            if made:
+                visit.take(*self.editor.add_taught(session, visit.sliders, made.name, made.edit))
+
+    def drop(self, files, visit: Visit) -> None:
+        with self.refusals(visit) as (pipe, lesson):
+            lesson.drop(pipe, [Path(path_of(file)) for file in files or []])
+
+    @contextmanager
+    def refusals(self, visit: Visit) -> Iterator[tuple[EditingPipeline, Lesson]]:
+        """The pipeline and the lesson of a visit; the lesson says what was refused."""
+        domain = visit.session["domain"]
+        lesson = visit.lesson_of(domain)
+        try:
+            yield self.editor.pipe(domain), lesson
+        except (ValueError, OSError) as error:
+            lesson.said = words(error)

@@ -61,6 +61,8 @@ def title(pipe: EditingPipeline, name: str) -> str:
 def unit_note(pipe: EditingPipeline, name: str) -> str:
     """What strength 1 of an edit means."""
     reach = pipe.scales[name].reach
+    if reach is None and pipe.edits[name].config.get("method") == "teach":
+        return "where about 70% of pictures change: by a rule, it was not measured"
     if reach is None:
         return "the edit's recommended alpha: its effect was never measured"
     if reach == 0:

@@ -29,6 +29,13 @@ SWEPT = (
     "alphas: JSON list of 1 to 32 numbers, by default 11 from -0.5 to 2 times the `unit` of list_edits."
 )
 
+TAUGHT = (
+    "Teaches a new edit from two piles of 3 to 500 pictures and returns its model folder as a zip. "
+    "without, with_: lists of image files (or zips), without and with what the edit is to give. name: what "
+    "the pictures with have, in a word or two. kind: place (default; it looks different) or choice (one of "
+    "several things is added or goes). domain: the kind of picture, by default the first of list_edits."
+)
+
 
 def heading(domain: Domain) -> dict:
     """Value and CSS classes of the heading; the class "undrawn" hides the drawing pad."""

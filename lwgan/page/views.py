@@ -51,7 +51,8 @@ def status(pipe: EditingPipeline, session: Mapping, after: read.Sight, alphas: M
     if after.opinions:
         asked = asked_of(pipe, alphas)
         was, now = (spell(sight.opinions[0], asked) for sight in (session["before"], after))
-        line = f"The judge reads {was} → {now}."
+        if (was, now) != ("–", "–"):  # it does not know the labels of these edits
+            line = f"The judge reads {was} → {now}."
     return {"line": " ".join(filter(None, (session["note"], line))), "problem": False, "at": next(COUNTER)}
 
 

@@ -3,9 +3,12 @@
 import threading
 from collections.abc import Mapping
 
+from lwgan.page.lesson import Lesson
+
 
 class Visit:
-    """A visitor's session (see `lwgan.page.editor`), the newest sliders, and the choice made in Compare.
+    """A visitor's session (see `lwgan.page.editor`), the newest sliders, the choice made in Compare, and the
+    lesson of the tab Teach.
 
     An event takes the lock `turn`, changes its own part, and shows all parts as they are then. So the order
     in which two events arrive does not matter.
@@ -16,6 +19,7 @@ class Visit:
 
     def __init__(self, session: Mapping):
         self.session, self.sliders, self.compared = session, {}, {}
+        self.lesson: Lesson | None = None
         self.used, self.turn = False, threading.Lock()
 
     def __deepcopy__(self, memo) -> "Visit":
@@ -23,8 +27,15 @@ class Visit:
         return Visit(self.session)
 
     def take(self, session: Mapping, sliders: Mapping | None = None) -> None:
-        """Sets the session and, if given, the sliders."""
-        self.session, self.sliders = session, self.sliders if sliders is None else sliders
+        """Sets the session, which keeps the edits taught so far, and, if given, the sliders."""
+        self.session = {"taught": self.session.get("taught", {}), **session}
+        self.sliders = self.sliders if sliders is None else sliders
+
+    def lesson_of(self, domain: str) -> Lesson:
+        """The lesson of this domain; that of another is dropped."""
+        if self.lesson is None or self.lesson.domain != domain:
+            self.lesson = Lesson(domain)
+        return self.lesson
 
     def hear(self, sliders: Mapping) -> None:
         """Sets the sliders as an event brings them, unless a newer state is known."""

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import urllib.request
+import zipfile
 from types import SimpleNamespace
 
 import gradio as gr
@@ -22,7 +23,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from lwgan import EditingPipeline, cli, recipe
+from lwgan import AffineEdit, EditingPipeline, cli, recipe
 from lwgan.hub.catalog import Catalog
 from lwgan.page import build
 from lwgan.page.events import FORGOTTEN
@@ -65,9 +66,58 @@ def near(picture, expected) -> bool:
 # gradio_client
 
 
-def test_there_are_three_endpoints_and_no_more(client):
+@pytest.fixture
+def piles(pipe, tmp_path):
+    """Files of 8 drawings of one digit and of 8 of two: samples, dark on white."""
+    found = []
+    for change in ("1to2", "2to3"):
+        paths = [tmp_path / f"{change}-{i}.png" for i in range(8)]
+        for path, seed in zip(paths, pipe.seeds_of(pipe.domain.change(change)), strict=False):
+            Image.eval(pipe.sample(seed), lambda value: 255 - value).save(path)
+        found.append([handle_file(path) for path in paths])
+    return found
+
+
+def test_teach_edit_gives_a_folder_that_serves(client, pipe, piles, tmp_path):
+    path = client.predict(
+        without=piles[0], with_=piles[1], name="more digits", kind="choice", api_name="/teach_edit"
+    )
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(tmp_path)
+    name = "lwgan-multimnist-taught-more-digits"
+    served = pipe.plus({name: AffineEdit.from_pretrained(tmp_path / name)})
+    assert served.changes[name].after == "more digits" and served.changes[name].kind == "choice"
+    assert name not in {edit["name"] for edit in client.predict(api_name="/list_edits")}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"name": "<b>bold</b>"}, "The name is '<b>bold</b>', expected 1 to 60 letters"),
+        ({"without": []}, "the pile 'without' has 0 usable pictures"),
+        ({"with_": None}, "A pile was not given"),
+        ({"kind": "map"}, "Kind is 'map', expected one of place, choice"),
+        ({"domain": "cats"}, "Domain 'cats' is unknown"),
+    ],
+)
+def test_what_cannot_be_taught_is_answered_in_words(client, piles, given, words):
+    usual = {"without": piles[0], "with_": piles[1], "name": "more", "kind": "place", "domain": None}
+    with pytest.raises(AppError) as error:
+        client.predict(**{**usual, **given}, api_name="/teach_edit")
+    assert words.lower() in str(error.value).lower() and "/tmp" not in str(error.value)
+
+
+def test_a_pile_that_is_no_pile_is_answered_in_words(client, piles, tmp_path):
+    (tmp_path / "notes.png").write_text("no picture")
+    bad = {"without": [handle_file(tmp_path / "notes.png")], "with_": piles[1]}
+    for given, words in ((bad, "notes.png"), ({"without": piles[0], "with_": piles[0]}, "are in the pile")):
+        with pytest.raises(AppError, match=words):
+            client.predict(**given, name="more", kind=None, domain=None, api_name="/teach_edit")
+
+
+def test_there_are_four_endpoints_and_no_more(client):
     found = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert set(found) == {"/list_edits", "/edit_image", "/sweep"} and all(
+    assert set(found) == {"/list_edits", "/edit_image", "/sweep", "/teach_edit"} and all(
         len(endpoint["returns"]) == 1 for endpoint in found.values()
     )
 
@@ -268,7 +318,7 @@ def test_the_docs_mcp_server(docs, pipe):
             return tools, edited, await session.call_tool("list_edits", {})
 
     tools, edited, listed = asyncio.run(asyncio.wait_for(talk(), PATIENCE))
-    assert {tool.name for tool in tools} == {"list_edits", "edit_image", "sweep"} and all(
+    assert {tool.name for tool in tools} == {"list_edits", "edit_image", "sweep", "teach_edit"} and all(
         tool.description for tool in tools
     )
     picture = next(part for part in edited.content if part.type == "image")

@@ -1,0 +1,125 @@
+// Two piles of pictures, then an edit of them. Sends {act, step, value?, name?, kind?} of what the visitor does.
+const find = (selector) => element.querySelector(selector);
+const STEPS = ["Without", "With", "Learn"];
+const LIGHTS = { green: "Green: this should work.", amber: "Amber: it may work.", red: "Red: this will hardly work." };
+let step = 1;
+
+function send(act, more = {}) {
+  props.value = { act, step, ...more };
+  trigger("input");
+}
+
+function thumb(src, label, attributes, act) {
+  const button = document.createElement("button");
+  const picture = document.createElement("img");
+  button.type = "button";
+  picture.src = src;
+  picture.alt = "";
+  button.setAttribute("aria-label", label);
+  for (const [key, value] of Object.entries(attributes)) button.setAttribute(key, value);
+  button.append(picture);
+  button.addEventListener("click", act);
+  return button;
+}
+
+// Replaces the buttons of a box; the one that had the focus keeps it.
+function fill(box, buttons) {
+  const focused = box.contains(document.activeElement) && document.activeElement.dataset.key;
+  box.replaceChildren(...buttons);
+  if (focused) (box.querySelector(`[data-key="${focused}"]`) ?? box.querySelector("button"))?.focus();
+}
+
+function steps(piles) {
+  const counts = [piles.without.good, piles.with.good];
+  fill(find(".steps"), STEPS.map((title, i) => {
+    const item = document.createElement("li");
+    const button = document.createElement("button");
+    button.type = "button";
+    button.dataset.key = i + 1;
+    button.textContent = `${i + 1} ${title}${i < 2 ? ` (${counts[i]})` : ""}`;
+    if (i + 1 === step) button.setAttribute("aria-current", "step");
+    button.addEventListener("click", () => go(i + 1));
+    item.append(button);
+    return item;
+  }));
+}
+
+function go(to) {
+  step = to;
+  send("step");
+}
+
+function filling(value) {
+  const side = step === 1 ? "without" : "with";
+  const pile = value.piles[side];
+  const bad = pile.bad ? ` ${pile.bad} cannot be reconstructed by the encoder (crossed out) and will be left out.` : "";
+  find(".counts").textContent = `${pile.good} usable pictures.${bad}${pile.hidden ? ` ${pile.hidden} more are not shown.` : ""}`;
+  fill(find(".pile"), pile.items.map(({ src, mark, bad }, i) =>
+    thumb(src, `Take away picture ${i + 1}${bad ? ", which cannot be reconstructed" : ""}`, { "data-key": mark, class: bad ? "bad" : "" }, () => send("remove", { value: mark }))));
+  fill(find(".sheet"), value.sheet.map(({ seed, src, side: on }) => {
+    const button = thumb(src, `Sample ${seed}`, { "data-key": seed, "aria-pressed": on === side }, () => {
+      button.setAttribute("aria-pressed", button.getAttribute("aria-pressed") !== "true"); // at once; the server's answer follows
+      send("sample", { value: seed });
+    });
+    button.disabled = Boolean(on) && on !== side; // it is on the other pile
+    return button;
+  }));
+  find(".clear").disabled = pile.good + pile.bad === 0;
+}
+
+function show() {
+  const value = props.value;
+  if (!value?.piles) return; // the value is our own message to the server
+  step = value.step;
+  find(".body").hidden = false;
+  busy(false);
+  steps(value.piles);
+  const learning = step === 3;
+  find(".fill").hidden = learning;
+  find(".learn").hidden = !learning;
+  const files = document.getElementById("teach-files");
+  files.hidden = learning;
+  files.querySelector("button[aria-label]")?.removeAttribute("aria-label"); // Gradio 6.31's differs from what the button says
+  const sources = value.draw ? "files, drawings or samples" : "files or samples";
+  find(".ask").textContent = learning
+    ? "Give what the second pile has a name, and learn the edit that adds it."
+    : `${step === 1 ? "Pictures that lack what the edit is to give" : "Pictures that have it"}: ${sources}. ${value.limits}; 20 to 100 are good.`;
+  if (learning) {
+    const short = ["without", "with"].filter((side) => value.piles[side].good < value.least);
+    find(".go").disabled = short.length > 0;
+    if (short.length) find(".ask").textContent = `A pile needs ${value.least} usable pictures or more: too few are ${short.join(" and ")}.`;
+  } else filling(value);
+  find(".said").textContent = value.said;
+  const light = find(".light");
+  light.hidden = !value.light;
+  light.dataset.light = value.light?.light ?? "";
+  light.querySelector("strong").textContent = LIGHTS[value.light?.light] ?? "";
+  light.querySelector("ul").replaceChildren(...(value.light?.reasons ?? []).map((reason) => {
+    const item = document.createElement("li");
+    item.textContent = reason;
+    return item;
+  }));
+  const result = find(".result");
+  result.hidden = !value.result || !learning;
+  if (!value.result) return;
+  result.querySelector("img").src = value.result.strip;
+  result.querySelector("img").alt = `Samples with ${value.result.label} at growing strengths`;
+  result.querySelector(".zip").href = value.result.zip;
+  result.querySelector(".zip").download = `${value.result.name}.zip`;
+}
+
+function busy(on) {
+  find("progress").hidden = !on;
+  find(".go").disabled = on;
+}
+
+for (const act of ["mine", "clear", "more"]) find(`.${act}`).addEventListener("click", () => send(act));
+find(".next").addEventListener("click", () => go(step + 1));
+find(".learn").addEventListener("submit", (event) => {
+  event.preventDefault();
+  busy(true);
+  send("learn", { name: find(".name").value, kind: find("[name=teach-kind]:checked").value });
+});
+document.addEventListener("lwgan-done", () => find("progress").hidden || busy(false));
+watch("value", show);
+show();

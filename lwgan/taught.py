@@ -1,0 +1,269 @@
+"""From two piles of pictures to the model folder of an edit: what `lwgan teach`, the page and its endpoint
+share.
+
+The edit is `lwgan.teach`'s. Pictures go into codes and nowhere else: the folder holds weights, config, card
+and a strip of sample pictures that were in neither pile."""
+
+import hashlib
+import io
+import re
+import tempfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from lwgan.domain import LABEL, Change, change_as_json, change_of, short
+from lwgan.edit import AffineEdit
+from lwgan.files import atomic
+from lwgan.images import open_picture, save_sheet, to_tensor
+from lwgan.pipeline import CLOUD_CODES, CLOUD_PICTURES, MODULES, EditingPipeline
+from lwgan.teach import LEAST, MOST, Report, teach
+
+SIZE = 64_000_000  # bytes of a pile's files
+PART = 50  # pictures that are encoded at once
+RARE = 0.99  # quantile of the samples' reconstruction errors above which a picture is badly inverted
+_WORST: WeakKeyDictionary[EditingPipeline, float] = WeakKeyDictionary()
+STRENGTHS, SHOWN, TRIED = (0, 0.5, 1, 1.5), 4, 150  # columns and rows of the strip; samples for it
+STRIP = "images/strip.png"
+LIMITS = f"{LEAST} to {MOST} pictures and at most {SIZE // 1_000_000} MB a pile"
+
+
+@dataclass(frozen=True)
+class Look:
+    """A picture as the encoder sees it.
+
+    picture: its reconstruction, None if it was dropped.  code: [num_ws, w_dim].  error: mean squared
+    difference of the two, on a scale of 0 to 1.  mark: what makes it the same picture as another."""
+
+    picture: Image.Image | None
+    code: Tensor
+    error: float
+    mark: str
+
+
+def look(pipe: EditingPipeline, pictures: Sequence[Image.Image]) -> list[Look]:
+    """Frames, encodes and reconstructs pictures. ValueError for one that cannot be framed."""
+    found = []
+    for at in range(0, len(pictures), PART):
+        framed = [pipe.frame(picture) for picture in pictures[at : at + PART]]
+        x, w = to_tensor(framed), pipe.encode(framed)
+        made = pipe.generate(w)
+        y = pipe.as_generated(made)
+        x = x if x.shape == y.shape else torch.nn.functional.interpolate(x, y.shape[2:], mode="area")
+        errors = (x - y).square().mean((1, 2, 3)) / 4
+        marks = map(_mark, framed)
+        found += map(Look, made, w, errors.tolist(), marks)
+    return found
+
+
+def _mark(framed: Image.Image) -> str:
+    return hashlib.sha256(framed.tobytes()).hexdigest()
+
+
+def worst_error(pipe: EditingPipeline) -> float:
+    """The largest error that a picture of a pile may have: that of 99% of the registry's sample pictures;
+    infinity if the registry has none. It is computed once."""
+    if pipe.images is None:
+        return float("inf")
+    if pipe not in _WORST:
+        samples = [pipe.sample(seed) for seed in range(min(CLOUD_PICTURES, len(pipe.images)))]
+        _WORST[pipe] = torch.tensor([each.error for each in look(pipe, samples)]).quantile(RARE).item()
+    return _WORST[pipe]
+
+
+def opened(files: Sequence[Path]) -> Iterator[Image.Image]:
+    """The pictures in files and zip archives. ValueError, by the file's name, for one that is no picture, and
+    for more than MOST pictures or SIZE bytes."""
+    count = size = 0
+    for name, length, read in _members(files):
+        count, size = count + 1, size + length
+        if count > MOST or size > SIZE:
+            raise ValueError(f"these are too many pictures: a pile may have {LIMITS}")
+        try:
+            yield open_picture(read())
+        except ValueError as error:
+            raise ValueError(f"{short(Path(name).name, 80)}: {error}") from None
+
+
+def files_in(place: Path) -> list[Path]:
+    """The files of a folder, by name, without hidden ones; of a file itself. Error for neither."""
+    if place.is_file():
+        return [place]
+    if not place.is_dir():
+        raise FileNotFoundError(f"there is no folder {place}")
+    return sorted(path for path in place.iterdir() if path.is_file() and not path.name.startswith("."))
+
+
+def _members(files: Sequence[Path]) -> Iterator[tuple]:
+    """(name, size in bytes, a function that reads it) of each file, also of those in zip archives."""
+    for path in map(Path, files):
+        if not zipfile.is_zipfile(path):
+            yield path.name, path.stat().st_size, path.read_bytes
+            continue
+        try:
+            with zipfile.ZipFile(path) as archive:
+                for info in archive.infolist():
+                    hidden = Path(info.filename).name.startswith(".") or "__MACOSX" in info.filename
+                    if not info.is_dir() and not hidden:  # a zip of macOS holds a shadow of each file
+                        yield info.filename, info.file_size, lambda info=info: archive.read(info)
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+            raise ValueError(f"{short(path.name, 80)} cannot be unpacked") from error
+
+
+def check_name(pipe: EditingPipeline, name: object) -> Change:
+    """The Change that an edit of this name makes: one of the domain's, or else a new label's. ValueError for
+    a text that cannot be a name."""
+    name = name.strip() if isinstance(name, str) else name
+    if not isinstance(name, str) or not LABEL.fullmatch(name) or not _slug(name):
+        wanted = "1 to 60 letters, digits, spaces and _.,&+'()-, with a letter or digit from a to z or 0 to 9"
+        raise ValueError(f"the name is {short(name, 80)}, expected {wanted}")
+    try:
+        return pipe.domain.change(name)
+    except ValueError:
+        return change_of(name)
+
+
+def folder_name(pipe: EditingPipeline, name: str) -> str:
+    return f"lwgan-{pipe.domain.name}-taught-{_slug(name)}"[:64]
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def learn(
+    pipe: EditingPipeline, without: Sequence[Look], with_: Sequence[Look], name: str, kind: str | None = None
+) -> tuple[AffineEdit, Report]:
+    """An edit with its config, from two piles of which the badly inverted pictures are left out.
+
+    name: as `check_name`.  kind: "place" or "choice", by default that of the change of this name.
+    ValueError for a bad name, for piles that are too small, too large or equal."""
+    change = check_name(pipe, name)
+    kind, worst = kind or change.kind, worst_error(pipe)
+    codes = [[each.code for each in pile if each.error <= worst] for pile in (without, with_)]
+    for side, pile, good in zip(("without", "with"), (without, with_), codes, strict=True):
+        if len(good) < LEAST:
+            bad = f" (the encoder cannot reconstruct {len(pile) - len(good)})" * (len(good) < len(pile))
+            usable = f"{len(good)} usable pictures{bad}"
+            raise ValueError(f"the pile {side!r} has {usable}: it needs {LEAST} to {MOST}")
+    f, read = pipe.latent_classifier, {}
+    if f is not None:
+        own = [label for label in change.labels if label in pipe.domain.attributes]
+        read = {"read": f, "names": f.card_config["names"], "own": own}
+    edit, report = teach(*map(torch.stack, codes), pipe.codes(CLOUD_CODES), kind=kind, **read)
+    bad = [len(pile) - len(good) for pile, good in zip((without, with_), codes, strict=True)]
+    edit.config |= {
+        "method": "teach", "domain": pipe.domain.name, "change": change_as_json(change) | {"kind": kind},
+        "alpha": 1.0, "strength": {"unit": 1.0, "curve": []},
+        "base_revision": {role: pipe.revisions[role] for role in MODULES if role in pipe.revisions},
+        "report": asdict(report) | {"badly_inverted": bad},
+    }  # fmt: skip
+    return edit, report
+
+
+def strip(pipe: EditingPipeline, edit: AffineEdit, without: Sequence[Look], with_: Sequence[Look]) -> Tensor:
+    """Pictures [SHOWN * len(STRENGTHS), C, H, W] of samples that are in neither pile, at growing strengths:
+    of those tried, the samples whose code is most clearly nearer to the pile without."""
+    used = {each.mark for each in (*without, *with_)}
+    count = TRIED if pipe.images is None else min(TRIED, len(pipe.images))
+    tried = [pipe.frame(pipe.sample(seed)) for seed in range(count)]
+    codes = pipe.encode([picture for picture in tried if _mark(picture) not in used] or tried[:SHOWN])
+    near = lambda pile: torch.cdist(codes.flatten(1), torch.stack([each.code for each in pile]).flatten(1))
+    nearer = near(without).min(1).values - near(with_).min(1).values
+    codes = codes[nearer.argsort()[:SHOWN].sort().values]
+    rows = torch.stack([edit(codes, strength) for strength in STRENGTHS], 1)
+    return pipe.as_generated(pipe.generate(rows.flatten(0, 1)))
+
+
+def save(
+    pipe: EditingPipeline, edit: AffineEdit, folder: Path, without: Sequence[Look], with_: Sequence[Look]
+) -> None:
+    """Writes the model folder: config, weights, card and the strip."""
+    edit.save_pretrained(folder)
+    (folder / STRIP).parent.mkdir(exist_ok=True)
+    save_sheet(folder / STRIP, strip(pipe, edit, without, with_), len(STRENGTHS))
+    with atomic(folder / "README.md") as partial:
+        partial.write_text(card(pipe, edit, folder.name), "utf-8")
+
+
+class Taught(NamedTuple):
+    """A taught edit as its folder holds it, the folder as a zip archive, and its strip as a PNG."""
+
+    name: str
+    edit: AffineEdit
+    report: Report
+    archive: bytes
+    strip: bytes
+
+
+def make(
+    pipe: EditingPipeline, without: Sequence[Look], with_: Sequence[Look], name: str, kind: str | None = None
+) -> Taught:
+    """`learn` and `save`, into an archive. Errors as `learn`."""
+    edit, report = learn(pipe, without, with_, name, kind)
+    name = folder_name(pipe, edit.config["change"]["name"])
+    with tempfile.TemporaryDirectory() as place:
+        folder, file = Path(place) / name, io.BytesIO()
+        save(pipe, edit, folder, without, with_)
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in sorted(folder.rglob("*")):
+                if path.is_file():
+                    archive.write(path, path.relative_to(place))
+        strip = (folder / STRIP).read_bytes()
+        return Taught(name, AffineEdit.from_pretrained(folder), report, file.getvalue(), strip)
+
+
+def card(pipe: EditingPipeline, edit: AffineEdit, name: str) -> str:
+    """The text of README.md."""
+    change, report, domain = edit.config["change"], edit.config["report"], pipe.domain
+    reasons = "".join(f"\n- {reason}" for reason in report["reasons"]) or "\n- Nothing to object to."
+    bad, n = sum(report["badly_inverted"]), report["n"]
+    left = sum(map(len, report["left_out"]))
+    licence = domain.licence.partition("\n")[0].strip()
+    return CARD.format(
+        licence=licence, name=name, domain=domain, change=change, n=n, reasons=reasons, bad=bad, left=left,
+        light=report["light"], auc=report["auc"], cosine=report["cosine"], base=edit.config["base_revision"],
+    )  # fmt: skip
+
+
+CARD = """---
+license: {licence}
+library_name: lwgan
+tags: [lwgan, image-editing]
+---
+
+# {name}
+
+This edit changes a picture ({domain.subject}) from **{change[before]}** to **{change[after]}**.
+It was taught from two piles of pictures, {n[0]} without and {n[1]} with. The pictures are not in this folder.
+
+![Samples that were in neither pile, at the strengths 0, 0.5, 1 and 1.5](images/strip.png)
+
+At strength 1 (alpha = 1) about 70% of pictures change, with 50 or more pictures a pile between 50% and 90%.
+This is a rule, not a measurement: look at pictures before you rely on it.
+
+## How good it is: {light}
+{reasons}
+
+A probe tells pictures that it has not seen apart with an AUC of {auc:.2f} (0.95 or more is good). Two
+halves of the piles give edits with a cosine of {cosine:.2f} (0.55 or more is good). Left out were {bad}
+pictures that the encoder cannot reconstruct and {left} that seemed to lie on the wrong pile.
+
+## Use
+
+    lwgan edit picture.png --registry FOLDER --edit {name} -o edited.png
+
+FOLDER holds this folder beside the generator and the encoder with weights sha256
+`{base[generator]}` and `{base[encoder]}`. The edit works with no others.
+
+## Limits
+
+{domain.limits}
+"""

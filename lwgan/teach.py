@@ -1,0 +1,330 @@
+"""An edit from two small piles of pictures: codes without and codes with what the edit is to change.
+
+    edit, report = teach(without, with_, cloud)
+
+No classifier and no network is trained; it takes seconds. Two estimators, one for each kind of change
+(`Change.kind`): "place" is the shift between the two means, denoised along the axes of the codes' own spread;
+"choice" is a map of low rank by partial transport (`lwgan.losses.partial_transport`). All of it looks at
+codes alone, so it serves any domain (`lwgan.taught` makes codes of pictures, and a model folder of the edit).
+Where all layers of the codes are equal (an encoder into W), one layer is looked at. Alpha 1 of the result is
+strength 1, at which about 70% of pictures change."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lwgan.domain import KINDS
+from lwgan.edit import AffineEdit
+from lwgan.losses import partial_transport
+
+LEAST, MOST = 3, 500  # codes in a pile
+T = 2.5  # standard errors that a difference along an axis must exceed to stand out of the noise
+RIDGE = 0.1  # of the mean variance: of the probe that tells the piles apart
+FOLDS, AXES = 5, 1024  # of the cross-validation; dimensions of codes up to which all are looked at
+DOUBT, WORST = 0.3, 0.25  # score beyond which a code seems to be on the wrong pile; share that may go
+MANY, STARTS, STEPS, RATE = 50, 2, 140, 0.3  # of the map
+Z, SHARE, WORTH, EASE = 4.0, 0.25, 1 / 3, 0.02  # of labels in which the piles differ besides
+AUC_GREEN, AUC_RED, COSINE_GREEN, COSINE_RED, FEW = 0.95, 0.85, 0.55, 0.25, 10
+
+
+@dataclass(frozen=True)
+class Report:
+    """How far an edit of two piles can be trusted.
+
+    light: "green", "amber" or "red".  reasons: a sentence each.  n: codes used, without and with.  left_out:
+    row numbers of each pile that seem to belong to the other.  auc: how well a probe tells codes that it has
+    not seen, 0.5 to 1.  cosine: between the shifts of two halves of the piles, -1 to 1.  differ: labels in
+    which the piles differ besides."""
+
+    light: str
+    reasons: tuple[str, ...]
+    n: tuple[int, int]
+    left_out: tuple[tuple[int, ...], tuple[int, ...]]
+    auc: float
+    cosine: float
+    differ: tuple[str, ...] = ()
+
+
+class Piles(NamedTuple):
+    """Codes without [n, D] and with [m, D], a cloud of the domain's codes [N, D] whose spread is the prior,
+    and weights of the codes without, float [n] with sum 1, by default all equal."""
+
+    without: Tensor
+    with_: Tensor
+    cloud: Tensor
+    weights: Tensor | None = None
+
+    def shift(self) -> Tensor:
+        """The shift [D] between the two means."""
+        x, y, _, weights = self
+        return y.mean(0) - (x.mean(0) if weights is None else weights @ x)
+
+    def worth(self) -> float:
+        """How many codes without of equal weight have as little noise."""
+        return float(len(self.without)) if self.weights is None else 1 / self.weights.square().sum().item()
+
+
+def teach(
+    without: Tensor, with_: Tensor, cloud: Tensor, *, kind: str = "place", seed: int = 0,
+    read: Callable[[Tensor], Tensor] | None = None, names: Sequence[str] = (), own: Sequence[str] = (),
+) -> tuple[AffineEdit, Report]:  # fmt: skip
+    """Fits an edit to two piles of codes.
+
+    without, with_: float [n, num_ws, w_dim], LEAST to MOST codes each.  cloud: float [N, num_ws, w_dim],
+    codes of the domain, for example `generator.mapping` of 4,000 random z.  kind: "place" or "choice"
+    (`Change.kind`).  read: a classifier of codes, [n, num_ws, w_dim] -> logits [n, K] of `names`; where the
+    piles differ in other labels than `own`, a "place" is learned from weighted codes.
+    The result is the same for the same arguments. ValueError for piles that are too small, too large, equal,
+    or hold NaN; it names the pile and both values."""
+    _check(without, with_, cloud, kind)
+    layers, w_dim = without.shape[1:]
+    equal = all(torch.equal(w, w[:, :1].expand_as(w)) for w in (without, with_, cloud))  # an encoder into W
+    flat = (lambda w: w[:, 0]) if equal else (lambda w: w.flatten(1))
+    basis = _span(flat(torch.cat([without, with_])))
+    piles = Piles(*(flat(w) if basis is None else flat(w) @ basis for w in (without, with_, cloud)))
+    left_out = misplaced(piles, seed)
+    kept = Piles(_drop(piles.without, left_out[0]), _drop(piles.with_, left_out[1]), piles.cloud)
+    rest = _drop(without, left_out[0]), _drop(with_, left_out[1])
+    differ, evened = (), ()
+    if kind == "choice":
+        out, into, bias = partial_map(Piles(*map(flat, rest), piles.cloud), w_dim, seed)
+        edit = AffineEdit.low_rank(out, into, bias.expand(layers, -1).clone())
+    else:
+        if read is not None:
+            logits = [read(pile) for pile in rest]
+            columns = differing(*logits, names, own)
+            weights, even = evening(*logits, columns)
+            kept = kept._replace(weights=weights)
+            differ, evened = (tuple(names[k] for k in some) for some in (columns, even))
+        shift = denoised_shift(kept)  # in the basis
+        shift = strength_unit(shift, kept) * (shift if basis is None else basis @ shift)
+        edit = AffineEdit(None, shift.view(-1, w_dim).expand(layers, -1).clone())
+    auc, cosine = separation(piles, seed), stability(kept._replace(weights=None), seed)
+    light, reasons = verdict(auc, cosine, kept, differ, evened)
+    return edit, Report(light, reasons, (len(rest[0]), len(rest[1])), left_out, auc, cosine, differ)
+
+
+# The denoised shift
+
+
+def spread(piles: Piles) -> Tensor:
+    """Covariance within the piles [D, D], shrunk towards the cloud's with weight D / (D + n + m)."""
+    x, y, cloud = piles[:3]
+    n, d = len(x) + len(y), x.shape[1]
+    x, y = x - x.mean(0), y - y.mean(0)
+    own = (x.T @ x + y.T @ y) / max(1, n - 2)
+    prior = torch.cov(cloud.T)
+    weight = d / (d + n)
+    return weight * prior * (own.trace() / prior.trace()) + (1 - weight) * own
+
+
+def denoised_shift(piles: Piles) -> Tensor:
+    """The shift [D] between the two means, of which each axis of `spread` keeps the part that stands out of
+    the noise.
+
+    Along an axis with variance v the difference d of two means has the noise s^2 = v (1/n + 1/m). Axes with
+    |d| <= T s share one estimate of the signal's variance and keep signal / (signal + s^2) (Wiener); the
+    others keep at least 1 - T^2 s^2 / d^2 (James and Stein)."""
+    values, axes = torch.linalg.eigh(spread(piles).double())
+    difference = piles.shift().double() @ axes
+    noise = values.clamp(min=1e-9) * (1 / piles.worth() + 1 / len(piles.with_))
+    square = difference.square()
+    small = square <= T**2 * noise
+    energy = square[small].sum()
+    signal = torch.maximum(energy - noise[small].sum(), 0.05 * energy) / small.sum().clamp(min=1)
+    gain = torch.maximum(signal / (signal + noise), (1 - T**2 * noise / square.clamp(min=1e-30)).clamp(min=0))
+    return (axes @ (gain * difference)).to(piles.without)
+
+
+def strength_unit(shift: Tensor, piles: Piles) -> float:
+    """The alpha at which about 70% of pictures change, by a rule that asks no judge (docs/results/teach.md):
+    the shift's share of the means' difference, more for few codes."""
+    fewer = min(len(piles.without), len(piles.with_))
+    return (shift @ piles.shift() / shift.square().sum().clamp(min=1e-12) * (0.68 + 5 / fewer)).item()
+
+
+def differing(x: Tensor, y: Tensor, names: Sequence[str], own: Sequence[str]) -> list[int]:
+    """Columns of the logits x [n, K] and y [m, K] whose means differ by more than Z standard errors, and
+    whose signs by more than SHARE, the most different first, without the labels `own`; if these are unknown,
+    without the one that differs most."""
+    error = (x.var(0) / len(x) + y.var(0) / len(y)).clamp(min=1e-12).sqrt()
+    z = (y.mean(0) - x.mean(0)).abs() / error
+    share = ((y > 0).float().mean(0) - (x > 0).float().mean(0)).abs()
+    known = [label for label in own if label in names] or [names[int((z * share).argmax())]]
+    found = [k for k, name in enumerate(names) if z[k] > Z and share[k] > SHARE and name not in known]
+    return sorted(found, key=lambda k: -z[k].item())
+
+
+def evening(x: Tensor, y: Tensor, columns: Sequence[int]) -> tuple[Tensor | None, list[int]]:
+    """Weights [n] of x that even out columns, and which: the most different first, without those that would
+    leave less than the share WORTH of x. They cannot be told from the change itself."""
+    weights, even = None, []
+    for k in columns:
+        tried = balance(x[:, [*even, k]], y[:, [*even, k]].mean(0))
+        if 1 / tried.square().sum() >= WORTH * len(x):
+            weights, even = tried, [*even, k]
+    return weights, even
+
+
+def balance(z: Tensor, wanted: Tensor, steps: int = 60) -> Tensor:
+    """Entropy balancing: weights [n] of the rows of z [n, K] with a weighted mean of about `wanted` [K], by
+    Newton's method on the dual, with ridge EASE. Source: J. Hainmueller, "Entropy Balancing" (2012)."""
+    z, dual = (z - wanted).double(), torch.zeros(z.shape[1], dtype=torch.double)
+    for _ in range(steps):
+        weights = torch.softmax(-z @ dual, 0)
+        mean = weights @ z
+        hessian = (z.T * weights) @ z - torch.outer(mean, mean) + EASE * torch.eye(len(dual))
+        step = torch.linalg.solve(hessian, mean - EASE * dual)
+        dual = dual + step * min(1.0, 2 / max(step.norm().item(), 1e-9))
+    return torch.softmax(-z @ dual, 0).float()
+
+
+# A map by partial transport
+
+
+def partial_map(piles: Piles, w_dim: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+    """Factors out [L, w_dim, r] and into [L, r, w_dim] of A, and b [L, w_dim], by `partial_transport`: with
+    rank 1 and kappa 2 for piles of fewer than MANY codes, else with rank 2 and kappa 4. The start is the mean
+    shift. Of STARTS fits the one with the least loss over its last steps is kept."""
+    x, y = (pile.view(len(pile), -1, w_dim) for pile in piles[:2])
+    rank, kappa = (1, 2) if min(len(x), len(y)) < MANY else (2, 4)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        fits = [_fit(x, y, rank, kappa) for _ in range(STARTS)]
+    return min(fits, key=lambda fit: fit[1])[0]
+
+
+def _fit(x: Tensor, y: Tensor, rank: int, kappa: int) -> tuple[tuple[Tensor, Tensor, Tensor], float]:
+    """One fit, and its mean loss over the last tenth of the steps."""
+    layers, w_dim = x.shape[1:]
+    centre, gain = x.mean(0), (w_dim * rank) ** -0.5
+    out, into = torch.zeros(layers, w_dim, rank), torch.randn(layers, rank, w_dim)
+    bias = (y.mean(0) - centre).clone()
+    parameters = [value.requires_grad_() for value in (out, into, bias)]
+    adam, losses = torch.optim.Adam(parameters, RATE), []
+    targets = min(len(y), kappa * len(x))
+    for step in range(STEPS):
+        batch, goal = x[torch.randperm(len(x))[: targets // kappa]], y[torch.randperm(len(y))[:targets]]
+        inner = torch.einsum("nli,lri->nlr", batch - centre, into)
+        loss = partial_transport(batch + gain * torch.einsum("nlr,lor->nlo", inner, out) + bias, goal)
+        adam.param_groups[0]["lr"] = RATE * (1 - step / STEPS)
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        losses.append(loss.item())
+    out, into = gain * out.detach(), into.detach()
+    bias = bias.detach() - torch.einsum("lor,lri,li->lo", out, into, centre)
+    return (out, into, bias), sum(losses[-STEPS // 10 :])
+
+
+# How far to trust it
+
+
+def probe(piles: Piles) -> tuple[Tensor, Tensor]:
+    """Ridge linear discriminant [D] and threshold: scores of about -1 without and +1 with."""
+    x, y = piles[:2]
+    covariance = spread(piles)
+    ridge = RIDGE * covariance.trace() / len(covariance) * torch.eye(len(covariance))
+    normal = torch.linalg.solve(covariance + ridge, y.mean(0) - x.mean(0))
+    scale = (normal @ (y.mean(0) - x.mean(0))).abs().clamp(min=1e-9) / 2
+    return normal / scale, normal @ (x.mean(0) + y.mean(0)) / 2 / scale
+
+
+def out_of_fold(piles: Piles, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Scores of all codes, each by a `probe` that has not seen it."""
+    generator = torch.Generator().manual_seed(seed)
+    folds = min(FOLDS, len(piles.without), len(piles.with_))
+    parts = [torch.randperm(len(pile), generator=generator) % folds for pile in piles[:2]]
+    scores = [torch.zeros(len(pile)) for pile in piles[:2]]
+    for fold in range(folds):
+        seen = (pile[part != fold] for pile, part in zip(piles[:2], parts, strict=True))
+        normal, threshold = probe(Piles(*seen, piles.cloud))
+        for pile, part, score in zip(piles[:2], parts, scores, strict=True):
+            score[part == fold] = pile[part == fold] @ normal - threshold
+    return scores[0], scores[1]
+
+
+def separation(piles: Piles, seed: int = 0) -> float:
+    """AUC of the out-of-fold scores: the chance that a code with scores above a code without."""
+    without, with_ = out_of_fold(piles, seed)
+    higher, equal = with_[:, None] > without, with_[:, None] == without
+    return (higher.float() + 0.5 * equal.float()).mean().item()
+
+
+def stability(piles: Piles, seed: int = 0) -> float:
+    """Mean cosine between the shifts of two random halves of the piles, over two draws."""
+    generator, cosines = torch.Generator().manual_seed(seed), []
+    for _ in range(2):
+        halves = [pile[torch.randperm(len(pile), generator=generator)].tensor_split(2) for pile in piles[:2]]
+        shifts = [denoised_shift(Piles(halves[0][i], halves[1][i], piles.cloud)) for i in (0, 1)]
+        cosines.append(torch.cosine_similarity(*shifts, dim=0))
+    return torch.stack(cosines).mean().item()
+
+
+def misplaced(piles: Piles, seed: int = 0) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Rows of each pile that an unseen probe puts clearly on the other: the worst first, at most WORST of a
+    pile."""
+    found = []
+    for scores in (out_of_fold(piles, seed)[0], -out_of_fold(piles, seed)[1]):
+        order = scores.argsort(descending=True)[: int(WORST * len(scores))]
+        rows = [int(row) for row in order if scores[row] > DOUBT]
+        found.append(tuple(sorted(rows[: max(0, len(scores) - LEAST)])))
+    return found[0], found[1]
+
+
+def verdict(auc: float, cosine: float, piles: Piles, differ=(), evened=()) -> tuple[str, tuple[str, ...]]:
+    """The light, and sentences on what is not good.  differ, evened: labels (`differing`, `evening`)."""
+    fewer, reasons = min(len(piles.without), len(piles.with_)), []
+    if fewer < FEW:
+        reasons.append(f"A pile has {fewer} usable pictures; a trustworthy edit needs {FEW} or more.")
+    if auc < AUC_GREEN:
+        reasons.append(f"The two piles are hard to tell apart (AUC {auc:.2f}; {AUC_GREEN} is good).")
+    if cosine < COSINE_GREEN:
+        said = f"cosine {cosine:.2f}; {COSINE_GREEN} is good"
+        reasons.append(f"Two halves of the piles give different edits ({said}).")
+    light = "amber" if reasons else "green"
+    along = [name for name in differ if name not in evened]
+    for names, what in ((evened, "weights even this out"), (along, "this may come along with the edit")):
+        if names:
+            labels = ", ".join(name.replace("_", " ") for name in names)
+            reasons.append(f"The piles also differ in {labels}: {what}.")
+    if auc < AUC_RED or cosine < COSINE_RED or fewer < FEW:
+        light = "red"
+    return light, tuple(reasons)
+
+
+# Checks and shapes
+
+
+def _check(without: Tensor, with_: Tensor, cloud: Tensor, kind: str) -> None:
+    if kind not in KINDS:
+        raise ValueError(f"kind is {kind!r}, expected one of {', '.join(KINDS)}")
+    for name, pile in (("without", without), ("with", with_)):
+        if pile.ndim != 3 or pile.shape[1:] != cloud.shape[1:] or not pile.is_floating_point():
+            shapes = f"has shape {tuple(pile.shape)}, the cloud {tuple(cloud.shape)}"
+            raise ValueError(f"the pile {name!r} {shapes}: expected float [n, num_ws, w_dim] for both")
+        if not LEAST <= len(pile) <= MOST:
+            raise ValueError(f"the pile {name!r} has {len(pile)} codes, expected {LEAST} to {MOST}")
+        if not torch.isfinite(pile).all():
+            raise ValueError(f"the pile {name!r} holds NaN or infinity")
+        if len(pile.unique(dim=0)) < LEAST:
+            raise ValueError(f"the pile {name!r} has fewer than {LEAST} different codes")
+    rows = {tuple(code) for code in without.flatten(1).tolist()}
+    if common := sum(tuple(code) in rows for code in with_.flatten(1).tolist()):
+        raise ValueError(f"{common} of {len(with_)} codes of the pile 'with' are in the pile 'without' too")
+    if len(cloud) < 2:
+        raise ValueError(f"the cloud has {len(cloud)} codes, at least 2 are needed")
+
+
+def _span(codes: Tensor) -> Tensor | None:
+    """Orthonormal [D, r]: where all differences of codes [n, D] lie, if D is too many for eigenvalues."""
+    if codes.shape[1] <= AXES:
+        return None
+    return torch.linalg.svd(codes - codes.mean(0), full_matrices=False).Vh[: len(codes) - 1].T
+
+
+def _drop(pile: Tensor, rows: tuple[int, ...]) -> Tensor:
+    return pile[[row for row in range(len(pile)) if row not in rows]]

@@ -1,0 +1,165 @@
+"""Piles of pictures, and the folder of a taught edit, on toy nets and on the bundled digits."""
+
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lwgan import AffineEdit, EditingPipeline, cli, taught
+from lwgan.images import mark_framed
+from lwgan.teach import MOST
+from tests.nets import make_domains
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, mnist):
+    return make_domains(tmp_path_factory.mktemp("registry"), mnist)
+
+
+@pytest.fixture(scope="module")
+def toy(folder):
+    return EditingPipeline.from_pretrained(folder, "multimnist")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return EditingPipeline.from_pretrained("bundled", "multimnist")
+
+
+@pytest.fixture(scope="module")
+def piles(digits):
+    """Samples with one digit and with two: the first 14 of each, without those badly inverted."""
+    return [
+        taught.look(
+            digits, [digits.sample(seed) for seed in digits.seeds_of(digits.domain.change(name))[:14]]
+        )
+        for name in ("1to2", "2to3")
+    ]
+
+
+def write(path, picture, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(path, **options)
+    return path
+
+
+def test_a_look_is_what_the_encoder_makes_of_a_picture(digits):
+    framed = [digits.sample(seed) for seed in range(3)]
+    looks = taught.look(digits, framed)
+    w = digits.encode(framed)
+    for each, code, picture, made in zip(looks, w, framed, digits.generate(w), strict=True):
+        difference = np.asarray(picture, float) / 255 - np.asarray(made, float) / 255
+        assert torch.allclose(each.code, code, atol=1e-5)
+        assert each.error == pytest.approx(np.square(difference).mean(), rel=1e-3)
+    assert (
+        len({each.mark for each in looks}) == 3 and looks[0].mark == taught.look(digits, framed[:1])[0].mark
+    )
+
+
+def test_noise_is_badly_inverted_and_samples_are_not(digits, piles):
+    worst = taught.worst_error(digits)
+    noise = [Image.fromarray(np.random.randint(0, 256, (64, 64), np.uint8)) for _ in range(5)]
+    noise = taught.look(digits, [mark_framed(picture) for picture in noise])
+    assert all(each.error > worst for each in noise)
+    assert sum(each.error > worst for pile in piles for each in pile) <= 2
+    edit, _ = taught.learn(digits, piles[0] + noise, piles[1], "one more", "choice")
+    assert edit.config["report"]["badly_inverted"][0] >= 5
+    with pytest.raises(ValueError, match=r"the pile 'with' has 0 usable pictures \(the encoder cannot recon"):
+        taught.learn(digits, piles[0], noise, "noise")
+
+
+def test_the_folder_loads_and_serves_as_it_is(digits, piles, tmp_path):
+    name, edit, report, data, strip = taught.make(digits, *piles, "1to2")
+    (tmp_path / "edit.zip").write_bytes(data)
+    with zipfile.ZipFile(tmp_path / "edit.zip") as archive:
+        files = {
+            f"{name}/{file}" for file in ("README.md", "config.json", "model.safetensors", "images/strip.png")
+        }
+        assert set(archive.namelist()) == files
+        archive.extractall(tmp_path)
+    assert name == "lwgan-multimnist-taught-1to2"
+    again = AffineEdit.from_pretrained(tmp_path / name)
+    w = digits.encode([digits.sample(5)])
+    assert torch.equal(again(w), edit(w)) and (tmp_path / name / "images/strip.png").read_bytes() == strip
+    assert again.config["report"]["light"] == report.light and again.config["method"] == "teach"
+    served = digits.plus({name: again})
+    assert served.scales[name].unit == 1.0 and name not in digits.edits and name not in digits.changes
+    assert torch.equal(served.edit(w, {name: 0.5}), again(w, 0.5))
+    card = (tmp_path / name / "README.md").read_text()
+    assert "from **1 digit** to **2 digits**" in card and f"## How good it is: {report.light}" in card
+
+
+def test_the_strip_shows_samples_of_neither_pile_that_are_like_those_without(digits, piles):
+    edit, _ = taught.learn(digits, *piles, "1to2")
+    rows = taught.strip(digits, edit, *piles)
+    used = {each.mark for pile in piles for each in pile}
+    start = rows[:: len(taught.STRENGTHS)]
+    fresh = [digits.sample(seed) for seed in range(taught.TRIED)]
+    fresh = [picture for picture in fresh if taught._mark(digits.frame(picture)) not in used]
+    made = torch.cat([digits.as_generated(digits.generate(part)) for part in digits.encode(fresh).split(50)])
+    assert all((made - row).abs().amax((1, 2, 3)).min() < 0.02 for row in start)
+    # The judge, which took no part, reads most of them as lacking what the edit gives.
+    two = digits.judge.names.index("2-or-more")
+    assert digits.judge.read(start)[:, two].float().mean() <= 0.5
+
+
+def test_names_become_changes(toy):
+    assert taught.check_name(toy, "1to2") is toy.domain.changes[0]
+    change = taught.check_name(toy, " Thick strokes ")
+    assert (change.before, change.after) == ("not thick strokes", "thick strokes")
+    assert taught.folder_name(toy, change.name) == "lwgan-multimnist-taught-thick-strokes"
+    for bad in ("", None, 5, "<b>", "../up", "a" * 61, "_", "日本"):
+        with pytest.raises(ValueError, match="the name is"):
+            taught.check_name(toy, bad)
+
+
+def test_pictures_come_from_files_and_zips(tmp_path):
+    files = [write(tmp_path / f"{shade}.png", Image.new("L", (9, 9), shade)) for shade in (10, 20)]
+    with zipfile.ZipFile(tmp_path / "more.zip", "w") as archive:
+        archive.write(files[0], "deep/../../inner.png")  # a path that leads out is never written anywhere
+        archive.write(files[1], "__MACOSX/inner.png")
+        archive.write(files[1], "deep/.hidden.png")
+    found = list(taught.opened(taught.files_in(tmp_path)))
+    assert [picture.getpixel((0, 0)) for picture in found] == [10, 20, 10]
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        taught.files_in(tmp_path / "none")
+
+
+def test_what_is_no_pile_is_refused_by_name(tmp_path):
+    (tmp_path / "notes.png").write_text("no picture")
+    with pytest.raises(ValueError, match=r"notes\.png'?: that file does not open as a picture"):
+        list(taught.opened([tmp_path / "notes.png"]))
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb.png", bytes(taught.SIZE + 1))
+    with pytest.raises(ValueError, match="at most 64 MB a pile"):
+        list(taught.opened([tmp_path / "bomb.zip"]))
+    one = write(tmp_path / "one.png", Image.new("L", (2, 2)))
+    with pytest.raises(ValueError, match="3 to 500 pictures"):
+        list(taught.opened([one] * (MOST + 1)))
+    broken = (tmp_path / "bomb.zip").read_bytes()
+    (tmp_path / "broken.zip").write_bytes(broken[:40] + b"\0" * 30 + broken[70:])
+    with pytest.raises(ValueError, match=r"broken\.zip|bomb\.png|MB a pile"):
+        list(taught.opened([tmp_path / "broken.zip"]))
+
+
+def test_identical_piles_are_refused(digits, piles):
+    with pytest.raises(ValueError, match="are in the pile 'without' too"):
+        taught.learn(digits, piles[0], piles[0], "same")
+
+
+def test_the_command_teaches_from_folders(digits, piles, tmp_path, capsys):
+    for side, change in (("without", "1to2"), ("with", "2to3")):
+        for seed in digits.seeds_of(digits.domain.change(change))[:12]:
+            picture = digits.sample(seed)
+            # A drawing is dark on white; the sample is bright on black.
+            write(tmp_path / side / f"{seed}.png", Image.eval(picture, lambda value: 255 - value))
+    words = ["--without", str(tmp_path / "without"), "--with", str(tmp_path / "with"), "--name", "1to2"]
+    cli.main(["teach", *words, "-o", str(tmp_path / "out"), "--device", "cpu"])
+    said = capsys.readouterr().out
+    assert said.splitlines()[-1] == str(tmp_path / "out") and said.split(":")[0] in ("green", "amber", "red")
+    edit = AffineEdit.from_pretrained(tmp_path / "out")
+    assert edit.config["report"]["n"][0] + edit.config["report"]["n"][1] >= 16
+    with pytest.raises(SystemExit, match="there is no folder"):
+        cli.main(["teach", *words[:3], str(tmp_path / "none"), *words[4:]])

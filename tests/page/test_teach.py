@@ -1,0 +1,255 @@
+"""The tab Teach, from two piles to a slider: in words and codes, then in a browser."""
+
+import base64
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+from selenium.webdriver import Keys
+
+from lwgan import AffineEdit, EditingPipeline
+from lwgan.hub.catalog import Catalog
+from lwgan.images import mark_framed
+from lwgan.page.editor import Editor, words
+from lwgan.page.lesson import Lesson
+from lwgan.page.visit import Visit
+from lwgan.teach import MOST
+from tests.browser import PHONE, browser
+from tests.live import Page
+from tests.nets import make_domains
+from tests.page.test_page import SEVEN, check_requests_and_console
+
+NAME = "lwgan-multimnist-taught-more-digits"
+
+
+# Without a browser, on toy nets
+
+
+@pytest.fixture(scope="module")
+def editor(tmp_path_factory, mnist):
+    return Editor(Catalog(make_domains(tmp_path_factory.mktemp("registry"), mnist), device="cpu"))
+
+
+@pytest.fixture
+def visit(editor):
+    visit = Visit({})
+    visit.take(*editor.start("multimnist"))
+    return visit
+
+
+@pytest.fixture
+def lesson(visit):
+    return visit.lesson_of("multimnist")
+
+
+def fill(lesson, pipe, shown, without, with_) -> None:
+    for step, seeds in ((1, without), (2, with_)):
+        for seed in seeds:
+            lesson.hear(pipe, {"act": "sample", "step": step, "value": seed}, shown)
+
+
+def test_a_taught_edit_is_a_slider_of_its_visitor_alone(editor, visit, lesson):
+    pipe, framed = editor.pipe("multimnist"), visit.session["framed"]
+    fill(lesson, pipe, framed, range(4), range(4, 8))
+    assert lesson.light and lesson.light[0] == "red"  # four pictures are too few to trust
+    made = lesson.hear(pipe, {"act": "learn", "step": 3, "name": "More digits"}, framed)
+    visit.take(*editor.add_taught(visit.session, visit.sliders, made.name, made.edit))
+    assert visit.sliders["rows"][0] == {"name": NAME, "strength": 1.0}
+    assert NAME in {edit["name"] for edit in visit.sliders["edits"]}
+    shown = editor.show(visit.session, visit.sliders, "Edit")["edit"]
+    assert shown["edited"] != shown["reconstruction"]
+    for view in ("Scrub", "Sweep", "Compare", "About"):
+        assert json.dumps(editor.show(visit.session, visit.sliders, view), allow_nan=False)
+    # It survives another picture and another domain and comes back in a recipe; no other visitor has it.
+    visit.take(editor.sample(3, visit.session))
+    link = editor.show(visit.session, visit.sliders, "Edit")["edit"]["link"]
+    visit.take(*editor.start("synthfaces", visit.session["taught"]))
+    assert NAME not in {edit["name"] for edit in visit.sliders["edits"]}
+    back, rows = editor.open_link(link, visit.session, visit.sliders)
+    assert "problem" not in back and rows["rows"][0]["name"] == NAME
+    other, _ = editor.open_link(link, *editor.start("multimnist"))
+    assert f"'{NAME}' is unknown" in other["problem"]
+    assert NAME not in pipe.edits and NAME not in {edit["name"] for edit in editor.list_edits()}
+
+
+def test_pictures_are_on_one_pile_and_once(editor, visit, lesson):
+    pipe, framed = editor.pipe("multimnist"), visit.session["framed"]
+    lesson.hear(pipe, {"act": "mine", "step": 1}, framed)
+    for step in (1, 2):
+        lesson.hear(pipe, {"act": "mine", "step": step}, framed)
+        assert lesson.said == "That picture is on a pile already."
+    assert [len(lesson.piles[side]) for side in ("without", "with")] == [1, 0]
+    fill(lesson, pipe, framed, [7, 8, 7], [])  # the second click takes 7 away
+    assert [item.seed for item in lesson.piles["without"]] == [None, 8]
+    mark = lesson.piles["without"][0].look.mark
+    lesson.hear(pipe, {"act": "remove", "step": 1, "value": mark}, framed)
+    assert [item.seed for item in lesson.piles["without"]] == [8]
+    lesson.hear(pipe, {"act": "clear", "step": 1}, framed)
+    assert not lesson.piles["without"]
+
+
+@pytest.mark.parametrize(
+    "message", [None, 5, [], {"act": "sample", "value": -1}, {"act": "sample", "value": 10**9},
+                {"act": "sample", "value": "1"}, {"act": "fly"}, {"act": "sample", "step": 9, "value": None},
+                {"act": "remove", "value": {}}],
+)  # fmt: skip
+def test_messages_that_are_none_change_nothing(editor, visit, lesson, message):
+    assert lesson.hear(editor.pipe("multimnist"), message, visit.session["framed"]) is None
+    assert not any(lesson.piles.values()) and lesson.step == 1
+
+
+def test_what_cannot_be_learned_is_said(editor, visit, lesson, tmp_path):
+    pipe, framed = editor.pipe("multimnist"), visit.session["framed"]
+    fill(lesson, pipe, framed, range(2), range(4, 8))
+    for name, said in (("ok", "pile 'without' has 2 usable"), ("<i>", "the name is '<i>'"), (None, "None")):
+        with pytest.raises(ValueError, match=said):
+            lesson.hear(pipe, {"act": "learn", "step": 3, "name": name}, framed)
+    lesson.step = 1
+    Image.new("L", (64, 64), 9).save(tmp_path / "one.png")
+    with pytest.raises(ValueError, match="that would be 503 pictures: a pile may have 500"):
+        lesson.add(pipe, [framed] * (MOST + 1))
+    (tmp_path / "notes.png").write_text("none")
+    with pytest.raises(ValueError) as error:
+        lesson.drop(pipe, [tmp_path / "one.png", tmp_path / "notes.png"])
+    assert "notes.png" in words(error.value) and str(tmp_path) not in words(error.value)
+    assert len(lesson.piles["without"]) == 2  # all or nothing
+
+
+def test_piles_of_two_sources_are_said_to_teach_the_source(editor, visit, lesson):
+    pipe, framed = editor.pipe("multimnist"), visit.session["framed"]
+    fill(lesson, pipe, framed, range(4), [])
+    lesson.step = 2
+    noise = np.random.default_rng(0).integers(0, 2, (3, 64, 64), np.uint8) * 255
+    lesson.add(pipe, [mark_framed(Image.fromarray(each)) for each in noise])
+    assert lesson._mixed().startswith("One pile holds samples and the other your own pictures")
+    lesson.add(pipe, [pipe.sample(9)], 9)
+    assert lesson._mixed() is None
+
+
+def test_a_lesson_keeps_no_pictures_but_small_ones(editor, visit, lesson):
+    fill(lesson, editor.pipe("multimnist"), visit.session["framed"], range(3), [])
+    assert all(item.look.picture is None and len(item.src) < 20_000 for item in lesson.piles["without"])
+    assert visit.lesson_of("multimnist") is lesson and visit.lesson_of("synthfaces") is not lesson
+    assert isinstance(Lesson("x").value(editor.pipe("multimnist")), dict)
+
+
+# In a browser, on the bundled digits
+
+
+@pytest.fixture(scope="module")
+def chrome(space, tmp_path_factory):  # closed before its server
+    with browser(tmp_path_factory.mktemp("chrome")) as chrome:
+        yield chrome
+        check_requests_and_console(chrome)
+
+
+@pytest.fixture(scope="module")
+def seeds():
+    """Of samples of one digit and of two, on the first sheet."""
+    pipe = EditingPipeline.from_pretrained("bundled", "multimnist")
+    found = [pipe.seeds_of(pipe.domain.change(name)) for name in ("1to2", "2to3")]
+    return [[seed for seed in each if seed < 40][:4] for each in found]
+
+
+class Teach(Page):
+    """The page with the tab Teach open."""
+
+    def __init__(self, chrome, address: str, **options):
+        super().__init__(chrome, address, **options)
+        self.view("Teach", ".sheet button")
+
+    def step(self, number: int) -> None:
+        self.press(f"#view-teach .steps button[data-key='{number}']")
+        current = "#view-teach .steps [aria-current]"
+        self.until(lambda: self.attribute(current, "textContent").startswith(str(number)), "the step")
+
+    def count(self, n: int) -> None:
+        said = lambda: self.attribute("#view-teach .counts", "textContent")
+        self.until(lambda: said().startswith(f"{n} usable"), f"{n} pictures on the pile, not {said()}")
+
+    def samples(self, seeds) -> None:
+        for seed in seeds:
+            self.press(f"#view-teach .sheet [data-key='{seed}']")
+        self.count(len(seeds))
+
+    def give(self, *paths: Path) -> None:
+        self.keys("#teach-files input[type=file]", "\n".join(map(str, paths)))
+
+    def archive(self) -> bytes:
+        href = self.until(lambda: self.attribute("#view-teach .zip", "href"), "the edit to download")
+        return base64.b64decode(href.partition(",")[2])
+
+
+def test_samples_become_a_slider_and_a_folder(chrome, space, seeds, tmp_path):
+    page = Teach(chrome, space)
+    for step, chosen in enumerate(seeds, 1):
+        page.step(step)
+        page.samples(chosen)
+    page.step(3)
+    page.until(lambda: page.shown("#view-teach .light"), "the light")
+    assert page.attribute("#view-teach .light strong", "textContent").startswith("Red")
+    page.keys("#view-teach .name", "More digits")
+    page.press("#view-teach .go")
+    with zipfile.ZipFile(io.BytesIO(page.archive())) as archive:
+        archive.extractall(tmp_path)
+    assert AffineEdit.from_pretrained(tmp_path / NAME).config["report"]["n"] == [4, 4]
+    assert page.has(page.row(NAME)) and page.strength(NAME) == "1"
+    assert not page.violations()
+    page.view("Edit", "img.main")
+    page.changes("edited", lambda: page.type(page.number(NAME), "0.3"), "moving the taught slider")
+    other = Teach(chrome, space)  # another visit
+    assert not other.has(other.row(NAME))
+    other.count(0)
+
+
+def test_files_and_drawings_fill_a_pile_and_bad_ones_are_marked(chrome, space, tmp_path):
+    page = Teach(chrome, space)
+    blank = Image.new("L", (280, 280), 255)
+    for i in range(3):
+        picture = blank.copy()
+        ImageDraw.Draw(picture).line((60, 40, 60 + 30 * i, 180), 0, 14)
+        picture.save(tmp_path / f"one{i}.png")
+    for x, y in ((10, 10), (150, 10), (10, 150), (150, 150)):
+        ImageDraw.Draw(blank).ellipse((x, y, x + 110, y + 110), 0)
+    blank.save(tmp_path / "discs.png")  # framed, but no digits
+    with zipfile.ZipFile(tmp_path / "more.zip", "w") as archive:
+        archive.write(tmp_path / "one2.png", "one2.png")
+    page.give(tmp_path / "discs.png", tmp_path / "one0.png", tmp_path / "one1.png", tmp_path / "more.zip")
+    pile = lambda: len(page.attributes("#view-teach .pile button"))
+    page.until(lambda: pile() == 4, "four pictures")
+    assert "1 cannot be reconstructed" in page.attribute("#view-teach .counts", "textContent")
+    assert len(page.attributes("#view-teach .pile .bad")) == 1
+    (tmp_path / "notes.png").write_text("none")
+    page.give(tmp_path / "notes.png")
+    said = lambda: page.attribute("#view-teach .said", "textContent")
+    page.until(lambda: "does not open as a picture" in said(), "words on a bad file")
+    Image.new("L", (64, 64), 255).save(tmp_path / "blank.png")
+    page.give(tmp_path / "blank.png")
+    page.until(lambda: said().startswith("1 left out, the first because the picture is blank"), "words")
+    page.tab("#source", "Draw")
+    page.draw(SEVEN)
+    page.until(lambda: page.press("#view-teach .mine") is None and pile() == 5, "the drawing on the pile")
+
+
+def test_by_keyboard_on_a_phone(chrome, space, seeds):
+    page = Teach(chrome, space, size=PHONE)
+    assert page.chrome.execute_script("return document.documentElement.scrollWidth") <= PHONE[0]
+    for step, chosen in enumerate(seeds, 1):
+        for seed in chosen[:3]:
+            page.keys(f"#view-teach .sheet [data-key='{seed}']", Keys.SPACE)
+        page.count(3)
+        focused = "return document.activeElement.dataset.key"
+        assert page.chrome.execute_script(focused) == str(chosen[2])  # the focus stays where it was
+        page.keys("#view-teach .next", Keys.ENTER)
+        at = "#view-teach .steps [aria-current]"
+        page.until(
+            lambda at=at, to=step + 1: page.attribute(at, "textContent").startswith(str(to)), "the next step"
+        )
+    page.keys("#view-teach .name", "More digits", Keys.ENTER)
+    assert page.archive()
+    assert page.chrome.execute_script("return document.documentElement.scrollWidth") <= PHONE[0]
+    assert not page.violations()
