@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from lwgan.methods import METHODS, rank
+from lwgan import methods
 from lwgan.page.pictures import data_url
 from lwgan.pipeline import MAX_ALPHA, EditingPipeline
 from lwgan.readings import percent
@@ -18,7 +18,7 @@ def edits_of(pipe: EditingPipeline) -> list[dict]:
 
     def place(name: str) -> tuple:
         method = pipe.edits[name].config.get("method")
-        return offered.get(key_of(pipe, name), len(offered)), change_of(pipe, name), rank(method), name
+        return offered.get(key_of(pipe, name), len(offered)), change_of(pipe, name), methods.rank(method), name
 
     return [_edit_of(pipe, name) for name in sorted(pipe.edits, key=place)]
 
@@ -50,8 +50,7 @@ def change_of(pipe: EditingPipeline, name: str) -> str:
 
 def method_of(pipe: EditingPipeline, name: str) -> str:
     """The name for people of an edit's method. Edits of other people need not state one."""
-    method = pipe.edits[name].config.get("method") or "other"
-    return METHODS.get(method, method)
+    return methods.method_of(pipe.edits[name].config)
 
 
 def title(pipe: EditingPipeline, name: str) -> str:
