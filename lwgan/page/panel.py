@@ -3,7 +3,8 @@
 import re
 from collections.abc import Mapping
 
-from lwgan import methods
+from lwgan.methods import method_of as named
+from lwgan.methods import rank
 from lwgan.page.pictures import data_url
 from lwgan.pipeline import MAX_ALPHA, EditingPipeline
 from lwgan.readings import percent
@@ -18,7 +19,7 @@ def edits_of(pipe: EditingPipeline) -> list[dict]:
 
     def place(name: str) -> tuple:
         method = pipe.edits[name].config.get("method")
-        return offered.get(key_of(pipe, name), len(offered)), change_of(pipe, name), methods.rank(method), name
+        return offered.get(key_of(pipe, name), len(offered)), change_of(pipe, name), rank(method), name
 
     return [_edit_of(pipe, name) for name in sorted(pipe.edits, key=place)]
 
@@ -50,7 +51,7 @@ def change_of(pipe: EditingPipeline, name: str) -> str:
 
 def method_of(pipe: EditingPipeline, name: str) -> str:
     """The name for people of an edit's method. Edits of other people need not state one."""
-    return methods.method_of(pipe.edits[name].config)
+    return named(pipe.edits[name].config)
 
 
 def title(pipe: EditingPipeline, name: str) -> str:

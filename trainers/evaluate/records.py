@@ -2,9 +2,9 @@
 
 A row of the CSV is one figure: of an edit (or of no edit, the ideal edit, a random direction) at one
 strength, or of a net. `at` is the strength: "chosen" (the recommended alpha), "matched" (where 80% change),
-"calibrated" (where a reader of codes sees the change everywhere), "one" (alpha 1), "curve" (multiples of
-the recommended alpha) or "validation" (what settings were chosen by). Of nets `change` is the label, if the figure is of one,
-and `setting` the sha256 of the weights.
+"calibrated" (where a reader of codes sees the change everywhere), "one" (alpha 1), "curve" (multiples of the
+recommended alpha) or "validation" (what settings were chosen by). Of nets `change` is the label, if the
+figure is of one, and `setting` the sha256 of the weights.
 """
 
 import json
