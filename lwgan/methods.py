@@ -1,5 +1,7 @@
 """The methods that fit edits: the key in an edit's config -> the name for people, ours first."""
 
+from collections.abc import Mapping
+
 METHODS = {
     "lw": "LW",
     "lt": "LT",
@@ -12,6 +14,16 @@ METHODS = {
     "teach": "taught from two piles",
     "random": "random direction",
 }
+
+
+def method_of(config: Mapping, star: bool = False) -> str:
+    """The name for people of an edit's method; LW by partial transport is told from the paper's.
+
+    star: whether nothing regularised it, which the paper marks so (LW*)."""
+    method = config.get("method") or "other"
+    options = (config.get("training") or {}).get("method")
+    partial = isinstance(options, Mapping) and options.get("solver") == "partial"
+    return METHODS.get(method, method) + "*" * star + ", partial transport" * partial
 
 
 def rank(method: str | None) -> tuple[int, str]:

@@ -168,16 +168,17 @@ def measured(
     edit: AffineEdit, cases: Cases, nets: Nets, tuning: Tensor | None, ideal: "Ideal | None"
 ) -> dict:
     """All figures of an edit: at its recommended alpha ("chosen"), at multiples of it ("curve", plain
-    numbers), where it first changes MATCHED of the pictures ("matched"), and where the reader of codes sees
-    the change everywhere in `tuning`, codes of validation pictures ("calibrated", Table 2). The last two are
-    None where no alpha is found."""
+    numbers), where it first changes MATCHED of the pictures ("matched"), where the reader of codes sees the
+    change everywhere in `tuning`, codes of validation pictures ("calibrated", Table 2), and at alpha 1, as it
+    was trained ("one"). Those before the last are None where no alpha is found."""
     recommended = edit.config["alpha"]
     at = {multiple: figures(edit, multiple * recommended, cases, nets)[0] for multiple in MULTIPLES}
     curve = [means(multiple * recommended, values) for multiple, values in at.items()]
     alpha = None if tuning is None else calibrated(edit, tuning, nets, cases.change)
     return {"chosen": summary(recommended, at[1.0]),
             "calibrated": None if alpha is None else summary(alpha, figures(edit, alpha, cases, nets)[0]),
-            "matched": matched(edit, curve, cases, nets, ideal), "curve": curve}  # fmt: skip
+            "matched": matched(edit, curve, cases, nets, ideal),
+            "one": summary(1.0, figures(edit, 1.0, cases, nets)[0]), "curve": curve}  # fmt: skip
 
 
 def matched(

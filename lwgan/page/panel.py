@@ -3,7 +3,8 @@
 import re
 from collections.abc import Mapping
 
-from lwgan.methods import METHODS, rank
+from lwgan.methods import method_of as named
+from lwgan.methods import rank
 from lwgan.page.pictures import data_url
 from lwgan.pipeline import MAX_ALPHA, EditingPipeline
 from lwgan.readings import percent
@@ -50,8 +51,7 @@ def change_of(pipe: EditingPipeline, name: str) -> str:
 
 def method_of(pipe: EditingPipeline, name: str) -> str:
     """The name for people of an edit's method. Edits of other people need not state one."""
-    method = pipe.edits[name].config.get("method") or "other"
-    return METHODS.get(method, method)
+    return named(pipe.edits[name].config)
 
 
 def title(pipe: EditingPipeline, name: str) -> str:

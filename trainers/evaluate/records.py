@@ -2,9 +2,9 @@
 
 A row of the CSV is one figure: of an edit (or of no edit, the ideal edit, a random direction) at one
 strength, or of a net. `at` is the strength: "chosen" (the recommended alpha), "matched" (where 80% change),
-"calibrated" (where a reader of codes sees the change everywhere), "curve" (multiples of the recommended
-alpha) or "validation" (what settings were chosen by). Of nets `change` is the label, if the figure is of one,
-and `setting` the sha256 of the weights.
+"calibrated" (where a reader of codes sees the change everywhere), "one" (alpha 1), "curve" (multiples of the
+recommended alpha) or "validation" (what settings were chosen by). Of nets `change` is the label, if the
+figure is of one, and `setting` the sha256 of the weights.
 """
 
 import json
@@ -16,16 +16,16 @@ import pandas as pd
 
 from lwgan.domain import Change
 from lwgan.files import CONFIG, METRICS, atomic, write_json
-from lwgan.methods import METHODS
+from lwgan.methods import method_of
 from lwgan.strength import strength_of
 
 COLUMNS = ("edit", "method", "setting", "change", "seed", "at", "alpha", "metric", "value", "low",
            "high", "n")  # fmt: skip
 NUMBERS = ("alpha", "value", "low", "high", "n")
-STRENGTHS = ("chosen", "matched", "calibrated")
+STRENGTHS = ("chosen", "matched", "calibrated", "one")
 ON_CURVE = ("target_change", "others_kept", "all_kept", "identity", "norm", "code_change")
 REGULARISERS = {"lt": ("reconstruction", "regularisation"),
-                "lw": ("solver", "masses", "preservation_weight", "rank", "decay")}  # fmt: skip
+                "lw": ("masses", "preservation_weight", "rank", "decay")}  # fmt: skip
 VARIED = {  # options of methods that make a setting, and how tables name them
     "paper": "the paper's", "solver": "solver", "kappa": "kappa", "skip": "skip", "starts": "starts",
     "preservation_weight": "lambda", "masses": "masses", "rank": "rank", "blur": "blur", "decay": "decay",
@@ -69,9 +69,11 @@ def _value(figure: Any) -> Any:
 def label(config: Mapping) -> str:
     """How tables name an edit's method; with a star if nothing regularises it (LW*: full rank too)."""
     method, options = config["method"], _options(config)
-    regularised = {options.get(key) for key in REGULARISERS.get(method, ())} - {"full", "sinkhorn"}
+    regularised = {options.get(key) for key in REGULARISERS.get(method, ())} - {"full"}
+    if options.get("solver") == "partial":
+        regularised -= {options.get("rank")}  # it belongs to the kind of change
     masses = f", masses {options['masses']}" if method == "centroids" and "masses" in options else ""
-    return METHODS.get(method, method) + "*" * (method in REGULARISERS and regularised == {None}) + masses
+    return method_of(config, star=method in REGULARISERS and regularised <= {None}) + masses
 
 
 def setting(config: Mapping) -> str:
@@ -92,7 +94,10 @@ def _options(config: Mapping) -> dict:
     options = (config.get("training") or {}).get("method") or {}
     whole = lambda value: isinstance(value, float) and value.is_integer()
     plain = {key: int(value) if whole(value) else value for key, value in options.items()}
-    off = lambda key, value: value in (None, "uniform", []) or (value == 0 and key not in ("rank", "seed"))
+    unused = ("blur",) if plain.get("solver") == "partial" else ("kappa", "skip")
+    off = lambda key, value: (
+        key in unused or value in (None, "uniform", []) or (value == 0 and key not in ("rank", "seed"))
+    )
     return {key: value for key, value in plain.items() if not off(key, value)}
 
 
@@ -128,7 +133,7 @@ class Results:
                  "change": config["change"]["name"], "seed": "" if seed is None else str(seed)}  # fmt: skip
         rows = list(rows_of(facts | {"at": "validation"}, {"true_change": validated(config)}))
         for at in STRENGTHS:
-            rows += rows_of(facts | {"at": at}, metrics[at] or {})
+            rows += rows_of(facts | {"at": at}, metrics.get(at) or {})
         for point in metrics["curve"]:
             kept = {key: point[key] for key in ON_CURVE if point.get(key) is not None}
             rows += rows_of(facts | {"at": "curve", "alpha": point["alpha"]}, kept)

@@ -70,6 +70,8 @@ RECOMMENDED = "Alpha was chosen on validation pictures by a judge of their own."
 MATCHED = "Where an edit first changes 80% of its cases."
 CALIBRATED = """Target change as the judge of pictures reads it, at the least alpha at which a classifier
 of codes sees the change in 99.5% of validation codes (the paper: in 100%)."""
+ONE = """The paper's words can also mean the edit as it was trained, at alpha 1, where a classifier of codes
+says 100% of LW. It was measured only where the table has figures."""
 AVERAGED = """The mean over ten strengths from d to 2d, where d is the alpha that changes half of the
 cases (the paper does not say what d is). To be read together: a method that changes less keeps more."""
 SETTINGS = """The columns on the right are measured where 80% of the cases change. A "study" had other
@@ -151,7 +153,9 @@ def matched(best: pd.DataFrame) -> str:
 
 def calibrated(best: pd.DataFrame) -> str:
     title = "Table 2 of the paper: where a classifier of codes says 100%"
-    return section(title, CALIBRATED, best, "calibrated", {"target_change": ""}, intervals=True)
+    at_one = section("", ONE, best[best["at"] == "one"], "one", {"target_change": ""}, intervals=True)
+    parts = section(title, CALIBRATED, best, "calibrated", {"target_change": ""}, intervals=True), at_one
+    return "\n\n".join(part for part in parts if part)
 
 
 def averaged(best: pd.DataFrame) -> str:
@@ -183,10 +187,12 @@ def ideal(best: pd.DataFrame) -> str:
 def section(
     title: str, words: str, frame: pd.DataFrame, at: str, titles: Mapping[str, str], intervals: bool = False
 ) -> str:
-    """A heading and a table for each metric (key of `titles`) that was measured; "" if none was."""
+    """A heading, if there is a title, and a table for each metric (key of `titles`) that was measured; "" if
+    none was."""
     found = [(title, by_change(frame, at, metric, intervals)) for metric, title in titles.items()]
     parts = [f"{title}:\n\n{body}" if title else body for title, body in found if body]
-    return "\n\n".join([f"## {title}\n\n{words}", *parts]) if parts else ""
+    head = f"## {title}\n\n{words}" if title else words
+    return "\n\n".join([head, *parts]) if parts else ""
 
 
 def settings(edits: pd.DataFrame) -> str:

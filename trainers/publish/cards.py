@@ -13,7 +13,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from lwgan.domain import Domain, change_from_json
 from lwgan.files import CONFIG, EDIT_KINDS
-from lwgan.methods import METHODS
+from lwgan.methods import method_of
 from trainers.edits import ADAPTED
 from trainers.publish import tables
 
@@ -89,7 +89,7 @@ def edit_values(config: dict, metrics: dict) -> dict:
     groups += tables.side_effects(leakage) + tables.curve(points, "By strength:")
     change = change_from_json(config["change"], CONFIG)
     change = replace(change, before=tables.cell(change.before), after=tables.cell(change.after))
-    method, adapted = METHODS.get(config["method"], config["method"]), ADAPTED.get(config["method"])
+    method, adapted = method_of(config), ADAPTED.get(config["method"])
     return {"change": change, "alpha": alpha, "method": method, "adapted": adapted, "groups": groups}
 
 

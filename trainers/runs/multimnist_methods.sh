@@ -46,7 +46,8 @@ layers=6
 all centroids-l6 centroids
 lw lw-l6 --blur 0.03
 layers=
-for kappa in 1 1.25 1.5 1.75 2 3; do all lw-kappa${kappa/./-} lw --kappa $kappa; done
+for kappa in 1 1.25 1.5 1.75 2 3 10; do all lw-kappa${kappa/./-} lw --kappa $kappa; done # 10: nearly the nearest targets
+for seed in 10 20; do all lw-kappa2-s$seed lw --seed $seed; done
 [ -e "$runs/codes100/test.safetensors" ] || stage codes --data "$runs/data" --encoder "$runs/matched" --run "$runs/codes100" --train 100000
 codes=codes100
 edit lw-100k 2to3 $sinkhorn --blur 0.03 --steps 140 --learning-rate 0.3

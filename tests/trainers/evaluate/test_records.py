@@ -41,7 +41,10 @@ def metrics(value: float = 0.9) -> dict:
     [
         ("lw", {"rank": 24, "blur": 0.03, "seed": 1, "masses": "uniform"}, "LW", "rank 24, blur 0.03"),
         ("lw", {"rank": None, "blur": 0.05, "masses": "uniform"}, "LW*", "blur 0.05"),
-        ("lw", {"solver": "partial", "kappa": 2.0, "rank": 0}, "LW", "solver partial, kappa 2, rank 0"),
+        ("lw", {"solver": "partial", "kappa": 2.0, "rank": 0, "blur": 0.05}, "LW*, partial transport",
+         "solver partial, kappa 2, rank 0"),
+        ("lw", {"solver": "partial", "masses": "overlap"}, "LW, partial transport",
+         "solver partial, masses overlap"),
         ("lw", {"solver": "sinkhorn", "paper": True}, "LW*", "the paper's, solver sinkhorn"),
         ("lt", {"reconstruction": 10.0, "regularisation": 1.0}, "LT", "regularisation 1, reconstruction 10"),
         ("lt", {"reconstruction": 0.0, "regularisation": 0.0}, "LT*", ""),
