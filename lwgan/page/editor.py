@@ -163,6 +163,11 @@ class Editor:
         shown = self.sliders(session["domain"], rows, current, session.get("taught"))
         return {**shown, "keep": True, "made": sliders.get("made")}
 
+    def has_unknown(self, session: Mapping, sliders: Mapping) -> bool:
+        """Whether there is a slider for an edit that the session does not have."""
+        edits = self.pipe_of(session).edits
+        return any(row["name"] not in edits for row in _rows(sliders))
+
     def examples(self, domain: str) -> dict:
         """Pictures to start with."""
         return panel.gallery(self.pipe(domain), EXAMPLES)

@@ -78,6 +78,8 @@ class Events:
             visit.used = True
             visit.hear(sliders)
             before, panel = visit.session, visit.sliders
+            if lost and self.editor.has_unknown(before, panel):  # sliders of edits that it had taught
+                visit.sliders = self.editor.arrivals(before, panel)
             work(*given, visit)
             session, seed = visit.session, visit.session["source"].get("seed")
             lesson = visit.lesson_of(session["domain"])

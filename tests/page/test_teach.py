@@ -76,6 +76,12 @@ def test_a_taught_edit_is_a_slider_of_its_visitor_alone(editor, visit, lesson):
     assert NAME not in pipe.edits and NAME not in {edit["name"] for edit in editor.list_edits()}
 
 
+def test_the_slider_of_a_forgotten_edit_goes(editor, visit):
+    unknown = {**visit.sliders, "rows": [{"name": NAME, "strength": 1.0}, *visit.sliders["rows"]]}
+    assert editor.has_unknown(visit.session, unknown) and not editor.has_unknown(*editor.start("multimnist"))
+    assert editor.arrivals(visit.session, unknown)["rows"] == visit.sliders["rows"]
+
+
 def test_pictures_are_on_one_pile_and_once(editor, visit, lesson):
     pipe, framed = editor.pipe("multimnist"), visit.session["framed"]
     lesson.hear(pipe, {"act": "mine", "step": 1}, framed)
