@@ -264,7 +264,7 @@ def test_a_huge_number_is_the_end_of_what_edits_take(editor, digits):
 
 def test_each_method_of_a_change_is_one_choice_of_its_slider(editor):
     described = {edit["name"]: edit for edit in panel.edits_of(editor.pipe("multimnist"))}
-    assert [described[name]["method"] for name in (ONE, SHIFT)] == ["LW, partial transport", "mean shift"]
+    assert [described[name]["method"] for name in (ONE, SHIFT)] == ["LW", "mean shift"]
     assert described[ONE]["label"] == described[SHIFT]["label"] == "1 digit → 2 digits" and list(described)[
         :2
     ] == [ONE, SHIFT]

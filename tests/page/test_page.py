@@ -269,9 +269,9 @@ def test_methods_are_compared_at_the_same_expected_effect(page):
     page.view("Compare", "tbody td")
     rows = lambda: [" ".join(cells) for cells in page.table("#view-compare .numbers")]
     page.until(lambda: len(rows()) == 4, "four methods")
-    assert rows()[0].startswith("LW 60%") and "reaches 42% at most" in rows()[2]
+    assert rows()[0].startswith("LW, partial transport 80%") and "reaches 42% at most" in rows()[3]
     page.press("#view-compare input[value='0.2']")
-    page.until(lambda: len(rows()) == 4 and rows()[2].startswith("InterFaceGAN 20%"), "numbers at 20%")
+    page.until(lambda: len(rows()) == 4 and rows()[3].startswith("InterFaceGAN 20%"), "numbers at 20%")
     page.press(f"#view-compare input[value='{ONE.replace('-lw-', '-centroids-')}']")
     page.until(lambda: len(rows()) == 5 and rows()[4].startswith("mean shift 20%"), "another method")
     page.type(page.number(ONE), "0.4")

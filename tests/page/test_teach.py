@@ -219,12 +219,13 @@ def test_files_and_drawings_fill_a_pile_and_bad_ones_are_marked(chrome, space, t
         picture = blank.copy()
         ImageDraw.Draw(picture).line((60, 40, 60 + 30 * i, 180), 0, 14)
         picture.save(tmp_path / f"one{i}.png")
-    for x, y in ((10, 10), (150, 10), (10, 150), (150, 150)):
-        ImageDraw.Draw(blank).ellipse((x, y, x + 110, y + 110), 0)
-    blank.save(tmp_path / "discs.png")  # framed, but no digits
+    for x, y in ((70, 70), (210, 70), (70, 210), (210, 210)):
+        for dx, dy in ((50, 0), (35, 35), (0, 50), (-35, 35)):
+            ImageDraw.Draw(blank).line((x - dx, y - dy, x + dx, y + dy), 0, 8)
+    blank.save(tmp_path / "stars.png")  # framed, but no digits
     with zipfile.ZipFile(tmp_path / "more.zip", "w") as archive:
         archive.write(tmp_path / "one2.png", "one2.png")
-    page.give(tmp_path / "discs.png", tmp_path / "one0.png", tmp_path / "one1.png", tmp_path / "more.zip")
+    page.give(tmp_path / "stars.png", tmp_path / "one0.png", tmp_path / "one1.png", tmp_path / "more.zip")
     pile = lambda: len(page.attributes("#view-teach .pile button"))
     page.until(lambda: pile() == 4, "four pictures")
     assert "1 cannot be reconstructed" in page.attribute("#view-teach .counts", "textContent")
