@@ -69,7 +69,7 @@ class Change:
 class Domain:
     """One kind of picture.
 
-    name: "letters".  title: "Letters".  subject: "a capital letter", as in "Draw ...".
+    name: "shoes".  title: "Shoes".  subject: "a shoe", as in "Draw ...".
     frame: how a picture is brought into the training frame, a key of `lwgan.frames.FRAMES`.
     attributes: the names of the yes/no labels, in order.  changes: those that the page offers.
     licence: of data and weights; its first line is a Hub licence id such as "apache-2.0", or "other".

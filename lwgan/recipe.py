@@ -1,8 +1,8 @@
 """Recipes: everything needed to make a picture again, as JSON, in a PNG's text, or in a link.
 
-    {"lwgan": "1.0", "recipe": 1, "domain": "multimnist", "base": {"generator": sha256, "encoder": sha256},
+    {"lwgan": "1.0", "recipe": 1, "domain": "shoes", "base": {"generator": sha256, "encoder": sha256},
      "source": {"seed": 6, "pictures": sha256 or null} or {"png": base64 of the framed picture},
-     "edits": [{"name": "lwgan-multimnist-lw-1to2", "alpha": 0.82, "sha256": sha256}]}
+     "edits": [{"name": "lwgan-shoes-lw-leather", "alpha": 0.82, "sha256": sha256}]}
 
 Weights are named by their sha256. The same recipe gives the same bytes on the same machine. Recipes come from
 strangers: `from_json` checks their form, `alphas_of` and `source_picture` check them against the models.

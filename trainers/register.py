@@ -1,6 +1,6 @@
 """Copy a finished run into a registry, the folder of models that the page, `evaluate` and `publish` read.
 
-    python -m trainers register runs/lw-bold registry/lwgan-letters-lw-bold
+    python -m trainers register runs/lw-bold registry/lwgan-shoes-lw-leather
 
 The copy holds the config, the weights, the figures and the pictures; the run itself stays as it is.
 """

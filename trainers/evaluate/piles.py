@@ -1,7 +1,7 @@
 """How good a taught edit is (`lwgan.teach`), for growing piles of pictures.
 
-    python -m trainers.evaluate.piles multimnist --report docs/results/teach.md --options mnist=mnist
-    python -m trainers.evaluate.piles synthfaces --report docs/results/teach.md --changes Smiling Bangs
+    python -m trainers.evaluate.piles SPEC --report docs/results/teach.md --options key=value
+    python -m trainers.evaluate.piles SPEC --report docs/results/teach.md --changes Smiling Bangs
 
 Piles are drawn from validation pictures, edits are read in test pictures by the bundled judges, which took no
 part. A draw is written down as soon as it is measured, so that a run that was interrupted goes on."""
