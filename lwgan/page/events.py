@@ -24,6 +24,8 @@ FORGOTTEN = (
     "visitors: this is a sample."
 )
 
+MOST_ACTS = 200  # of a visitor in one message of the tab Teach
+
 
 class Events:
     """Connects the components `ui` with an Editor."""
@@ -140,11 +142,12 @@ class Events:
         visit.compared = chosen if isinstance(chosen, dict) else {}
 
     def teach(self, message, visit: Visit) -> None:
-        session = visit.session
-        with self.refusals(visit) as (pipe, lesson):
-            made = lesson.hear(pipe, message, session["framed"])
-            if made:
-                visit.take(*self.editor.add_taught(session, visit.sliders, made.name, made.edit))
+        """message: {"acts": [...]} of parts/teach.js."""
+        acts = message.get("acts") if isinstance(message, dict) else None
+        for act in acts[:MOST_ACTS] if isinstance(acts, list) else [None]:
+            with self.refusals(visit) as (pipe, lesson):
+                if made := lesson.hear(pipe, act, visit.session["framed"]):
+                    visit.take(*self.editor.add_taught(visit.session, visit.sliders, made.name, made.edit))
 
     def drop(self, files, visit: Visit) -> None:
         with self.refusals(visit) as (pipe, lesson):

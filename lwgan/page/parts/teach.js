@@ -1,12 +1,28 @@
-// Two piles of pictures, then an edit of them. Sends {act, step, value?, name?, kind?} of what the visitor does.
+// Two piles of pictures, then an edit of them. Sends {acts: [{act, step, value?, name?, kind?}, ...]}: what the
+// visitor did since the last answer. One message is under way at a time: an answer would overwrite the next one.
 const find = (selector) => element.querySelector(selector);
 const STEPS = ["Without", "With", "Learn"];
 const LIGHTS = { green: "Green: this should work.", amber: "Amber: it may work.", red: "Red: this will hardly work." };
 let step = 1;
 
+let acts = [], waiting = false;
+
 function send(act, more = {}) {
-  props.value = { act, step, ...more };
+  acts.push({ act, step, ...more });
+  flush();
+}
+
+function flush() {
+  if (waiting || !acts.length) return;
+  waiting = true;
+  props.value = { acts };
+  acts = [];
   trigger("input");
+}
+
+function answered() {
+  waiting = false;
+  setTimeout(flush);
 }
 
 function thumb(src, label, attributes, act) {
@@ -70,7 +86,8 @@ function filling(value) {
 function show() {
   const value = props.value;
   if (!value?.piles) return; // the value is our own message to the server
-  step = value.step;
+  if (!acts.length) step = value.step;
+  answered();
   find(".body").hidden = false;
   busy(false);
   steps(value.piles);
@@ -120,6 +137,9 @@ find(".learn").addEventListener("submit", (event) => {
   busy(true);
   send("learn", { name: find(".name").value, kind: find("[name=teach-kind]:checked").value });
 });
-document.addEventListener("lwgan-done", () => find("progress").hidden || busy(false));
+document.addEventListener("lwgan-done", () => {
+  if (!find("progress").hidden) busy(false);
+  answered(); // also after an error, which changes no value
+});
 watch("value", show);
 show();
