@@ -1,7 +1,7 @@
 """Stage: write the cards of models and push the models to the Hub, one commit each.
 
     python -m trainers publish registry/lwgan-shoes-lw-leather --namespace my-name
-    python -m trainers publish registry --namespace my-name --collection "Shoes" --space letters
+    python -m trainers publish registry --namespace my-name --collection "Shoes" --space shoes
     python -m trainers publish registry --namespace my-name --dry-run    # writes hub/my-name/NAME, no network
 
 The files to push are made in a folder of their own; the source stays as it is. Pushing the same model
