@@ -10,7 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lwgan import resnet
+from lwgan.encoder import ir_se
+
 PLACES = 8  # side of the last feature map of `PictureFeatures`; at 64 px what three halvings leave
+PUBLISHED_SIDE = 256  # px: of the pictures that published networks of faces take
+FACE_ROWS, FACE_COLUMNS = slice(35, 223), slice(32, 220)  # of such a picture: what IR-SE50 sees
+FACE_SIDE = 112  # px: the size at which it sees them
 
 
 class Judge(nn.Module):
@@ -33,7 +39,8 @@ class Judge(nn.Module):
 
 
 def judge_network(*, network: str = "attributes", **architecture) -> Judge:
-    """A judge with random weights: network "attributes" or "counts", and that class's arguments."""
+    """A judge with random weights: network "attributes", "counts" or "resnet50", and that class's
+    arguments."""
     if network not in NETWORKS:
         raise TypeError(f"network is {network!r}, expected one of {', '.join(NETWORKS)}")
     return NETWORKS[network](**architecture)
@@ -146,7 +153,38 @@ class AttributeJudge(Judge):
         return self.head(self.features(x))
 
 
-NETWORKS = {"attributes": AttributeJudge, "counts": CountJudge}
+class ResNetJudge(Judge):
+    """ResNet-50 on pictures of 256 px, one logit a label: the published reader of attributes of faces
+    (mit-han-lab/anycost-gan, models/__init__.py), whose two outputs a label became their difference."""
+
+    def __init__(
+        self, *, names: Sequence[str], channels: int = 3, widths: Sequence[int] = (64, 128, 256, 512)
+    ):  # fmt: skip
+        super().__init__()
+        self.config = {"network": "resnet50", "names": list(names), "channels": channels,
+                       "widths": list(widths)}  # fmt: skip
+        self.names = tuple(names)
+        self.body = resnet.Body(channels, widths)
+        self.fc = nn.Linear(resnet.EXPANSION * widths[-1], len(self.names))
+
+    def features(self, x: Tensor) -> Tensor:
+        """x [N, C, H, W] in [-1, 1] -> [N, 4 * widths[-1]], the space of the Frechet distance."""
+        return self.body(at_published_side(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.features(x))
+
+
+def at_published_side(x: Tensor) -> Tensor:
+    """Pictures [N, C, H, W] as published networks take them: within [-1, 1], at 256 px. Larger ones are
+    averaged, smaller ones interpolated, as in anycost-gan (utils/torch_utils.py)."""
+    x, size = x.clamp(-1, 1), (PUBLISHED_SIDE, PUBLISHED_SIDE)
+    if x.shape[-1] > PUBLISHED_SIDE:
+        return F.adaptive_avg_pool2d(x, size)
+    return x if x.shape[-1] == PUBLISHED_SIDE else F.interpolate(x, size, mode="bilinear")
+
+
+NETWORKS = {"attributes": AttributeJudge, "counts": CountJudge, "resnet50": ResNetJudge}
 
 
 class IdentityNetwork(nn.Module):
@@ -166,12 +204,40 @@ class IdentityNetwork(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return F.normalize(self.head(self.features(x)).float(), dim=1)
 
-    @classmethod
-    def from_pretrained(cls, source, revision=None, token=None) -> "IdentityNetwork":
+    @staticmethod
+    def from_pretrained(source, revision=None, token=None) -> "IdentityNetwork":
         """The network of a folder or a Hub repo, frozen. Errors as `lwgan.hub.registry.load_model`."""
         from lwgan.hub.registry import load_module
 
-        return load_module(cls, "identity", source, revision, token)
+        return load_module(identity_network, "identity", source, revision, token)
+
+
+class FaceIdentity(IdentityNetwork):
+    """IR-SE50 on the middle of an aligned face, as in pSp's identity loss (criteria/id_loss.py and
+    models/encoders/model_irse.py of eladrich/pixel2style2pixel)."""
+
+    def __init__(self, *, widths: Sequence[int] = (64, 128, 256, 512), embedding: int = 512):
+        nn.Module.__init__(self)
+        self.config = {"network": "ir_se50", "widths": list(widths), "embedding": embedding}
+        self.stem, self.backbone = ir_se.stem(3, widths[0]), ir_se.units(widths)
+        self.head = ir_se.embedder(widths[-1], FACE_SIDE, embedding)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.adaptive_avg_pool2d(at_published_side(x)[:, :, FACE_ROWS, FACE_COLUMNS], FACE_SIDE)
+        x = self.stem(x.contiguous(memory_format=torch.channels_last))
+        for unit in self.backbone:
+            x = unit(x)
+        return F.normalize(self.head(x).float(), dim=1)
+
+
+IDENTITIES = {"plain": IdentityNetwork, "ir_se50": FaceIdentity}
+
+
+def identity_network(*, network: str = "plain", **architecture) -> IdentityNetwork:
+    """An identity network with random weights: network "plain" or "ir_se50", and that class's arguments."""
+    if network not in IDENTITIES:
+        raise TypeError(f"network is {network!r}, expected one of {', '.join(IDENTITIES)}")
+    return IDENTITIES[network](**architecture)
 
 
 class LatentClassifier(nn.Module):

@@ -69,6 +69,24 @@ def encoder_weight(name: str, shape, names) -> np.ndarray:
     return x * np.float32(np.sqrt(1.6 / np.prod(shape[1:])))
 
 
+def network_weight(name: str, shape, names) -> np.ndarray:
+    """The value of one entry of ResNet-50 or of IR-SE50 with its head; `names` are all of its names."""
+    if re.search(r"bn3\.weight$", name):  # keeps activations of 16 residual units small
+        return 0.3 + 0.05 * drawn(name, shape)
+    if re.match(r"(fc|output_layer\.3)\.weight", name):
+        return drawn(name, shape) * np.float32(2 / np.sqrt(shape[1]))
+    return encoder_weight(name, shape, names)
+
+
+def published(case: str) -> dict[str, Tensor]:
+    """The state dict of "resnet50" or "ir_se50" as torchvision's and pSp's classes have it."""
+    shapes = json.loads((FOLDER / f"{case}.json").read_text())
+    return {
+        name: torch.from_numpy(np.asarray(network_weight(name, shape, shapes)))
+        for name, shape in shapes.items()
+    }
+
+
 def picture(n: int, side: int) -> Tensor:
     """The pictures on which the reference encoders were run: [n, 3, side, side] in [-1, 1]."""
     coarse = drawn("image", (n, 3, side // 4, side // 4)).repeat(4, 2).repeat(4, 3)

@@ -30,6 +30,14 @@ def units(widths: tuple[int, ...]) -> nn.ModuleList:
     return nn.ModuleList(made)
 
 
+def embedder(width: int, side: int, embedding: int) -> nn.Sequential:
+    """The last unit's [N, width, side/16, side/16] -> [N, embedding]: the head of the identity network."""
+    places = width * (side // 16) ** 2
+    # Identity stands for the dropout of training, so that parameters keep their numbers.
+    layers = nn.BatchNorm2d(width), nn.Identity(), nn.Flatten(), nn.Linear(places, embedding)
+    return nn.Sequential(*layers, nn.BatchNorm1d(embedding))
+
+
 class Unit(nn.Module):
     """Normalisation, two 3 x 3 convolutions, squeeze and excitation, added to a shortcut. If the width
     stays, the shortcut is the input (every other pixel of it if the side is halved)."""

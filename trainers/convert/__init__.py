@@ -1,8 +1,10 @@
-"""Stage: convert checkpoints of StyleGAN2, pSp and e4e, and published directions, to model folders.
+"""Stage: convert checkpoints of StyleGAN2, pSp, e4e, readers of faces, and published directions, to models.
 
     python -m trainers convert checkpoint --source stylegan2-ffhq-config-f.pt --target models/generator \
         --domain faces --frame face --licence "other ..." --about "..." --limits "..."
     python -m trainers convert checkpoint --source psp_ffhq_encode.pt --target models ...  # two models
+    python -m trainers convert checkpoint --source attribute_predictor.pt --target models/judge ...
+    python -m trainers convert checkpoint --source model_ir_se50.pth --target models/identity ...
     python -m trainers convert direction --source age.npy --target models/interfacegan-age \
         --change Age --before young --after old --generator models/generator --encoder models/encoder
 
@@ -31,12 +33,13 @@ from trainers.convert.directions import NUMPY, Direction, convert_direction
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Convert a checkpoint of StyleGAN2 (rosinality's or NVIDIA's), pSp or e4e to model folders."""
+    """Convert a checkpoint of StyleGAN2 (rosinality's or NVIDIA's), pSp, e4e or of a reader of faces to model
+    folders."""
 
     source: Path
     """The checkpoint, a .pt or .pkl file."""
     target: Path
-    """The folder of the generator; of a pSp or e4e file the registry to which both models are written."""
+    """The model's folder; of a pSp or e4e file the registry to which both models are written."""
     domain: str
     """The name of the domain: 1 to 64 of a-z, 0-9, _ and -."""
     licence: str
@@ -120,6 +123,6 @@ def save(models: list[layouts.Model], folders: list[Path], domain: Domain, optio
         config = {"kind": model.kind, "domain": domain.name, "architecture": model.architecture}
         if model.kind == "generator":
             config["domain_spec"] = domain.as_json()
-        else:
+        elif model.kind == "encoder":
             config["base_revision"] = {"generator": run.weights_hash(folders[0])}
         registry.save_folder(folder, config | {"origin": origin} | model.notes, model.weights, options.dtype)

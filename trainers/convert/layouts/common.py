@@ -10,8 +10,9 @@ from torch import Tensor
 
 from lwgan.encoder import Encoder
 from lwgan.generator import Generator, blur_kernel
+from lwgan.judges import identity_network, judge_network
 
-CLASSES = {"generator": Generator, "encoder": Encoder}
+CLASSES = {"generator": Generator, "encoder": Encoder, "judge": judge_network, "identity": identity_network}
 MAX_LAYERS = 64  # of one kind; a larger number is a mistake and would take too long to build
 MEAN_SAMPLES = 32768  # from which a mean code is estimated where a file has none
 FILTER = [1, 3, 3, 1]  # the only resampling filter that our generator has
