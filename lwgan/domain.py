@@ -74,7 +74,8 @@ class Domain:
     attributes: the names of the yes/no labels, in order.  changes: those that the page offers.
     licence: of data and weights; its first line is a Hub licence id such as "apache-2.0", or "other".
     about: where the data come from.  limits: what the models cannot do.  All three go into the cards.
-    draw: whether a visitor can draw such a picture."""
+    draw: whether a visitor can draw such a picture.
+    order: -99 to 99; of several domains on a page the one with the smallest order comes first."""
 
     name: str
     title: str
@@ -86,6 +87,7 @@ class Domain:
     about: str
     limits: str
     draw: bool = False
+    order: int = 0
 
     def change(self, name: str) -> Change:
         """The change of this name, or that of a label: "Label", "not-Label". ValueError for another name."""
@@ -135,17 +137,20 @@ def domain_from_json(data: object, source: str, frames: Sequence[str]) -> Domain
     _check(_is_object(data), source, "domain", data, "an object")
     texts = {key: _text(data.get(key), source, key, TITLE_LIMIT) for key in ("title", "subject")}
     texts |= {key: _text(data.get(key), source, key, TEXT_LIMIT) for key in ("licence", "about", "limits")}
-    name, frame, draw = data.get("name"), data.get("frame"), data.get("draw", False)
+    name, frame = data.get("name"), data.get("frame")
+    draw, order = data.get("draw", False), data.get("order", 0)
     named = isinstance(name, str) and NAME.fullmatch(name)
     _check(named, source, "name", name, "1 to 64 of a-z, 0-9, _ and -")
     _check(frame in frames, source, "frame", frame, f"one of {', '.join(frames)}")
     _check(isinstance(draw, bool), source, "draw", draw, "true or false")
+    _check(type(order) is int and abs(order) < 100, source, "order", order, "a whole number from -99 to 99")
     attributes = [_label(label, source) for label in _list(data, "attributes", source, LABELS_LIMIT)]
     if len(set(attributes)) < len(attributes):
         raise ValueError(f"{source}: attributes names a label twice")
     changes = _list(data, "changes", source, 2 * LABELS_LIMIT)
     parsed = tuple(change_from_json(change, source) for change in changes)
-    return Domain(name=name, frame=frame, attributes=tuple(attributes), changes=parsed, draw=draw, **texts)
+    lists = {"attributes": tuple(attributes), "changes": parsed}
+    return Domain(name=name, frame=frame, draw=draw, order=order, **lists, **texts)
 
 
 def change_from_json(data: object, source: str) -> Change:

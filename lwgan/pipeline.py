@@ -331,9 +331,16 @@ class EditingPipeline:
 
 
 def domains_of(entries: Sequence[models.Entry]) -> list[str]:
-    """The names of the domains that have a generator, in the order of the registry."""
-    usable = [entry for entry in entries if entry.kind == "generator" and not entry.refused]
-    return list(dict.fromkeys(entry.domain for entry in usable if entry.domain))
+    """The names of the domains that have a generator, by `Domain.order` and then as in the registry."""
+    usable = [e for e in entries if e.kind == "generator" and e.domain and not e.refused]
+    usable.sort(key=lambda entry: _order(entry.config.get("domain_spec")))
+    return list(dict.fromkeys(entry.domain for entry in usable))
+
+
+def _order(spec: object) -> int:
+    """The order that a Domain of unknown origin states, 0 if it states none."""
+    order = spec.get("order") if isinstance(spec, dict) else None
+    return order if type(order) is int else 0
 
 
 def _domain_of(generator: Generator, judge: Judge | None) -> Domain:

@@ -64,7 +64,7 @@ def main(options: Options) -> None:
     (options.data / shards.DATASET).unlink(missing_ok=True)
     allowed = options.max_skipped * sum(len(shard.rows) for shard in plan)
     launch(_write, options.processes if dataset.parallel else 1, options.data, dataset, plan, allowed)
-    sizes = _finish(options.data, plan, allowed)
+    sizes = _finish(options.data, plan, allowed, [("", *each) for each in dataset.unusable])
     made_by = {"spec": options.dataset, **_said(options)}
     shards.write_dataset(options.data, dataset.domain, sizes, made_by, **dataset.facts)
     save_samples(options.data, dataset.hidden)
@@ -114,7 +114,7 @@ def _write(
             return
 
 
-def _finish(folder: Path, plan: list[Shard], allowed: float) -> dict[str, int]:
+def _finish(folder: Path, plan: list[Shard], allowed: float, unusable: list[tuple]) -> dict[str, int]:
     """Writes skipped.csv, removes shards of an earlier, larger data set, and counts each split's pictures.
     ValueError if too many pictures were skipped."""
     sizes, skipped = dict.fromkeys(SPLITS, 0), []
@@ -123,7 +123,7 @@ def _finish(folder: Path, plan: list[Shard], allowed: float) -> dict[str, int]:
         sizes[shard.split] += len(shard.rows) - len(bad)
         skipped += [(shard.split, *each) for each in bad]
     with atomic(folder / "skipped.csv") as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([("split", "picture", "reason"), *skipped])
+        csv.writer(file).writerows([("split", "picture", "reason"), *unusable, *skipped])
     if len(skipped) > allowed:
         raise ValueError(
             f"{len(skipped)} pictures cannot be used, at most {int(allowed)} may be skipped (--max-skipped); "

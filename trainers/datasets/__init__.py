@@ -14,6 +14,7 @@ from trainers.datasets.base import Dataset
 KINDS = {
     "multimnist": "multimnist.MultiMnist",
     "synthfaces": "synthfaces.dataset.SynthFaces",
+    "letters:PATH": "letters.Letters",
     "celebahq:PATH": "celebahq.CelebaHq",
     "folder:PATH": "folder.Folder",
     "hf:org/name": "hub.HubDataset",

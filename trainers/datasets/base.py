@@ -36,6 +36,7 @@ class Dataset:
     channels: int = field(init=False, default=3)
     parallel: bool = field(init=False, default=True)  # whether several processes may read
     hidden: tuple[str, ...] = field(init=False, default=())  # pictures with these labels are no samples
+    unusable: list[tuple[str, str]] = field(init=False, default_factory=list)  # (file, reason): no rows
 
     @classmethod
     def options(cls) -> dict[str, object]:
