@@ -17,5 +17,6 @@ def centred(ink: np.ndarray, side: int) -> np.ndarray:
     scale = min(HEIGHT * side / part.height, WIDTH * side / part.width)
     width, height = (max(round(edge * scale), 1) for edge in part.size)
     framed = Image.new("L", (side, side))
-    framed.paste(part.resize((width, height), Image.Resampling.LANCZOS), ((side - width) // 2, (side - height) // 2))
+    corner = ((side - width) // 2, (side - height) // 2)
+    framed.paste(part.resize((width, height), Image.Resampling.LANCZOS), corner)
     return np.asarray(framed)
