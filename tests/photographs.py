@@ -38,7 +38,8 @@ def place(
     heights: range of the digits' longer sides, px.  pen: px by which strokes grow (negative: shrink).
     """
     cover, boxes, digits = np.zeros(size[::-1], np.float32), [], []
-    for index in rng.choice(len(glyphs), count or rng.integers(1, 5), replace=False):
+    count = min(count or rng.integers(1, 5), len(glyphs))
+    for index in rng.choice(len(glyphs), count, replace=False):
         digit = _enlarged(glyphs[index], rng.uniform(*heights), pen)
         height, width = digit.shape
         for _ in range(300):

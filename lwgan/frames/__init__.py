@@ -14,4 +14,12 @@ def frame_ink(picture, side: int):
     return ink.frame_ink(picture, side)
 
 
-FRAMES = {"square": frame_square, "face": frame_face, "ink": frame_ink}
+def frame_mark(picture, side: int):
+    """As `lwgan.frames.mark.frame_mark`, likewise."""
+    from lwgan.frames import mark
+
+    return mark.frame_mark(picture, side)
+
+
+FRAMES = {"square": frame_square, "face": frame_face, "ink": frame_ink, "mark": frame_mark}
+GREY = {"ink", "mark"}  # frames whose pictures are grey; those of the others are in colour

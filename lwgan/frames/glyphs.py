@@ -1,5 +1,6 @@
-"""Finds the digits of a drawing, of one or more strokes each; gives them MNIST's size and stroke width."""
+"""Finds the glyphs of a drawing, of one or more strokes each; gives digits MNIST's size and stroke width."""
 
+import functools
 import itertools
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from lwgan.frames.paper import STROKE_INK
 INK_SIDE = 20  # px: the longer side of a digit's ink in MNIST's 28-px frame
 MAX_PIECES = 40  # a picture with more pieces of ink is no drawing of a few digits
 SPECK = 0.08  # of the longest piece: shorter pieces are dirt
+DIRT = 0.2  # of the longest piece: shorter pieces far from all others are no part of a mark
 FRAGMENT = 0.45  # of the longest piece: shorter pieces are no digit of their own
 TOUCHING, NEAR, FAR = 0.06, 0.14, 0.35  # of the longest piece: gaps between pieces of one digit (`_belong`)
 MENDING_SIDE = 80  # px: strokes are measured and changed at this size, 4 px for each px of INK_SIDE
@@ -22,11 +24,13 @@ STROKE = 8.9  # px at MENDING_SIDE: their median
 
 
 class Glyph(NamedTuple):
-    """One digit: its ink, float [h, w] in 0..255, and the corners (y, x) of its box in the picture."""
+    """A digit or other mark: its ink, float [h, w] in 0..255; the corners (y, x) of its box on the page;
+    whether parts of it lie far apart."""
 
     ink: np.ndarray
     start: np.ndarray
     stop: np.ndarray
+    scattered: bool = False
 
     @property
     def centre(self) -> np.ndarray:
@@ -55,16 +59,26 @@ def mask_box(mask: np.ndarray) -> tuple[slice, slice]:
 
 def find_glyphs(ink: np.ndarray) -> list[Glyph]:
     """The digits in ink, float [H, W] in 0..255, sorted by row, then column, of their upper left corners."""
-    _, components, stats, _ = cv2.connectedComponentsWithStats((ink > STROKE_INK).astype(np.uint8))
-    glyphs = [_cut(ink, components, piece) for piece in _merge(components, stats)]
+    components, pieces = _pieces(ink)
+    glyphs = [_cut(ink, components, piece) for piece in _merge(components, pieces)]
     return sorted(glyphs, key=lambda glyph: tuple(glyph.start))
 
 
-def _merge(components: np.ndarray, stats: np.ndarray) -> list[_Piece]:
-    """The digits: pieces that belong together (`_belong`) are joined, the nearest pair first.
+def find_mark(ink: np.ndarray) -> list[Glyph]:
+    """All ink, float [H, W] in 0..255, as one mark, in a list. Small pieces far from all others are dirt."""
+    components, pieces = _pieces(ink)
+    sides = np.array([piece.sides.max() for piece in pieces])
+    gaps = _gaps(components, pieces)
+    np.fill_diagonal(gaps, np.inf)
+    far = gaps.min(1) > FAR * sides.max() if len(pieces) > 1 else np.zeros(1, bool)
+    dirt = far & (sides < DIRT * sides.max())
+    mark = functools.reduce(_join, [piece for piece, drop in zip(pieces, dirt, strict=True) if not drop])
+    return [_cut(ink, components, mark)._replace(scattered=bool((far & ~dirt).any()))]
 
-    stats: of the components and what is none, OpenCV's [K + 1, 5].
-    """
+
+def _pieces(ink: np.ndarray) -> tuple[np.ndarray, list[_Piece]]:
+    """The numbers [H, W] of the connected components of ink, and those that are neither frames nor specks."""
+    _, components, stats, _ = cv2.connectedComponentsWithStats((ink > STROKE_INK).astype(np.uint8))
     if len(stats) < 2:
         raise ValueError("the picture is blank: it holds no ink but lines")
     starts, sides = stats[:, 1::-1], stats[:, 3:1:-1]
@@ -73,7 +87,13 @@ def _merge(components: np.ndarray, stats: np.ndarray) -> list[_Piece]:
     longest = max(piece.sides.max() for piece in pieces)
     pieces = [piece for piece in pieces if piece.sides.max() > SPECK * longest]
     if len(pieces) > MAX_PIECES:
-        raise ValueError(f"no digits were found: there are {len(pieces)} marks")
+        raise ValueError(f"nothing to read was found: there are {len(pieces)} marks")
+    return components, pieces
+
+
+def _merge(components: np.ndarray, pieces: list[_Piece]) -> list[_Piece]:
+    """The digits: pieces that belong together (`_belong`) are joined, the nearest pair first."""
+    longest = max(piece.sides.max() for piece in pieces)
     gaps = _gaps(components, pieces)
     while True:
         close = [

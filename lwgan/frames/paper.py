@@ -49,11 +49,13 @@ class Paper(NamedTuple):
 
 class Marks(NamedTuple):
     """ink: float [h, w] in 0..255.  matrix: [3, 3], from its pixels to the picture's.
-    faint: whether the ink hardly stands out from the noise."""
+    faint: whether the ink hardly stands out from the noise.  sheet: its outline [K, 2] (x, y) if one is seen.
+    """
 
     ink: np.ndarray
     matrix: np.ndarray
     faint: bool
+    sheet: np.ndarray | None = None
 
 
 def find_marks(pixels: np.ndarray) -> Marks:
@@ -64,7 +66,8 @@ def find_marks(pixels: np.ndarray) -> Marks:
         try:
             ink, axis, peak, noise = _ink(page, inside)
             if sheet.table or not _crossed(pixels, sheet, axis, peak):
-                return Marks(without_lines(ink), matrix, peak < 8 * noise)
+                outline = sheet.hull[:, 0] if sheet.quad is None else sheet.quad
+                return Marks(without_lines(ink), matrix, peak < 8 * noise, outline)
         except ValueError:
             if sheet.table:
                 raise

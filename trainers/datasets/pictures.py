@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from lwgan.domain import Domain, default_changes, domain_from_json
-from lwgan.frames import FRAMES
+from lwgan.frames import FRAMES, GREY
 from lwgan.images import open_picture
 from trainers.datasets.base import Dataset, Part
 from trainers.shards import SPLITS
@@ -42,7 +42,7 @@ class Pictures(Dataset):
     title: str = ""
     subject: str = "a picture"
     frame: str = "square"
-    """How a picture is brought into the training frame: square, face or ink."""
+    """How a picture is brought into the training frame: square, face, ink or mark."""
     changes: tuple[str, ...] = ()
     """Changes that the page offers, such as Smiling,not-Male; by default each label and its opposite."""
     licence: str = "other"
@@ -55,7 +55,7 @@ class Pictures(Dataset):
         self._groups = np.unique(self._list.groups, return_inverse=True)[1] if self._list.groups else None
         self._rows = self._split()
         self.domain = self._domain()
-        self.channels = 1 if self.frame == "ink" else 3
+        self.channels = 1 if self.frame in GREY else 3
 
     def _listed(self) -> Listed:
         raise NotImplementedError
