@@ -14,6 +14,7 @@ STAGES = {
     "codes": ("trainers.codes", "encode pictures and keep their labels"),
     "edit": ("trainers.edit", "learn one edit on codes and choose its strength"),
     "evaluate": ("trainers.evaluate", "measure edits on test pictures; make tables and figures"),
+    "coverage": ("trainers.evaluate.coverage", "learn edits in one more setting; which answers they give"),
     "register": ("trainers.register", "copy a run's model into a registry"),
     "publish": ("trainers.publish", "write a model's card and push it to the Hub"),
     "convert": ("trainers.convert", "convert checkpoints of StyleGAN2, pSp and e4e"),

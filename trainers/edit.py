@@ -118,8 +118,9 @@ def revisions(options: Options, base: dict[str, str]) -> dict[str, str]:
         if (found := config.get("base_revision")) != base:
             raise ValueError(f"{folder} was trained on codes of nets {found}, these come from {base}")
         used["classifier_revision"] = config["weights"]["sha256"]
-    if (folder := getattr(options.method, "guide", None)) is not None:
-        used["judge_revision"] = run.weights_hash(folder)
+    for role in ("guide", "perceptor"):
+        if (folder := getattr(options.method, role, None)) is not None:
+            used["judge_revision"] = run.weights_hash(folder)
     return used
 
 

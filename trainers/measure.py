@@ -1,7 +1,7 @@
 """What an edit does to codes of real pictures (Sec. 4.2), and how near it comes to a known ideal edit."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -82,6 +82,11 @@ class Cases:
     rows: Tensor
     seen: Seen
     counted: Tensor
+
+    def first(self, n: int) -> "Cases":
+        """The first n of them."""
+        seen = Seen(*(None if column is None else column[:n] for column in self.seen))
+        return replace(self, w=self.w[:n], labels=self.labels[:n], rows=self.rows[:n], seen=seen)
 
 
 @torch.no_grad()

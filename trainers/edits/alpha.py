@@ -5,6 +5,7 @@ the judge that gives the published figures."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -26,7 +27,8 @@ ALPHAS = [round(0.3 * i, 1) for i in range(1, 11)]
 FINER = (-0.2, -0.15, -0.1, -0.05, 0.05, 0.1, 0.15)  # around the best of ALPHAS
 FURTHER = 1.25  # factor from one alpha to the next beyond ALPHAS
 REACH = 3  # how far to look, in distances between the mean source and the mean target code
-PICTURES, CODES = 300, 2_000  # validation cases that a judge, that a latent classifier reads
+PICTURES, CODES = 1_000, 2_000  # validation cases that a judge, that a latent classifier reads
+ROUGH = 300  # of these are read at the alphas of the grid, all of them around the best
 TRUSTED = 0.9  # validation AUC from which on a selector's reading of another label counts
 CURVE = ("alpha", "target_change", "others_kept", "all_kept", "true_change")
 
@@ -42,11 +44,12 @@ class Selector:
     def choose(self, edit: AffineEdit, alphas: Sequence[float]) -> dict:
         """For config.json: the alpha with the most true changes, the strength, what was read there."""
 
-        def point(alpha: float) -> dict:
-            found = means(alpha, figures(edit, alpha, self.cases, self.nets)[0])
+        def point(alpha: float, cases: Cases) -> dict:
+            found = means(alpha, figures(edit, alpha, cases, self.nets)[0])
             return {key: found[key] for key in CURVE}
 
-        best, curve = search(point, alphas)
+        rough, fine = (partial(point, cases=cases) for cases in (self.cases.first(ROUGH), self.cases))
+        best, curve = search(rough, fine, alphas)
         read = meets(self.cases.seen.read, self.nets.names, self.cases.change.source)
         return {"alpha": best["alpha"], "strength": strength_of(curve, best["alpha"]),
                 "validation": {key: best[key] for key in CURVE} | {"n": int(read.sum())},
@@ -106,20 +109,24 @@ def alphas_to_try(edit: AffineEdit, codes: Codes, change: Change) -> list[float]
     return alphas
 
 
-def search(point: Callable[[float], dict], alphas: Sequence[float]) -> tuple[dict, list[dict]]:
+def search(
+    rough: Callable[[float], dict], fine: Callable[[float], dict], alphas: Sequence[float]
+) -> tuple[dict, list[dict]]:
     """The point with the largest true_change (ties: alpha nearest to 1), and all points, by alpha.
 
-    A coarse grid is read first. It is extended while its last point is the best, then refined around the
-    best.
-    point: alpha -> {"alpha", "true_change", ...}; true_change may be None."""
+    A grid is read first. It is extended while its last point is the best. Then all alphas around the best,
+    and that one too, are read more closely, and the best of these is taken.
+    rough, fine: alpha -> {"alpha", "true_change", ...}; true_change may be None."""
 
     def best_of(points: list[dict]) -> dict:
         return max(points, key=lambda point: (point["true_change"] or 0, -abs(point["alpha"] - 1)))
 
-    points = [point(alpha) for alpha in tqdm(alphas, "alpha")]
-    while best_of(points) is points[-1] and (further := round(points[-1]["alpha"] * FURTHER, 2)) <= MAX_ALPHA:
-        points.append(point(further))
-    best, known = best_of(points)["alpha"], {point["alpha"] for point in points}
+    grid = [rough(alpha) for alpha in tqdm(alphas, "alpha")]
+    while best_of(grid) is grid[-1] and (further := round(grid[-1]["alpha"] * FURTHER, 2)) <= MAX_ALPHA:
+        grid.append(rough(further))
+    best = best_of(grid)["alpha"]
     near = {round(best + step * max(1, best / ALPHAS[-1]), 2) for step in FINER}
-    points += [point(alpha) for alpha in sorted(near - known) if 0 < alpha <= MAX_ALPHA]
-    return best_of(points), sorted(points, key=lambda point: point["alpha"])
+    points = [fine(alpha) for alpha in sorted(near | {best}) if 0 < alpha <= MAX_ALPHA]
+    known = {point["alpha"] for point in points}
+    points += [point for point in grid if point["alpha"] not in known]
+    return best_of(points[: len(known)]), sorted(points, key=lambda point: point["alpha"])

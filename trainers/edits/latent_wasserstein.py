@@ -22,9 +22,9 @@ from lwgan.costs import attribute_space, correlations, latent_space, median_dist
 from lwgan.domain import Change
 from lwgan.edit import AffineEdit
 from lwgan.losses import edit_loss, partial_transport, preservation_loss
-from trainers.codes import Codes
-from trainers.edits.base import Splits, classifier_for, columns_of
+from trainers.edits.base import Splits, classifier_for, columns_of, generator_for
 from trainers.edits.masses import Side, WithMasses, weighed
+from trainers.edits.perceptual import perceptual_map
 from trainers.loop import Loop
 from trainers.shards import UNKNOWN
 
@@ -74,6 +74,9 @@ class LatentWasserstein(WithMasses):
     """lambda (Sec. 4.1: 1 for faces, 15 for glasses). Above 0 it needs --classifier."""
     classifier: Path | None = None
     """F: folder that `python -m trainers judge codes` wrote."""
+    perceptor: Path | None = None
+    """Folder of a judge. Distances of codes then predict how different pictures look to it (Sec. 5's future
+    work, `trainers.edits.perceptual`); needs --generator."""
     logit_blur: float = 0.05
     """Blur of L_pres as a fraction of the median distance between source and target in Eq. 5's space."""
     validate_every: int = 20
@@ -96,12 +99,14 @@ class LatentWasserstein(WithMasses):
             raise ValueError(f"--rank is {self.rank}: expected full or 0 to {w_dim}")
         if self.preservation_weight > 0:
             classifier_for(codes.train, change, self.classifier, "--preservation-weight")
+        if self.perceptor is not None:
+            generator_for(codes)
 
     def fit(self, codes: Splits, change: Change, folder: Path) -> AffineEdit:
         """The map with the least loss on validation codes, of all starts and steps ("best" in the config)."""
         balance = self.balanced(codes.train, change)
         (source, target), report = weighed(codes.train, change, self.masses, balance)
-        loss = self.loss(source, target, codes.train, change)
+        loss = self.loss(source, target, codes, change)
         held = self.held_out(*weighed(codes.validation, change, self.masses, balance)[0])
         h = Map(source, target, self.rank)
         num_ws, rate = codes.train.w.shape[1], self.learning_rate
@@ -155,24 +160,34 @@ class LatentWasserstein(WithMasses):
         return x, y
 
     def loss(
-        self, source: Side, target: Side, codes: Codes, change: Change
+        self, source: Side, target: Side, codes: Splits, change: Change
     ) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
         """L as a function of edited codes, their sources and target codes."""
+        view = self.view(codes)
         if self.solver == "sinkhorn":
-            blur = self.blur * median_distance(latent_space(source.w), latent_space(target.w))
-            edit = lambda edited, y: edit_loss(edited, y, blur=blur, scaling=self.scaling)
+            blur = self.blur * median_distance(latent_space(view(source.w)), latent_space(view(target.w)))
+            edit = lambda edited, y: edit_loss(view(edited), view(y), blur=blur, scaling=self.scaling)
         else:
-            edit = lambda edited, y: partial_transport(edited, y, self.skip)
+            edit = lambda edited, y: partial_transport(view(edited), view(y), self.skip)
         if self.preservation_weight == 0:
             return lambda edited, x, y: edit(edited, y)
-        classifier = classifier_for(codes, change, self.classifier, "--preservation-weight")
-        labels = columns_of(codes, classifier)
+        classifier = classifier_for(codes.train, change, self.classifier, "--preservation-weight")
+        labels = columns_of(codes.train, classifier)
         gamma = correlations(labels, labels != UNKNOWN)[classifier.card_config["names"].index(change.label)]
         with torch.no_grad():
             logits = [attribute_space(classifier(side.w), gamma) for side in (source, target)]
         settings = {"blur": self.logit_blur * median_distance(*logits), "scaling": self.scaling}
         keep = lambda edited, x: preservation_loss(classifier(edited), classifier(x), gamma, **settings)
         return lambda edited, x, y: edit(edited, y) + self.preservation_weight * keep(edited, x)
+
+    def view(self, codes: Splits) -> Callable[[Tensor], Tensor]:
+        """The space in which L_edit takes distances of codes [N, num_ws, w_dim]: theirs, or a perceptual one
+        [N, 1, D]."""
+        if self.perceptor is None:
+            return lambda w: w
+        weight, predicted = perceptual_map(codes.train, generator_for(codes), self.perceptor)
+        print(f"The perceptual cost predicts {predicted:.2f} of what is seen in pictures.")
+        return lambda w: (w.flatten(1) @ weight)[:, None]
 
 
 class Best(dict):

@@ -37,17 +37,27 @@ def test_a_short_direction_is_searched_as_far_as_a_long_one():
 @pytest.mark.parametrize("best", [0.3, 1.0, 2.85, 4.3, 7, 15.5])
 def test_the_search_goes_as_far_as_it_helps_and_is_finer_around_the_best(best):
     point = lambda alpha: {"alpha": alpha, "true_change": 1 - abs(alpha - best) / 10}
-    found, curve = search(point, [*ALPHAS, 3.75, 4.69])
+    found, curve = search(point, point, [*ALPHAS, 3.75, 4.69])
     assert found["alpha"] == pytest.approx(best, abs=0.03 if best < 3 else 0.04 * best)
     asked = [point["alpha"] for point in curve]
     assert asked == sorted(set(asked)) and min(asked) > 0 and max(asked) > best
 
 
 def test_the_search_ends_and_of_equal_alphas_takes_that_nearest_to_1():
-    endless, _ = search(lambda alpha: {"alpha": alpha, "true_change": alpha / 100}, ALPHAS)
+    rising = lambda alpha: {"alpha": alpha, "true_change": alpha / 100}
+    endless, _ = search(rising, rising, ALPHAS)
     assert MAX_ALPHA / FURTHER < endless["alpha"] <= MAX_ALPHA
-    nothing, _ = search(lambda alpha: {"alpha": alpha, "true_change": None}, ALPHAS)
-    assert abs(nothing["alpha"] - 1) <= 0.1
+    unread = lambda alpha: {"alpha": alpha, "true_change": None}
+    assert abs(search(unread, unread, ALPHAS)[0]["alpha"] - 1) <= 0.1
+
+
+def test_around_the_best_of_the_grid_more_cases_decide():
+    """The grid's few cases like 1.5 best; of the alphas around it all cases like 1.45 best."""
+    liking = lambda best: lambda alpha: {"alpha": alpha, "true_change": 1 - abs(alpha - best) / 10}
+    found, curve = search(liking(1.5), liking(1.45), ALPHAS)
+    assert found["alpha"] == 1.45 and found["true_change"] == 1.0
+    at = {point["alpha"]: point["true_change"] for point in curve}
+    assert at[1.5] == pytest.approx(0.995) and at[1.2] == pytest.approx(0.97), "the grid alone"
 
 
 @pytest.fixture
