@@ -52,14 +52,3 @@ for seed in 10 20; do all lw-kappa2-s$seed lw --seed $seed; done
 codes=codes100
 edit lw-100k 2to3 $sinkhorn --blur 0.03 --steps 140 --learning-rate 0.3
 stage evaluate --data "$runs/data" --registry "$runs/methods" --run "$runs/results"
-
-# What kappa buys and what it costs, from one start each; the paper's divergence; a perceptual cost.
-cover() {
-    stage coverage --name "$1" --codes "$runs/codes" --registry "$runs/registry" --report "$runs/results/coverage.md" "${@:2}"
-}
-same="--starts 1 --rank 4 --steps 140 --learning-rate 0.3 --batch 400"
-cover "mean shift" centroids
-for kappa in 1 1.25 1.5 1.75 2 3 25; do cover "kappa $kappa" lw --kappa $kappa --starts 1; done # 25: all training targets
-cover "GeomLoss, scaling 0.9" lw --solver sinkhorn $same
-cover "kappa 1, rank 24, batch 800" lw --kappa 1 --rank 24 --batch 800 --starts 1
-cover "kappa 2, perceptual cost" lw --starts 1 --perceptor "$runs/selector"
