@@ -38,12 +38,13 @@ def parser() -> argparse.ArgumentParser:
         return added
 
     command("app", lambda options: serve(options.registry), "Serve the page on this machine.")
-    edit = command("edit", edit_picture, "Edit one picture and write it as a PNG.")
-    edit.add_argument("picture", type=Path, help="any picture that Pillow opens")
+    edit = command("edit", edit_picture, "Edit a picture, or many pictures alike.")
+    several = "for -o OUT.zip also a zip, a folder, a TIFF with pages or a font"
+    edit.add_argument("picture", type=Path, help=f"any picture that Pillow opens; {several}")
     named = "an edit of `lwgan list`, by default at strength 1; may be repeated"
     form = {"action": "append", "required": True, "dest": "edits", "type": _edit, "metavar": "NAME[=ALPHA]"}
     edit.add_argument("--edit", help=named, **form)
-    edit.add_argument("-o", "--output", required=True, type=Path, metavar="OUT", help="the PNG to write")
+    edit.add_argument("-o", "--output", required=True, type=Path, metavar="OUT", help="the PNG or zip")
     edit.add_argument("--domain", help="the kind of picture (default: that of the first edit)")
     edit.add_argument("--device", default="auto", help="cpu, cuda, cuda:N or auto (default)")
     taught = command("teach", teach_edit, "Teach an edit from two folders (or zips) of pictures.")
@@ -75,14 +76,18 @@ def serve(registry: str | None = None) -> None:
 
 
 def edit_picture(options: argparse.Namespace) -> None:
-    """Edits one picture. The PNG holds its recipe, so that the page opens it with its edits."""
-    from lwgan import recipe
+    """Edits one picture into a PNG that holds its recipe, so that the page opens it with its edits; or many
+    pictures into a zip."""
+    from lwgan import many, recipe
     from lwgan.files import atomic
     from lwgan.hub.registry import models
     from lwgan.images import open_picture
     from lwgan.pipeline import EditingPipeline
+    from lwgan.sources import files_in, opened
 
-    picture, entries = open_picture(options.picture), models(options.registry, whole=False)
+    several = options.output.suffix.lower() == ".zip"
+    given = list(opened(files_in(options.picture), many.MOST)) if several else open_picture(options.picture)
+    entries = models(options.registry, whole=False)
     domains = {entry.name: entry.domain for entry in entries}
     named = {name: domains[name] for name, _ in options.edits if name in domains}
     if len(set(named.values())) > 1:
@@ -92,20 +97,25 @@ def edit_picture(options: argparse.Namespace) -> None:
     for name, _ in options.edits:
         pipe.check_name(name)
     alphas = {name: pipe.scales[name].alpha(1.0) if alpha is None else alpha for name, alpha in options.edits}
-    png = recipe.render(pipe, recipe.of_picture(pipe.frame(picture)), alphas)
+    if several:
+        batch = many.encode(pipe, given)
+        made = many.archive(pipe, batch, many.edit(pipe, batch, alphas), alphas)
+    else:
+        made = recipe.render(pipe, recipe.of_picture(pipe.frame(given)), alphas)
     with atomic(options.output) as partial:
-        partial.write_bytes(png)
+        partial.write_bytes(made)
 
 
 def teach_edit(options: argparse.Namespace) -> None:
     """Teaches an edit, writes its model folder, and prints how good it is."""
     from lwgan import taught
     from lwgan.pipeline import EditingPipeline
+    from lwgan.sources import files_in
 
     pipe = EditingPipeline.from_pretrained(options.registry, options.domain, device=options.device)
     name = taught.check_name(pipe, options.name).name
     piles = [
-        taught.look(pipe, list(taught.opened(taught.files_in(place))))
+        taught.look(pipe, taught.pile_of(files_in(place)))
         for place in (options.pile_without, options.pile_with)
     ]
     edit, report = taught.learn(pipe, *piles, options.name, options.kind)

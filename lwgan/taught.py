@@ -9,7 +9,7 @@ import io
 import re
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -22,11 +22,11 @@ from torch import Tensor
 from lwgan.domain import LABEL, Change, change_as_json, change_of, short
 from lwgan.edit import AffineEdit
 from lwgan.files import atomic
-from lwgan.images import open_picture, save_sheet, to_tensor
+from lwgan.images import save_sheet, to_tensor
 from lwgan.pipeline import CLOUD_CODES, CLOUD_PICTURES, MODULES, EditingPipeline
+from lwgan.sources import SIZE, opened
 from lwgan.teach import LEAST, MOST, Report, teach
 
-SIZE = 64_000_000  # bytes of a pile's files
 PART = 50  # pictures that are encoded at once
 RARE = 0.99  # quantile of the samples' reconstruction errors above which a picture is badly inverted
 _WORST: WeakKeyDictionary[EditingPipeline, float] = WeakKeyDictionary()
@@ -78,43 +78,9 @@ def worst_error(pipe: EditingPipeline) -> float:
     return _WORST[pipe]
 
 
-def opened(files: Sequence[Path]) -> Iterator[Image.Image]:
-    """The pictures in files and zip archives. ValueError, by the file's name, for one that is no picture, and
-    for more than MOST pictures or SIZE bytes."""
-    count = size = 0
-    for name, length, read in _members(files):
-        count, size = count + 1, size + length
-        if count > MOST or size > SIZE:
-            raise ValueError(f"these are too many pictures: a pile may have {LIMITS}")
-        try:
-            yield open_picture(read())
-        except ValueError as error:
-            raise ValueError(f"{short(Path(name).name, 80)}: {error}") from None
-
-
-def files_in(place: Path) -> list[Path]:
-    """The files of a folder, by name, without hidden ones; of a file itself. Error for neither."""
-    if place.is_file():
-        return [place]
-    if not place.is_dir():
-        raise FileNotFoundError(f"there is no folder {place}")
-    return sorted(path for path in place.iterdir() if path.is_file() and not path.name.startswith("."))
-
-
-def _members(files: Sequence[Path]) -> Iterator[tuple]:
-    """(name, size in bytes, a function that reads it) of each file, also of those in zip archives."""
-    for path in map(Path, files):
-        if not zipfile.is_zipfile(path):
-            yield path.name, path.stat().st_size, path.read_bytes
-            continue
-        try:
-            with zipfile.ZipFile(path) as archive:
-                for info in archive.infolist():
-                    hidden = Path(info.filename).name.startswith(".") or "__MACOSX" in info.filename
-                    if not info.is_dir() and not hidden:  # a zip of macOS holds a shadow of each file
-                        yield info.filename, info.file_size, lambda info=info: archive.read(info)
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-            raise ValueError(f"{short(path.name, 80)} cannot be unpacked") from error
+def pile_of(files: Sequence[Path]) -> list[Image.Image]:
+    """The pictures of a pile's files. Errors as `lwgan.sources.opened`."""
+    return [picture for _, picture in opened(files, MOST)]
 
 
 def check_name(pipe: EditingPipeline, name: object) -> Change:

@@ -18,13 +18,13 @@ PARTS = Path(__file__).parent / "parts"
 ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 LIVE = not ZERO_GPU  # whether a slider sends every step of a move: on ZeroGPU each costs a call of the GPU
 GPU_SECONDS = 5  # asked of ZeroGPU for one call: its queue prefers short calls
-FILES = {"label": "Pictures or a zip of them, for this pile", "file_count": "multiple", "height": 150,
-         "file_types": ["image", ".zip"]}  # fmt: skip
+FILES = {"file_count": "multiple", "height": 150,
+         "file_types": ["image", ".zip", ".ttf", ".otf", ".ttc", ".woff", ".woff2"]}  # fmt: skip
 HOUR = 3600  # seconds after its last use until a picture is deleted
 
 
 def build(catalog: Catalog) -> gr.Blocks:
-    """The page and its endpoints `list_edits`, `edit_image` and `sweep`, over all models of a catalog."""
+    """The page and its endpoints (`lwgan.page.endpoints`), over all models of a catalog."""
     editor = Editor(catalog)
     session, sliders = editor.start()
     first = editor.show(session, sliders, "Edit")
@@ -85,7 +85,9 @@ def add_views(ui: SimpleNamespace, first: dict) -> None:
                 with gr.Tab(view) as ui.tabs[view]:
                     ui.shown[name] = gr.HTML(first.get(name), **parts(name), elem_id=f"view-{name}")
             with ui.tabs["Teach"]:
-                ui.files = gr.File(**FILES, elem_id="teach-files")
+                ui.files = gr.File(label="Pictures for this pile", **FILES, elem_id="teach-files")
+            with ui.tabs["Many"]:
+                ui.several = gr.File(label="Pictures to edit alike", **FILES, elem_id="many-files")
         ui.shown["status"] = gr.HTML(first["status"], **parts("status"), elem_id="status")
 
 

@@ -16,19 +16,21 @@ from collections.abc import Callable, Iterable, Mapping
 
 from PIL import Image
 
-from lwgan import readings, recipe, taught
+from lwgan import many, readings, recipe, taught
 from lwgan.domain import KINDS, short
 from lwgan.hub.catalog import Catalog
 from lwgan.images import open_picture
 from lwgan.page import axis, panel, pictures, views
 from lwgan.page.lesson import Lesson
+from lwgan.page.several import Several
 from lwgan.pipeline import MAX_ALPHA, EditingPipeline, check_alphas
+from lwgan.sources import opened
 from lwgan.strength import PLACES
 
 ROWS = 4  # sliders at the start; visitors can add more
 EXAMPLES = 8
 TRIED = 4  # samples, to find a first picture that the first edit changes
-VIEWS = ("Edit", "Scrub", "Sweep", "Compare", "About", "Teach")
+VIEWS = ("Edit", "Scrub", "Sweep", "Compare", "About", "Many", "Teach")
 TAUGHT = 8  # edits that a visitor may teach in a domain; the oldest goes
 
 
@@ -185,7 +187,7 @@ class Editor:
 
     def show(
         self, session: Mapping, sliders: Mapping, view: str, compared: Mapping | None = None,
-        lesson: Lesson | None = None,
+        lesson: Lesson | None = None, several: Several | None = None,
     ) -> dict:  # fmt: skip
         """The values of the components "status", "readings" and of the view (its name in lower case)."""
         if "before" not in session:
@@ -196,15 +198,19 @@ class Editor:
         return {
             "readings": views.readings(pipe, session, after, alphas),
             "status": views.status(pipe, session, after, alphas),
-            view.lower(): (lesson or Lesson(session["domain"])).value(self.pipe(session["domain"]))
-            if view == "Teach"
-            else self._view(view, session, sliders, after, alphas, compared or {}),
-        }
+            view.lower(): self._view(view, session, sliders, after, alphas, compared or {}, lesson, several),
+        }  # fmt: skip
 
-    def _view(self, view: str, session: Mapping, sliders: Mapping, after, alphas, compared: Mapping) -> dict:
-        pipe, current = self.pipe_of(session), self._current(session, sliders)
+    def _view(
+        self, view: str, session: Mapping, sliders: Mapping, after, alphas, compared: Mapping, lesson, several
+    ) -> dict:
+        pipe, current, domain = self.pipe_of(session), self._current(session, sliders), session["domain"]
         if view == "Edit":
             return views.edit(pipe, session, after.picture, alphas)
+        if view == "Teach":
+            return (lesson or Lesson(domain)).value(self.pipe(domain))
+        if view == "Many":
+            return (several or Several(domain)).value(pipe, alphas)
         if current is None:
             return {"empty": "There is no edit to show: add one."}
         if view == "Compare":
@@ -251,6 +257,18 @@ class Editor:
         alphas = {name: round(float(alpha), PLACES) for name, alpha in alphas.items()}
         return recipe.render(pipe, source, alphas)
 
+    def edit_many(self, files, edits, domain: str | None) -> bytes:
+        """Many pictures, edited alike, as a zip archive."""
+        alphas = edits
+        check_alphas(alphas)
+        if not isinstance(files, list):
+            raise ValueError("no pictures were given: expected a list of files")
+        pipe = self._pipe_with(alphas, domain)
+        for name in alphas:
+            pipe.check_name(name)
+        batch = many.encode(pipe, list(opened([path_of(file) for file in files], many.MOST)))
+        return many.archive(pipe, batch, many.edit(pipe, batch, alphas), alphas)
+
     def sweep(self, edit: str, alphas, picture: Mapping | None, seed, domain: str | None) -> bytes:
         """One picture at growing alphas of one edit, in a row, as a PNG with the recipe of the picture."""
         if not isinstance(edit, str):
@@ -276,7 +294,7 @@ class Editor:
         for files in (without, with_):
             if not isinstance(files, list):
                 raise ValueError("a pile was not given: expected a list of files")
-            piles.append(taught.look(pipe, list(taught.opened([path_of(file) for file in files]))))
+            piles.append(taught.look(pipe, taught.pile_of([path_of(file) for file in files])))
         if kind not in (None, "", *KINDS):
             raise ValueError(f"kind is {short(kind)}, expected one of {', '.join(KINDS)}")
         return taught.make(pipe, *piles, name, kind or None).archive

@@ -6,20 +6,23 @@ import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
 from lwgan.page.editor import Editor, words
-from lwgan.page.texts import EDITED, LISTED, SWEPT, TAUGHT
+from lwgan.page.texts import EDITED, LISTED, MANY, SWEPT, TAUGHT
 
 MODEL = {"concurrency_id": "model"}  # all events that run the networks share one queue
 NOT_JSON = "This is not JSON: expected an object of edit name -> alpha, or a list of alphas."
 
 
 def add_endpoints(editor: Editor) -> None:
-    """Adds list_edits, edit_image and sweep to the current Blocks."""
+    """Adds list_edits, edit_image, edit_many, sweep and teach_edit to the current Blocks."""
 
     def list_edits() -> list[dict]:
         return editor.list_edits()
 
     def edit_image(picture=None, edits=None, seed=None, domain=None, recipe=None):
         return answer(result, editor.edit_image, picture, parsed(edits, {}), seed, domain, recipe)
+
+    def edit_many(files, edits, domain=None):
+        return answer(many, editor.edit_many, files, parsed(edits, {}), domain, file="lwgan-pictures.zip")
 
     def sweep(edit, alphas=None, picture=None, seed=None, domain=None):
         return answer(strip, editor.sweep, edit, parsed(alphas, None), picture, seed, domain)
@@ -42,6 +45,9 @@ def add_endpoints(editor: Editor) -> None:
         named, archive = [gr.Textbox(label="name"), gr.Textbox(label="kind")], gr.File(label="archive")
         given = [*piles, *named, domain]
         gr.Button().click(teach_edit, given, archive, api_name="teach_edit", api_description=TAUGHT, **raw)
+        files, many = gr.File(label="files", file_count="multiple"), gr.File(label="many")
+        given = [files, edits, domain]
+        gr.Button().click(edit_many, given, many, api_name="edit_many", api_description=MANY, **raw)
         given = [picture, edits, seed, domain, recipe]
         gr.Button().click(edit_image, given, result, api_name="edit_image", api_description=EDITED, **raw)
         given = [edit, alphas, picture, seed, domain]

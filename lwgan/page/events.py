@@ -50,8 +50,10 @@ class Events:
         on(ui.sliders.input, lambda visit: None)  # every event brings the sliders and the view along
         on(ui.shown["compare"].input, self.compare, ui.shown["compare"])
         on(ui.shown["teach"].input, self.teach, ui.shown["teach"], trigger_mode="multiple")
-        on(ui.files.upload, self.drop, ui.files, preprocess=False)
-        ui.files.upload(None, None, ui.files, js="() => null", **PRIVATE)  # ready for more
+        on(ui.shown["many"].input, self.pack, ui.shown["many"])
+        for files, work in ((ui.files, self.drop), (ui.several, self.gather)):
+            on(files.upload, work, files, preprocess=False)
+            files.upload(None, None, files, js="() => null", **PRIVATE)  # ready for more
         # Gradio would refuse a domain that came from the Hub if it forgot the visitor's session meanwhile.
         on(ui.domain.input, self.change_domain, ui.domain, preprocess=False)
         self.connect(demo.load, self.load, self.always, [ui.opened, *self.everything])
@@ -87,7 +89,9 @@ class Events:
             lesson = visit.lesson_of(session["domain"])
             note = {"note": FORGOTTEN} if lost and session is before else {}
             visit.session = {key: value for key, value in session.items() if key != "problem"}  # shown once
-            shown = self.editor.show({**session, **note}, visit.sliders, view, visit.compared, lesson)
+            several = visit.several_of(session["domain"])
+            given = {**session, **note}, visit.sliders, view, visit.compared, lesson, several
+            shown = self.editor.show(*given)
             other_source = session["source"] is not before["source"] or lost
             typing = seed is None or seed in given  # a visitor who types a seed keeps the field
             return [
@@ -152,6 +156,16 @@ class Events:
     def drop(self, files, visit: Visit) -> None:
         with self.refusals(visit) as (pipe, lesson):
             lesson.drop(pipe, [Path(path_of(file)) for file in files or []])
+
+    def gather(self, files, visit: Visit) -> None:
+        several = visit.several_of(visit.session["domain"])
+        try:
+            several.gather(self.editor.pipe(several.domain), [Path(path_of(file)) for file in files or []])
+        except (ValueError, OSError) as error:
+            several.said = words(error)
+
+    def pack(self, message, visit: Visit) -> None:
+        visit.several_of(visit.session["domain"]).hear(message)
 
     @contextmanager
     def refusals(self, visit: Visit) -> Iterator[tuple[EditingPipeline, Lesson]]:

@@ -77,7 +77,7 @@ class Lesson:
         self.said, framed, refused = "", [], []
         if self.step == LEARN:
             return
-        for picture in taught.opened(files):
+        for picture in taught.pile_of(files):
             try:
                 framed.append(pipe.frame(picture))
             except ValueError as error:

@@ -28,7 +28,11 @@ SWEPT = (
     f"edit: its name, as in list_edits. {SOURCE} "
     "alphas: JSON list of 1 to 32 numbers, by default 11 from -0.5 to 2 times the `unit` of list_edits."
 )
-
+MANY = (
+    "Edits many pictures alike and returns a zip: each as a PNG, pictures with one channel as SVG outlines "
+    "too, and all in a sheet. files: a list of image files, zips, TIFFs with pages, or fonts, which open as "
+    "their capitals. edits: JSON object of edit name -> alpha. domain: as in edit_image."
+)
 TAUGHT = (
     "Teaches a new edit from two piles of 3 to 500 pictures and returns its model folder as a zip. "
     "without, with_: lists of image files (or zips), without and with what the edit is to give. name: what "

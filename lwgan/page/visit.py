@@ -4,11 +4,12 @@ import threading
 from collections.abc import Mapping
 
 from lwgan.page.lesson import Lesson
+from lwgan.page.several import Several
 
 
 class Visit:
-    """A visitor's session (see `lwgan.page.editor`), the newest sliders, the choice made in Compare, and the
-    lesson of the tab Teach.
+    """A visitor's session (see `lwgan.page.editor`), the newest sliders, the choice made in Compare, and what
+    the tabs Many and Teach hold.
 
     An event takes the lock `turn`, changes its own part, and shows all parts as they are then. So the order
     in which two events arrive does not matter.
@@ -20,6 +21,7 @@ class Visit:
     def __init__(self, session: Mapping):
         self.session, self.sliders, self.compared = session, {}, {}
         self.lesson: Lesson | None = None
+        self.several: Several | None = None
         self.used, self.turn = False, threading.Lock()
 
     def __deepcopy__(self, memo) -> "Visit":
@@ -36,6 +38,12 @@ class Visit:
         if self.lesson is None or self.lesson.domain != domain:
             self.lesson = Lesson(domain)
         return self.lesson
+
+    def several_of(self, domain: str) -> Several:
+        """The pictures of the tab Many; those of another domain are dropped."""
+        if self.several is None or self.several.domain != domain:
+            self.several = Several(domain)
+        return self.several
 
     def hear(self, sliders: Mapping) -> None:
         """Sets the sliders as an event brings them, unless a newer state is known."""

@@ -9,7 +9,6 @@ from PIL import Image
 
 from lwgan import AffineEdit, EditingPipeline, cli, taught
 from lwgan.images import mark_framed
-from lwgan.teach import MOST
 from tests.nets import make_domains
 
 
@@ -113,35 +112,6 @@ def test_names_become_changes(toy):
     for bad in ("", None, 5, "<b>", "../up", "a" * 61, "_", "日本"):
         with pytest.raises(ValueError, match="the name is"):
             taught.check_name(toy, bad)
-
-
-def test_pictures_come_from_files_and_zips(tmp_path):
-    files = [write(tmp_path / f"{shade}.png", Image.new("L", (9, 9), shade)) for shade in (10, 20)]
-    with zipfile.ZipFile(tmp_path / "more.zip", "w") as archive:
-        archive.write(files[0], "deep/../../inner.png")  # a path that leads out is never written anywhere
-        archive.write(files[1], "__MACOSX/inner.png")
-        archive.write(files[1], "deep/.hidden.png")
-    found = list(taught.opened(taught.files_in(tmp_path)))
-    assert [picture.getpixel((0, 0)) for picture in found] == [10, 20, 10]
-    with pytest.raises(FileNotFoundError, match="there is no folder"):
-        taught.files_in(tmp_path / "none")
-
-
-def test_what_is_no_pile_is_refused_by_name(tmp_path):
-    (tmp_path / "notes.png").write_text("no picture")
-    with pytest.raises(ValueError, match=r"notes\.png'?: that file does not open as a picture"):
-        list(taught.opened([tmp_path / "notes.png"]))
-    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("bomb.png", bytes(taught.SIZE + 1))
-    with pytest.raises(ValueError, match="at most 64 MB a pile"):
-        list(taught.opened([tmp_path / "bomb.zip"]))
-    one = write(tmp_path / "one.png", Image.new("L", (2, 2)))
-    with pytest.raises(ValueError, match="3 to 500 pictures"):
-        list(taught.opened([one] * (MOST + 1)))
-    broken = (tmp_path / "bomb.zip").read_bytes()
-    (tmp_path / "broken.zip").write_bytes(broken[:40] + b"\0" * 30 + broken[70:])
-    with pytest.raises(ValueError, match=r"broken\.zip|bomb\.png|MB a pile"):
-        list(taught.opened([tmp_path / "broken.zip"]))
 
 
 def test_identical_piles_are_refused(digits, piles):
