@@ -26,6 +26,7 @@ from lwgan.judges import IdentityNetwork, Judge, LatentClassifier
 from lwgan.strength import MAX_ALPHA, Scale, scale_of
 
 MODULES = {"generator": Generator, "encoder": Encoder}
+BASES = {"generator": "base_model", "encoder": "base_encoder"}  # kind -> key of a config that names the base
 # Optional models of a domain: the kind, with _ for -, is the pipeline's attribute.
 EXTRAS = {"judge": Judge, "identity": IdentityNetwork, "latent-classifier": LatentClassifier}
 CLOUD_CODES, CLOUD_PICTURES = 4000, 100  # codes that fit the cloud; sample pictures that scale its distances
@@ -40,6 +41,8 @@ class EditingPipeline:
     edits: name -> AffineEdit.  changes: name -> the edit's Change, None for an edit without one.
     scales: name -> Scale, what strength 1 means.  sources: name -> the registry entry of an edit.
     refused: name -> why this edit (judge, ...) of the registry cannot be used.
+    bases: "base_model" and "base_encoder" -> the Hub ids of the nets, as far as they are known.
+    added: the edits that `plus` added; their weights travel in recipes.
     judge, latent_classifier: read labels in pictures and codes.  identity: embeds pictures.  All may be None.
     images: sample pictures, uint8 [N, H, W] or [N, 3, H, W], or None.  labels: theirs.
     config: the models in use, kind -> {"name", "revision"}.  revisions: kind -> sha256 of the weights in use.
@@ -73,6 +76,8 @@ class EditingPipeline:
         self.scales: dict[str, Scale] = {}
         self.sources: dict[str, models.Entry] = {}
         self.refused: dict[str, str] = {}
+        self.bases: dict[str, str] = {}
+        self.added: dict[str, AffineEdit] = {}
         for name, edit in (edits or {}).items():
             self.add_edit(name, edit)
 
@@ -113,7 +118,15 @@ class EditingPipeline:
             pipe.take(entry)
         served = [first[kind] for kind in MODULES] + optional
         pipe.config = {entry.kind: models.as_served(entry) for entry in served}
+        pipe.name_bases(served)
         return pipe
+
+    def name_bases(self, entries: Sequence[models.Entry]) -> None:
+        """Notes the Hub ids of the nets in use, which edits that are taught here will name as their bases."""
+        for entry in entries:
+            on_hub = entry.kind in BASES and entry.revision and not entry.refused
+            if on_hub and entry.config["weights"]["sha256"] == self.revisions.get(entry.kind):
+                self.bases[BASES[entry.kind]] = entry.source
 
     def lend(self, wrap: Callable, device: str = "cuda") -> None:
         """Moves the networks to a device that exists only in functions that `wrap` wraps (`spaces.GPU`). The
@@ -179,6 +192,7 @@ class EditingPipeline:
         _ = self.cloud  # computed once, for all that are made of this pipeline
         other = copy.copy(self)
         other.changes, other.scales = dict(self.changes), dict(self.scales)
+        other.added = {**self.added, **edits}
         for name, edit in edits.items():
             other.add_edit(name, edit)
         return other

@@ -4,19 +4,26 @@
      "source": {"seed": 6, "pictures": sha256 or null} or {"png": base64 of the framed picture},
      "edits": [{"name": "lwgan-shoes-lw-leather", "alpha": 0.82, "sha256": sha256}]}
 
-Weights are named by their sha256. The same recipe gives the same bytes on the same machine. Recipes come from
-strangers: `from_json` checks their form, `alphas_of` and `source_picture` check them against the models.
+Weights are named by their sha256. Only an edit that a visitor taught has further keys: "taught", its name for
+people, and "config" and "weights" (base64), the files of its model folder, which a link leaves out.
+The same recipe gives the same bytes on the same machine. Recipes come from strangers: `from_json` checks
+their form, `alphas_of`, `carried` and `source_picture` check them against the models.
 """
 
 import base64
 import io
 import json
+import tempfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from PIL import Image, PngImagePlugin
 
+from lwgan.domain import NAME, short
+from lwgan.edit import AffineEdit
+from lwgan.files import CONFIG, WEIGHTS
 from lwgan.images import MAX_MEGAPIXELS, mark_framed, open_picture
 from lwgan.pipeline import EditingPipeline, check_alphas
 
@@ -27,12 +34,18 @@ LIMIT = 2_000_000  # bytes of JSON
 LINK_LIMIT = 12_000  # characters: some servers cut longer addresses off
 MAX_SEED = 2**31 - 1
 BASE = ("generator", "encoder")
+CARRIED, CARRIED_BYTES = 16, 4_000_000  # edits whose weights a recipe may hold; base64 characters of each
+_PACKED: WeakKeyDictionary[AffineEdit, dict] = WeakKeyDictionary()
 
 
 def make(pipe: EditingPipeline, source: Mapping, alphas: Mapping[str, float]) -> dict:
     """The recipe of a source (`of_seed` or `of_picture`) and of edits, without those at alpha 0."""
     used = sorted((name, alpha) for name, alpha in alphas.items() if alpha)
-    edits = [{"name": name, "alpha": alpha, "sha256": _sha256(pipe, name)} for name, alpha in used]
+    edits = [
+        {"name": name, "alpha": alpha, "sha256": _sha256(pipe, name)}
+        | (_packed(pipe.added[name]) if name in pipe.added else {})
+        for name, alpha in used
+    ]
     base = {role: pipe.revisions.get(role) for role in BASE}
     return {"lwgan": VERSION, "recipe": FORMAT, "domain": pipe.domain.name, "base": base,
             "source": dict(source), "edits": edits}  # fmt: skip
@@ -77,6 +90,9 @@ def alphas_of(pipe: EditingPipeline, recipe: Mapping) -> dict[str, float]:
     alphas = {}
     for edit in recipe.get("edits") or []:
         name = _name_here(pipe, edit.get("name"), edit.get("sha256"))
+        if edit.get("taught") and name not in pipe.edits:
+            taught = f"the edit {short(edit['taught'])}, which was taught elsewhere"
+            raise ValueError(f"{taught}, is missing: a link has no room for its weights, the PNG holds them")
         pipe.check_name(name)
         _check_same(f"edit {name}", edit.get("sha256"), _sha256(pipe, name))
         alphas[name] = edit.get("alpha")
@@ -89,6 +105,53 @@ def _name_here(pipe: EditingPipeline, name: str, sha256: str | None) -> str:
     if not sha256 or (name in pipe.edits and _sha256(pipe, name) == sha256):
         return name
     return next((known for known in pipe.edits if _sha256(pipe, known) == sha256), name)
+
+
+def carried(pipe: EditingPipeline, recipe: Mapping) -> dict[str, AffineEdit]:
+    """The edits whose weights the recipe holds and the pipeline does not have, for `pipe.plus`.
+
+    ValueError if they are damaged, too many or too large, or if another edit here has the name."""
+    edits = [edit for edit in recipe.get("edits") or [] if edit.get("weights")]
+    if len(edits) > CARRIED:
+        raise ValueError(f"the recipe holds the weights of {len(edits)} edits, at most {CARRIED} are read")
+    found = {}
+    for edit in edits:
+        name = edit["name"]
+        here = _name_here(pipe, name, edit.get("sha256"))
+        if here in pipe.edits and _sha256(pipe, here) == edit.get("sha256"):
+            continue
+        if name in pipe.edits or not NAME.fullmatch(name):
+            raise ValueError(f"the recipe brings an edit {short(name)}: another one here has that name")
+        found[name] = _unpacked(name, edit)
+    return found
+
+
+def _packed(edit: AffineEdit) -> dict:
+    """What a recipe holds of an edit that is in no registry. It is made once: a slider asks at each move."""
+    if edit not in _PACKED:
+        with tempfile.TemporaryDirectory() as folder:
+            edit.save_pretrained(folder)
+            config, weights = ((Path(folder) / name).read_bytes() for name in (CONFIG, WEIGHTS))
+        named = (edit.config.get("change") or {}).get("name", "")
+        _PACKED[edit] = {
+            "taught": named, "config": json.loads(config), "weights": base64.b64encode(weights).decode(),
+        }  # fmt: skip
+    return _PACKED[edit]
+
+
+def _unpacked(name: str, edit: Mapping) -> AffineEdit:
+    if len(edit["weights"]) > CARRIED_BYTES:
+        said = f"{len(edit['weights'])} characters of weights, at most {CARRIED_BYTES} are read"
+        raise ValueError(f"the recipe's edit {name!r} has {said}")
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / name
+        folder.mkdir()
+        try:
+            (folder / WEIGHTS).write_bytes(base64.b64decode(edit["weights"], validate=True))
+            (folder / CONFIG).write_text(json.dumps(edit.get("config")), "utf-8")
+            return AffineEdit.from_pretrained(folder)
+        except ValueError as error:
+            raise ValueError(str(error).replace(str(folder), f"the recipe's edit {name!r}")) from None
 
 
 def _sha256(pipe: EditingPipeline, name: str) -> str | None:
@@ -136,7 +199,8 @@ def _texts(recipe: Mapping) -> list[tuple[str, object]]:
     return [("domain", recipe.get("domain")), ("source's pictures", source.get("pictures")),
             ("source's png", source.get("png")),
             *(("base", value) for value in recipe.get("base", {}).values()),
-            *(("edits' sha256", edit.get("sha256")) for edit in recipe.get("edits", []))]  # fmt: skip
+            *((f"edits' {key}", edit.get(key)) for edit in recipe.get("edits", [])
+              for key in ("sha256", "taught", "weights"))]  # fmt: skip
 
 
 def png(picture: Image.Image, recipe: Mapping | None = None) -> bytes:
@@ -162,7 +226,9 @@ def of_png(file: str | Path | bytes) -> dict | None:
 
 
 def to_link(recipe: Mapping) -> str | None:
-    """The value of `?edit=` in a link; None if it would be longer than LINK_LIMIT."""
+    """The value of `?edit=` in a link, without weights; None if it would be longer than LINK_LIMIT."""
+    light = lambda edit: {key: value for key, value in edit.items() if key not in ("config", "weights")}
+    recipe = {**recipe, "edits": [light(edit) for edit in recipe.get("edits", [])]}
     text = base64.urlsafe_b64encode(zlib.compress(to_json(recipe).encode(), 9)).decode().rstrip("=")
     return text if len(text) <= LINK_LIMIT else None
 

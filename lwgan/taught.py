@@ -25,7 +25,7 @@ from lwgan.files import atomic
 from lwgan.images import save_sheet, to_tensor
 from lwgan.pipeline import CLOUD_CODES, CLOUD_PICTURES, MODULES, EditingPipeline
 from lwgan.sources import SIZE, opened
-from lwgan.teach import LEAST, MOST, Report, teach
+from lwgan.teach import LEAST, MOST, Report, mean_shift, teach
 
 PART = 50  # pictures that are encoded at once
 RARE = 0.99  # quantile of the samples' reconstruction errors above which a picture is badly inverted
@@ -112,8 +112,7 @@ def learn(
     name: as `check_name`.  kind: "place" or "choice", by default that of the change of this name.
     ValueError for a bad name, for piles that are too small, too large or equal."""
     change = check_name(pipe, name)
-    kind, worst = kind or change.kind, worst_error(pipe)
-    codes = [[each.code for each in pile if each.error <= worst] for pile in (without, with_)]
+    kind, codes = kind or change.kind, _usable(pipe, without, with_)
     for side, pile, good in zip(("without", "with"), (without, with_), codes, strict=True):
         if len(good) < LEAST:
             bad = f" (the encoder cannot reconstruct {len(pile) - len(good)})" * (len(good) < len(pile))
@@ -129,7 +128,7 @@ def learn(
         "method": "teach", "domain": pipe.domain.name, "change": change_as_json(change) | {"kind": kind},
         "alpha": 1.0, "strength": {"unit": 1.0, "curve": []},
         "base_revision": {role: pipe.revisions[role] for role in MODULES if role in pipe.revisions},
-        "report": asdict(report) | {"badly_inverted": bad},
+        "report": asdict(report) | {"badly_inverted": bad}, **pipe.bases,
     }  # fmt: skip
     return edit, report
 
@@ -160,10 +159,13 @@ def save(
 
 
 class Taught(NamedTuple):
-    """A taught edit as its folder holds it, the folder as a zip archive, and its strip as a PNG."""
+    """A taught edit as its folder holds it, the folder as a zip archive, its strip as a PNG.
+
+    mean: the mean shift of the same piles, for Compare; no folder holds it."""
 
     name: str
     edit: AffineEdit
+    mean: AffineEdit
     report: Report
     archive: bytes
     strip: bytes
@@ -183,7 +185,25 @@ def make(
                 if path.is_file():
                     archive.write(path, path.relative_to(place))
         strip = (folder / STRIP).read_bytes()
-        return Taught(name, AffineEdit.from_pretrained(folder), report, file.getvalue(), strip)
+        _rival(pipe, edit, without, with_).save_pretrained(Path(place) / "mean")
+        edit, mean = map(AffineEdit.from_pretrained, (folder, Path(place) / "mean"))
+        return Taught(name, edit, mean, report, file.getvalue(), strip)
+
+
+def _rival(
+    pipe: EditingPipeline, edit: AffineEdit, without: Sequence[Look], with_: Sequence[Look]
+) -> AffineEdit:
+    """The mean shift of the usable pictures of the piles of which `edit` was learned."""
+    mean = mean_shift(*map(torch.stack, _usable(pipe, without, with_)))
+    same = ("domain", "change", "alpha", "strength", "base_revision")
+    mean.config |= {"method": "centroids"} | {key: edit.config[key] for key in same}
+    return mean
+
+
+def _usable(pipe: EditingPipeline, without: Sequence[Look], with_: Sequence[Look]) -> list[list[Tensor]]:
+    """The codes of each pile, but for badly inverted pictures."""
+    worst = worst_error(pipe)
+    return [[each.code for each in pile if each.error <= worst] for pile in (without, with_)]
 
 
 def card(pipe: EditingPipeline, edit: AffineEdit, name: str) -> str:
@@ -192,15 +212,18 @@ def card(pipe: EditingPipeline, edit: AffineEdit, name: str) -> str:
     reasons = "".join(f"\n- {reason}" for reason in report["reasons"]) or "\n- Nothing to object to."
     bad, n = sum(report["badly_inverted"]), report["n"]
     left = sum(map(len, report["left_out"]))
-    licence = domain.licence.partition("\n")[0].strip()
+    head = [f"license: {domain.licence.partition(chr(10))[0].strip()}"]
+    if base := edit.config.get("base_model"):
+        head += [f"base_model: {base}", "base_model_relation: adapter"]
     return CARD.format(
-        licence=licence, name=name, domain=domain, change=change, n=n, reasons=reasons, bad=bad, left=left,
-        light=report["light"], auc=report["auc"], cosine=report["cosine"], base=edit.config["base_revision"],
+        head="\n".join(head), name=name, domain=domain, change=change, n=n, reasons=reasons, bad=bad,
+        left=left, light=report["light"], auc=report["auc"], cosine=report["cosine"],
+        base=edit.config["base_revision"],
     )  # fmt: skip
 
 
 CARD = """---
-license: {licence}
+{head}
 library_name: lwgan
 tags: [lwgan, image-editing]
 ---

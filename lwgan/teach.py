@@ -27,6 +27,9 @@ FOLDS, AXES = 5, 1024  # of the cross-validation; dimensions of codes up to whic
 DOUBT, WORST = 0.3, 0.25  # score beyond which a code seems to be on the wrong pile; share that may go
 MANY, STARTS, STEPS, RATE = 50, 2, 140, 0.3  # of the map
 Z, SHARE, WORTH, EASE = 4.0, 0.25, 1 / 3, 0.02  # of labels in which the piles differ besides
+RULE = lambda n: (
+    0.68 + 5 / n
+)  # of the means' difference: how far strength 1 goes, n codes in the smaller pile
 AUC_GREEN, AUC_RED, COSINE_GREEN, COSINE_RED, FEW = 0.95, 0.85, 0.55, 0.25, 10
 
 
@@ -107,6 +110,12 @@ def teach(
     return edit, Report(light, reasons, (len(rest[0]), len(rest[1])), left_out, auc, cosine, differ)
 
 
+def mean_shift(without: Tensor, with_: Tensor) -> AffineEdit:
+    """The plain shift between the means of two piles [n, num_ws, w_dim], to compare a taught edit with.
+    Alpha 1 follows the rule of `strength_unit`."""
+    return AffineEdit(None, RULE(min(len(without), len(with_))) * (with_.mean(0) - without.mean(0)))
+
+
 # The denoised shift
 
 
@@ -142,8 +151,8 @@ def denoised_shift(piles: Piles) -> Tensor:
 def strength_unit(shift: Tensor, piles: Piles) -> float:
     """The alpha at which about 70% of pictures change, by a rule that asks no judge (docs/results/teach.md):
     the shift's share of the means' difference, more for few codes."""
-    fewer = min(len(piles.without), len(piles.with_))
-    return (shift @ piles.shift() / shift.square().sum().clamp(min=1e-12) * (0.68 + 5 / fewer)).item()
+    unit = RULE(min(len(piles.without), len(piles.with_)))
+    return (shift @ piles.shift() / shift.square().sum().clamp(min=1e-12) * unit).item()
 
 
 def differing(x: Tensor, y: Tensor, names: Sequence[str], own: Sequence[str]) -> list[int]:

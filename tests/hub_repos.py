@@ -105,6 +105,8 @@ def who(user: dict) -> dict:
     return {
         "type": "user",
         "name": user["name"],
+        "fullname": user["name"],
+        "avatarUrl": "",
         "orgs": [{"name": name} for name in user["orgs"]],
         "auth": {"accessToken": access},
     }

@@ -16,8 +16,8 @@ import tyro
 
 from lwgan.files import CONFIG, METRICS, NAME, WEIGHTS, read_config, read_folder, write_json
 from lwgan.hub import registry
+from lwgan.pipeline import BASES
 
-BASES = {"generator": "base_model", "encoder": "base_encoder"}  # kind -> key of a config that names the base
 OWNER = "local"  # stands for the namespace until `publish` knows it
 
 

@@ -67,6 +67,8 @@ class Catalog:
             nets = [e for e in entries if e.kind == "generator" and e.domain == domain and not e.refused]
             if not any(net.config["weights"]["sha256"] in known for net in nets):
                 self._join_domain(registry, domain, entries)
+        for pipe in self.pipes.values():
+            pipe.name_bases(entries)
         for entry in entries:
             if entry.refused:
                 self.refused[entry.name] = entry.refused

@@ -165,6 +165,17 @@ def list_edits(registry: str | Path | None = None, token: str | None = None) -> 
     return [entry for entry in models(registry, token) if entry.kind is None or entry.kind in EDIT_KINDS]
 
 
+def entry_of(repo_id: str, token: str | bool | None = None) -> Entry:
+    """The entry of one model on the Hub, whose weights are not read yet. Errors as `pull`; ConnectionError if
+    the Hub is away: another reader's version in the cache is not for this one.
+
+    token: False to use none, not even that of this machine."""
+    pulled = pull_config(repo_id, token, hub.deadline())
+    if pulled.stale:
+        raise ConnectionError(pulled.reason)
+    return _entry(repo_id.split("/")[1], repo_id, lambda: pulled)
+
+
 def edits_of(base_model: str, token: str | None = None) -> list[Entry]:
     """All edits on the Hub, in any namespace, whose cards name this generator. Errors as `models`."""
     if not REPO_ID.fullmatch(base_model):

@@ -15,6 +15,7 @@ from lwgan.pipeline import MAX_ALPHA, EditingPipeline
 
 AXIS = [-0.5 + 0.125 * i for i in range(21)]  # strengths that Scrub and Sweep render, in one call
 EFFECTS = [0.2, 0.4, 0.6, 0.8]  # expected target changes at which methods are compared
+STEPS = [0.5, 1.0, 1.5, 2.0]  # strengths, where the edit in use was never measured
 COMPARED = 4  # methods that are compared unless the visitor chooses
 
 
@@ -68,21 +69,25 @@ def _expected(pipe: EditingPipeline, name: str, axis: Sequence[float]) -> list[f
 
 
 def compare(pipe: EditingPipeline, session: Mapping, current: str, wanted: Mapping) -> dict:
-    """The methods for one change, each at the alphas of equal expected effects.
+    """The methods for one change, each at the alphas of equal expected effects; at equal strengths if the
+    edit in use, as one that was taught, was never measured.
 
-    wanted: the visitor's choice, {"methods": names of edits, "effect": one of EFFECTS}, or less.
+    wanted: the visitor's choice, {"methods": names of edits, "effect": one of EFFECTS or STEPS}, or less.
     """
+    measured = bool(pipe.scales[current].curve)
+    effects = EFFECTS if measured else STEPS
     rivals = [edit for edit in edits_of(pipe) if edit["key"] == key_of(pipe, current)]
-    names = [edit["name"] for edit in rivals]
+    names = sorted((edit["name"] for edit in rivals), key=lambda name: not measured and name != current)
     chosen = [name for name in wanted.get("methods") or [] if name in names]
     if not chosen and wanted.get("methods") != []:  # the visitor has not chosen yet, or for another change
         chosen = names[:COMPARED]
-    effect = wanted.get("effect") if wanted.get("effect") in EFFECTS else _comparable(pipe, chosen)
+    effect = wanted.get("effect") if wanted.get("effect") in effects else None
+    effect = effect or (_comparable(pipe, chosen) if measured else 1.0)
     return {
-        "label": change_of(pipe, current), "effects": EFFECTS, "effect": effect,
+        "label": change_of(pipe, current), "effects": effects, "effect": effect, "measured": measured,
         "source": thumb_url(session["before"].picture),
         "methods": [{"name": e["name"], "label": e["method"], "on": e["name"] in chosen} for e in rivals],
-        "rows": [_compared(pipe, session, name, effect) for name in names if name in chosen],
+        "rows": [_compared(pipe, session, name, effect, effects) for name in names if name in chosen],
     }  # fmt: skip
 
 
@@ -97,10 +102,15 @@ def _alpha_for(pipe: EditingPipeline, name: str, effect: float) -> float | None:
     return alpha if alpha is not None and alpha <= MAX_ALPHA else None
 
 
-def _compared(pipe: EditingPipeline, session: Mapping, name: str, effect: float) -> dict:
-    """A method's pictures at all effects, and its figures at one."""
+def _compared(
+    pipe: EditingPipeline, session: Mapping, name: str, effect: float, effects: Sequence[float]
+) -> dict:
+    """A method's pictures at all effects (EFFECTS or STEPS), and its figures at one."""
     scale, before = pipe.scales[name], session["before"]
-    alphas = {wanted: _alpha_for(pipe, name, wanted) for wanted in EFFECTS}
+    if effects is EFFECTS:
+        alphas = {wanted: _alpha_for(pipe, name, wanted) for wanted in effects}
+    else:
+        alphas = {wanted: min(scale.alpha(wanted), MAX_ALPHA) for wanted in effects}
     reached = [wanted for wanted, alpha in alphas.items() if alpha is not None]
     axis = [alphas[wanted] for wanted in reached]
     pictures = dict(zip(reached, along(pipe, before.w, {}, name, axis) if axis else [], strict=True))
@@ -121,6 +131,6 @@ def _compared(pipe: EditingPipeline, session: Mapping, name: str, effect: float)
         "kept": "–" if difference.of is None else f"{difference.kept} of {difference.of}",
         "identity": "–" if difference.identity is None else f"{difference.identity:.3f}",
     }
-    kept = scale.kept(alpha)
-    expected = {"target": read.percent(effect), "kept": "–" if kept is None else read.percent(kept)}
-    return {**row, **expected, "here": here}
+    said = lambda share: "–" if share is None else read.percent(share)
+    target = effect if effects is EFFECTS else scale.expected("target_change", alpha)
+    return {**row, "target": said(target), "kept": said(scale.kept(alpha)), "here": here}

@@ -8,6 +8,7 @@ import gradio as gr
 
 from lwgan.domain import Domain
 from lwgan.hub.catalog import Catalog
+from lwgan.page.account import SIGN_IN
 from lwgan.page.editor import VIEWS, Editor
 from lwgan.page.endpoints import add_endpoints
 from lwgan.page.events import Events
@@ -47,6 +48,8 @@ def build(catalog: Catalog) -> gr.Blocks:
                 ui.shown["readings"] = gr.HTML(first["readings"], **parts("readings"), elem_id="readings")
             with gr.Column(elem_id="panel"):
                 ui.sliders = gr.HTML(sliders, **parts("sliders"), live=LIVE, elem_id="sliders")
+        if "SPACE_ID" in os.environ:
+            gr.DuplicateButton(size="sm")
         ui.small = gr.Markdown(small_print(domain), elem_id="small")
         # Values that the browser keeps: whether the page has used its session, and which view is open.
         ui.opened = gr.Checkbox(False, visible="hidden", elem_id="opened")
@@ -74,6 +77,8 @@ def add_sources(ui: SimpleNamespace, editor: Editor, session: dict, domain: Doma
         with gr.Tab("Link"):
             ui.link = gr.Textbox(label="A link or recipe made here", lines=3, elem_id="link")
             ui.open = gr.Button("Open", size="md", elem_id="open")
+            ui.found = gr.Textbox(label="An edit on the Hub (org/name)", max_length=200, elem_id="found")
+            ui.add = gr.Button("Add", size="md", elem_id="add")
 
 
 def add_views(ui: SimpleNamespace, first: dict) -> None:
@@ -86,6 +91,10 @@ def add_views(ui: SimpleNamespace, first: dict) -> None:
                     ui.shown[name] = gr.HTML(first.get(name), **parts(name), elem_id=f"view-{name}")
             with ui.tabs["Teach"]:
                 ui.files = gr.File(label="Pictures for this pile", **FILES, elem_id="teach-files")
+                with gr.Row(elem_id="teach-account"):
+                    ui.push = gr.Button("Push to my account (private)", size="md", elem_id="push")
+                if SIGN_IN:
+                    gr.LoginButton("Sign in, to push (loads the page anew)", size="md", elem_id="sign-in")
             with ui.tabs["Many"]:
                 ui.several = gr.File(label="Pictures to edit alike", **FILES, elem_id="many-files")
         ui.shown["status"] = gr.HTML(first["status"], **parts("status"), elem_id="status")

@@ -2,8 +2,8 @@
 
 A session is a dict that describes a visitor's picture: "domain", "source" (as in recipes), "framed",
 "original" (what the judge reads in it), "before" (readings.Sight of the reconstruction), "note" (on its
-framing, or None), "taught" (domain -> name -> edit that this visitor taught) and, if the last source was
-refused, "problem".
+framing, or None), "taught" (domain -> name -> edit that this visitor taught, or that a recipe brought) and,
+if the last source was refused, "problem".
 
 The sliders are a dict, too: "rows" [{"name", "strength"}], "current" (the index of the row in use), and what
 the page repeats with each message: "domain", "made" (when the server made the panel), "moves" (since then).
@@ -18,7 +18,10 @@ from PIL import Image
 
 from lwgan import many, readings, recipe, taught
 from lwgan.domain import KINDS, short
+from lwgan.edit import AffineEdit
+from lwgan.files import EDIT_KINDS
 from lwgan.hub.catalog import Catalog
+from lwgan.hub.registry import Entry
 from lwgan.images import open_picture
 from lwgan.page import axis, panel, pictures, views
 from lwgan.page.lesson import Lesson
@@ -26,12 +29,13 @@ from lwgan.page.several import Several
 from lwgan.pipeline import MAX_ALPHA, EditingPipeline, check_alphas
 from lwgan.sources import opened
 from lwgan.strength import PLACES
+from lwgan.taught import Taught
 
 ROWS = 4  # sliders at the start; visitors can add more
 EXAMPLES = 8
 TRIED = 4  # samples, to find a first picture that the first edit changes
 VIEWS = ("Edit", "Scrub", "Sweep", "Compare", "About", "Many", "Teach")
-TAUGHT = 8  # edits that a visitor may teach in a domain; the oldest goes
+TAUGHT = 16  # edits that a visitor may have taught in a domain, with their mean shifts; the oldest goes
 
 
 class Editor:
@@ -92,10 +96,12 @@ class Editor:
 
     def _replay(self, found: Mapping, session: Mapping) -> tuple[dict, dict]:
         domain, _ = self._for_recipe(found)
-        taught = session.get("taught")
-        pipe = self.pipe_of({"domain": domain, "taught": taught})
+        pipe = self.pipe_of({**session, "domain": domain})
+        carried = recipe.carried(pipe, found)
+        taught = _with_taught(session, domain, carried)
+        pipe = pipe.plus(carried)
         alphas = recipe.alphas_of(pipe, found)
-        session = self._session(domain, _source_of(found))
+        session = {**self._session(domain, _source_of(found)), "taught": taught}
         rows = [{"name": name, "strength": alpha / pipe.scales[name].unit} for name, alpha in alphas.items()]
         taken = {panel.key_of(pipe, name) for name in alphas}
         more = [row for row in first_rows(pipe) if panel.key_of(pipe, row["name"]) not in taken]
@@ -174,12 +180,35 @@ class Editor:
         """Pictures to start with."""
         return panel.gallery(self.pipe(domain), EXAMPLES)
 
-    def add_taught(self, session: Mapping, sliders: Mapping, name: str, edit) -> tuple[dict, dict]:
-        """An edit that the visitor taught gets the first slider, at strength 1. Returns session, sliders."""
-        domain, taught = session["domain"], dict(session.get("taught") or {})
-        known = {other: old for other, old in taught.get(domain, {}).items() if other != name}
-        taught[domain] = dict([*known.items(), (name, edit)][-TAUGHT:])
-        rows = [row for row in _rows(sliders) if row["name"] != name]
+    def add_taught(self, session: Mapping, sliders: Mapping, made: Taught) -> tuple[dict, dict]:
+        """An edit that the visitor taught gets the first slider, its mean shift joins it. As `add_found`."""
+        return self._add(session, sliders, {f"{made.name[:59]}-mean": made.mean, made.name: made.edit})
+
+    def add_found(self, session: Mapping, sliders: Mapping, entry: Entry, token) -> tuple[dict, dict]:
+        """An edit of the Hub joins this visit and gets the first slider. Returns session, sliders. ValueError
+        if it does not fit a generator here."""
+        if entry.refused or entry.kind not in EDIT_KINDS:
+            raise ValueError(entry.refused or f"{entry.source} is of kind {entry.kind!r}, expected an edit")
+        size, wanted = entry.config["weights"]["size"], (entry.config.get("base_revision") or {})
+        if size > recipe.CARRIED_BYTES:
+            raise ValueError(f"{entry.source} has {size} bytes, a visit takes {recipe.CARRIED_BYTES} at most")
+        domain, pipe = self._for_recipe({"base": wanted})
+        if pipe.revisions["generator"] != wanted.get("generator"):
+            hashed = f"the generator with weights sha256 {wanted.get('generator')}"
+            raise ValueError(f"{entry.source} was made for {hashed}, which is not here")
+        if domain != session["domain"]:
+            session, sliders = self.start(domain, session.get("taught"))
+        name = entry.name if entry.name not in pipe.edits else f"hub-{entry.name}"[:64]
+        edit = AffineEdit.from_pretrained(entry.source, entry.revision, token or False)
+        pipe.plus({name: edit})  # ValueError if it does not fit
+        return self._add(session, sliders, {name: edit})
+
+    def _add(self, session: Mapping, sliders: Mapping, edits: Mapping) -> tuple[dict, dict]:
+        """Edits join a visit; the last gets the first slider, at strength 1."""
+        domain, name = session["domain"], list(edits)[-1]
+        taught = _with_taught(session, domain, edits)
+        others = {*self.pipe(domain).edits, *taught[domain]} - {name}
+        rows = [row for row in _rows(sliders) if row["name"] in others]
         rows = [{"name": name, "strength": 1.0}, *({**row, "strength": 0.0} for row in rows)]
         return {**session, "taught": taught}, self.sliders(domain, rows, 0, taught)
 
@@ -245,6 +274,7 @@ class Editor:
         if made_by:
             found = recipe.from_json(made_by)
             domain, pipe = self._for_recipe(found)
+            pipe = pipe.plus(recipe.carried(pipe, found))
             source, alphas = _source_of(found), recipe.alphas_of(pipe, found)
         else:
             alphas = edits
@@ -336,6 +366,13 @@ def first_seed(pipe: EditingPipeline, name: str) -> int:
         if all((read.get(label, 0.5) > 0.5) == value for label, value in change.target.items()):
             return seed
     return next(iter(seeds), 0)
+
+
+def _with_taught(session: Mapping, domain: str, edits: Mapping) -> dict:
+    """The session's taught edits with further ones of a domain. Of more than TAUGHT the oldest go."""
+    taught = dict(session.get("taught") or {})
+    known = {name: edit for name, edit in taught.get(domain, {}).items() if name not in edits}
+    return {**taught, domain: dict([*known.items(), *edits.items()][-TAUGHT:])}
 
 
 def _source_of(found: Mapping) -> Mapping:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import gradio as gr
 
+from lwgan.page import account
 from lwgan.page.editor import Editor, path_of, words
 from lwgan.page.endpoints import MODEL
 from lwgan.page.lesson import Lesson
@@ -48,6 +49,10 @@ class Events:
         opened = partial(gr.on, [ui.open.click, ui.link.submit])
         on(opened, partial(self.replay, editor.open_link), ui.link)
         on(ui.sliders.input, lambda visit: None)  # every event brings the sliders and the view along
+        private = {"inputs": self.always, "outputs": self.everything, "concurrency_id": "hub"}
+        self.connect(ui.push.click, self.push, **private)
+        found = partial(gr.on, [ui.add.click, ui.found.submit])
+        self.connect(found, self.find, **{**private, "inputs": [ui.found, *self.always]})
         on(ui.shown["compare"].input, self.compare, ui.shown["compare"])
         on(ui.shown["teach"].input, self.teach, ui.shown["teach"], trigger_mode="multiple")
         on(ui.shown["many"].input, self.pack, ui.shown["many"])
@@ -151,7 +156,32 @@ class Events:
         for act in acts[:MOST_ACTS] if isinstance(acts, list) else [None]:
             with self.refusals(visit) as (pipe, lesson):
                 if made := lesson.hear(pipe, act, visit.session["framed"]):
-                    visit.take(*self.editor.add_taught(visit.session, visit.sliders, made.name, made.edit))
+                    visit.take(*self.editor.add_taught(visit.session, visit.sliders, made))
+
+    def push(self, opened, visit, sliders, view, request: gr.Request, signed_in: gr.OAuthToken | None):
+        """Pushes the edit that was learned last to the account of the visitor who clicks."""
+        token = account.token_of(signed_in, request)
+        return self.act(partial(self.push_taught, token), opened, visit, sliders, view)
+
+    def push_taught(self, token: str | None, visit: Visit) -> None:
+        with self.refusals(visit) as (_, lesson):
+            pushed = account.push(lesson.made, token)
+            lesson.result["pushed"] = pushed.url
+            lesson.said = f"Pushed to {pushed.repo_id}, which only you can see."
+
+    def find(
+        self, repo_id, opened, visit, sliders, view, request: gr.Request, signed_in: gr.OAuthToken | None
+    ):
+        """Adds an edit of the Hub to the visit."""
+        token = account.token_of(signed_in, request)
+        return self.act(partial(self.add_found, token), repo_id, opened, visit, sliders, view)
+
+    def add_found(self, token: str | None, repo_id, visit: Visit) -> None:
+        try:
+            entry = account.find((repo_id or "").strip(), token)
+            visit.take(*self.editor.add_found(visit.session, visit.sliders, entry, token))
+        except (ValueError, OSError) as error:
+            visit.take({**visit.session, "problem": words(error)})
 
     def drop(self, files, visit: Visit) -> None:
         with self.refusals(visit) as (pipe, lesson):

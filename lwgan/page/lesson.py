@@ -31,12 +31,14 @@ class Item(NamedTuple):
 
 
 class Lesson:
-    """piles: side -> items.  step: 1, 2 (the piles) or 3.  said: the answer to the last message."""
+    """piles: side -> items.  step: 1, 2 (the piles) or 3.  said: the answer to the last message.
+    made: the edit that was learned last."""
 
     def __init__(self, domain: str):
         self.domain, self.step, self.sheet, self.said = domain, 1, 0, ""
         self.piles: dict[str, list[Item]] = {side: [] for side in SIDES}
         self.result: dict | None = None
+        self.made: taught.Taught | None = None
         self.light: tuple[str, list[str]] | None = None
 
     # --- What a visitor does: ValueError or OSError for what is refused ---------------------------
@@ -110,7 +112,7 @@ class Lesson:
         if (mixed := self._mixed()) and pipe.images is None:
             raise ValueError(mixed)
         looks = [[item.look for item in self.piles[side]] for side in SIDES]
-        made = taught.make(pipe, *looks, name, kind if kind in KINDS else None)
+        made = self.made = taught.make(pipe, *looks, name, kind if kind in KINDS else None)
         archive = base64.b64encode(made.archive).decode()
         self.result = {
             "name": made.name, "label": made.edit.config["change"]["after"],

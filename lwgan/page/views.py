@@ -31,6 +31,7 @@ def edit(pipe: EditingPipeline, session: Mapping, result: Image.Image, alphas: M
         "original": data_url(session["framed"]), "reconstruction": data_url(session["before"].picture),
         "edited": url(recipe.png(result, made), "image/png"), "link": recipe.to_link(made),
         "recipe": recipe.to_json(made), "quality": quality(session),
+        "lacks": [edit["taught"] for edit in made["edits"] if "taught" in edit],
     }  # fmt: skip
 
 

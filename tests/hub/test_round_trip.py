@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from packaging.requirements import Requirement
 
 from lwgan.edit import AffineEdit
 from lwgan.files import EDIT_KINDS
@@ -142,6 +143,10 @@ def test_a_space_pins_what_was_published_and_holds_the_page(hub, shelf, tmp_path
         f"{name} config.json,model.safetensors {sha}" for name, sha in commits.items()
     )
     assert (head["sdk"], head["app_file"], head["license"]) == ("gradio", "app.py", "apache-2.0")
+    assert head["hf_oauth"] and head["hf_oauth_scopes"] == ["contribute-repos"]
+    needs = space.head.files["requirements.txt"].decode().splitlines()
+    torch_of = [Requirement(line) for line in needs if line.startswith("torch")]
+    assert len(torch_of) == 1 and "2.11.0" in torch_of[0].specifier and "2.12" not in torch_of[0].specifier
     assert {"app.py", "requirements.txt", "lwgan/edit.py", "lwgan/page/__init__.py"} <= set(space.head.files)
     assert not [
         name

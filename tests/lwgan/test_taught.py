@@ -70,7 +70,7 @@ def test_noise_is_badly_inverted_and_samples_are_not(digits, piles):
 
 
 def test_the_folder_loads_and_serves_as_it_is(digits, piles, tmp_path):
-    name, edit, report, data, strip = taught.make(digits, *piles, "1to2")
+    name, edit, _, report, data, strip = taught.make(digits, *piles, "1to2")
     (tmp_path / "edit.zip").write_bytes(data)
     with zipfile.ZipFile(tmp_path / "edit.zip") as archive:
         files = {

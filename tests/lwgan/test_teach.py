@@ -4,7 +4,18 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from lwgan.teach import LEAST, MOST, Piles, balance, denoised_shift, misplaced, out_of_fold, separation, teach
+from lwgan.teach import (
+    LEAST,
+    MOST,
+    Piles,
+    balance,
+    denoised_shift,
+    mean_shift,
+    misplaced,
+    out_of_fold,
+    separation,
+    teach,
+)  # fmt: skip
 
 D = 64
 SPREAD = torch.linspace(3, 0.3, D)
@@ -43,6 +54,11 @@ def test_a_planted_shift_is_found_in_all_layers_and_its_light_is_green():
     # At strength 1 the edit goes about 70% of the way; what it moves is the planted shift.
     moved = edit.bias[0] @ truth() / truth().square().sum()
     assert 0.5 < moved < 1.0
+
+
+def test_the_mean_shift_goes_as_far_as_the_rule_says():
+    x, y = layered(draw(50, 0)), layered(draw(80, 1) + truth())
+    assert torch.allclose(mean_shift(x, y).bias, (0.68 + 5 / 50) * (y.mean(0) - x.mean(0)))
 
 
 def test_two_draws_of_one_law_get_a_red_light():

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageDraw
 from selenium.webdriver import Keys
 
-from lwgan import AffineEdit, EditingPipeline
+from lwgan import AffineEdit, EditingPipeline, recipe, taught
 from lwgan.hub.catalog import Catalog
 from lwgan.images import mark_framed
 from lwgan.page.editor import Editor, words
@@ -57,7 +57,7 @@ def test_a_taught_edit_is_a_slider_of_its_visitor_alone(editor, visit, lesson):
     fill(lesson, pipe, framed, range(4), range(4, 8))
     assert lesson.light and lesson.light[0] == "red"  # four pictures are too few to trust
     made = lesson.hear(pipe, {"act": "learn", "step": 3, "name": "More digits"}, framed)
-    visit.take(*editor.add_taught(visit.session, visit.sliders, made.name, made.edit))
+    visit.take(*editor.add_taught(visit.session, visit.sliders, made))
     assert visit.sliders["rows"][0] == {"name": NAME, "strength": 1.0}
     assert NAME in {edit["name"] for edit in visit.sliders["edits"]}
     shown = editor.show(visit.session, visit.sliders, "Edit")["edit"]
@@ -72,8 +72,53 @@ def test_a_taught_edit_is_a_slider_of_its_visitor_alone(editor, visit, lesson):
     back, rows = editor.open_link(link, visit.session, visit.sliders)
     assert "problem" not in back and rows["rows"][0]["name"] == NAME
     other, _ = editor.open_link(link, *editor.start("multimnist"))
-    assert f"'{NAME}' is unknown" in other["problem"]
+    assert other["problem"].startswith("The edit 'More digits', which was taught elsewhere, is missing")
     assert NAME not in pipe.edits and NAME not in {edit["name"] for edit in editor.list_edits()}
+
+
+@pytest.fixture(scope="module")
+def made(editor):
+    """A taught edit of the toy nets."""
+    pipe = editor.pipe("multimnist")
+    piles = [taught.look(pipe, [pipe.sample(seed) for seed in seeds]) for seeds in (range(4), range(4, 8))]
+    return taught.make(pipe, *piles, "More digits")
+
+
+def test_the_weights_of_a_taught_edit_travel_in_the_png(editor, visit, made, tmp_path):
+    visit.take(*editor.add_taught(visit.session, visit.sliders, made))
+    href = editor.show(visit.session, visit.sliders, "Edit")["edit"]["edited"]
+    (tmp_path / "made.png").write_bytes(base64.b64decode(href.partition(",")[2]))
+    other = editor.start("multimnist")
+    session, sliders = editor.upload({"path": str(tmp_path / "made.png")}, *other)
+    assert "problem" not in session and sliders["rows"][0] == {"name": NAME, "strength": 1.0}
+    assert editor.show(session, sliders, "Edit")["edit"]["edited"] == href
+    found = recipe.of_png(tmp_path / "made.png")
+    assert editor.edit_image(None, {}, None, None, found) == (tmp_path / "made.png").read_bytes()
+    assert NAME not in editor.pipe("multimnist").edits
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [("weights", "AAAA", "model.safetensors has 3 bytes"), ("weights", "<b>", "base64"),
+     ("weights", "A" * 5_000_000, "5000000 characters of weights, at most 4000000"),
+     ("config", None, "holds a"),
+     ("weights", 5, "is no string"), ("name", "lwgan-multimnist-lw-1to2", "another one here has that name"),
+     ("name", "../up", "'../up'")],
+)  # fmt: skip
+def test_damaged_weights_in_a_recipe_are_refused(editor, visit, made, key, value, said):
+    pipe = editor.pipe("multimnist").plus({NAME: made.edit})
+    found = recipe.make(pipe, recipe.of_seed(pipe, 0), {NAME: 1.0})
+    found["edits"][0] = {**found["edits"][0], key: value}
+    session, _ = editor.open_link(json.dumps(found), visit.session, visit.sliders)
+    assert said in session["problem"] and "/tmp" not in session["problem"]
+
+
+def test_a_taught_edit_is_compared_with_the_mean_shift_at_equal_strengths(editor, visit, made):
+    visit.take(*editor.add_taught(visit.session, visit.sliders, made))
+    shown = editor.show(visit.session, visit.sliders, "Compare")["compare"]
+    assert [row["label"] for row in shown["rows"]] == ["taught from two piles", "mean shift"]
+    assert shown["effects"] == [0.5, 1.0, 1.5, 2.0] and not shown["measured"]
+    assert [[cell["alpha"] for cell in row["cells"]] for row in shown["rows"]] == [shown["effects"]] * 2
 
 
 def test_the_slider_of_a_forgotten_edit_goes(editor, visit):

@@ -27,9 +27,10 @@ from lwgan.hub import client as hub
 from lwgan.hub import pulling as hub_pull
 from lwgan.hub import pushing as hub_push
 from lwgan.hub import registry
+from lwgan.pipeline import BASES
 from trainers.publish import cards, spaces
 from trainers.publish.pictures import save_curve
-from trainers.register import BASES, copy_figures, replacing
+from trainers.register import copy_figures, replacing
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-// Compares methods at equal expected effects. Sends the choice: {methods, effect}.
+// Compares methods at equal expected effects, or at equal strengths. Sends the choice: {methods, effect}.
 function make(kind, text, attributes = {}) {
   const made = document.createElement(kind);
   made.textContent = text;
@@ -31,11 +31,13 @@ function show() {
   element.querySelector(".empty").textContent = value.empty ?? "";
   element.querySelector(".body").hidden = !value.rows;
   if (!value.rows) return;
-  const percent = (share) => `${Math.round(100 * share)}%`;
+  const percent = (effect) => (value.measured ? `${Math.round(100 * effect)}%` : String(effect));
   const focused = document.activeElement?.closest?.("fieldset") && document.activeElement.value;
   const empty = value.rows.length === 0;
   element.querySelectorAll(".scroll").forEach((part) => { part.hidden = empty; });
-  const columns = "each column is where that share of pictures is expected to change. Below a picture stands the alpha that it takes";
+  const columns = (value.measured
+    ? "each column is where that share of pictures is expected to change."
+    : "each column is a strength, because this edit was never measured.") + " Below a picture stands the alpha that it takes";
   element.querySelector(".label").textContent = `${value.label}: ${empty ? "choose a method" : columns}.`;
   const methods = element.querySelector(".methods"), effects = element.querySelector(".effects");
   methods.replaceChildren(methods.firstElementChild, ...value.methods.map(({ name, label, on }) => box("checkbox", "compared", name, label, on)));

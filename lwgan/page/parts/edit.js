@@ -22,6 +22,8 @@ function show() {
   const link = element.querySelector(".link");
   link.parentElement.hidden = !value.link; // the recipe of a large picture is too long for an address; the PNG holds it
   if (value.link) link.href = "?edit=" + value.link;
+  const lacks = value.lacks?.join(", ");
+  link.title = lacks ? `Opens this picture here; it has no room for the weights of ${lacks}, which PNG and recipe hold` : "Opens this very picture";
 }
 element.querySelectorAll(".which input").forEach((input) => input.addEventListener("change", show));
 const copy = element.querySelector(".copy");

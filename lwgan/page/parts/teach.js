@@ -118,7 +118,11 @@ function show() {
   }));
   const result = find(".result");
   result.hidden = !value.result || !learning;
+  document.getElementById("teach-account").hidden = result.hidden;
   if (!value.result) return;
+  const pushed = result.querySelector(".pushed");
+  pushed.hidden = !value.result.pushed;
+  pushed.href = value.result.pushed ?? "";
   result.querySelector("img").src = value.result.strip;
   result.querySelector("img").alt = `Samples with ${value.result.label} at growing strengths`;
   result.querySelector(".zip").href = value.result.zip;
