@@ -96,6 +96,12 @@ def dump(path: Path, content, protocol: int = 4) -> Path:
     return path
 
 
+def torch_file(path: Path, content) -> Path:
+    with _named_as_theirs():
+        torch.save(content, path)
+    return path
+
+
 # NVIDIA's PyTorch: a tree of modules with our names
 
 

@@ -21,14 +21,16 @@ from typing import Annotated, Literal
 
 import torch
 import tyro
+from torch import Tensor
 
 from lwgan.domain import Domain, domain_from_json
 from lwgan.files import STORED, WEIGHTS
 from lwgan.frames import FRAMES
 from lwgan.hub import registry
 from trainers import run
-from trainers.convert import layouts, unpickle
-from trainers.convert.directions import NUMPY, Direction, convert_direction
+from trainers.convert import arrays, layouts
+from trainers.convert.directions import Direction, convert_direction
+from trainers.convert.layouts.common import check_name
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Checkpoint:
     folders."""
 
     source: Path
-    """The checkpoint, a .pt or .pkl file."""
+    """The checkpoint: .pt, .pkl or .safetensors."""
     target: Path
     """The model's folder; of a pSp or e4e file the registry to which both models are written."""
     domain: str
@@ -75,11 +77,11 @@ def convert(options: Checkpoint) -> list[Path]:
     domain = domain_of(options)
     if options.target.exists() and not options.target.is_dir():
         raise ValueError(f"--target {options.target} is a file, expected a folder")
-    if options.source.suffix in NUMPY:
-        raise ValueError(f"{options.source} is an array: `convert direction` takes directions")
     models = read(options)
     names = [options.target / f"lwgan-{domain.name}-{model.kind}" for model in models]
     folders = names if len(models) > 1 else [options.target]
+    for folder in folders:
+        check_name(folder)
     new = [folder for folder in (options.target, *folders) if not folder.exists()]
     try:
         save(models, folders, domain, options)
@@ -99,7 +101,9 @@ def domain_of(options: Checkpoint) -> Domain:
 
 def read(options: Checkpoint) -> list[layouts.Model]:
     """The models of a checkpoint, a generator first. Errors as `convert`."""
-    content, source = unpickle.read(options.source), str(options.source)
+    content, source = arrays.read(options.source), str(options.source)
+    if isinstance(content, Tensor):
+        raise ValueError(f"{source} is an array: `convert direction` takes directions")
     try:
         models = layouts.models(content, source, options.encoder_type)
     except ValueError:

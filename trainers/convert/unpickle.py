@@ -47,18 +47,23 @@ def read(path: Path) -> object:
 
 
 def _read_torch(file: BinaryIO) -> object:
-    _check_zip(file)
+    """What torch's own reader takes, or else a file of today's form that holds more: arrays of numpy, or a
+    whole network of NVIDIA's classes, as PTI saves it."""
+    zipped = _check_zip(file)
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):  # rosinality's training options
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if found := re.search(r"GLOBAL '?([\w.]+)", str(error)):
+        if not (found := re.search(r"GLOBAL '?([\w.]+)", str(error))):
+            raise
+        if not zipped:
             raise UnknownGlobal(f"it asks for the global {found[1]!r}") from error
-        raise
+    with zipfile.ZipFile(file) as archive:
+        return TorchReader(archive).load()
 
 
-def _check_zip(file: BinaryIO) -> None:
-    """ValueError for a zip file with compressed parts, which torch.save does not write."""
+def _check_zip(file: BinaryIO) -> bool:
+    """Whether it is a zip file. ValueError for one with compressed parts, which torch.save does not write."""
     zipped, size = file.read(len(ZIP)) == ZIP, file.seek(0, io.SEEK_END)
     file.seek(0)
     if zipped:
@@ -67,6 +72,7 @@ def _check_zip(file: BinaryIO) -> None:
         file.seek(0)
         if parts > size:
             raise ValueError(f"its parts have {parts} bytes when unpacked, the file {size}")
+    return zipped
 
 
 class Persistent:
@@ -85,6 +91,11 @@ class Network:
         self.state = dict(state)
 
 
+STORAGES = {
+    "Float": torch.float32, "Double": torch.float64, "Half": torch.float16, "BFloat16": torch.bfloat16,
+    "Long": torch.int64, "Int": torch.int32, "Short": torch.int16, "Char": torch.int8, "Byte": torch.uint8,
+    "Bool": torch.bool,
+}  # fmt: skip
 PLAIN = (set, frozenset, slice, complex)
 GLOBALS = {
     "torch_utils.persistence._reconstruct_persistent_obj": Persistent,
@@ -96,8 +107,10 @@ GLOBALS = {
     "torch._utils._rebuild_tensor_v2": lambda *words: torch._utils._rebuild_tensor(*words[:4]),
     "torch._utils._rebuild_parameter": lambda data, *_: data,
     "torch.Size": tuple,
+    **{f"torch.{name}Storage": dtype for name, dtype in STORAGES.items()},
     "torch.device": lambda *words: ":".join(map(str, words)),
     "collections.OrderedDict": collections.OrderedDict,
+    "argparse.Namespace": argparse.Namespace,
     "numpy.dtype": np.dtype,
     "numpy.ndarray": None,  # named as an argument alone: nobody may call it
     "numpy.core.multiarray._reconstruct": lambda *_: np.empty(0),
@@ -116,3 +129,21 @@ class Reader(pickle.Unpickler):
         if f"{module}.{name}" not in GLOBALS:
             raise UnknownGlobal(f"it asks for the global '{module}.{name}'")
         return GLOBALS[f"{module}.{name}"]
+
+
+class TorchReader(Reader):
+    """A Reader of the zip files of torch.save, in which the bytes of storages lie beside the pickle."""
+
+    def __init__(self, archive: zipfile.ZipFile):
+        pickled = next(name for name in archive.namelist() if name.endswith("data.pkl"))
+        super().__init__(archive.open(pickled))
+        self._archive, self._folder, self._storages = archive, pickled.removesuffix("data.pkl"), {}
+
+    def persistent_load(self, words: tuple):
+        _, dtype, key, *_ = words
+        if key not in self._storages:
+            data = bytearray(self._archive.read(f"{self._folder}data/{key}"))
+            bytes_ = torch.frombuffer(data, dtype=torch.uint8).untyped_storage()
+            typed = torch.storage.TypedStorage(wrap_storage=bytes_, dtype=dtype, _internal=True)
+            self._storages[key] = typed
+        return self._storages[key]

@@ -2,6 +2,7 @@
 
 import argparse
 import copy
+import io
 import json
 import os
 import pickle
@@ -10,6 +11,8 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageDraw
+from safetensors.torch import save_file
 
 from lwgan.domain import Domain, domain_from_json
 from lwgan.encoder import Encoder
@@ -17,6 +20,7 @@ from lwgan.frames import FRAMES
 from lwgan.generator import Generator
 from lwgan.hub import registry
 from lwgan.hub.registry import load_model, models
+from lwgan.pipeline import EditingPipeline
 from tests.foreign import (
     EasyDict,
     Network,
@@ -28,11 +32,13 @@ from tests.foreign import (
     psp_file,
     tensorflow,
     tensorflow_file,
+    torch_file,
 )
-from tests.parity import FOLDER, arrays_of, drawn, error, psp_weights, rosinality_weights
+from tests.parity import FOLDER, arrays_of, drawn, error, psp_weights, renamed, rosinality_weights
 from trainers import publish
 from trainers.__main__ import main
 from trainers.convert import Checkpoint, convert
+from trainers.convert.layouts.rosinality import name_of
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +208,133 @@ def test_psp_and_e4e_files(tmp_path, case, encoder_type, shape):
         assert error(generator.mapping.w_avg, latent_avg) == 0
 
 
+# Forms in which people pass files on: (how it is written, what of the reference it lacks)
+
+
+def psp_named(prefix: str, weights: dict) -> dict:
+    return {f"{prefix}{name}": value for name, value in weights.items()}
+
+
+def as_numpy(weights: dict) -> dict:
+    return {name: value.numpy() for name, value in weights.items()}
+
+
+def ours_of(weights: dict, mean) -> dict:
+    """NVIDIA's own names."""
+    ours = dict(renamed(name, value) for name, value in weights.items() if not name.endswith(".kernel"))
+    return {"mapping.w_avg": mean} | ours
+
+
+FORMS = {
+    "under module.": lambda p, w, mean: torch.save({"g_ema": psp_named("module.", w), "latent_avg": mean}, p),
+    "g alone": lambda p, w, mean: torch.save({"g": w, "d": {}, "latent_avg": mean}, p),
+    "g and g_ema": lambda p, w, mean: torch.save({"g": {}, "g_ema": w, "latent_avg": mean}, p),
+    "bare": lambda p, w, mean: torch.save(w | {"latent_avg": mean}, p),
+    "bare, under module.module.": lambda p, w, mean: torch.save(
+        psp_named("module.module.", w) | {"latent_avg": mean}, p
+    ),
+    "state_dict": lambda p, w, mean: torch.save({"state_dict": w, "latent_avg": mean, "epoch": 3}, p),
+    "pSp's decoder": lambda p, w, mean: torch.save(
+        {"state_dict": psp_named("decoder.", w), "latent_avg": mean}, p
+    ),
+    "safetensors": lambda p, w, mean: save_file(w | {"latent_avg": mean}, p),
+    "arrays of numpy": lambda p, w, mean: torch.save({"g_ema": as_numpy(w), "latent_avg": mean.numpy()}, p),
+    "a pickle": lambda p, w, mean: dump(p, {"g_ema": as_numpy(w), "latent_avg": mean.numpy()}),
+    "an archive": lambda p, w, mean: np.savez(p.open("wb"), **as_numpy(w), latent_avg=mean.numpy()),
+    "NVIDIA's, bare": lambda p, w, mean: torch.save(ours_of(w, mean), p),
+    "NVIDIA's, as G_ema": lambda p, w, mean: torch.save({"G_ema": psp_named("module.", ours_of(w, mean))}, p),
+    "PTI's, the whole network": lambda p, w, mean: torch_file(p, nvidia(w, mean)),
+    "NVIDIA's, G alone": lambda p, w, mean: dump(p, {"G": nvidia(w, mean), "D": None}),
+    "NVIDIA's, the whole network": lambda p, w, mean: dump(p, nvidia(w, mean)),
+    "TensorFlow's, Gs alone": lambda p, w, mean: dump(p, tensorflow(w, mean)),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_in_which_a_generator_is_passed_on(tmp_path, weights, held, form):
+    """Also without its noise maps and without its mean code: drawn and estimated, which the config says."""
+    FORMS[form](tmp_path / "file.pt", weights, held["latent_avg"])
+    generator = converted(tmp_path / "file.pt", tmp_path / "g")
+    computes_the_reference(generator, held)
+    config = load_model(tmp_path / "g")[0]
+    assert ("weights_of" in config) == ("alone" in form and "Gs" not in form)
+    lacking = {name: value for name, value in weights.items() if not name.startswith("noises.")}
+    FORMS[form](tmp_path / "file.pt", lacking, held["latent_avg"])
+    drawn = converted(tmp_path / "file.pt", tmp_path / "drawn")
+    with torch.no_grad():
+        plain = [net.synthesis(held["wplus"], noise="none") for net in (generator, drawn)]
+    assert torch.equal(*plain) and "5 noise maps: drawn" in load_model(tmp_path / "drawn")[0]["noise"]
+    maps = [value for name, value in drawn.state_dict().items() if name.endswith("noise_const")]
+    assert len(maps) == 5 and all(abs(value.std() - 1) < 0.5 for value in maps)
+    again = converted(tmp_path / "file.pt", tmp_path / "again")
+    assert all(torch.equal(a, b) for a, b in zip(drawn.buffers(), again.buffers(), strict=True))
+
+
+PSP_FORMS = {
+    "under module.": lambda p, state, mean, opts: torch.save(
+        {"state_dict": psp_named("module.", state), "opts": opts, "latent_avg": mean}, p
+    ),
+    "the mean code in the state dict": lambda p, state, mean, opts: torch.save(
+        {"state_dict": state | {"latent_avg": mean}, "opts": argparse.Namespace(**opts)}, p
+    ),
+    "bare": lambda p, state, mean, opts: torch.save(state | {"latent_avg": mean}, p),
+    "with numbers of numpy": lambda p, state, mean, opts: torch.save(
+        {"state_dict": state, "opts": opts | {"lr": np.float64(0.1)}, "latent_avg": mean.numpy()}, p
+    ),
+}
+
+
+@pytest.mark.parametrize("form", PSP_FORMS)
+def test_every_form_in_which_an_encoder_is_passed_on(tmp_path, form):
+    """Its decoder lacks the noise maps, too."""
+    decoder = {n: v for n, v in rosinality_weights("g64s").items() if not n.startswith("noises.")}
+    state = psp_named("encoder.", psp_weights(10, shrink=4)) | psp_named("decoder.", decoder)
+    mean, opts = torch.from_numpy(0.3 * drawn("latent_avg", (128,))), {"encoder_type": "Encoder4Editing"}
+    PSP_FORMS[form](tmp_path / "e.pt", state, mean, opts)
+    folders = convert(options(tmp_path / "e.pt", tmp_path / "out", encoder_type="Encoder4Editing"))
+    config, tensors = load_model(folders[1])
+    encoder = Encoder(**config["architecture"] | {"resolution": 64})
+    encoder.load_state_dict(tensors)
+    held = arrays_of("e4e_small_encode")
+    with torch.no_grad():
+        assert error(encoder.eval()(held["x"]), held["latents"]) < 1e-5
+
+
+def as_rosinality(generator: Generator) -> dict:
+    """Its weights in rosinality's layout."""
+    state = {name: value for name, value in generator.state_dict().items() if name != "mapping.w_avg"}
+    shaped = lambda value: value[None] if value.ndim == 4 else value
+    return {name_of(ours): shaped(value) for ours, value in state.items()}
+
+
+@pytest.mark.parametrize(
+    ("frame", "resolution", "channels"),
+    [("square", 256, 3), ("square", 512, 3), ("square", 64, 1), ("face", 64, 3), ("ink", 64, 1)],
+)
+def test_what_was_converted_serves(tmp_path, frame, resolution, channels):
+    """Churches and horses of 256 px, cars of 512 px with black bars, encoders of grey pictures."""
+    generator = Generator(
+        resolution=resolution, channels=(8,) * (resolution.bit_length() - 2), w_dim=128, z_dim=16
+    )
+    num_ws = generator.num_ws
+    encoder = psp_weights(num_ws, shrink=4)
+    encoder["input_layer.0.weight"] = encoder["input_layer.0.weight"][:, :channels].contiguous()
+    opts = {"encoder_type": "Encoder4Editing", "stylegan_size": resolution, "dataset_type": "cars_encode"}
+    source = psp_file(tmp_path / "e.pt", encoder, as_rosinality(generator), torch.zeros(128), **opts)
+    convert(options(source, tmp_path / "out", frame=frame))
+    pipe = EditingPipeline.from_pretrained(tmp_path / "out")
+    assert pipe.domain.frame == frame and not pipe.refused
+    shown = (
+        Image.open(FOLDER.parent / "faces" / "astronaut.jpg")
+        if frame == "face"
+        else Image.new("RGB", (64, 48))
+    )
+    ImageDraw.Draw(shown).line((20, 10, 20, 40), "white", 4)
+    w = pipe.encode(shown)
+    assert w.shape == (1, num_ws, 128) and torch.isfinite(w).all()
+    assert pipe.generate(w)[0].size == (resolution, resolution)
+
+
 def test_codes_that_do_not_start_from_the_mean_have_none(tmp_path):
     mean = torch.ones(128)
     for start in (True, False):
@@ -264,12 +397,14 @@ def test_the_card_of_a_converted_generator_states_its_file_and_its_terms(tmp_pat
         ({"licence": ""}, "the options: licence is ''"),
         ({"about": " "}, "the options: about is ' '"),
         ({"limits": "x" * 5000}, "the options: limits is"),
+        ({"target": "My Cars"}, "the name 'My Cars' of a model's folder may have"),
     ],
 )
 def test_texts_that_no_domain_may_have_are_refused(tmp_path, more, message):
+    target = tmp_path / more.pop("target", "g")
     with pytest.raises(ValueError, match=message):
-        convert(options(FOLDER / "g16s-rosinality.pt", tmp_path / "g", **more))
-    assert not (tmp_path / "g").exists()
+        convert(options(FOLDER / "g16s-rosinality.pt", target, **more))
+    assert not target.exists()
 
 
 # What these tests would see
@@ -367,14 +502,14 @@ def test_a_bomb_within_a_storage_runs_nothing(tmp_path, weights, held):
 
 def test_unknown_globals_are_refused_by_their_name(tmp_path):
     for thing, name in (
-        (argparse.Namespace(a=1), "argparse.Namespace"),
+        (io.StringIO("a"), "_io.StringIO"),
         (np.random.RandomState(0), "numpy"),
         (print, "builtins.print"),
     ):
         refused(
             dump(tmp_path / "n.pkl", {"G_ema": thing}), tmp_path / "out", f"it asks for the global '{name}"
         )
-    torch.save({"g_ema": {}, "args": np.float64(1)}, tmp_path / "r.pt")
+    torch.save({"g_ema": {}, "args": np.random.RandomState(0)}, tmp_path / "r.pt")
     refused(tmp_path / "r.pt", tmp_path / "out", "it asks for the global 'numpy")
 
 
@@ -462,14 +597,33 @@ def test_a_clamp_that_is_no_number_above_0_is_refused(tmp_path, weights, held, c
     )
 
 
-def test_what_is_no_checkpoint_is_refused(tmp_path):
+def test_what_is_no_checkpoint_is_refused(tmp_path, weights):
     with pytest.raises(FileNotFoundError, match="none.pt: there is no such file"):
         convert(options(source=tmp_path / "none.pt", target=tmp_path / "out"))
-    for data in (b"hello, world", b"\x89PNG\r\n\x1a\n", b"{}", (FOLDER / "g16s.npz").read_bytes()):
+    for data in (b"hello, world", b"\x89PNG\r\n\x1a\n", b"{}"):
         (tmp_path / "file").write_bytes(data)
         refused(tmp_path / "file", tmp_path / "out", "is no checkpoint")
+    for data, message in (
+        (b"<!DOCTYPE html><title>Google Drive</title>", "it is a web page"),
+        (b"\n<html>", "it is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "it is a Git LFS pointer"),
+        (b"\x1f\x8b\x08", "it is a gzip archive"),
+    ):
+        (tmp_path / "file").write_bytes(data)
+        refused(tmp_path / "file", tmp_path / "out", message)
+    np.save((tmp_path / "file").open("wb"), np.zeros(3))
+    refused(tmp_path / "file", tmp_path / "out", "is an array: `convert direction` takes directions")
+    (tmp_path / "folder").mkdir()
+    refused(tmp_path / "folder", tmp_path / "out", "is a folder, expected a file")
+    torch.save({"layer0.weight": torch.ones(3), "step": 3}, tmp_path / "file")
+    refused(tmp_path / "file", tmp_path / "out", "holds arrays layer0.weight, step")
+    four = dict(weights)
+    for name in [name for name in weights if "to_rgb" in name and name.endswith(("conv.weight", ".bias"))]:
+        if "modulation" not in name:
+            four[name] = torch.cat([weights[name], weights[name][:, :1]], 1)
+    refused(rosinality_file(tmp_path / "file", four), tmp_path / "out", "4 channels, expected 1 or 3")
     for content in ({"state": 1}, [1, 2], (Network("G", []), 1, 2), {"G_ema": EasyDict()}, {"g_ema": 5}):
-        refused(dump(tmp_path / "file", content), tmp_path / "out", "expected 'g_ema'")
+        refused(dump(tmp_path / "file", content), tmp_path / "out", "expected a generator of StyleGAN2")
 
 
 @pytest.mark.parametrize("write", ["rosinality", "nvidia", "tensorflow"])
@@ -591,6 +745,9 @@ def test_psp_files_that_do_not_fit_are_refused_whole(tmp_path):
     encoder, decoder, mean = psp_weights(10, shrink=4), rosinality_weights("g64s"), torch.zeros(128)
     usual = {"encoder_type": "GradualStyleEncoder", "start_from_latent_avg": True}
 
+    def channels(n):
+        return {"input_layer.0.weight": torch.ones(16, n, 3, 3)}
+
     def file(encoder=encoder, decoder=decoder, mean=mean, **opts):
         return psp_file(tmp_path / "p.pt", encoder, decoder, mean, **usual | opts)
 
@@ -616,6 +773,10 @@ def test_psp_files_that_do_not_fit_are_refused_whole(tmp_path):
             lambda: file(encoder={n: v for n, v in encoder.items() if n != "styles.4.convs.8.bias"}),
             "has no 'styles.4.convs.8.bias'",
         ),
+        (lambda: file(decoder={}), "holds arrays input_layer.0.weight, .*expected a generator"),
+        (lambda: file(encoder=encoder | channels(19)), "its encoder reads 19 channels, maps of segments"),
+        (lambda: file(encoder=encoder | channels(6)), r"reads 6 channels, pairs of pictures \(ReStyle\)"),
+        (lambda: file(stylegan_size=512), "weights have resolution 64, its options say 512"),
         (
             lambda: file(encoder=encoder | {"output_layer.0.weight": mean}),
             "unexpected key 'output_layer.0.weight'",

@@ -1,11 +1,13 @@
 """Published directions become edits that do what their own code does, written out here in numpy."""
 
+import pickle
 import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from lwgan.domain import Change, change_from_json
@@ -38,8 +40,22 @@ def pt(path: Path, content) -> Path:
     return path.with_suffix(".pt")
 
 
+def pkl(path: Path, content) -> Path:
+    path.with_suffix(".pkl").write_bytes(pickle.dumps(content))
+    return path.with_suffix(".pkl")
+
+
+def text(path: Path, content: str | bytes) -> Path:
+    path.with_suffix(".pt").write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path.with_suffix(".pt")
+
+
+def renamed(path: Path, suffix: str) -> Path:
+    return path.rename(path.with_suffix(suffix))
+
+
 # What others' files are: (write, --index, --layers, method, what their code adds to a code at alpha 1:
-# [num_ws or 1, w_dim])
+# [num_ws or 1, w_dim]); --index is a text: --key
 KNOWN = {
     "InterFaceGAN's boundary": (lambda p: npy(p, VECTOR.numpy()), None, None, "interfacegan", VECTOR),
     "a boundary in double precision": (
@@ -65,6 +81,76 @@ KNOWN = {
         "ganspace",
         MANY[4] * LENGTHS[4],
     ),
+    "a flat boundary of W+": (
+        lambda p: npy(p, LAYERS.reshape(1, -1).numpy()),
+        None,
+        None,
+        "interfacegan",
+        LAYERS[0],
+    ),
+    "a column": (lambda p: npy(p, VECTOR.T.numpy()), None, None, "interfacegan", VECTOR),
+    "the only one of an archive": (
+        lambda p: npz(p, boundary=VECTOR.numpy()),
+        None,
+        None,
+        "interfacegan",
+        VECTOR,
+    ),
+    "one of several": (lambda p: pt(p, {"Hat": MANY[0], "Age": VECTOR}), "Age", None, "interfacegan", VECTOR),
+    "one of a list": (lambda p: pt(p, [MANY[0], VECTOR]), "1", None, "interfacegan", VECTOR),
+    "one of a saved dict": (
+        lambda p: npy(p, {"Hat": MANY[0].numpy(), "Age": LAYERS.numpy()}),
+        "Age",
+        None,
+        "interfacegan",
+        LAYERS[0],
+    ),
+    "an array of numpy in a pickle": (lambda p: pkl(p, VECTOR.numpy()), None, None, "interfacegan", VECTOR),
+    "an array of numpy in torch's file": (
+        lambda p: pt(p, {"boundary": VECTOR.numpy()}),
+        None,
+        None,
+        "interfacegan",
+        VECTOR,
+    ),
+    "a big-endian array": (
+        lambda p: npy(p, VECTOR.numpy().astype(">f8")),
+        None,
+        None,
+        "interfacegan",
+        VECTOR,
+    ),
+    "an array in Fortran's order": (
+        lambda p: npy(p, np.asfortranarray(LAYERS[0].numpy())),
+        None,
+        None,
+        "interfacegan",
+        LAYERS[0],
+    ),
+    "a suffix in capitals": (
+        lambda p: renamed(npy(p, VECTOR.numpy()), ".NPY"),
+        None,
+        None,
+        "interfacegan",
+        VECTOR,
+    ),
+    "numpy's file named .pt": (
+        lambda p: renamed(npy(p, VECTOR.numpy()), ".pt"),
+        None,
+        None,
+        "interfacegan",
+        VECTOR,
+    ),
+    "torch's file named .npy": (lambda p: renamed(pt(p, VECTOR), ".npy"), None, None, "interfacegan", VECTOR),
+    "safetensors": (
+        lambda p: text(p, safetensors.torch.save({"Age": VECTOR})),
+        None,
+        None,
+        "interfacegan",
+        VECTOR,
+    ),
+    "half precision": (lambda p: pt(p, VECTOR.half()), None, None, "interfacegan", VECTOR.half().float()),
+    "a parameter": (lambda p: pt(p, torch.nn.Parameter(VECTOR)), None, None, "interfacegan", VECTOR),
     "SeFa's eigenvectors": (
         lambda p: pt(p, {"ckpt": "g.pt", "eigvec": SQUARE}),
         1,
@@ -84,7 +170,8 @@ def options(registry: Path, source: Path, target: Path, **changes) -> Direction:
 def test_a_direction_moves_codes_as_its_own_code_does(tmp_path, faces_registry, case):
     write, index, layers, method, direction = KNOWN[case]
     source, target = write(tmp_path / "theirs"), tmp_path / "lwgan-faces-age"
-    convert_direction(options(faces_registry, source, target, index=index, layers=layers, scale=-2.0))
+    chosen = {"key": index} if isinstance(index, str) else {"index": index}
+    convert_direction(options(faces_registry, source, target, layers=layers, scale=-2.0, **chosen))
     w = torch.randn(3, NUM_WS, W_DIM)
     expected = w.numpy().copy()
     first, end = layers or (0, NUM_WS)
@@ -135,16 +222,47 @@ BAD = {
         {},
         "holds a torch.int64, expected floating-point",
     ),
-    "of objects": (lambda p: npy(p, np.array([{"a": 1}])), {}, "is no array of numbers"),
-    "of other keys": (
-        lambda p: pt(p, {"w": VECTOR}),
-        {},
-        "holds the keys w: expected one of lat_comp, comp, eigvec",
+    "of objects": (lambda p: npy(p, np.array([{"a": 1}])), {}, "holds the keys 0, but no array"),
+    "of other objects": (lambda p: npy(p, np.array([Path("x")])), {}, "nothing of it was run"),
+    "of zeros": (lambda p: npy(p, np.zeros(W_DIM)), {}, "is 0 in float32 .*move nothing"),
+    "too short for half precision": (
+        lambda p: npy(p, VECTOR.numpy() * 1e-12),
+        {"dtype": "float16"},
+        "is 0 in float16 .*move nothing",
     ),
-    "of an archive with other keys": (
-        lambda p: npz(p, w=VECTOR.numpy()),
+    "of the length 0": (lambda p: pt(p, VECTOR), {"scale": 0.0}, "scale 0.*move nothing"),
+    "without end": (lambda p: pt(p, VECTOR), {"scale": float("inf")}, "NaN or infinity in float32"),
+    "that is a web page": (
+        lambda p: text(p, "<!DOCTYPE html><title>Sign in"),
         {},
-        "holds the keys w: expected one of lat_comp",
+        "is no checkpoint: it is a web page",
+    ),
+    "that Git LFS holds": (
+        lambda p: text(p, "version https://git-lfs.github.com/spec/v1"),
+        {},
+        "it is a Git LFS pointer: run `git lfs pull`",
+    ),
+    "that is cut short": (
+        lambda p: text(p, renamed(npy(p, VECTOR.numpy()), ".pt").read_bytes()[:-4]),
+        {},
+        "is damaged or cut short",
+    ),
+    "in a folder of no model": (lambda p: pt(p, VECTOR), {"target": "My edit"}, "the name 'My edit'"),
+    "of several names": (
+        lambda p: pt(p, {"Age": VECTOR, "Smile": VECTOR}),
+        {},
+        "holds Age, Smile: choose a direction with --key NAME",
+    ),
+    "of another name": (
+        lambda p: npz(p, Age=VECTOR.numpy(), Smile=VECTOR.numpy()),
+        {"key": "Hat"},
+        "holds Age, Smile, but not --key Hat",
+    ),
+    "of one with a name": (lambda p: pt(p, VECTOR), {"key": "Age"}, "nothing to choose by --key Age"),
+    "of components with a name": (
+        lambda p: pt(p, {"eigvec": SQUARE}),
+        {"key": "eigvec"},
+        "choose by --index, not --key eigvec",
     ),
     "without an index": (
         lambda p: pt(p, {"eigvec": SQUARE}),
@@ -161,7 +279,7 @@ BAD = {
         {"index": 4},
         r"lengths of shape \(4,\) for 5 components",
     ),
-    "of one with an index": (lambda p: pt(p, VECTOR), {"index": 0}, "holds one direction: --index 0"),
+    "of one with an index": (lambda p: pt(p, VECTOR), {"index": 0}, "nothing to choose by --index 0"),
     "for layers that are not there": (
         lambda p: pt(p, VECTOR),
         {"layers": (3, 11)},
@@ -176,7 +294,10 @@ BAD = {
 @pytest.mark.parametrize("case", BAD)
 def test_a_bad_direction_is_refused_and_leaves_nothing(tmp_path, faces_registry, case):
     write, changes, message = BAD[case]
+    changes = dict(changes)
     source = write(tmp_path / "theirs")
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        convert_direction(options(faces_registry, source, tmp_path / "edit", **changes))
-    assert not (tmp_path / "edit").exists()
+        convert_direction(
+            options(faces_registry, source, tmp_path / changes.pop("target", "edit"), **changes)
+        )
+    assert [path.stem for path in tmp_path.iterdir()] in ([], ["theirs"])

@@ -3,11 +3,13 @@
 import math
 import re
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from lwgan.domain import NAME
 from lwgan.encoder import Encoder
 from lwgan.generator import Generator, blur_kernel
 from lwgan.judges import identity_network, judge_network
@@ -32,6 +34,13 @@ def require(source: object, holds: object, message: str) -> None:
     """ValueError with the file's name and the message, unless `holds`."""
     if not holds:
         raise ValueError(f"{source}: {message}")
+
+
+def check_name(folder: Path) -> None:
+    """ValueError for a model folder whose name no registry takes: it would not be listed."""
+    name = folder.resolve().name
+    message = f"the name {name!r} of a model's folder may have 1 to 64 of a-z, 0-9, _ and -"
+    require("--target", NAME.fullmatch(name), message)
 
 
 class Found(dict):
@@ -75,14 +84,25 @@ class Found(dict):
         return sorted({int(match[1]) for match in map(re.compile(pattern).match, self) if match})
 
 
+def described(content: object) -> str:
+    """What a file holds, for an error message."""
+    if isinstance(content, dict):
+        return f"the keys {', '.join(map(str, list(content)[:8]))}"
+    return f"an array {describe(content)}" if isinstance(content, Tensor) else f"a {type(content).__name__}"
+
+
 def build(
     kind: str, architecture: dict, found: Found, name_of: Callable, value_of: Callable | None = None, *,
     given: Collection[str] = (), filters: dict[str, float] | None = None,
 ) -> Model:  # fmt: skip
-    """A model of exactly the arrays of a file, with weights in float32.
+    """A model of exactly the arrays of a file, with weights in float32. Only noise maps may be missing: they
+    are drawn from a fixed seed, as all do who load such a file, and the notes say so.
 
     name_of: our name -> theirs.  value_of: (their array, our name, our shape) -> our array.  given: our
     names whose values come from elsewhere.  filters: {their name: sum} of arrays that must hold FILTER."""
+    channels = architecture.get("img_channels", 3)
+    message = f"the pictures of its {kind} have {channels} channels, expected 1 or 3"
+    found.require(channels in (1, 3), message)
     try:
         with torch.device("meta"):
             module = CLASSES[kind](**architecture)
@@ -94,13 +114,18 @@ def build(
         taps = blur_kernel(1, gain, torch.ones(1))[0, 0]
         same = found[name].shape == (4, 4) and torch.allclose(found[name].float(), taps)
         found.require(same, f"{name!r} is another filter than {FILTER}")
-    missing = [name for name in names.values() if name not in found]
+    drawn = [ours for ours in names if ours.endswith("noise_const") and names[ours] not in found]
+    missing = [name for ours, name in names.items() if name not in found and ours not in drawn]
     found.require(not missing, f"it has no {', '.join(map(repr, missing[:3]))}")
     left = sorted(set(found) - set(names.values()) - set(filters))
     found.require(not left, f"it has the unexpected key {', '.join(map(repr, left[:3]))}")
     convert = value_of or (lambda value, ours, shape: value)
-    weights = {ours: _weight(found, names[ours], ours, value, convert) for ours, value in wanted.items()}
-    return Model(kind, module.config, weights, {})
+    weights = {ours: _weight(found, names[ours], ours, value, convert)
+               for ours, value in wanted.items() if ours not in drawn}  # fmt: skip
+    seeded = torch.Generator().manual_seed(0)
+    weights |= {ours: torch.randn(wanted[ours].shape, generator=seeded) for ours in drawn}
+    notes = {"noise": f"the file lacks {len(drawn)} noise maps: drawn from seed 0"} if drawn else {}
+    return Model(kind, module.config, weights, notes)
 
 
 def _weight(found: Found, name: str, ours: str, wanted: Tensor, convert: Callable) -> Tensor:

@@ -21,7 +21,15 @@ def model(g_ema: Persistent, source: str) -> Model:
     """The generator G_ema of a file."""
     found, parts = Found(source), {}
     _walk(g_ema, "", found, parts)
-    options = dict(g_ema.state.get("_init_kwargs") or {})
+    return _generator(found, parts, dict(g_ema.state.get("_init_kwargs") or {}))
+
+
+def of_state_dict(state: dict, source: str) -> Model:
+    """The generator of a bare state dict, which has no options: theirs are assumed, without conv_clamp."""
+    return _generator(Found(source, state), {}, {"synthesis_kwargs": {}})
+
+
+def _generator(found: Found, parts: dict[str, Persistent], options: dict) -> Model:
     mapping = dict(options.get("mapping_kwargs") or {})
     synthesis = {**options, **dict(options.get("synthesis_kwargs") or {})}
     _check(found, parts, mapping, synthesis)
@@ -36,7 +44,9 @@ def model(g_ema: Persistent, source: str) -> Model:
     }  # fmt: skip
     common.check_sizes({**options, **mapping}, architecture, found)
     filters = {name: 1 for name in found if name.endswith("resample_filter")}
-    return common.build("generator", architecture, found, lambda ours: ours, filters=filters)
+    given = () if "mapping.w_avg" in found else ("mapping.w_avg",)
+    made = common.build("generator", architecture, found, lambda ours: ours, filters=filters, given=given)
+    return common.with_mean(made, made.weights.get("mapping.w_avg"))
 
 
 def _walk(part: Persistent, before: str, found: Found, parts: dict[str, Persistent]) -> None:

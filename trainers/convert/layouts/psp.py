@@ -20,19 +20,18 @@ LAST_UNITS = (2, 6, 20, 23)  # of each width
 NAMES = {"stem.": "input_layer.", "backbone.": "body.", "lateral.": "latlayer", "heads.": "styles."}
 
 
-def models(content: dict, source: str, encoder_type: str | None) -> list[Model]:
-    """The generator and the encoder of a file."""
-    options = vars(content["opts"]) if isinstance(content["opts"], Namespace) else content["opts"]
-    state, latent_avg, file = content["state_dict"], content.get("latent_avg"), Found(source)
-    kinds = f"a {type(state).__name__} and opts a {type(options).__name__}"
-    message = f"state_dict is {kinds}, expected two dicts"
-    file.require(isinstance(options, dict) and isinstance(state, dict), message)
+def models(state: dict, options, latent_avg, source: str, encoder_type: str | None) -> list[Model]:
+    """The generator and the encoder of a state dict. options: those of the training, or an empty dict."""
+    options, file = vars(options) if isinstance(options, Namespace) else options, Found(source)
+    file.require(isinstance(options, dict), f"opts is a {type(options).__name__}, expected a dict")
     parts = {"encoder.": Found(source), "decoder.": Found(source)}
     for name, value in state.items():
         part, rest = name[: len("encoder.")], name[len("encoder.") :]
         file.require(part in parts, f"it has the unexpected key {name!r}, expected encoder.* and decoder.*")
         parts[part][rest] = value
-    generator = rosinality.generator(parts["decoder."], latent_avg, options.get("output_size"))
+    file.require(parts["decoder."], "it holds an encoder without its generator (decoder.*)")
+    size = options.get("output_size") or options.get("stylegan_size")
+    generator = rosinality.generator(parts["decoder."], latent_avg, size)
     made = encoder(parts["encoder."], options, encoder_type)
     codes = made.architecture["num_ws"], made.architecture["w_dim"]
     wanted = 2 * len(generator.architecture["channels"]), generator.architecture["w_dim"]
@@ -58,8 +57,12 @@ def encoder(found: Found, options: dict, encoder_type: str | None) -> Model:
     message = f"its weights have {num_ws} styles, its options say n_styles {said}"
     found.require(said in (None, num_ws), message)
     widths = [found.size(f"body.{last}.res_layer.3.weight", 0, 4) for last in LAST_UNITS]
+    channels = found.size("input_layer.0.weight", 1, 4)
+    reads = "pairs of pictures (ReStyle)" if channels == 6 else "maps of segments"
+    message = f"its encoder reads {channels} channels, {reads}: only encoders of pictures (1 or 3) are known"
+    found.require(channels in (1, 3), message)
     architecture = {
-        "resolution": RESOLUTION, "img_channels": found.size("input_layer.0.weight", 1, 4), "num_ws": num_ws,
+        "resolution": RESOLUTION, "img_channels": channels, "num_ws": num_ws,
         "w_dim": found.size("styles.0.linear.weight", 0, 2), "widths": widths, "pyramid": widths[-1],
         "head": found.size("styles.0.convs.0.weight", 0, 4), "space": SPACES[encoder_type],
         "backbone": "ir_se50",

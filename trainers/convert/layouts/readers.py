@@ -18,18 +18,9 @@ LAST_UNITS = (2, 6, 20, 23)  # of each width of IR-SE50
 NAMES = {"stem.": "input_layer.", "backbone.": "body.", "head.": "output_layer."}
 
 
-def is_judge(content: object) -> bool:
-    state = content.get("state_dict") if isinstance(content, dict) else None
-    return isinstance(state, dict) and "fc.weight" in state and "layer1.0.conv1.weight" in state
-
-
-def is_identity(content: object) -> bool:
-    return isinstance(content, dict) and "output_layer.3.weight" in content
-
-
-def judge(content: dict, source: str) -> Model:
-    """The judge of a file that `is_judge`."""
-    found = Found(source, content["state_dict"])
+def judge(state: dict, source: str) -> Model:
+    """The judge of a state dict that has `fc.weight` and `layer1.0.conv1.weight`."""
+    found = Found(source, state)
     outputs = found.size("fc.weight", 0, 2)
     message = f"it has {outputs} outputs, expected two for each of the {len(CELEBA)} attributes of CelebA"
     found.require(outputs == 2 * len(CELEBA), message)
@@ -51,9 +42,9 @@ def _difference(value: Tensor, ours: str, shape: tuple) -> Tensor:
     return pairs[:, 1] - pairs[:, 0]
 
 
-def identity(content: dict, source: str) -> Model:
-    """The identity network of a file that `is_identity`."""
-    found = Found(source, content)
+def identity(state: dict, source: str) -> Model:
+    """The identity network of a state dict that has `output_layer.3.weight`."""
+    found = Found(source, state)
     for name in [name for name in found if name.endswith("running_var")]:  # files before PyTorch 0.4.1
         found.setdefault(name.replace("running_var", "num_batches_tracked"), torch.tensor(0))
     widths = [found.size(f"body.{last}.res_layer.3.weight", 0, 4) for last in LAST_UNITS]

@@ -1,7 +1,7 @@
 """rosinality/stylegan2-pytorch (model.py, convert_weight.py, train.py): the layout of most community files.
 
 As converted from TensorFlow: {"g_ema": weights, "latent_avg": the mean code}. As trained, without a mean
-code: {"g_ema", "args": options, ...}.
+code: {"g_ema", "args": options, ...}. Or the weights alone. The noise maps may be missing.
 """
 
 import re
@@ -14,11 +14,10 @@ NAMES = {"weight": "conv.weight", "affine.weight": "conv.modulation.weight",
 LAYER_NAMES = {**NAMES, "bias": "activate.bias", "noise_strength": "noise.weight"}
 
 
-def model(content: dict, source: str) -> Model:
-    """The generator g_ema of a file."""
-    options = content.get("args")
+def model(state: dict, latent_avg, options, source: str) -> Model:
+    """The generator of a state dict. options: those of its training, a Namespace, or None."""
     size = getattr(options, "size", None) if isinstance(options, Namespace) else None
-    return generator(Found(source, content["g_ema"]), content.get("latent_avg"), size)
+    return generator(Found(source, state), latent_avg, size)
 
 
 def generator(found: Found, latent_avg, size: int | None) -> Model:
