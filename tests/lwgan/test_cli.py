@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import zipfile
 
 import pytest
 from PIL import Image
@@ -51,6 +52,16 @@ def test_a_mistake_ends_with_one_line(picture, tmp_path, words, message):
         cli.main([word.format(picture=picture) for word in words] + out)
     assert str(end.value).startswith("lwgan: ") and message in str(end.value)
     assert not (tmp_path / "out.png").exists()
+
+
+def test_edit_writes_a_zip_of_a_folder(picture, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "b.png"):
+        (tmp_path / "in" / name).write_bytes(picture.read_bytes())
+    cli.main(["edit", str(tmp_path / "in"), "--edit", ONE, "-o", str(tmp_path / "out.zip")])
+    with zipfile.ZipFile(tmp_path / "out.zip") as packed:
+        assert packed.read("001-a.png") == packed.read("002-b.png")
+        assert "002-b.svg" in packed.namelist()
 
 
 def test_list_names_each_edit_with_its_change_and_strength(capsys):

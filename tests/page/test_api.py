@@ -115,11 +115,39 @@ def test_a_pile_that_is_no_pile_is_answered_in_words(client, piles, tmp_path):
             client.predict(**given, name="more", kind=None, domain=None, api_name="/teach_edit")
 
 
-def test_there_are_four_endpoints_and_no_more(client):
+def test_edit_many_gives_a_zip_of_all_pictures(client, pipe, piles):
+    path = client.predict(files=piles[0], edits={ONE: 0.6}, domain=None, api_name="/edit_many")
+    with zipfile.ZipFile(path) as packed:
+        names = sorted(name for name in packed.namelist() if name.endswith(".png") and name != "sheet.png")
+        pictures = [Image.open(io.BytesIO(packed.read(name))) for name in names]
+    assert len(pictures) == 8
+    given = [Image.open(file["path"]) for file in piles[0]]
+    expected = pipe.generate(pipe.edit(pipe.encode(given), {ONE: 0.6}))
+    assert all(near(*pair) for pair in zip(pictures, expected, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"files": []}, "no picture was given"),
+        ({"edits": {"none": 1}}, "edit 'none' is unknown"),
+        ({"domain": "cats"}, "domain 'cats' is unknown"),
+    ],
+)
+def test_what_cannot_be_edited_alike_is_answered_in_words(client, piles, given, words):
+    usual = {"files": piles[0], "edits": {ONE: 1}, "domain": None}
+    with pytest.raises(AppError) as error:
+        client.predict(**{**usual, **given}, api_name="/edit_many")
+    assert words in str(error.value).lower() and "/tmp" not in str(error.value)
+
+
+ENDPOINTS = {"list_edits", "edit_image", "edit_many", "sweep", "teach_edit"}
+
+
+def test_there_are_these_endpoints_and_no_more(client):
     found = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert set(found) == {"/list_edits", "/edit_image", "/sweep", "/teach_edit"} and all(
-        len(endpoint["returns"]) == 1 for endpoint in found.values()
-    )
+    assert set(found) == {f"/{name}" for name in ENDPOINTS}
+    assert all(len(endpoint["returns"]) == 1 for endpoint in found.values())
 
 
 def test_list_edits_tells_of_each_edit(client, pipe):
@@ -318,9 +346,8 @@ def test_the_docs_mcp_server(docs, pipe):
             return tools, edited, await session.call_tool("list_edits", {})
 
     tools, edited, listed = asyncio.run(asyncio.wait_for(talk(), PATIENCE))
-    assert {tool.name for tool in tools} == {"list_edits", "edit_image", "sweep", "teach_edit"} and all(
-        tool.description for tool in tools
-    )
+    assert {tool.name for tool in tools} == ENDPOINTS
+    assert all(tool.description for tool in tools)
     picture = next(part for part in edited.content if part.type == "image")
     found = Image.open(io.BytesIO(base64.b64decode(picture.data)))
     assert near(found.convert("L"), pipe.generate(pipe.edit(pipe.encode(pipe.sample(6)), {ONE: 0.82}))[0])

@@ -287,6 +287,30 @@ def test_files_and_drawings_fill_a_pile_and_bad_ones_are_marked(chrome, space, t
     page.until(lambda: page.press("#view-teach .mine") is None and pile() == 5, "the drawing on the pile")
 
 
+def test_many_pictures_are_edited_alike(chrome, space, tmp_path):
+    pipe = EditingPipeline.from_pretrained("bundled")
+    for seed in range(3):
+        pipe.sample(seed).save(tmp_path / f"{seed}.png")
+    (tmp_path / "notes.png").write_text("none")
+    page = Page(chrome, space)
+    page.view("Many", ".ask")
+    paths = lambda names: "\n".join(str(tmp_path / name) for name in names)
+    give = lambda *names: page.keys("#many-files input[type=file]", paths(names))
+    give("notes.png")
+    said = lambda: page.attribute("#view-many .said", "textContent")
+    page.until(lambda: "'notes.png': that file does not open" in said(), "words on a bad file")
+    give("0.png", "1.png", "2.png")
+    sheet = lambda: page.attribute("#view-many img", "src")
+    before = page.until(sheet, "the sheet")
+    page.type(page.number(next(iter(pipe.edits))), "0.2")
+    page.until(lambda: sheet() != before, "another sheet after a slider has moved")
+    page.press("#view-many .pack")
+    href = page.until(lambda: page.attribute("#view-many .zip", "href"), "the zip")
+    with zipfile.ZipFile(io.BytesIO(base64.b64decode(href.partition(",")[2]))) as packed:
+        assert {"001-0.png", "002-1.svg", "003-2.png", "sheet.png"} <= set(packed.namelist())
+    assert not page.violations()
+
+
 def test_by_keyboard_on_a_phone(chrome, space, seeds):
     page = Teach(chrome, space, size=PHONE)
     assert page.chrome.execute_script("return document.documentElement.scrollWidth") <= PHONE[0]
