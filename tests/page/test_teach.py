@@ -20,7 +20,7 @@ from lwgan.page.visit import Visit
 from lwgan.teach import MOST
 from tests.browser import PHONE, browser
 from tests.live import Page
-from tests.nets import make_domains
+from tests.nets import EDITS, make_domains
 from tests.page.test_page import SEVEN, check_requests_and_console
 
 NAME = "lwgan-multimnist-taught-more-digits"
@@ -302,7 +302,7 @@ def test_many_pictures_are_edited_alike(chrome, space, tmp_path):
     give("0.png", "1.png", "2.png")
     sheet = lambda: page.attribute("#view-many img", "src")
     before = page.until(sheet, "the sheet")
-    page.type(page.number(next(iter(pipe.edits))), "0.2")
+    page.type(page.number(next(iter(EDITS))), "0.2")
     page.until(lambda: sheet() != before, "another sheet after a slider has moved")
     page.press("#view-many .pack")
     href = page.until(lambda: page.attribute("#view-many .zip", "href"), "the zip")

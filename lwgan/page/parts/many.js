@@ -4,6 +4,7 @@ const find = (selector) => element.querySelector(selector);
 function show() {
   const value = props.value ?? {};
   if (value.act) return; // our own message to the server
+  document.querySelector("#many-files button[aria-label]")?.removeAttribute("aria-label"); // Gradio 6.31's differs from what the button says
   find(".limits").textContent = value.limits ?? "";
   find(".said").textContent = value.said ?? "";
   find(".body").hidden = !value.count;
