@@ -13,9 +13,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from lwgan import lock
 from lwgan.cloud import Cloud
 from lwgan.devices import DTYPES, device_of
-from lwgan.domain import Change, Domain, change_from_json, domain_from_json, plain_domain
+from lwgan.domain import Change, Domain, change_from_json, domain_from_json, plain_domain, short
 from lwgan.edit import AffineEdit
 from lwgan.encoder import Encoder, hold_half
 from lwgan.frames import FRAMES
@@ -43,6 +44,7 @@ class EditingPipeline:
     refused: name -> why this edit (judge, ...) of the registry cannot be used.
     bases: "base_model" and "base_encoder" -> the Hub ids of the nets, as far as they are known.
     added: the edits that `plus` added; their weights travel in recipes.
+    locks: labels that stay while edits are applied (`locking`).
     judge, latent_classifier: read labels in pictures and codes.  identity: embeds pictures.  All may be None.
     images: sample pictures, uint8 [N, H, W] or [N, 3, H, W], or None.  labels: theirs.
     config: the models in use, kind -> {"name", "revision"}.  revisions: kind -> sha256 of the weights in use.
@@ -77,6 +79,7 @@ class EditingPipeline:
         self.sources: dict[str, models.Entry] = {}
         self.refused: dict[str, str] = {}
         self.bases: dict[str, str] = {}
+        self.locks: tuple[str, ...] = ()
         self.added: dict[str, AffineEdit] = {}
         for name, edit in (edits or {}).items():
             self.add_edit(name, edit)
@@ -197,6 +200,31 @@ class EditingPipeline:
             other.add_edit(name, edit)
         return other
 
+    @property
+    def lockable(self) -> list[str]:
+        """What can be locked: labels of the classifier of codes, and shifts that `plus` added, by name."""
+        f = self.latent_classifier
+        shifts = [name for name, edit in self.added.items() if edit.weight is None]
+        return [*(f.card_config["names"] if f else ()), *shifts]
+
+    def locking(self, names: Sequence[str]) -> "EditingPipeline":
+        """The same pipeline, whose edits leave these of `lockable` as they are (`lwgan.lock`). ValueError for
+        others."""
+        for name in names:
+            if name not in self.lockable:
+                some = ", ".join(self.lockable[:5]) or "nothing"
+                raise ValueError(f"{short(name)} cannot be locked: choose of {some}")
+        other = copy.copy(self)
+        other.locks = tuple(name for name in self.lockable if name in names)
+        return other
+
+    def reading_of(self, names: Sequence[str]) -> Callable[[Tensor], Tensor]:
+        """Codes [N, num_ws, w_dim] -> how far each of `lockable` holds, [N, K] (`lwgan.lock.reading`)."""
+        known = self.latent_classifier.card_config["names"] if self.latent_classifier else []
+        columns = [known.index(name) for name in names if name in known]
+        shifts = [self.added[name].bias for name in names if name not in known]
+        return lock.reading(self.latent_classifier, columns, shifts)
+
     def _check_base(self, what: str, config: Mapping) -> None:
         """ValueError unless a config names the weights in use, which nets built in Python do not have."""
         made_for = config.get("base_revision") or {}
@@ -242,16 +270,18 @@ class EditingPipeline:
 
     @torch.inference_mode()
     def edit(self, w: Tensor, alphas: Mapping[str, float]) -> Tensor:
-        """Applies edits to codes w [N, num_ws, w_dim], one after another in the order of their names.
+        """Applies edits to codes w [N, num_ws, w_dim], one after another in the order of their names; what is
+        locked stays.
 
         alphas: name -> alpha. ValueError for a name that is unknown or refused, and for an alpha that is no
         number within +-MAX_ALPHA."""
         check_alphas(alphas)
         for name in alphas:
             self.check_name(name)
+        edited = w
         for name in sorted(alphas):
-            w = self.edits[name](w, float(alphas[name]))
-        return w
+            edited = self.edits[name](edited, float(alphas[name]))
+        return lock.keep(self.reading_of(self.locks), w, edited) if self.locks and alphas else edited
 
     def check_name(self, name: str) -> None:
         """ValueError, with the nearest name or the reason, unless there is such an edit."""

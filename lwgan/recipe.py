@@ -4,10 +4,11 @@
      "source": {"seed": 6, "pictures": sha256 or null} or {"png": base64 of the framed picture},
      "edits": [{"name": "lwgan-shoes-lw-leather", "alpha": 0.82, "sha256": sha256}]}
 
-Weights are named by their sha256. Only an edit that a visitor taught has further keys: "taught", its name for
-people, and "config" and "weights" (base64), the files of its model folder, which a link leaves out.
-The same recipe gives the same bytes on the same machine. Recipes come from strangers: `from_json` checks
-their form, `alphas_of`, `carried` and `source_picture` check them against the models.
+Weights are named by their sha256. "locks" lists labels that stay, if any do (`lwgan.lock`). Only an edit
+that a visitor taught has further keys: "taught", its name for people, and "config" and "weights" (base64),
+the files of its model folder, which a link leaves out. The same recipe gives the same bytes on the same
+machine. Recipes come from strangers: `from_json` checks their form, `alphas_of`, `carried` and
+`source_picture` check them against the models.
 """
 
 import base64
@@ -47,8 +48,9 @@ def make(pipe: EditingPipeline, source: Mapping, alphas: Mapping[str, float]) ->
         for name, alpha in used
     ]
     base = {role: pipe.revisions.get(role) for role in BASE}
+    locks = {"locks": list(pipe.locks)} if pipe.locks else {}
     return {"lwgan": VERSION, "recipe": FORMAT, "domain": pipe.domain.name, "base": base,
-            "source": dict(source), "edits": edits}  # fmt: skip
+            "source": dict(source), "edits": edits, **locks}  # fmt: skip
 
 
 def render(pipe: EditingPipeline, source: Mapping, alphas: Mapping[str, float]) -> bytes:
@@ -180,7 +182,7 @@ def from_json(text: str | bytes | Mapping) -> dict:
     version = recipe.get("recipe", FORMAT)
     if type(version) is not int or not 1 <= version <= FORMAT:
         raise ValueError(f"the recipe has version {version!r}, this app reads up to {FORMAT}")
-    for key, kind in (("source", dict), ("base", dict), ("edits", list)):
+    for key, kind in (("source", dict), ("base", dict), ("edits", list), ("locks", list)):
         if not isinstance(recipe.get(key, kind()), kind):
             expected = "an object" if kind is dict else "a list"
             raise ValueError(f"the recipe's {key} is {recipe[key]!r}, expected {expected}")
@@ -199,6 +201,7 @@ def _texts(recipe: Mapping) -> list[tuple[str, object]]:
     return [("domain", recipe.get("domain")), ("source's pictures", source.get("pictures")),
             ("source's png", source.get("png")),
             *(("base", value) for value in recipe.get("base", {}).values()),
+            *(("locks", label) for label in recipe.get("locks", [])),
             *((f"edits' {key}", edit.get(key)) for edit in recipe.get("edits", [])
               for key in ("sha256", "taught", "weights"))]  # fmt: skip
 

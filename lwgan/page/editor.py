@@ -2,8 +2,8 @@
 
 A session is a dict that describes a visitor's picture: "domain", "source" (as in recipes), "framed",
 "original" (what the judge reads in it), "before" (readings.Sight of the reconstruction), "note" (on its
-framing, or None), "taught" (domain -> name -> edit that this visitor taught, or that a recipe brought) and,
-if the last source was refused, "problem".
+framing, or None), "taught" (domain -> name -> edit that this visitor taught, or that a recipe brought),
+"locks" (labels that stay) and, if the last source was refused, "problem".
 
 The sliders are a dict, too: "rows" [{"name", "strength"}], "current" (the index of the row in use), and what
 the page repeats with each message: "domain", "made" (when the server made the panel), "moves" (since then).
@@ -45,9 +45,10 @@ class Editor:
         self.catalog = catalog
 
     def pipe_of(self, session: Mapping) -> EditingPipeline:
-        """The pipeline of the session's domain, with the edits that its visitor taught."""
+        """The pipeline of the session's domain, with what its visitor taught and locked."""
         pipe, taught = self.pipe(session.get("domain")), session.get("taught") or {}
-        return pipe.plus(taught[session["domain"]]) if session.get("domain") in taught else pipe
+        pipe = pipe.plus(taught[session["domain"]]) if session.get("domain") in taught else pipe
+        return pipe.locking([name for name in session.get("locks", ()) if name in pipe.lockable])
 
     def pipe(self, domain: str | None) -> EditingPipeline:
         """The pipeline of a domain, by default the first. ValueError for an unknown one."""
@@ -101,7 +102,8 @@ class Editor:
         taught = _with_taught(session, domain, carried)
         pipe = pipe.plus(carried)
         alphas = recipe.alphas_of(pipe, found)
-        session = {**self._session(domain, _source_of(found)), "taught": taught}
+        locks = pipe.locking(found.get("locks", ())).locks
+        session = {**self._session(domain, _source_of(found)), "taught": taught, "locks": locks}
         rows = [{"name": name, "strength": alpha / pipe.scales[name].unit} for name, alpha in alphas.items()]
         taken = {panel.key_of(pipe, name) for name in alphas}
         more = [row for row in first_rows(pipe) if panel.key_of(pipe, row["name"]) not in taken]
@@ -212,6 +214,11 @@ class Editor:
         rows = [{"name": name, "strength": 1.0}, *({**row, "strength": 0.0} for row in rows)]
         return {**session, "taught": taught}, self.sliders(domain, rows, 0, taught)
 
+    def set_lock(self, session: Mapping, name: object, on: object) -> dict:
+        """The session with a label locked or not."""
+        locks = [known for known in session.get("locks", ()) if known != name]
+        return {**session, "locks": (*locks, *[name] * bool(on and name in self.pipe_of(session).lockable))}
+
     # --- Views ------------------------------------------------------------------------------------
 
     def show(
@@ -269,12 +276,16 @@ class Editor:
 
     # --- The endpoints: ValueError or OSError for wrong arguments ---------------------------------
 
-    def edit_image(self, picture: Mapping | None, edits, seed, domain: str | None, made_by) -> bytes:
+    def edit_image(
+        self, picture: Mapping | None, edits, seed, domain: str | None, made_by, locks=()
+    ) -> bytes:  # fmt: skip
         """One picture, edited, as a PNG with its recipe."""
+        if not isinstance(locks, list | tuple):
+            raise ValueError(f"locks is {short(locks)}, expected a list of labels")
         if made_by:
             found = recipe.from_json(made_by)
             domain, pipe = self._for_recipe(found)
-            pipe = pipe.plus(recipe.carried(pipe, found))
+            pipe = pipe.plus(recipe.carried(pipe, found)).locking(found.get("locks", ()))
             source, alphas = _source_of(found), recipe.alphas_of(pipe, found)
         else:
             alphas = edits
@@ -282,7 +293,7 @@ class Editor:
             pipe = self._pipe_with(alphas, domain)
             for name in alphas:
                 pipe.check_name(name)
-            source = self._asked(pipe, picture, seed)
+            source, pipe = self._asked(pipe, picture, seed), pipe.locking(locks)
         # Rounded as a slider's, so that the page gives the same bytes.
         alphas = {name: round(float(alpha), PLACES) for name, alpha in alphas.items()}
         return recipe.render(pipe, source, alphas)

@@ -18,8 +18,9 @@ def add_endpoints(editor: Editor) -> None:
     def list_edits() -> list[dict]:
         return editor.list_edits()
 
-    def edit_image(picture=None, edits=None, seed=None, domain=None, recipe=None):
-        return answer(result, editor.edit_image, picture, parsed(edits, {}), seed, domain, recipe)
+    def edit_image(picture=None, edits=None, seed=None, domain=None, recipe=None, locks=None):
+        given = picture, parsed(edits, {}), seed, domain, recipe, parsed(locks, [])
+        return answer(result, editor.edit_image, *given)
 
     def edit_many(files, edits, domain=None):
         return answer(many, editor.edit_many, files, parsed(edits, {}), domain, file="lwgan-pictures.zip")
@@ -48,7 +49,8 @@ def add_endpoints(editor: Editor) -> None:
         files, many = gr.File(label="files", file_count="multiple"), gr.File(label="many")
         given = [files, edits, domain]
         gr.Button().click(edit_many, given, many, api_name="edit_many", api_description=MANY, **raw)
-        given = [picture, edits, seed, domain, recipe]
+        locks = typed("locks", {"type": "array", "items": {"type": "string"}})
+        given = [picture, edits, seed, domain, recipe, locks]
         gr.Button().click(edit_image, given, result, api_name="edit_image", api_description=EDITED, **raw)
         given = [edit, alphas, picture, seed, domain]
         gr.Button().click(sweep, given, strip, api_name="sweep", api_description=SWEPT, **raw)

@@ -53,6 +53,7 @@ class Events:
         self.connect(ui.push.click, self.push, **private)
         found = partial(gr.on, [ui.add.click, ui.found.submit])
         self.connect(found, self.find, **{**private, "inputs": [ui.found, *self.always]})
+        on(ui.shown["readings"].input, self.lock, ui.shown["readings"])
         on(ui.shown["compare"].input, self.compare, ui.shown["compare"])
         on(ui.shown["teach"].input, self.teach, ui.shown["teach"], trigger_mode="multiple")
         on(ui.shown["many"].input, self.pack, ui.shown["many"])
@@ -146,6 +147,11 @@ class Events:
     def change_domain(self, name, visit: Visit) -> None:
         if name != visit.session["domain"]:  # Gradio may send a choice twice
             visit.take(*self.editor.start(name, visit.session.get("taught")))
+
+    def lock(self, message, visit: Visit) -> None:
+        """message: {"name": label, "on": whether it is to stay} of parts/readings.js."""
+        if isinstance(message, dict):
+            visit.session = self.editor.set_lock(visit.session, message.get("name"), message.get("on"))
 
     def compare(self, chosen, visit: Visit) -> None:
         visit.compared = chosen if isinstance(chosen, dict) else {}

@@ -21,7 +21,8 @@ LISTED = (
 EDITED = (
     f"Edits one picture and returns it as a PNG whose text holds its recipe. {SOURCE} "
     "edits: JSON object of edit name -> alpha, names as in list_edits. "
-    "recipe: the JSON from the text of such a PNG (key lwgan), which makes it again without other arguments."
+    "recipe: the JSON from the text of such a PNG (key lwgan), which makes it again without other arguments. "
+    "locks: JSON list of labels that are to stay as they are."
 )
 SWEPT = (
     f"Edits one picture at several alphas of one edit and returns them in a row, as one PNG. "

@@ -5,9 +5,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from PIL import Image
+from torch import Tensor
 
+from lwgan import lock, recipe
 from lwgan import readings as read
-from lwgan import recipe
 from lwgan.domain import Change
 from lwgan.page.panel import change_of, method_of, title, unit_note
 from lwgan.page.pictures import data_url, url
@@ -103,7 +104,48 @@ def readings(pipe: EditingPipeline, session: Mapping, after: read.Sight, alphas:
     rows += _difference_rows(read.compare(pipe, before, after, asked))
     within = f"Distance from training codes (99% are within {pipe.cloud.limit:.2f})"
     rows.append((within, f"{before.distance:.2f}", f"{after.distance:.2f}"))
-    return {"quality": quality(session), "rows": rows, "warnings": warnings(pipe, session, after, alphas)}
+    locks = [
+        {
+            "name": name,
+            "label": lock_label(pipe, name),
+            "on": name in pipe.locks,
+            **_read_of(name, before, after),
+        }
+        for name in pipe.lockable
+    ]
+    return {
+        "quality": quality(session), "rows": rows, "warnings": warnings(pipe, session, after, alphas),
+        "locks": locks, "cost": lock_cost(pipe, before.w, alphas),
+    }  # fmt: skip
+
+
+def lock_label(pipe: EditingPipeline, name: str) -> str:
+    """What can be locked, in words."""
+    return (pipe.changes[name].after if name in pipe.added else name).replace("_", " ")
+
+
+def _read_of(label: str, before: read.Sight, after: read.Sight) -> dict:
+    """What is read of a label before and after, by the first judge that knows it."""
+    for was, now in zip(before.opinions, after.opinions, strict=True):
+        if label in was.labels:
+            return {"before": read.percent(was.labels[label]), "after": read.percent(now.labels[label])}
+    return {"before": "–", "after": "–"}
+
+
+def lock_cost(pipe: EditingPipeline, w: Tensor, alphas: Mapping[str, float]) -> str:
+    """What the locks cost, in words: the share of each change that they take away. Empty without locks."""
+    used = {name: alpha for name, alpha in alphas.items() if alpha}
+    if not pipe.locks or not used:
+        return ""
+    free, kept = pipe.locking(()).edit(w, used), pipe.edit(w, used)
+    said = []
+    for name in used:
+        label = pipe.changes[name].label if pipe.changes[name] else None
+        seen = [known for known in (label, name) if known in pipe.lockable][:1]
+        if seen:
+            lost = lock.cost(pipe.reading_of(seen), w, free, kept)[0, 0].nan_to_num(0).item()
+            said.append(f"{read.percent(lost)} of {change_of(pipe, name)}")
+    return f"The locks cost {', '.join(said) or 'what the classifier of codes does not know'}."
 
 
 def _difference_rows(difference: read.Effect) -> list[tuple[str, str, str]]:

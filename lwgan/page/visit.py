@@ -29,8 +29,9 @@ class Visit:
         return Visit(self.session)
 
     def take(self, session: Mapping, sliders: Mapping | None = None) -> None:
-        """Sets the session, which keeps the edits taught so far, and, if given, the sliders."""
-        self.session = {"taught": self.session.get("taught", {}), **session}
+        """Sets the session, which keeps locks and the edits taught so far, and, if given, the sliders."""
+        kept = {"taught": self.session.get("taught", {}), "locks": self.session.get("locks", ())}
+        self.session = {**kept, **session}
         self.sliders = self.sliders if sliders is None else sliders
 
     def lesson_of(self, domain: str) -> Lesson:

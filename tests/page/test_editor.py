@@ -24,7 +24,7 @@ from lwgan.page import axis, blocks, events, panel, views
 from lwgan.page.editor import VIEWS, Editor
 from lwgan.strength import MAX_ALPHA, scale_of, strength_of
 from tests.live import pixels
-from tests.nets import EDITS, SHIFT, W_DIM, make_domains, save_nets, toy_domain
+from tests.nets import EDITS, SHIFT, W_DIM, make_domains, make_registry, save_nets, toy_domain
 from tests.pictures import BAD, KINDS, draw, saved
 
 ONE, TWO, THREE = EDITS
@@ -51,6 +51,33 @@ def upload_of(path, data: bytes) -> dict:
 
 
 # Sources and recipes
+
+
+def test_a_lock_keeps_a_label_costs_something_and_travels_in_the_recipe(tmp_path, mnist):
+    editor = Editor(Catalog(make_registry(tmp_path / "registry", calibrator=True), device="cpu"))
+    session, sliders = editor.start()
+    pipe = editor.pipe_of(session)
+    label = pipe.lockable[0]
+    assert editor.show(session, sliders, "Edit")["readings"]["cost"] == ""
+    session = editor.set_lock(session, label, True)
+    shown = editor.show(session, sliders, "Edit")
+    locked = editor.pipe_of(session)
+    w, alphas = session["before"].w, editor.alphas(session, sliders)
+    read = pipe.reading_of([label])
+    moves = [(read(each.edit(w, alphas)) - read(w)).abs().item() for each in (pipe, locked)]
+    assert moves[1] < 0.05 * moves[0]
+    assert [lock["name"] for lock in shown["readings"]["locks"] if lock["on"]] == [label]
+    assert shown["readings"]["cost"].startswith("The locks cost ")
+    assert json.loads(shown["edit"]["recipe"])["locks"] == [label]
+    back, rows = editor.open_link(shown["edit"]["link"], *editor.start())
+    assert editor.show(back, rows, "Edit")["edit"]["edited"] == shown["edit"]["edited"]
+    made = editor.edit_image(None, alphas, session["source"]["seed"], None, None, [label])
+    assert pixels(shown["edit"]["edited"]).tolist() == np.asarray(Image.open(io.BytesIO(made))).tolist()
+    with pytest.raises(ValueError, match="'Nose' cannot be locked: choose of"):
+        editor.edit_image(None, {}, 0, None, None, ["Nose"])
+    assert (
+        editor.set_lock(session, label, False)["locks"] == () == editor.set_lock(session, {}, 1)["locks"][1:]
+    )
 
 
 def test_the_first_picture_has_an_edit(editor, digits):
