@@ -163,7 +163,7 @@ class LatentWasserstein(WithMasses):
         self, source: Side, target: Side, codes: Splits, change: Change
     ) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
         """L as a function of edited codes, their sources and target codes."""
-        view = self.view(codes)
+        view = self.view(source, target, codes)
         if self.solver == "sinkhorn":
             blur = self.blur * median_distance(latent_space(view(source.w)), latent_space(view(target.w)))
             edit = lambda edited, y: edit_loss(view(edited), view(y), blur=blur, scaling=self.scaling)
@@ -180,20 +180,27 @@ class LatentWasserstein(WithMasses):
         keep = lambda edited, x: preservation_loss(classifier(edited), classifier(x), gamma, **settings)
         return lambda edited, x, y: edit(edited, y) + self.preservation_weight * keep(edited, x)
 
-    def view(self, codes: Splits) -> Callable[[Tensor], Tensor]:
-        """The space in which L_edit takes distances of codes [N, num_ws, w_dim]: theirs, or a perceptual one
-        [N, 1, D]."""
-        if self.perceptor is None:
-            return lambda w: w
-        weight, predicted = perceptual_map(codes.train, generator_for(codes), self.perceptor)
-        print(f"The perceptual cost predicts {predicted:.2f} of what is seen in pictures.")
-        return lambda w: (w.flatten(1) @ weight)[:, None]
+    def view(self, source: Side, target: Side, codes: Splits) -> Callable[[Tensor], Tensor]:
+        """The space [N, layers, D] in which L_edit takes distances of codes [N, num_ws, w_dim]: their own, of
+        which one layer suffices if all are equal, or a perceptual one."""
+        if self.perceptor is not None:
+            weight, predicted = perceptual_map(codes.train, generator_for(codes), self.perceptor)
+            print(f"The perceptual cost predicts {predicted:.2f} of what is seen in pictures.")
+            return lambda w: (w.flatten(1) @ weight)[:, None]
+        if equal_layers(source, target):
+            return lambda w: w[:, :1] * w.shape[1] ** 0.5
+        return lambda w: w
 
 
 class Best(dict):
     """The best map so far, a part of the checkpoint: map, loss, start, step. Step 0 is the mean shift."""
 
     state_dict, load_state_dict = dict.copy, dict.update
+
+
+def equal_layers(*sides: Side) -> bool:
+    """Whether all layers of a code are equal, as an encoder into W makes them."""
+    return all((side.w == side.w[:, :1]).all() for side in sides)
 
 
 class Map(torch.nn.Module):
@@ -204,8 +211,8 @@ class Map(torch.nn.Module):
 
     def __init__(self, source: Side, target: Side, rank: int | Literal["full"]):
         super().__init__()
-        shared = all((side.w == side.w[:, :1]).all() for side in (source, target))
-        self.layers, w_dim = 1 if shared else source.w.shape[1], source.w.shape[2]
+        num_ws, w_dim = source.w.shape[1:]
+        self.layers = 1 if equal_layers(source, target) else num_ws
         self.shift = (target.mean() - source.mean())[: self.layers]
         self.register_buffer("centre", source.mean()[: self.layers])
         self.bias = torch.nn.Parameter(self.shift.clone())

@@ -49,7 +49,7 @@ class Options:
     report: Path
     """Markdown file to write. The figures lie beside it, as JSON lines."""
     seeds: tuple[int, ...] = (0, 10, 20)
-    pictures: int = 500
+    pictures: int = 250
     method: AnyMethod = field(default_factory=LatentWasserstein)
     """How the edits are learned, and the method's own options."""
 

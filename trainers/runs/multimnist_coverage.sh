@@ -13,3 +13,4 @@ for kappa in 1 1.25 1.5 1.75 2 3 25; do cover "kappa $kappa" lw --kappa $kappa -
 cover "GeomLoss, scaling 0.9" lw --solver sinkhorn $same
 cover "kappa 1, rank 24, batch 800" lw --kappa 1 --rank 24 --batch 800 --starts 1
 cover "kappa 2, perceptual cost" lw --starts 1 --perceptor "$runs/selector"
+cover "the settings of a place" lw --kappa 4 --skip 0.5 --rank 0 --steps 30 --learning-rate 1 --starts 1
