@@ -228,12 +228,14 @@ class Ideal:
     """Pictures that edits should give, for data sets that can make them.
 
     rows: int64 [M], the cases that have one.  seen: what the ideal pictures show.  outside: bool [M, 1, H,
-    W], where they are as before.  unit: the mean distance of the judge's features of two pictures."""
+    W], where they are as before.  unit: the mean distance of the judge's features of two pictures.
+    by_hand: what a plain image operation makes of the pictures, if there is one."""
 
     rows: Tensor
     seen: Seen
     outside: Tensor
     unit: float
+    by_hand: Seen | None = None
 
     def distances(self, nets: Nets, seen: Seen) -> dict:
         """From M pictures to their ideals: {features: Euclidean, in units of `unit`; identity: cosine;
@@ -249,26 +251,36 @@ class Ideal:
         return found
 
 
-def ideal_of(nets: Nets, rows: Tensor, real: Tensor, ideal: Tensor, unit: float) -> Ideal:
-    """rows: int64 [M] of the cases.  real, ideal: uint8 [M, C, H, W], before and after the ideal edit."""
+def ideal_of(
+    nets: Nets, rows: Tensor, real: Tensor, ideal: Tensor, unit: float, by_hand: Tensor | None = None
+) -> Ideal:
+    """rows: int64 [M] of the cases.  real, ideal: uint8 [M, C, H, W], before and after the ideal edit.
+    by_hand: uint8 [M, C, H, W], what a plain image operation makes of the pictures."""
     before, after = (to_pictures(images, nets.device) for images in (real, ideal))
     region = ((after - before).abs().amax(1, keepdim=True) > 2 * CHANGED / 255).float()
     outside = F.max_pool2d(region, 2 * NEAR + 1, stride=1, padding=NEAR) == 0
-    return Ideal(rows, joined([look(nets, part, True, True) for part in after.split(BATCH)]), outside, unit)
+    shown = lambda x: joined([look(nets, part, True, True) for part in x.split(BATCH)])
+    plain = None if by_hand is None else shown(to_pictures(by_hand, nets.device))
+    return Ideal(rows, shown(after), outside, unit, plain)
 
 
 def bounds(encoder: Encoder, nets: Nets, cases: Cases, ideal: Ideal) -> dict:
     """What no edit gets ("no edit": read as target before any edit, and distances), and what encoder and
-    generator make of the ideal pictures ("oracle"): no edit of codes can be expected to surpass it."""
+    generator make of the ideal pictures ("oracle"): no edit of codes can be expected to surpass it. If there
+    is a plain image operation, also what it makes of the pictures ("by hand")."""
     before = see(nets, cases.w[ideal.rows], keep=True)
     parts = ideal.seen.pictures.split(BATCH)
     with torch.no_grad():
         codes = torch.cat([encoder(part) for part in parts])
     through = see(nets, codes, keep=True)
     labels = cases.labels[ideal.rows]
-    rates = readings(before.read, through.read, nets.names, cases.change, labels, cases.counted)
-    found = {"no edit": {}, "oracle": {key: interval(value) for key, value in rates.items()}}
+    found, near = {"no edit": {}}, {"no edit": before, "oracle": through}
+    if ideal.by_hand is not None:
+        near["by hand"] = ideal.by_hand
+    for name in near.keys() - found.keys():
+        rates = readings(before.read, near[name].read, nets.names, cases.change, labels, cases.counted)
+        found[name] = {key: interval(value) for key, value in rates.items()}
     if cases.change.kind == "place":  # a choice among cells may rightly differ from the ideal picture
-        found["no edit"]["oracle"] = ideal.distances(nets, before)
-        found["oracle"]["oracle"] = ideal.distances(nets, through)
+        for name, seen in near.items():
+            found[name]["oracle"] = ideal.distances(nets, seen)
     return found

@@ -61,3 +61,8 @@ class Dataset:
         rows: int64 [n].  Returns the rows of which there is an ideal edit, int64 [m], and these edits, uint8
         [m, C, H, W]; None if the data set knows no ideal edit for this change."""
         return None
+
+    def by_hand(self, change: Change, images: Tensor) -> Tensor | None:
+        """What a plain image operation makes of pictures, uint8 [N, C, H, W], for a comparison with learned
+        edits. None if there is no such operation for this change."""
+        return None

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from fontTools.ttLib import TTCollection, TTFont
@@ -130,6 +131,44 @@ class Letters(Dataset):
             return None
         kept, glyphs = zip(*ideal, strict=True)
         return torch.tensor(kept), drawn(glyphs, self.resolution)
+
+
+    def by_hand(self, change: Change, images: Tensor) -> Tensor | None:
+        """Thicker or thinner strokes, a shear, a squeeze: as much as designers do on average."""
+        if change.name not in BY_HAND:
+            return None
+        made = [centred(BY_HAND[change.name](image.numpy()), self.resolution) for image in images[:, 0]]
+        return torch.from_numpy(np.stack(made))[:, None]
+
+
+def dilated(image: np.ndarray, radius: float) -> np.ndarray:
+    """Strokes that grow (radius > 0) or shrink by `radius` px of 64 on each side."""
+    fine, r = cv2.resize(np.pad(image, 8), None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC), radius * 4
+    r = r * image.shape[0] / 64
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * round(abs(r)) + 1,) * 2)
+    return (cv2.dilate if r > 0 else cv2.erode)(fine, disc)
+
+
+def sheared(image: np.ndarray, by: float) -> np.ndarray:
+    """A picture whose upper edge moves to the right by `by` of its height."""
+    side = image.shape[0]
+    matrix = np.array([[4, -4 * by, 2 * side * (1 + by)], [0, 4, 2 * side]], np.float32)
+    return cv2.warpAffine(image, matrix, (8 * side, 8 * side), flags=cv2.INTER_CUBIC)
+
+
+def squeezed(image: np.ndarray, by: float) -> np.ndarray:
+    """A picture at `by` of its width."""
+    return cv2.resize(image, None, fx=4 * by, fy=4, interpolation=cv2.INTER_CUBIC)
+
+
+# The amounts that come nearest to the designers' faces, in squared error of the pictures of four letters,
+# on 39 to 60 pairs of faces of training families.
+BY_HAND = {
+    "Bold": lambda image: dilated(image, 1), "not-Bold": lambda image: dilated(image, -1),
+    "Light": lambda image: dilated(image, -1), "not-Light": lambda image: dilated(image, 1),
+    "Italic": lambda image: sheared(image, 0.2), "not-Italic": lambda image: sheared(image, -0.2),
+    "Condensed": lambda image: squeezed(image, 0.85), "not-Condensed": lambda image: squeezed(image, 1.2),
+}  # fmt: skip
 
 
 def twin_of(face: Face, change: Change, faces: Iterable[Face]) -> Face | None:

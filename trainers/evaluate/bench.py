@@ -111,7 +111,9 @@ class Bench:
             return None
         kept, images = found
         rows = torch.searchsorted(cases.rows, kept).to(self.nets.device)  # both increase
-        return measure.ideal_of(self.nets, rows, self.test.images[kept], images, self.unit)
+        pictures = self.test.images[kept]
+        plain = self.dataset.by_hand(cases.change, pictures)
+        return measure.ideal_of(self.nets, rows, pictures, images, self.unit, plain)
 
     @functools.cached_property
     def dataset(self):

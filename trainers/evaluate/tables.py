@@ -12,7 +12,7 @@ from trainers.edits import ADAPTED
 from trainers.evaluate.records import STUDY
 
 COMPARED = ("LT*", "LW*", "LT", "LW")  # the mean of a table is over the changes at which all of these arrive
-CONTROLS = ("no edit", "oracle")  # not edits: they come first
+CONTROLS = ("no edit", "by hand", "oracle")  # not edits: they come first
 FIGURES = {  # of the first table: metric -> column
     "target_change": "target change", "true_change": "true change", "others_kept": "others kept",
     "all_kept": "all kept", "identity": "identity", "norm": "norm", "code_change": "codes say",
@@ -58,7 +58,7 @@ They are read by judges that took no part in any edit.
   target change as a classifier of codes sees it. *Overshoot*: the label is as wanted, and yet the picture
   is not the target.
 - *No edit*: the share read as target before any edit. *Oracle*: the ideal edit of the picture, encoded
-  and generated.
+  and generated. *By hand*: a plain image operation on the picture itself, never encoded.
 
 Seeds of one setting are averaged; their number is in parentheses. Intervals are of 95% (Wilson's for
 shares, the bootstrap for means) and span those of all seeds. Of a method's settings the tables show one:

@@ -106,6 +106,21 @@ def test_the_ideal_edit_is_the_same_letter_of_the_bold_face(fonts):
     assert dataset.oracle(dataset.domain.change("Italic"), rows, split) is None
 
 
+def test_what_is_done_by_hand_is_what_it_says(fonts):
+    """The bold box of these fonts is wider alone; a box dilated by a pixel grows on all sides, then is framed."""
+    dataset = open_dataset(f"letters:{fonts}")
+    box = torch.zeros(1, 1, 64, 64, dtype=torch.uint8)
+    box[:, :, 12:52, 22:42] = 255
+    changes = map(dataset.domain.change, ("Bold", "Condensed", "Italic"))
+    made = {change.name: dataset.by_hand(change, box) for change in changes}
+    wide = {name: (image[0, 0] > 127).sum(1).float() for name, image in made.items()}
+    assert wide["Bold"].max() == pytest.approx(22 * 40 / 42, abs=1)
+    assert wide["Condensed"].max() == pytest.approx(0.85 * 20, abs=1)
+    left = (made["Italic"][0, 0] > 127).int().argmax(1)
+    assert left[14] - left[49] == pytest.approx(0.2 * 35, abs=1.5)
+    assert dataset.by_hand(dataset.domain.change("Serif"), box) is None
+
+
 def test_the_number_of_faces_of_a_family_is_limited(fonts):
     assert open_dataset(f"letters:{fonts}").facts["faces"] == 80
     limited = open_dataset(f"letters:{fonts}", faces=1)
