@@ -107,7 +107,7 @@ def test_the_ideal_edit_is_the_same_letter_of_the_bold_face(fonts):
 
 
 def test_what_is_done_by_hand_is_what_it_says(fonts):
-    """The bold box of these fonts is wider alone; a box dilated by a pixel grows on all sides, then is framed."""
+    """A box that grows by a pixel on each side is then scaled back to its height by the frame."""
     dataset = open_dataset(f"letters:{fonts}")
     box = torch.zeros(1, 1, 64, 64, dtype=torch.uint8)
     box[:, :, 12:52, 22:42] = 255
