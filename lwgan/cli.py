@@ -146,6 +146,7 @@ def list_edits(options: argparse.Namespace) -> None:
 
 def pull_models(options: argparse.Namespace) -> None:
     """Downloads one model, or all models of a namespace or a collection, and prints where each lies."""
+    from lwgan.files import atomic
     from lwgan.hub.client import COLLECTION, REPO_ID
     from lwgan.hub.registry import models, pull
 
@@ -154,7 +155,9 @@ def pull_models(options: argparse.Namespace) -> None:
         folder = pull(source).folder
         if options.output:
             target = options.output / source.split("/")[-1]
-            shutil.copytree(folder, target, dirs_exist_ok=True)  # follows the cache's links
+            for path in filter(Path.is_file, folder.iterdir()):
+                with atomic(target / path.name) as partial:
+                    shutil.copyfile(path, partial)  # follows the cache's links
             folder = target
         print(f"{source}  {folder}")
 

@@ -18,11 +18,13 @@ from typing import NamedTuple
 
 import safetensors.torch
 import torch
+from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor
 
 from lwgan.domain import NAME, change_from_json, domain_from_json, short
 from lwgan.frames import FRAMES
+from lwgan.images import sheet
 
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS, METRICS = "config.json", "model.safetensors", "metrics.json"
@@ -61,6 +63,17 @@ def write_json(path: Path, value: object) -> None:
     text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False)
     with atomic(path) as partial:
         partial.write_text(text + "\n", "utf-8")
+
+
+def save_sheet(path: Path, pictures: Tensor, columns: int) -> None:
+    """Writes all pictures [N, C, H, W] in [-1, 1] as a small PNG (`save_small`), row by row."""
+    save_small(path, sheet(pictures, columns))
+
+
+def save_small(path: Path, image: Image.Image) -> None:
+    """Writes a PNG of 256 colours or 16 greys, at most half as large: to look at, not to measure."""
+    with atomic(path) as partial:
+        image.quantize(256 if image.mode == "RGB" else 16).save(partial, "PNG", optimize=True)
 
 
 class Rule(NamedTuple):

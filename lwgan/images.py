@@ -239,13 +239,3 @@ def sheet(pictures: Tensor, columns: int) -> Image.Image:
         top, left = i // columns * (height + 1), i % columns * (width + 1)
         canvas[top : top + height, left : left + width] = tile
     return Image.fromarray(canvas)
-
-
-def save_sheet(path: Path, pictures: Tensor, columns: int) -> None:
-    """Writes `sheet` as a small PNG (`save_small`)."""
-    save_small(path, sheet(pictures, columns))
-
-
-def save_small(path: Path, image: Image.Image) -> None:
-    """Writes a PNG of 256 colours or 16 greys, at most half as large: to look at, not to measure."""
-    image.quantize(256 if image.mode == "RGB" else 16).save(path, optimize=True)

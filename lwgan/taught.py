@@ -21,8 +21,8 @@ from torch import Tensor
 
 from lwgan.domain import LABEL, Change, change_as_json, change_of, short
 from lwgan.edit import AffineEdit
-from lwgan.files import atomic
-from lwgan.images import save_sheet, to_tensor
+from lwgan.files import atomic, save_sheet
+from lwgan.images import to_tensor
 from lwgan.pipeline import CLOUD_CODES, CLOUD_PICTURES, MODULES, EditingPipeline
 from lwgan.sources import SIZE, opened
 from lwgan.teach import LEAST, MOST, Report, mean_shift, teach

@@ -1,6 +1,7 @@
 """Codes of real pictures (Sec. 4.1: "latent codes corresponding to real images previously projected").
 
 python -m trainers codes --data ../runs/data --encoder ../runs/encoder --run ../runs/codes
+python -m trainers codes --data latents.pt --labels list.csv --encoder ... --run ...  # codes that exist
 
 A stopped run resumes when its command is repeated.
 """
@@ -19,14 +20,18 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from lwgan.domain import Change, Domain, domain_from_json, nearest
+from lwgan.domain import Change, Domain, domain_from_json, nearest, plain_domain
 from lwgan.encoder import Encoder
 from lwgan.files import atomic
 from lwgan.frames import FRAMES
+from lwgan.hub import registry
 from trainers import run
+from trainers.datasets.pictures import rows_of
+from trainers.latents import read_latents
 from trainers.shards import DATASET, SPLITS, Images, load_split
 
 PART = 1000  # pictures: what a stopped run loses at most
+LUMA = (0.299, 0.587, 0.114)  # of red, green and blue in a grey picture, as Pillow has it
 BATCH_PIXELS = 200 * 64**2  # of the pictures that are encoded at a time
 
 
@@ -35,7 +40,7 @@ class Options:
     """Encode the pictures of all splits."""
 
     data: Path
-    """Folder that `python -m trainers data` wrote."""
+    """Folder that `python -m trainers data` wrote; or a file of codes: .npy, .npz, .pt, .safetensors."""
     encoder: Path
     """Folder of the encoder."""
     run: Path
@@ -44,6 +49,8 @@ class Options:
     """Pictures of the training split to encode (the paper has 25K)."""
     heldout: int = 4_000
     """Pictures of the validation and of the test split to encode."""
+    labels: Path | None = None
+    """Of a file of codes: the list of their labels. Default: "labels" in the file, or the list beside it."""
     device: str = "auto"
 
 
@@ -90,12 +97,22 @@ class Codes:
 
 
 def main(options: Options) -> None:
+    if options.data.is_file():
+        take(options)
+    elif options.labels:
+        raise ValueError(f"--labels is for a file of codes, and {options.data} is none")
+    else:
+        encode_pictures(options)
+
+
+def encode_pictures(options: Options) -> None:
     device = run.device_of(options.device)
     encoder = Encoder.from_pretrained(options.encoder).to(device, memory_format=torch.channels_last)
     splits = {split: load_split(options.data, split) for split in SPLITS}
-    if (found := splits["train"].images.shape[1]) != (wanted := encoder.config["img_channels"]):
+    found, wanted = splits["train"].images.shape[1], encoder.config["img_channels"]
+    if (found, wanted) not in ((1, 1), (3, 3), (3, 1)):
         raise ValueError(f"{options.data} has pictures of {found} channels, the encoder takes {wanted}")
-    made_of = base_of(encoder, options.encoder)
+    made_of = base_of(encoder.card_config, options.encoder)
     made_of |= {"data": hashlib.sha256((options.data / DATASET).read_bytes()).hexdigest()}
     run.start(options.run, options)
     for name, split in splits.items():
@@ -108,12 +125,27 @@ def main(options: Options) -> None:
         print(f"{name}: {len(labels)} codes")
 
 
-def base_of(encoder: Encoder, folder: Path) -> dict[str, str]:
-    """sha256 of the weights of the encoder and its generator. ValueError if its config names no generator."""
-    generator = (encoder.card_config.get("base_revision") or {}).get("generator")
+def take(options: Options) -> None:
+    """Splits the codes of a file by the rule for pictures and writes them with their labels."""
+    config = registry.load_model(options.encoder, "encoder")[0]
+    sizes = config["architecture"]["num_ws"], config["architecture"]["w_dim"]
+    w, listed = read_latents(options.data, options.labels, *sizes)
+    domain, rows = plain_domain(config.get("domain") or "codes", listed.attributes), rows_of(listed)
+    base = base_of(config, options.encoder)
+    run.start(options.run, options)
+    for split in SPLITS:
+        chosen = rows[split][: options.train if split == "train" else options.heldout]
+        labels, facts = torch.from_numpy(listed.labels[chosen]), {"file": options.data.name}
+        save_codes(options.run / f"{split}.safetensors", Codes(w[chosen], labels, domain, facts), base)
+        print(f"{split}: {len(chosen)} codes")
+
+
+def base_of(config: dict, folder: Path) -> dict[str, str]:
+    """sha256 of the weights of an encoder and its generator. ValueError if its config names no generator."""
+    generator = (config.get("base_revision") or {}).get("generator")
     if not isinstance(generator, str):
         raise ValueError(f"{folder}: config.json does not say for which generator it is (base_revision)")
-    return {"encoder": encoder.card_config["weights"]["sha256"], "generator": generator}
+    return {"encoder": config["weights"]["sha256"], "generator": generator}
 
 
 def _encode_parts(
@@ -143,11 +175,14 @@ def _kept(path: Path, made_of: dict[str, str]) -> Tensor | None:
 
 @torch.no_grad()
 def encode(encoder: Encoder, images: Tensor) -> Tensor:
-    """uint8 [N, C, H, W] -> codes [N, num_ws, w_dim] on the CPU. Scales pictures of another size first."""
+    """uint8 [N, C, H, W] -> codes [N, num_ws, w_dim] on the CPU. Scales pictures of another size first, and
+    makes them grey for an encoder of one channel."""
     side, device = encoder.config["resolution"], encoder.w_avg.device
     codes = []
     for batch in images.split(max(1, BATCH_PIXELS // side**2)):
         x = batch.to(device).float() / 127.5 - 1
+        if x.shape[1] > encoder.config["img_channels"]:
+            x = (x * torch.tensor(LUMA, device=device)[:, None, None]).sum(1, keepdim=True)
         if x.shape[2] != side:
             x = F.interpolate(x, (side, side), mode="bicubic", antialias=True).clamp(-1, 1)
         codes.append(encoder(x).float().cpu())
@@ -165,6 +200,9 @@ def save_codes(path: Path, codes: Codes, base: dict[str, str]) -> None:
 def load_codes(folder: Path, split: str) -> tuple[Codes, dict[str, str]]:
     """A split that this stage wrote, and the sha256 of its encoder's and generator's weights.
     FileNotFoundError, ValueError if it is missing or damaged."""
+    if folder.is_file():
+        make = f"python -m trainers codes --data {folder} --encoder ENCODER --run FOLDER"
+        raise ValueError(f"{folder} is a file, expected the folder that `{make}` writes")
     path = folder / f"{split}.safetensors"
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing: make it with `python -m trainers codes --run {folder}`")

@@ -76,7 +76,10 @@ def main(options: Options) -> None:
         selector = open_selector(options.selector, codes, change, base, used.values())
     run.start(options.run, options)
     edit = options.method.fit(codes, change, options.run)
-    edit = factored(first_layers(edit, options.layers), codes.validation.source(change).w)
+    edit = first_layers(edit, options.layers)
+    if not edit.direction(codes.validation.source(change).w).any():
+        raise ValueError(f"{change.name}: the edit that was learned moves no code, so it is not written")
+    edit = factored(edit, codes.validation.source(change).w)
     edit.config |= describe(options, codes, change, base) | used
     if options.selector:
         edit.config |= selector.choose(edit, alphas_to_try(edit, codes.validation, change))

@@ -1,5 +1,6 @@
 """The loop of every stage that trains: counts steps, resumes, logs, saves checkpoints, stops in time."""
 
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,10 +61,20 @@ class Loop:
                 return
 
     def log(self, **values: Any) -> None:
-        """Writes numbers or tensors of one number to log.jsonl if a checkpoint is due."""
+        """Writes numbers or tensors of one number to log.jsonl if a checkpoint is due. ValueError, and no
+        checkpoint, for NaN and infinity."""
         if self.due:
             plain = {name: torch.as_tensor(value).item() for name, value in values.items()}
+            check_finite(self.step, **plain)
             run.log(self.folder, step=self.step, **plain)
+
+
+def check_finite(step: int, **values: float) -> None:
+    """ValueError for a value that is NaN or infinite."""
+    for name, value in values.items():
+        if not math.isfinite(value):
+            hint = "lower the learning rate; what was saved before stays"
+            raise ValueError(f"the training failed: {name} is {value} at step {step}: {hint}")
 
 
 def restore(folder: Path, parts: dict[str, Any]) -> int:

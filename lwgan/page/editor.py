@@ -74,7 +74,7 @@ class Editor:
         """A file becomes the source; a PNG made here comes back with its edits. Returns session, sliders."""
         try:
             found, note = recipe.of_png(path_of(file)), None
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             found, note = None, words(error)
         if found and found.get("source"):
             try:
@@ -421,6 +421,8 @@ def _decode(drawing: str | None) -> bytes:
 
 def words(error: Exception) -> str:
     """An error as a sentence for visitors. Messages of the system may contain paths: they are not shown."""
+    if isinstance(error, OSError) and error.strerror:
+        return sentence(f"the machine that serves this page cannot do that: {error.strerror}")
     ours = isinstance(error, ValueError) and not isinstance(error, UnicodeError)
     return sentence(str(error) if ours else "that picture could not be read")
 

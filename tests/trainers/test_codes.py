@@ -3,8 +3,10 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional as F
 
 from lwgan.domain import plain_domain
@@ -67,6 +69,16 @@ def test_codes_are_the_encoders_and_carry_labels_domain_and_facts(data, encoder,
     assert sorted(path.name for path in (tmp_path / "codes").iterdir() if path.name[0] != ".") == [
         "options.json", "test.safetensors", "train.safetensors", "validation.safetensors",
     ]  # fmt: skip
+
+
+def test_pictures_are_made_grey_for_an_encoder_of_one_channel():
+    net = Encoder(
+        resolution=64, img_channels=1, w_dim=16, num_ws=10, widths=(8, 8, 16, 16), pyramid=16, head=8
+    )
+    colours = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    grey = [Image.fromarray(picture.permute(1, 2, 0).numpy()).convert("L") for picture in colours]
+    grey = torch.stack([torch.from_numpy(np.array(picture))[None] for picture in grey])
+    torch.testing.assert_close(encode(net, colours), encode(net, grey), atol=2e-2, rtol=2e-2)
 
 
 def test_pictures_of_another_size_are_scaled_to_the_encoders(encoder):

@@ -172,6 +172,28 @@ def test_what_does_not_fit_is_refused_before_a_run_begins(run, tmp_path, name, w
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--learning-rate", "1e4"], "no step lowered the loss"),
+        (["--learning-rate", "1e30"], "the training failed"),
+    ],
+)
+def test_a_training_that_failed_leaves_no_edit(run, tmp_path, words, message):
+    with pytest.raises(ValueError, match=message):
+        run("digits", *LW, *words)
+    assert not list((tmp_path / "run").glob("*.safetensors")), "and nothing partial"
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_an_edit_that_moves_nothing_is_not_written(run, tmp_path, monkeypatch):
+    still = AffineEdit(None, torch.zeros(NUM_WS, W_DIM))
+    monkeypatch.setattr(stage.METHODS["centroids"], "fit", lambda *_: still)
+    with pytest.raises(ValueError, match="moves no code"):
+        run("digits", "centroids")
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
 def test_nets_of_other_codes_are_refused(run, shelf, tmp_path):
     generator = Generator.from_pretrained(shelf / GENERATOR)
     config = {"kind": "generator", "domain": "multimnist", "architecture": generator.config}

@@ -109,6 +109,17 @@ def test_a_loop_goes_on_from_its_last_checkpoint(tmp_path):
     assert [line["step"] for line in lines] == [2, 4, 6, 7] and lines[-1]["size"] == whole.sum().item()
 
 
+@pytest.mark.parametrize("loss", [float("nan"), float("inf"), torch.tensor(float("nan"))])
+def test_a_loop_whose_loss_is_no_number_stops_and_saves_nothing(tmp_path, loss):
+    def train():
+        for step in (loop := Loop(tmp_path, {}, steps=10, every=2)):
+            loop.log(loss=loss if step > 2 else 1.0)
+
+    with pytest.raises(ValueError, match=r"failed: loss is (nan|inf) at step 4: lower the learning rate"):
+        train()
+    assert run.load_checkpoint(tmp_path)["step"] == 2
+
+
 def test_a_loop_stops_in_time_and_ends(tmp_path):
     loop = Loop(tmp_path, {}, steps=3, every=100, max_minutes=0)
     assert list(loop) == [1] and not loop.finished

@@ -1,11 +1,14 @@
 """folder:PATH: a folder of pictures, nested or not, with a list of their labels."""
 
+import re
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas
 
-from trainers.datasets.lists import GROUP, labels_of, read_list, tidy
+from trainers.datasets.lists import GROUP, SUFFIXES, labels_of, read_list, tidy
 from trainers.datasets.pictures import Listed, Pictures
 
 LISTS = ("*.csv", "*.tsv", "*attr*.txt")
@@ -26,25 +29,25 @@ class Folder(Pictures):
         path = Path(self.labels) if self.labels else _list_of(folder)
         table = read_list(path)
         self._paths = {tidy(each.relative_to(folder).as_posix()): each for each in sorted(folder.rglob("*"))}
-        column = next((name for name in table if self._matches(table[name])), table.columns[0])
-        names = [tidy(name) for name in table[column]]
+        find = _finder(self._paths, folder)
+        found = {name: {value: find(value) for value in table[name].unique()} for name in table}
+        known = {name: {*found[name].values()} - {None} for name in table}
+        column = max(known, key=lambda name: len(known[name]))  # of equals the first
+        names = [found[column][value] or tidy(value) for value in table[column]]
+        table = table.assign(**{column: names}).drop_duplicates()
+        names = table[column].tolist()
         self._check(names, path)
         table.insert(0, "", names)  # in errors a row is named by its picture
         columns = self.columns or tuple(name for name in table.columns[1:] if name not in (column, GROUP))
         groups = table[GROUP].str.strip().tolist() if GROUP in table and column != GROUP else None
         return Listed(names, labels_of(table, columns, path), columns, groups)
 
-    def _matches(self, values: pandas.Series) -> bool:
-        return any(tidy(value) in self._paths for value in values)
-
     def _check(self, names: list[str], path: Path) -> None:
         """ValueError for a picture that is named twice; FileNotFoundError if none is there."""
         if twice := pandas.Series(names)[pandas.Series(names).duplicated()].tolist():
-            raise ValueError(f"{path} names the picture {twice[0]!r} twice")
+            raise ValueError(f"{path} names the picture {twice[0]!r} twice, with different labels")
         if not any(name in self._paths for name in names):
-            same = [each for each in self._paths if Path(each).stem == Path(names[0]).stem]
-            hint = f"; there is {same[0]}: name it so in the list" if same else ""
-            said = f"has none of the pictures that {path} names, such as {names[0]}{hint}"
+            said = f"has none of the pictures that {path} names, such as {names[0]}"
             raise FileNotFoundError(f"{self.place} {said}")
 
     def _source(self, row: int) -> Path:
@@ -54,6 +57,41 @@ class Folder(Pictures):
     def _bytes(self, row: int) -> int:
         path = self._paths.get(self._list.names[row])
         return path.stat().st_size if path else 0
+
+
+def _finder(paths: dict[str, Path], folder: Path) -> Callable[[str], str | None]:
+    """A function from a name in a list to the picture's name in the folder, None if there is none.
+
+    Lists spell names with the folder before them, in capitals, without the zeros of a number, or without the
+    suffix or with another one. A spelling that could mean two pictures means none."""
+    keys = (_key, lambda name: _key(_stem(name)))
+    counts = [Counter(map(key, paths)) for key in keys]
+    spellings = [{key(name): name for name in paths if n[key(name)] == 1}
+                 for key, n in zip(keys, counts, strict=True)]  # fmt: skip
+
+    def find(value: str) -> str | None:
+        name = tidy(value)
+        below = f"/{name}".rpartition(f"/{folder.resolve().name}/")[2].lstrip("/")
+        for form in (name, below):
+            if form in paths:
+                return form
+        for key, known in zip(keys, spellings, strict=True):
+            for form in (name, below):
+                if key(form) in known:
+                    return known[key(form)]
+        return None
+
+    return find
+
+
+def _stem(name: str) -> str:
+    """The name without the suffix of a picture."""
+    return name[: -len(suffix)] if (suffix := Path(name).suffix).lower() in SUFFIXES else name
+
+
+def _key(name: str) -> str:
+    """The name without capitals and without the zeros before a number."""
+    return re.sub(r"(^|/)0+(?=\d+(\.\w+)?$)", r"\1", name.lower())
 
 
 def _list_of(folder: Path) -> Path:

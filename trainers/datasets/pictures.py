@@ -66,19 +66,7 @@ class Pictures(Dataset):
 
     def _split(self) -> dict[str, np.ndarray]:
         """The rows of each split, in the order of the list."""
-        listed = self._list
-        # By the name without folder and ending, so that copies in another format fall into the same split.
-        keys = listed.groups or [Path(name).stem for name in listed.names]
-        stated = listed.splits or [""] * len(keys)
-        # Where the data set states test pictures, the rule makes no others.
-        splits = [split or (drawn if drawn not in stated else "train")
-                  for drawn, split in zip(map(split_of, keys), stated, strict=True)]  # fmt: skip
-        rows = {split: np.flatnonzero(np.array(splits) == split) for split in SPLITS}
-        if empty := [split for split in SPLITS if not len(rows[split])]:
-            rule = f"80, 10 and 10 percent, by {'group' if listed.groups else 'name'}"
-            said = f"none of the {len(keys)} pictures falls into the {empty[0]} split"
-            raise ValueError(f"{said} ({rule}): more are needed")
-        limits = (self.train, self.heldout, self.heldout)
+        rows, limits = rows_of(self._list), (self.train, self.heldout, self.heldout)
         return {split: rows[split][: limit or None] for split, limit in zip(SPLITS, limits, strict=True)}
 
     def _domain(self) -> Domain:
@@ -131,6 +119,22 @@ class Pictures(Dataset):
     def _bytes(self, row: int) -> int:
         """The size of the picture's file, or 0: it tells that a file was replaced."""
         return 0
+
+
+def rows_of(listed: Listed) -> dict[str, np.ndarray]:
+    """The rows of each split, in the order of the list. ValueError for an empty split."""
+    # By the name without folder and ending, so that copies in another format fall into the same split.
+    keys = listed.groups or [Path(name).stem for name in listed.names]
+    stated = listed.splits or [""] * len(keys)
+    # Where the data set states test pictures, the rule makes no others.
+    splits = [split or (drawn if drawn not in stated else "train")
+              for drawn, split in zip(map(split_of, keys), stated, strict=True)]  # fmt: skip
+    rows = {split: np.flatnonzero(np.array(splits) == split) for split in SPLITS}
+    if empty := [split for split in SPLITS if not len(rows[split])]:
+        rule = f"80, 10 and 10 percent, by {'group' if listed.groups else 'name'}"
+        said = f"none of the {len(keys)} pictures falls into the {empty[0]} split"
+        raise ValueError(f"{said} ({rule}): more are needed")
+    return rows
 
 
 def split_of(key: str) -> str:

@@ -25,7 +25,7 @@ from lwgan.losses import edit_loss, partial_transport, preservation_loss
 from trainers.edits.base import Splits, classifier_for, columns_of, generator_for
 from trainers.edits.masses import Side, WithMasses, weighed
 from trainers.edits.perceptual import perceptual_map
-from trainers.loop import Loop
+from trainers.loop import Loop, check_finite
 from trainers.shards import UNKNOWN
 
 # Defaults by Change.kind. A choice among cells needs a map; for a place in the cloud a map would learn noise.
@@ -103,7 +103,8 @@ class LatentWasserstein(WithMasses):
             generator_for(codes)
 
     def fit(self, codes: Splits, change: Change, folder: Path) -> AffineEdit:
-        """The map with the least loss on validation codes, of all starts and steps ("best" in the config)."""
+        """The map with the least loss on validation codes, of all starts and steps ("best" in the config).
+        ValueError if training lowers it nowhere or fails."""
         balance = self.balanced(codes.train, change)
         (source, target), report = weighed(codes.train, change, self.masses, balance)
         loss = self.loss(source, target, codes, change)
@@ -123,7 +124,7 @@ class LatentWasserstein(WithMasses):
                 best.update(map=kept, loss=now, start=start, step=step)
             return now
 
-        validate(0, 0)
+        check_finite(0, validation_loss=validate(0, 0))
         loop = Loop(folder, {"map": h, "optimiser": optimiser, "best": best}, steps=self.starts * self.steps,
                     every=self.validate_every, seed=self.seed, title=change.name)  # fmt: skip
         size = min(self.batch, len(source.w), len(target.w))
@@ -140,11 +141,15 @@ class LatentWasserstein(WithMasses):
             optimiser.zero_grad()
             total.backward()
             optimiser.step()
+            check_finite(number, map=sum(value.square().sum().item() for value in h.parameters()))
             if loop.due or step + 1 == self.steps:
                 now = validate(start, step + 1)
                 loop.log(start=start, loss=total, validation_loss=now, best_step=best["step"])
         if best["step"] == 0:
-            print(f"{change.name}: no step lowered the loss on validation codes: the edit is the mean shift.")
+            raise ValueError(
+                f"{change.name}: no step lowered the loss on validation codes, so the edit would be the "
+                f"mean shift: lower --learning-rate ({self.learning_rate:g}), or choose the method centroids"
+            )
         h.load_state_dict(best.pop("map"))
         edit = h.edit(num_ws)
         edit.config |= report | {"best": dict(best)}

@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lwgan.edit import AffineEdit
+from lwgan.files import atomic, save_sheet, save_small
 from lwgan.generator import Generator
-from lwgan.images import save_sheet, save_small, sheet
+from lwgan.images import sheet
 from trainers.evaluate.tables import FIGURES, changes_of, methods_of, sheet_of, with_best_settings
 from trainers.nets.generator import to_pictures
 
@@ -94,9 +95,8 @@ def save_sheets(folder: Path, bench: "Bench", edits: Mapping[str, Mapping[str, A
     rows = torch.cat([part for pair in pairs for part in pair])
     save_sheet(folder / f"{name}-reconstructions.png", rows, columns=12)
     for kind, sheet_name in OF_NETS.items():
-        images = bench.folders[kind] / "images"
-        images.mkdir(exist_ok=True)
-        shutil.copyfile(folder / f"{name}-{sheet_name}", images / sheet_name)
+        with atomic(bench.folders[kind] / "images" / sheet_name) as partial:
+            shutil.copyfile(folder / f"{name}-{sheet_name}", partial)
     for change, of_method in edits.items():
         save_methods(folder / sheet_of(name, change), bench, change, of_method)
 

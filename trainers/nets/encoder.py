@@ -20,9 +20,9 @@ from torch.nn import functional as F
 
 from lwgan.domain import Domain
 from lwgan.encoder import Encoder
+from lwgan.files import save_sheet
 from lwgan.generator import Generator
 from lwgan.hub import registry
-from lwgan.images import save_sheet
 from lwgan.judges import AttributeJudge, Judge
 from trainers import run
 from trainers.loop import Loop, ramp, restore

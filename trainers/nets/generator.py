@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lwgan.domain import Domain
+from lwgan.files import save_sheet
 from lwgan.generator import Generator
 from lwgan.hub import registry
-from lwgan.images import save_sheet
 from trainers import run
 from trainers.loop import Loop
 from trainers.nets.discriminator import Adversarial, Discriminator, update, with_noise

@@ -1,5 +1,6 @@
 """Folders of pictures with a list: which pictures are read, into which split, and what their Domain says."""
 
+import re
 import unicodedata
 
 import numpy as np
@@ -123,6 +124,44 @@ def test_names_decomposed_by_another_system_are_found(folder, tmp_path):
     assert dataset.read("test", range(dataset.size("test"))).skipped == ()
 
 
+NAMINGS = {
+    "as they are": lambda name, folder: name,
+    "in capitals": lambda name, folder: name.upper(),
+    "without the suffix": lambda name, folder: name.removesuffix(".png"),
+    "with another suffix": lambda name, folder: name.replace(".png", ".JPG"),
+    "below the folder's name": lambda name, folder: f"{folder.name}/{name}",
+    "by whole paths of another machine": lambda name, folder: f"/home/x/{folder.name}/{name}",
+    "by whole paths of Windows": lambda name, folder: f"C:\\x\\{folder.name}\\{name}".replace("/", "\\"),
+    "by numbers": lambda name, folder: re.sub(r"0+(?=\d+\.)", "", name),
+    "with spaces": lambda name, folder: f" {name} ",
+}
+
+
+@pytest.mark.parametrize("naming", NAMINGS)
+def test_pictures_are_found_by_every_spelling_of_their_names(folder, tmp_path, naming):
+    """Each row is repeated, and a column of numbers stands beside the names."""
+    names = [f"{'more/' if i % 3 == 0 else ''}{i:03d}.png" for i in range(COUNT)]
+    rows = [f"{i % 2},{NAMINGS[naming](name, folder)},{int(i % 3 == 0)}" for i, name in enumerate(names)]
+    (tmp_path / "list.csv").write_text("\n".join(["A,name,B", *rows, *rows]))
+    dataset = open_dataset(f"folder:{folder}", labels=str(tmp_path / "list.csv"), resolution=32)
+    assert dataset.domain.attributes == ("A", "B")
+    part = dataset.read("test", range(dataset.size("test")))
+    wanted = [i for i in range(COUNT) if split_of(f"{i:03d}") == "test"]
+    assert part.labels.tolist() == [[i % 2, int(i % 3 == 0)] for i in wanted] and not part.skipped
+
+
+def test_a_spelling_that_could_mean_two_pictures_means_none(tmp_path):
+    (tmp_path / "data").mkdir()
+    for name in ("1.png", "01.png", "a.png", "A.PNG", "b.png", "b.jpg", *(f"x{i}.png" for i in range(60))):
+        picture(0).resize((8, 8)).save(tmp_path / "data" / name)
+    named = ["001.png", "a.PNG", "b", "other/x1.png"]
+    rows = [f"{name},{i % 2}" for i, name in enumerate([*named, *(f"x{i}.png" for i in range(60))])]
+    (tmp_path / "list.csv").write_text("\n".join(["file,A", *rows]))
+    dataset = open_dataset(f"folder:{tmp_path}/data", labels=str(tmp_path / "list.csv"), resolution=32)
+    skipped = [each for split in SPLITS for each in dataset.read(split, range(dataset.size(split))).skipped]
+    assert sorted(name for name, _ in skipped) == sorted(named)
+
+
 def test_what_is_wrong_with_a_folder_is_said(folder, tmp_path):
     with pytest.raises(FileNotFoundError, match="expected a folder of pictures, but it does not exist"):
         open_dataset(f"folder:{tmp_path}/no")
@@ -134,12 +173,10 @@ def test_what_is_wrong_with_a_folder_is_said(folder, tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no such list"):
         open_dataset(f"folder:{folder}", labels=str(tmp_path / "no.csv"))
     (tmp_path / "a.csv").write_text("file,A\n1.jpg,1\n1.jpg,0\n")
-    with pytest.raises(ValueError, match=r"names the picture '1.jpg' twice"):
+    with pytest.raises(ValueError, match=r"names the picture '001.png' twice, with different labels"):
         open_dataset(f"folder:{folder}", labels=str(tmp_path / "a.csv"))
-    (tmp_path / "a.csv").write_text("file,A\n001.jpg,1\n")
-    with pytest.raises(
-        FileNotFoundError, match="none of the pictures .* 001.jpg; there is 001.png: name it so"
-    ):
+    (tmp_path / "a.csv").write_text("file,A\n1001.jpg,1\n")
+    with pytest.raises(FileNotFoundError, match=r"none of the pictures .* such as 1001.jpg"):
         open_dataset(f"folder:{folder}", labels=str(tmp_path / "a.csv"))
     (tmp_path / "b.csv").write_text("")
     with pytest.raises(ValueError, match=r"2 lists of labels \(a.csv, b.csv\)"):

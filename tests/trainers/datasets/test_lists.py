@@ -37,6 +37,38 @@ SPELLINGS = {
     ).encode(),
     "CelebA's": ("4\nBeard Tattoo \n" + rows({1: " 1", 0: "-1", 255: "nan"}, " ")).encode(),
     "empty lines": CSV.replace("\n", "\n\n").encode(),
+    "Excel's first line": ("sep=;\n" + CSV.replace(",", ";")).encode(),
+    "separators at the ends": CSV.replace("\n", ",\n").encode(),
+    "empty columns": CSV.replace("\n", ",,\n").encode(),
+    "rows of separators": (CSV + ",,\n,,\n").encode(),
+    "bars": CSV.replace(",", "|").encode(),
+    "line ends of old Macs": CSV.replace("\n", "\r").encode(),
+    "UTF-16 without its mark": CSV.encode("utf-16-le"),
+    "UTF-16 the other way round": CSV.encode("utf-16-be"),
+    "a comment": ("# made by hand, in May\n#\n" + CSV).encode(),
+    "a header as a comment": ("# " + CSV).encode(),
+    "spaces at the ends": CSV.replace(",", " , ").replace("\n", " \n").encode(),
+    "single quotes": ("'file','Beard','Tattoo'\n" + rows({1: "'1'", 0: "'0'", 255: "''"})).encode(),
+    "yes and no": ("file,Beard,Tattoo\n" + rows({1: "Yes", 0: "no", 255: "NA"})).encode(),
+    "y and n": ("file,Beard,Tattoo\n" + rows({1: "Y", 0: "n", 255: "?"})).encode(),
+    "t and f": ("file,Beard,Tattoo\n" + rows({1: "T", 0: "F", 255: "None"})).encode(),
+    "on and off": ("file,Beard,Tattoo\n" + rows({1: "on", 0: "off", 255: "unknown"})).encode(),
+    "signs and more decimals": ("file,Beard,Tattoo\n" + rows({1: "+1", 0: "0.00", 255: "n/a"})).encode(),
+    "decimals with commas": ("file;Beard;Tattoo\n" + rows({1: "1,0", 0: "0,0", 255: "-"}, ";")).encode(),
+    "a true minus": ("file,Beard,Tattoo\n" + rows({1: "1", 0: "\u22121", 255: "null"})).encode(),
+    "an index after sorting": (
+        ",file,Beard,Tattoo\n"
+        + "".join(f"{7 - 2 * i},{row}\n" for i, row in enumerate(rows(ZERO).splitlines()))
+    ).encode(),
+    "a named index": (
+        "index,file,Beard,Tattoo\n" + "".join(f"{i},{row}\n" for i, row in enumerate(rows(ZERO).splitlines()))
+    ).encode(),
+    "CelebA's without the number of rows": (
+        "Beard Tattoo\n" + rows({1: " 1", 0: "-1", 255: "nan"}, " ")
+    ).encode(),
+    "CelebA's with a name for the first column": (
+        "4\r\nfile Beard Tattoo\r\n" + rows({1: " 1", 0: "-1", 255: "nan"}, " ")
+    ).encode(),
 }
 
 
@@ -52,6 +84,16 @@ def test_all_spellings_of_a_list_mean_the_same(tmp_path, name):
     table = read_list(path)
     assert tuple(table.columns[1:]) == NAMES and list(table.iloc[:, 0]) == FILES
     assert np.array_equal(labels_of(table, NAMES, path), LABELS)
+
+
+def test_names_of_windows_own_code_are_read(tmp_path):
+    (tmp_path / "list.csv").write_bytes("file,A\nMüller.jpg,1\n".encode("cp1252"))
+    assert read_list(tmp_path / "list.csv").iloc[0, 0] == "Müller.jpg"
+
+
+def test_an_index_that_names_the_pictures_stays(tmp_path):
+    (tmp_path / "list.csv").write_text("index,A\n7,1\n8,0\n")
+    assert list(read_list(tmp_path / "list.csv")["index"]) == ["7", "8"]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +123,12 @@ BAD = {
     "a label twice": ("file,A,A\n1.jpg,1,1\n", "names the column 'A' twice"),
     "a name with a path": ("file,../A\n1.jpg,1\n", "the label '../A'"),
     "a label without a name": ("file,\n1.jpg,1\n", "the label"),
-    "not UTF-8": (b"file,A\nM\xfcller.jpg,1\n", "no text in UTF-8 or UTF-16"),
+    "no text": (b"file,A\n\x81\x8d.jpg,1\n", "no text in UTF-8, UTF-16 or Windows-1252"),
+    "zeros": (b"file,A\n1.jpg,1\n" + bytes(10), "no text in UTF-8|has no column"),
+    "no header": ("1.jpg,1,0\n2.jpg,0,1\n", "has no header: its first line is the row of 1.jpg"),
+    "a workbook": (b"PK\x03\x04\x14\0", "is an Excel workbook or another archive, .*: save it as CSV"),
+    "JSON": ('[{"file": "1.jpg", "A": 1}]', "is JSON, expected a list as text"),
+    "a web page": ("<!DOCTYPE html>\n<title>A", "is a web page or XML"),
 }
 
 
