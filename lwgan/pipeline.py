@@ -30,6 +30,7 @@ MODULES = {"generator": Generator, "encoder": Encoder}
 BASES = {"generator": "base_model", "encoder": "base_encoder"}  # kind -> key of a config that names the base
 # Optional models of a domain: the kind, with _ for -, is the pipeline's attribute.
 EXTRAS = {"judge": Judge, "identity": IdentityNetwork, "latent-classifier": LatentClassifier}
+FOUND = ("note", "quads", "sheet")  # what a frame says of a picture
 CLOUD_CODES, CLOUD_PICTURES = 4000, 100  # codes that fit the cloud; sample pictures that scale its distances
 SAMPLES = 16  # generated samples of which the labels are read, where the registry has no pictures
 UNKNOWN = 255  # in labels
@@ -249,15 +250,16 @@ class EditingPipeline:
     def frame(self, picture: Image.Image) -> Image.Image:
         """The picture in the training frame, at the size and in the mode that the encoder takes.
 
-        A framed picture passes unchanged when it is framed again. `info["note"]`, if there is one, is a
-        remark for the visitor. ValueError for a picture that cannot be framed."""
+        A framed picture passes unchanged when it is framed again. `info` may hold "note", a remark for the
+        visitor, "quads", the corners [K, 4, 2] (x, y) of what was found in the picture, and "sheet", those of
+        the paper [N, 2]. ValueError for a picture that cannot be framed."""
         side = self.encoder.config["resolution"]
         if not is_marked(picture):
             picture = FRAMES[self.domain.frame](picture, side)
         if picture.size != (side, side):
             picture = picture.resize((side, side), Image.Resampling.LANCZOS)
-        notes = {"note": picture.info["note"]} if picture.info.get("note") else {}
-        return mark_framed(picture.convert(_mode(self.encoder)), **notes)
+        kept = {key: picture.info[key] for key in FOUND if picture.info.get(key)}
+        return mark_framed(picture.convert(_mode(self.encoder)), **kept)
 
     @torch.inference_mode()
     def encode(self, pictures: Image.Image | Sequence[Image.Image] | Tensor) -> Tensor:

@@ -64,7 +64,8 @@ def frame_face(source, size: int = 256) -> Image.Image:
     """A photograph as encoders of faces take it: the largest face in FFHQ's frame, "RGB", size x size px.
 
     A picture that is in this frame already, such as a file of FFHQ or CelebA-HQ, is only resized. The
-    result's `info` may hold "note", a remark for the user, and "quad" (see `Aligned`). Errors: `align_face`.
+    result's `info` may hold "note", a remark for the user, and "quads", a list of one `Aligned.quad`. Errors:
+    `align_face`.
     """
     picture = open_picture(source).convert("RGB")
     landmarks, note = find_landmarks(picture)
@@ -72,7 +73,7 @@ def frame_face(source, size: int = 256) -> Image.Image:
         framed, info = picture.resize((size, size), Image.Resampling.LANCZOS), {}
     else:
         framed, quad, *_ = align_face(picture, landmarks, size=size, supersample=1)
-        info = {"note": note, "quad": quad.tolist()}
+        info = {"note": note, "quads": [quad.tolist()]}
     framed.info = info  # drops camera data
     return framed
 

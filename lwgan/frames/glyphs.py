@@ -19,7 +19,7 @@ DIRT = 0.2  # of the longest piece: shorter pieces far from all others are no pa
 FRAGMENT = 0.45  # of the longest piece: shorter pieces are no digit of their own
 TOUCHING, NEAR, FAR = 0.06, 0.14, 0.35  # of the longest piece: gaps between pieces of one digit (`_belong`)
 MENDING_SIDE = 80  # px: strokes are measured and changed at this size, 4 px for each px of INK_SIDE
-STROKES = (7.0, 13.5)  # px at MENDING_SIDE: 10th and 95th percentile of the stroke widths in MNIST
+STROKES = (8.0, 13.5)  # px at MENDING_SIDE: 20th and 95th percentile of the stroke widths in MNIST
 STROKE = 8.9  # px at MENDING_SIDE: their median
 
 

@@ -15,7 +15,7 @@ MIN_SIDE = 12  # px: a smaller picture shows no mark
 
 class Seen(NamedTuple):
     """glyphs: those found, with places on a page of `size` (h, w).
-    info: "glyphs", the corners [4, 2] (x, y) of each glyph's box in the picture; "sheet", those of the sheet
+    info: "quads", the corners [4, 2] (x, y) of each glyph's box in the picture; "sheet", those of the sheet
     [K, 2] if the picture shows its surroundings; "note", a remark for the user if something is doubtful."""
 
     glyphs: list[Glyph]
@@ -51,7 +51,7 @@ def look(
         marks = find_marks(pixels)
         glyphs, matrix = find(marks.ink), matrix @ marks.matrix
         start, size = box[1::-1] * zoom, size * zoom
-    info = {"glyphs": [_mapped(_corners(glyph), matrix).tolist() for glyph in glyphs]}
+    info = {"quads": [_mapped(_corners(glyph), matrix).tolist() for glyph in glyphs]}
     if sheet is not None:
         info["sheet"] = _mapped(sheet, to_picture).tolist()
     info |= _remarks(marks, glyphs)

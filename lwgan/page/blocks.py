@@ -70,6 +70,7 @@ def add_sources(ui: SimpleNamespace, editor: Editor, session: dict, domain: Doma
         with gr.Tab("Draw", elem_id="draw"):  # page.css hides it: Gradio 6.31 cannot remove a tab later
             ui.pad = gr.HTML({"subject": domain.subject}, **parts("pad"), elem_id="pad")
         with gr.Tab("Upload"):
+            ui.shown["adjust"] = gr.HTML(None, **parts("adjust"), elem_id="adjust")
             sources = ["upload", "webcam", "clipboard"]
             label = upload_label(domain)
             ui.upload = gr.Image(label=label, sources=sources, height=280, buttons=[], elem_id="upload")

@@ -2,8 +2,9 @@
 
 A session is a dict that describes a visitor's picture: "domain", "source" (as in recipes), "framed",
 "original" (what the judge reads in it), "before" (readings.Sight of the reconstruction), "note" (on its
-framing, or None), "taught" (domain -> name -> edit that this visitor taught, or that a recipe brought),
-"locks" (labels that stay) and, if the last source was refused, "problem".
+framing, or None), "found" (`info` of its framing), "upload" (the visitor's `uploads.Upload`, if it is one),
+"taught" (domain -> name -> edit that this visitor taught, or that a recipe brought), "locks" (labels that
+stay) and, if the last source was refused, "problem".
 
 The sliders are a dict, too: "rows" [{"name", "strength"}], "current" (the index of the row in use), and what
 the page repeats with each message: "domain", "made" (when the server made the panel), "moves" (since then).
@@ -23,7 +24,7 @@ from lwgan.files import EDIT_KINDS
 from lwgan.hub.catalog import Catalog
 from lwgan.hub.registry import Entry
 from lwgan.images import open_picture
-from lwgan.page import axis, panel, pictures, views
+from lwgan.page import axis, panel, pictures, uploads, views
 from lwgan.page.lesson import Lesson
 from lwgan.page.several import Several
 from lwgan.pipeline import MAX_ALPHA, EditingPipeline, check_alphas
@@ -61,7 +62,7 @@ class Editor:
 
     def sample(self, seed: int | None, session: Mapping) -> dict:
         """The sample picture of a seed becomes the source."""
-        return self._source(session, lambda pipe: (recipe.of_seed(pipe, seed), None))
+        return self._source(session, lambda pipe: (recipe.of_seed(pipe, seed), {}))
 
     def draw(self, drawing: str | None, session: Mapping) -> dict:
         """The drawing pad's PNG, as a data URL, becomes the source."""
@@ -81,10 +82,25 @@ class Editor:
                 return self._replay(found, session)
             except (ValueError, OSError) as error:
                 note = f"The recipe in this PNG cannot be replayed, it is taken as a picture: {error}."
-        session = self._picture(session, lambda: open_picture(path_of(file)))
+        session = self._file(file, {}, session)
         if note and "problem" not in session:
             session["note"] = note
         return session, sliders
+
+    def adjust(self, message: object, session: Mapping) -> dict:
+        """The upload becomes the source again, as {"turn", "invert", "crop"} of parts/adjust.js say."""
+        upload = session.get("upload")
+        return self._file(upload.file, message, session) if upload else {**session}
+
+    def _file(self, file: Mapping | None, message: object, session: Mapping) -> dict:
+        """A visitor's file becomes the source. It is shown, to be turned or cropped, also if refused."""
+        try:
+            given = uploads.open_by(path_of(file), uploads.how_of(message))
+        except (ValueError, OSError) as error:
+            return {**session, "problem": words(error)}
+        session = self._picture(session, lambda: given.part)
+        found = {} if "problem" in session else session["found"]
+        return {**session, "upload": uploads.Upload(file, uploads.value(given, found))}
 
     def open_link(self, link: str | None, session: Mapping, sliders: Mapping) -> tuple[dict, dict]:
         """A link, or the JSON of a recipe, becomes source and edits again. Returns session, sliders."""
@@ -119,9 +135,9 @@ class Editor:
         return domain, self.pipe(domain)
 
     def _picture(self, session: Mapping, open_it: Callable[[], Image.Image]) -> dict:
-        def source(pipe: EditingPipeline) -> tuple[dict, str | None]:
+        def source(pipe: EditingPipeline) -> tuple[dict, dict]:
             framed = pipe.frame(open_it())
-            return recipe.of_picture(framed), framed.info.get("note")
+            return recipe.of_picture(framed), framed.info
 
         return self._source(session, source)
 
@@ -132,13 +148,15 @@ class Editor:
         except (ValueError, OSError) as error:
             return {**session, "problem": words(error)}
 
-    def _session(self, domain: str, source: Mapping, note: str | None = None) -> dict:
+    def _session(self, domain: str, source: Mapping, found: Mapping | None = None) -> dict:
         pipe = self.pipe(domain)
         framed = recipe.source_picture(pipe, source)
         w = pipe.encode(framed)
         before = readings.look(pipe, pipe.generate(w)[0], w)
         original = readings.judge_picture(pipe, framed)
-        what = {"domain": domain, "source": dict(source), "framed": framed, "note": note and sentence(note)}
+        found = found or {}
+        note = sentence(found["note"]) if "note" in found else None
+        what = {"domain": domain, "source": dict(source), "framed": framed, "note": note, "found": found}
         return {**what, "original": original, "before": before}
 
     # --- Starts -----------------------------------------------------------------------------------

@@ -46,6 +46,7 @@ class Events:
         on(ui.pad.input, self.draw, ui.pad)
         # Not `input`, which also comes when a picture is removed and when a visitor turns to the webcam.
         on(ui.upload.upload, partial(self.replay, editor.upload), ui.upload, preprocess=False)
+        on(ui.shown["adjust"].input, self.adjust, ui.shown["adjust"])
         opened = partial(gr.on, [ui.open.click, ui.link.submit])
         on(opened, partial(self.replay, editor.open_link), ui.link)
         on(ui.sliders.input, lambda visit: None)  # every event brings the sliders and the view along
@@ -59,6 +60,7 @@ class Events:
         on(ui.shown["many"].input, self.pack, ui.shown["many"])
         for files, work in ((ui.files, self.drop), (ui.several, self.gather)):
             on(files.upload, work, files, preprocess=False)
+        for files in (ui.upload, ui.files, ui.several):
             files.upload(None, None, files, js="() => null", **PRIVATE)  # ready for more
         # Gradio would refuse a domain that came from the Hub if it forgot the visitor's session meanwhile.
         on(ui.domain.input, self.change_domain, ui.domain, preprocess=False)
@@ -98,6 +100,8 @@ class Events:
             several = visit.several_of(session["domain"])
             given = {**session, **note}, visit.sliders, view, visit.compared, lesson, several
             shown = self.editor.show(*given)
+            if session.get("upload") is not before.get("upload") or lost:
+                shown["adjust"] = session["upload"].value if "upload" in session else None
             other_source = session["source"] is not before["source"] or lost
             typing = seed is None or seed in given  # a visitor who types a seed keeps the field
             return [
@@ -143,6 +147,9 @@ class Events:
 
     def replay(self, source, given, visit: Visit) -> None:
         visit.take(*source(given, visit.session, visit.sliders))
+
+    def adjust(self, message, visit: Visit) -> None:
+        visit.take(self.editor.adjust(message, visit.session))
 
     def change_domain(self, name, visit: Visit) -> None:
         if name != visit.session["domain"]:  # Gradio may send a choice twice

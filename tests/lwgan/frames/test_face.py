@@ -307,7 +307,7 @@ def test_of_several_faces_the_largest_is_taken_and_said(large_first):
     found = align_face(both, size=64)
     assert found.note == "2 faces were found: the largest was taken"
     framed = frame_face(both)
-    assert framed.info["note"] == found.note and np.allclose(framed.info["quad"], found.quad)
+    assert framed.info["note"] == found.note and np.allclose(framed.info["quads"], found.quad)
     assert (
         np.abs(found.landmarks - ((PARTS + 0.5) * 400 / 512 - 0.5) - (0 if large_first else 300, 0)).max() < 4
     )

@@ -81,7 +81,7 @@ def test_the_frame_is_among_those_that_a_domain_may_name():
 )
 def test_all_parts_of_a_mark_stay_together(parts, box):
     framed = frame_mark(drawn(*parts), 64)
-    (corners,) = np.array(framed.info["glyphs"])
+    (corners,) = np.array(framed.info["quads"])
     assert np.abs(np.array([*corners.min(0), *corners.max(0)]) - box).max() <= 1 and "note" not in framed.info
     kept = [part for part in parts if part[0] >= box[0]]
     clean = 255 - np.asarray(drawn(*kept))[box[1] - 4 : box[3] + 4, box[0] - 4 : box[2] + 4]
@@ -118,7 +118,7 @@ def test_a_small_letter_of_a_large_picture_is_seen_at_its_full_resolution():
     page[500 : 500 + image.shape[0], 2800 : 2800 + image.shape[1]] = image
     framed = frame_mark(Image.fromarray(255 - page), 64)
     assert difference(framed, centred(image, 64)) < 0.2
-    assert np.abs(np.array(framed.info["glyphs"][0][0]) - (2804, 504)).max() < 12
+    assert np.abs(np.array(framed.info["quads"][0][0]) - (2804, 504)).max() < 12
 
 
 @pytest.mark.parametrize("times", [1, 6])

@@ -79,7 +79,7 @@ def test_glyphs_lie_where_they_are_in_the_picture(angle):
     cover = 1 - np.asarray(draw([("0", 100, 150, 100)], 10, (400, 400)), np.float32) / 255
     corners = quad(rng, angle, (300, 301))
     picture = shot(rng, on_table(rng, paint(PAPER, cover, INK), DARK, corners))
-    (box,) = np.array(frame_ink(picture).info["glyphs"])
+    (box,) = np.array(frame_ink(picture).info["quads"])
     middle = corners[0] + (corners[1] - corners[0]) * 125 / 400 + (corners[3] - corners[0]) * 200 / 400
     assert np.abs(box.mean(0) - middle).max() < 4
 
@@ -87,5 +87,5 @@ def test_glyphs_lie_where_they_are_in_the_picture(angle):
 def test_small_digits_of_a_large_picture_are_found_at_their_place():
     picture = draw([("0", 2500, 1900, 60), ("7", 2600, 1890, 60)], 6, (4000, 3000))
     framed = frame_ink(picture)
-    boxes = np.array(sorted(framed.info["glyphs"]))
+    boxes = np.array(sorted(framed.info["quads"]))
     assert "note" not in framed.info and np.abs(boxes[:, 0] - [(2500, 1900), (2600, 1890)]).max() < 12
