@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 from torch import Tensor
 
 MAX_MEGAPIXELS = (
@@ -77,6 +78,12 @@ def _opened(source: str | Path | bytes) -> Image.Image:
             raise _NoPicture(f"that file does not open as a picture: it is {what}")
     try:
         return Image.open(file)
+    except Image.DecompressionBombError:  # above Pillow's own limit: a plain JPEG still decodes smaller
+        file = file if isinstance(file, io.BytesIO) else open(file, "rb")  # noqa: SIM115, Pillow closes it
+        file.seek(0)
+        if not start.startswith(b"\xff\xd8\xff") or (large := JpegImageFile(file)).info.get("progressive"):
+            raise
+        return large
     except UnidentifiedImageError:
         if start[4:8] != b"ftyp":
             raise
@@ -125,9 +132,9 @@ def _frame(picture: Image.Image, number: int) -> Image.Image:
 
 
 def _strips(picture: Image.Image) -> Iterator[tuple[int, Image.Image]]:
-    """The upper edge of each part of 512 rows, and the part: converting a whole picture needs more memory."""
-    for top in range(0, picture.height, 512):
-        yield top, picture.crop((0, top, picture.width, min(top + 512, picture.height)))
+    """The upper edge of each part of 128 rows, and the part: converting a whole picture needs more memory."""
+    for top in range(0, picture.height, 128):
+        yield top, picture.crop((0, top, picture.width, min(top + 128, picture.height)))
 
 
 def _halved(picture: Image.Image) -> Image.Image:

@@ -41,12 +41,23 @@ def start(folder: Path, options: Any) -> None:
     wanted = {key: value for key, value in as_json(options).items() if key not in FREE}
     path = folder / "options.json"
     if path.exists():
-        stored = json.loads(path.read_text())
+        stored = _stored(path)
         for key in sorted({*wanted, *stored} - {"command"}):
             if wanted.get(key) != stored.get(key):
                 other = f"{key} = {stored.get(key)!r}, not {wanted.get(key)!r}"
                 raise ValueError(f"{folder} holds a run with {other}: choose another --run")
     write_json(path, wanted | {"command": command()})
+
+
+def _stored(path: Path) -> dict:
+    """The options of a run. ValueError if the file is damaged."""
+    try:
+        stored = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}): choose another --run") from error
+    if not isinstance(stored, dict):
+        raise ValueError(f"{path} is damaged (no object): choose another --run")
+    return stored
 
 
 def lock(folder: Path) -> None:

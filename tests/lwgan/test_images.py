@@ -70,15 +70,19 @@ def test_a_large_jpeg_is_decoded_smaller(size):
     assert left < 5 and right > 250
 
 
-@pytest.mark.parametrize("mode", ["RGBA", "I;16"])
-def test_opening_a_large_picture_takes_little_memory(mode):
-    """39 megapixels: at most 300 MB more than before, in a process of its own."""
+@pytest.mark.parametrize(
+    ("mode", "size", "form"),
+    [("RGBA", (7800, 5000), "PNG"), ("I;16", (7800, 5000), "PNG"), ("F", (7800, 5000), "TIFF"),
+     ("L", (14000, 14000), "JPEG")],
+)  # fmt: skip
+def test_opening_a_large_picture_takes_little_memory(mode, size, form):
+    """39 megapixels, or a JPEG of 196: at most 300 MB more than before, in a process of its own."""
     code = f"""
 import io, os
 from PIL import Image
 from lwgan.images import open_picture
 data = io.BytesIO()
-Image.new("{mode}", (7800, 5000)).save(data, "PNG", compress_level=1)
+Image.new("{mode}", {size}).save(data, "{form}", compress_level=1)
 if not os.fork():  # the memory for making the picture does not count
     before = int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
     open_picture(data.getvalue())

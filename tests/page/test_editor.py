@@ -45,6 +45,24 @@ def digits(editor):
     return editor.start("multimnist")
 
 
+@pytest.mark.parametrize("step", ["of_png", "from_link", "of_picture"])
+def test_a_fault_of_the_machine_is_said_without_a_path(editor, digits, tmp_path, monkeypatch, step):
+    """A full disk while a picture is uploaded, a link is opened or a picture is framed."""
+
+    def full(*_):
+        raise OSError(28, "No space left on device", "/srv/space/tmp/x")
+
+    monkeypatch.setattr(recipe, step, full)
+    if step == "from_link":
+        session, _ = editor.open_link("#edit=x", *digits)
+    else:
+        session, _ = editor.upload(
+            upload_of(tmp_path / "a.png", saved(draw([("7", 30, 20, 100)], 12), "PNG")), *digits
+        )
+    said = session.get("problem") or session["note"]
+    assert "No space left on device" in said and "/" not in said
+
+
 def upload_of(path, data: bytes) -> dict:
     path.write_bytes(data)
     return {"path": str(path)}

@@ -52,6 +52,13 @@ def test_a_run_is_resumed_with_the_same_options_only(tmp_path):
         run.start(tmp_path, Options(Path("data"), seed=2))
 
 
+@pytest.mark.parametrize("text", ["", "[]", "{", "\xff"])
+def test_damaged_options_are_named(tmp_path, text):
+    (tmp_path / "options.json").write_bytes(text.encode("latin1"))
+    with pytest.raises(ValueError, match=r"options.json is damaged .*: choose another --run"):
+        run.start(tmp_path, Options(Path("data")))
+
+
 def test_a_folder_serves_one_process_at_a_time(tmp_path):
     lock = f"from pathlib import Path; from trainers import run; run.lock(Path({str(tmp_path)!r}))"
     program = f"{lock}; print('locked', flush=True); input()"

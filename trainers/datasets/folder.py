@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas
 
-from trainers.datasets.lists import GROUP, SUFFIXES, labels_of, read_list, tidy
+from trainers.datasets.lists import GROUP, SUFFIXES, VALUES, labels_of, plain, read_list, tidy
 from trainers.datasets.pictures import Listed, Pictures
 
 LISTS = ("*.csv", "*.tsv", "*attr*.txt")
@@ -29,11 +29,7 @@ class Folder(Pictures):
         path = Path(self.labels) if self.labels else _list_of(folder)
         table = read_list(path)
         self._paths = {tidy(each.relative_to(folder).as_posix()): each for each in sorted(folder.rglob("*"))}
-        find = _finder(self._paths, folder)
-        found = {name: {value: find(value) for value in table[name].unique()} for name in table}
-        known = {name: {*found[name].values()} - {None} for name in table}
-        column = max(known, key=lambda name: len(known[name]))  # of equals the first
-        names = [found[column][value] or tidy(value) for value in table[column]]
+        column, names = _names_in(table, _finder(self._paths, folder))
         table = table.assign(**{column: names}).drop_duplicates()
         names = table[column].tolist()
         self._check(names, path)
@@ -82,6 +78,15 @@ def _finder(paths: dict[str, Path], folder: Path) -> Callable[[str], str | None]
         return None
 
     return find
+
+
+def _names_in(table: pandas.DataFrame, find: Callable[[str], str | None]) -> tuple[str, list[str]]:
+    """The column that names the pictures, of equals the first, and the names in the folder."""
+    words = {name: table[name].unique() for name in table}
+    no_labels = {name: values for name, values in words.items() if not {*map(plain, values)} <= {*VALUES}}
+    found = {name: {value: find(value) for value in values} for name, values in (no_labels or words).items()}
+    column = max(found, key=lambda name: len({*found[name].values()} - {None}))
+    return column, [found[column][value] or tidy(value) for value in table[column]]
 
 
 def _stem(name: str) -> str:

@@ -85,10 +85,11 @@ def _parsed(path: Path, text: str, separator: str) -> pandas.DataFrame:
     how |= {"sep": separator, "quotechar": "'" if text.startswith("'") else '"'}
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # pandas only warns of a first row that is longer than the header
+            # pandas only warns of a first row that is longer than the header.
+            warnings.simplefilter("error", pandas.errors.ParserWarning)
             # Only the Python engine tells an empty value from one that is missing.
             table = pandas.read_csv(StringIO(text), **how)
-    except (ValueError, Warning) as error:  # a ParserError names the line
+    except (ValueError, pandas.errors.ParserWarning) as error:  # a ParserError names the line
         raise ValueError(f"{path}: {str(error).splitlines()[0]}") from error
     names = [name.strip() for name in text.splitlines()[0].split(separator)] if len(separator) == 1 else []
     if twice := {name for name in names if name and names.count(name) > 1}:

@@ -3,6 +3,7 @@
 On CPUs two processes of one thread stay fast when the machine is shared; one process of two threads does not.
 """
 
+import json
 import os
 import signal
 import tempfile
@@ -13,7 +14,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-EXPECTED = {"OSError": OSError, "FileNotFoundError": FileNotFoundError, "ValueError": ValueError}
+KINDS = {"OSError": OSError, "ValueError": ValueError}
 
 
 def launch(worker: Callable, processes: int, *args) -> None:
@@ -25,11 +26,11 @@ def launch(worker: Callable, processes: int, *args) -> None:
     with tempfile.TemporaryDirectory() as folder:
         try:
             mp.spawn(_enter, (worker, processes, Path(folder) / "rendezvous", *args), nprocs=processes)
-        except mp.ProcessRaisedException as error:
-            kind, _, words = str(error).strip().splitlines()[-1].partition(": ")
-            if kind not in EXPECTED:
+        except (mp.ProcessRaisedException, mp.ProcessExitedException) as error:
+            if not (said := sorted(Path(folder).glob("error-*.json"))):
                 raise
-            raise EXPECTED[kind](words) from error
+            kind, *words = json.loads(said[0].read_text())
+            raise KINDS[kind](*words) from error
 
 
 def _enter(rank: int, worker: Callable, processes: int, rendezvous: Path, *args) -> None:
@@ -40,6 +41,11 @@ def _enter(rank: int, worker: Callable, processes: int, rendezvous: Path, *args)
     dist.init_process_group("gloo", init_method=rendezvous.as_uri(), rank=rank, world_size=processes)
     try:
         worker(rank, processes, *args)
+    except tuple(KINDS.values()) as error:
+        kind = next(name for name, each in KINDS.items() if isinstance(error, each))
+        words = [error.errno, error.strerror, error.filename] if getattr(error, "errno", 0) else [str(error)]
+        rendezvous.with_name(f"error-{rank}.json").write_text(json.dumps([kind, *words], default=str))
+        raise
     finally:
         dist.destroy_process_group()
 

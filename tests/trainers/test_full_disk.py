@@ -1,0 +1,83 @@
+"""On a full disk every stage says so in a sentence and leaves no partial file; with room it does its work.
+
+A limit on the size of files stands for the disk: the system refuses to write beyond it, as on a full disk.
+"""
+
+import resource
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.nets import NUM_WS, W_DIM, make_registry
+from tests.parity import FOLDER
+from trainers import __main__ as command_line
+from trainers.codes import Codes, save_codes
+from trainers.datasets.multimnist import DOMAIN as DIGITS
+from trainers.datasets.multimnist import labels_of
+
+ROOM = 300  # bytes: for options.json, not for arrays
+
+
+@contextmanager
+def full_disk():
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """Pictures with a list, codes, a direction, and a registry."""
+    place = tmp_path_factory.mktemp("place")
+    (place / "pictures").mkdir()
+    for i in range(40):
+        noise = np.random.default_rng(i).integers(0, 255, (32, 32, 3), np.uint8)
+        Image.fromarray(noise).save(place / "pictures" / f"{i}.png")
+    (place / "list.csv").write_text("file,A\n" + "".join(f"{i},{i % 2}\n" for i in range(40)))
+    make_registry(place / "shelf")
+    base = {"encoder": "e" * 64, "generator": "a" * 64}
+    numbers = torch.cat([torch.arange(80)[:, None] % 4 + 1, torch.zeros(80, 9, dtype=torch.long)], 1)
+    codes = Codes(torch.randn(80, NUM_WS, W_DIM), torch.from_numpy(labels_of(numbers.numpy())), DIGITS)
+    for split in ("train", "validation"):
+        save_codes(place / "codes" / f"{split}.safetensors", codes, base)
+    np.save(place / "w.npy", np.random.default_rng(0).standard_normal((40, NUM_WS, W_DIM)))
+    np.save(place / "age.npy", np.ones(W_DIM))
+    return place
+
+
+NETS = [f"--{kind}=shelf/lwgan-multimnist-{kind}" for kind in ("generator", "encoder")]
+TEXTS = ["--domain=cars", "--licence=other", "--about=Cars.", "--limits=Cars."]
+STAGES = {
+    "data": ["data", "folder:pictures", "--data=OUT", "--options", "labels=list.csv", "--processes=1"],
+    "data, two processes": ["data", "folder:pictures", "--data=OUT", "--options", "labels=list.csv"],
+    "codes": ["codes", "--data=w.npy", "--labels=list.csv", NETS[1], "--run=OUT"],
+    "edit": ["edit", "--codes=codes", "--change=1to2", "--run=OUT", "centroids"],
+    "a training": ["edit", "--codes=codes", "--change=1to2", "--run=OUT", "lw", "--steps=3", "--batch=10"],
+    "convert checkpoint": ["convert", "checkpoint", f"--source={FOLDER / 'g16s-rosinality.pt'}",
+                           "--target=OUT", *TEXTS],
+    "convert direction": ["convert", "direction", "--source=age.npy", "--target=OUT", "--change=Age",
+                          "--before=young", "--after=old", *NETS],
+    "register": ["register", "shelf/lwgan-multimnist-generator", "OUT"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_full_disk_is_said_and_leaves_nothing_partial(place, tmp_path, monkeypatch, stage):
+    out = tmp_path / "out"
+    words = [word.replace("OUT", str(out)) for word in STAGES[stage]]
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(sys, "argv", ["trainers", *words])
+    with full_disk(), pytest.raises(SystemExit, match=r"^error: (.*: )?File too large$"):
+        command_line.main()
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {path.name for path in left} <= {"options.json", ".lock", "log.jsonl"}
+    command_line.main()
+    assert list(out.glob("*.safetensors"))
