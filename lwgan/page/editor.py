@@ -10,7 +10,6 @@ The sliders are a dict, too: "rows" [{"name", "strength"}], "current" (the index
 the page repeats with each message: "domain", "made" (when the server made the panel), "moves" (since then).
 """
 
-import base64
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -69,7 +68,7 @@ class Editor:
         domain = self.pipe_of(session).domain
         if not domain.draw:
             return {**session, "problem": f"{domain.title} cannot be drawn here: upload a picture instead."}
-        return self._picture(session, lambda: open_picture(_decode(drawing)))
+        return self._picture(session, lambda: open_picture(pictures.decoded(drawing)))
 
     def upload(self, file: Mapping | None, session: Mapping, sliders: Mapping) -> tuple[dict, dict]:
         """A file becomes the source; a PNG made here comes back with its edits. Returns session, sliders."""
@@ -428,13 +427,6 @@ def path_of(file: Mapping | None) -> str:
     if not isinstance(file, Mapping) or not file.get("path"):
         raise ValueError("no picture was given")
     return file["path"]
-
-
-def _decode(drawing: str | None) -> bytes:
-    head, _, body = drawing.partition(",") if isinstance(drawing, str) else ("", "", "")
-    if head != "data:image/png;base64":
-        raise ValueError("the pad sent no PNG")
-    return base64.b64decode(body)
 
 
 def words(error: Exception) -> str:

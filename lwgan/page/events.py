@@ -57,6 +57,11 @@ class Events:
         on(ui.shown["readings"].input, self.lock, ui.shown["readings"])
         on(ui.shown["compare"].input, self.compare, ui.shown["compare"])
         on(ui.shown["teach"].input, self.teach, ui.shown["teach"], trigger_mode="multiple")
+        queued = {
+            "show_progress": "full",
+            "show_progress_on": ui.shown["teach"],
+        }  # with the place in the queue
+        on(ui.shown["teach"].submit, self.teach, ui.shown["teach"], trigger_mode="multiple", **queued)
         on(ui.shown["many"].input, self.pack, ui.shown["many"])
         for files, work in ((ui.files, self.drop), (ui.several, self.gather)):
             on(files.upload, work, files, preprocess=False)
@@ -166,7 +171,9 @@ class Events:
     def teach(self, message, visit: Visit) -> None:
         """message: {"acts": [...]} of parts/teach.js."""
         acts = message.get("acts") if isinstance(message, dict) else None
-        for act in acts[:MOST_ACTS] if isinstance(acts, list) else [None]:
+        acts = acts[:MOST_ACTS] if isinstance(acts, list) else [None]
+        learning = [act for act in acts if isinstance(act, dict) and act.get("act") == "learn"]
+        for act in [act for act in acts if act not in learning[1:]]:  # one edit at a time
             with self.refusals(visit) as (pipe, lesson):
                 if made := lesson.hear(pipe, act, visit.session["framed"]):
                     visit.take(*self.editor.add_taught(visit.session, visit.sliders, made))

@@ -2,16 +2,19 @@
 visit."""
 
 import base64
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
+from weakref import WeakSet
 
 from PIL import Image
 
 from lwgan import taught
 from lwgan.domain import KINDS
-from lwgan.page.pictures import thumb_url, url
+from lwgan.images import open_picture
+from lwgan.page.pictures import decoded, thumb_url, url
 from lwgan.pipeline import EditingPipeline
 from lwgan.teach import LEAST, MOST
 
@@ -19,6 +22,10 @@ SIDES = ("without", "with")
 SHEET, GENERATED = 40, 400  # samples shown at once; samples where the generator draws them
 NEWEST = 60  # pictures of a pile that are shown
 SMALL = 96  # px of a picture of a pile
+ROOM = (
+    500_000_000  # bytes of the piles of all visitors together: beyond it the lesson idle longest is emptied
+)
+FRAMES = 100  # of the webcam, in one message
 LEARN = 3  # the last step; the others are the piles'
 
 
@@ -30,6 +37,9 @@ class Item(NamedTuple):
     seed: int | None
 
 
+_LESSONS: WeakSet["Lesson"] = WeakSet()  # of all visitors
+
+
 class Lesson:
     """piles: side -> items.  step: 1, 2 (the piles) or 3.  said: the answer to the last message.
     made: the edit that was learned last."""
@@ -39,6 +49,8 @@ class Lesson:
         self.piles: dict[str, list[Item]] = {side: [] for side in SIDES}
         self.result: dict | None = None
         self.made: taught.Taught | None = None
+        self.used = time.monotonic()
+        _LESSONS.add(self)
         self.light: tuple[str, list[str]] | None = None
 
     # --- What a visitor does: ValueError or OSError for what is refused ---------------------------
@@ -54,7 +66,7 @@ class Lesson:
             return self._learn(pipe, message.get("name"), message.get("kind"))
         if act == "more":
             self.sheet += 1
-        elif act in ("sample", "mine", "remove", "clear") and self.step != LEARN:
+        elif act in ("sample", "mine", "remove", "clear", "frames") and self.step != LEARN:
             self._change(pipe, act, message.get("value"), shown)
         return None
 
@@ -66,6 +78,9 @@ class Lesson:
             pile[:] = [item for item in pile if item.look.mark != value]
         elif act == "mine":
             self.add(pipe, [shown])
+        elif act == "frames":
+            frames = value[:FRAMES] if isinstance(value, list) else []
+            self._take(pipe, (open_picture(decoded(frame)) for frame in frames))
         elif isinstance(value, int) and 0 <= value < _samples(pipe):
             kept = [item for item in pile if item.seed != value]
             if len(kept) < len(pile):
@@ -76,10 +91,15 @@ class Lesson:
 
     def drop(self, pipe: EditingPipeline, files: Sequence[Path]) -> None:
         """Adds files and zip archives to the pile of this step, but for pictures that cannot be framed."""
-        self.said, framed, refused = "", [], []
-        if self.step == LEARN:
-            return
-        for picture in taught.pile_of(files):
+        self.said = ""
+        if self.step != LEARN:
+            self._take(pipe, taught.pile_of(files))
+            self._judge(pipe)
+
+    def _take(self, pipe: EditingPipeline, pictures: Iterable[Image.Image]) -> None:
+        """Adds pictures to the pile of this step, but for those that cannot be framed."""
+        framed, refused = [], []
+        for picture in pictures:
             try:
                 framed.append(pipe.frame(picture))
             except ValueError as error:
@@ -88,7 +108,6 @@ class Lesson:
             self.add(pipe, framed)
         if refused:
             self.said = f"{len(refused)} left out, the first because {refused[0]}. {self.said}"
-        self._judge(pipe)
 
     def add(self, pipe: EditingPipeline, pictures: Sequence[Image.Image], seed: int | None = None) -> None:
         """Adds pictures to the pile of this step, each once and not those of the other pile."""
@@ -98,8 +117,9 @@ class Lesson:
         known = {item.look.mark: side for side in SIDES for item in self.piles[side]}
         new = {}
         for look in taught.look(pipe, pictures):
-            if look.mark not in known:
-                new[look.mark] = Item(replace(look, picture=None), _thumb(look.picture), seed)
+            if look.mark not in known:  # a copy: the code is a part of a batch, which would be kept whole
+                small = replace(look, picture=None, code=look.code.clone())
+                new[look.mark] = Item(small, _thumb(look.picture), seed)
         pile += new.values()
         if (again := len(pictures) - len(new)) == 1:
             self.said = (
@@ -107,6 +127,25 @@ class Lesson:
             )
         elif again:
             self.said = f"{again} pictures were on a pile already."
+        self._make_room()
+
+    def size(self) -> int:
+        """Bytes that the piles hold."""
+        items = [item for pile in self.piles.values() for item in pile]
+        return sum(item.look.code.nbytes + len(item.src) for item in items)
+
+    def _make_room(self) -> None:
+        """Empties the lessons of other visitors that were idle longest until all are within ROOM."""
+        self.used = time.monotonic()
+        lessons = sorted(_LESSONS, key=lambda lesson: lesson.used)
+        total = sum(lesson.size() for lesson in lessons)
+        for lesson in lessons:
+            if total > ROOM and lesson is not self:
+                total -= lesson.size()
+                lesson.piles = {
+                    side: [] for side in SIDES
+                }  # new lists: its visitor may be reading the old ones
+                lesson.said, lesson.light = "Your piles were emptied: there are very many visitors.", None
 
     def _learn(self, pipe: EditingPipeline, name: object, kind: object) -> taught.Taught:
         if (mixed := self._mixed()) and pipe.images is None:

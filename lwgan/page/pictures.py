@@ -52,3 +52,11 @@ def thumb_url(picture: Image.Image) -> str:
 
 def url(data: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def decoded(data_url: object) -> bytes:
+    """The bytes of a picture that the page sent, a PNG or a JPEG. ValueError for anything else."""
+    head, _, body = data_url.partition(",") if isinstance(data_url, str) else ("", "", "")
+    if head not in ("data:image/png;base64", "data:image/jpeg;base64"):
+        raise ValueError("the page sent no picture")
+    return base64.b64decode(body)

@@ -9,19 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
-from selenium.webdriver import Keys
+from selenium.webdriver import ActionChains, Keys
 
 from lwgan import AffineEdit, EditingPipeline, recipe, taught
 from lwgan.hub.catalog import Catalog
 from lwgan.images import mark_framed
+from lwgan.page import pictures
 from lwgan.page.editor import Editor, words
+from lwgan.page.events import Events
 from lwgan.page.lesson import Lesson
 from lwgan.page.visit import Visit
 from lwgan.teach import MOST
 from tests.browser import PHONE, browser
 from tests.live import Page
 from tests.nets import EDITS, make_domains
-from tests.page.test_page import SEVEN, check_requests_and_console
+from tests.page.test_page import FILMED, SEVEN, check_requests_and_console, filmed
 
 NAME = "lwgan-multimnist-taught-more-digits"
 
@@ -181,6 +183,84 @@ def test_piles_of_two_sources_are_said_to_teach_the_source(editor, visit, lesson
     assert lesson._mixed() is None
 
 
+def test_frames_of_the_webcam_join_the_pile(editor, visit, lesson):
+    pipe, framed = editor.pipe("multimnist"), visit.session["framed"]
+    urls = [pictures.data_url(pipe.sample(seed)) for seed in range(3)]
+    lesson.hear(pipe, {"act": "frames", "step": 2, "value": [*urls, urls[0]]}, framed)
+    assert len(lesson.piles["with"]) == 3 and lesson.said == "One was there already."
+    for bad, said in ((["data:text/html;base64,PGI+"], "the page sent no picture"), ([5], "sent no picture")):
+        with pytest.raises(ValueError, match=said):
+            lesson.hear(pipe, {"act": "frames", "step": 2, "value": bad}, framed)
+    lesson.hear(pipe, {"act": "frames", "step": 2, "value": "x"}, framed)
+    assert len(lesson.piles["with"]) == 3
+
+
+def zipped(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return path
+
+
+def test_names_in_an_archive_lead_nowhere(editor, lesson, tmp_path):
+    one = recipe.png(editor.pipe("multimnist").sample(1))
+    archive = zipped(tmp_path / "good.zip", {"../../up/one.png": one, "/etc/two.png": one})
+    lesson.drop(editor.pipe("multimnist"), [archive])
+    assert len(lesson.piles["without"]) == 1 and lesson.said == "One was there already."
+    assert not (tmp_path.parent / "up").exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [({"0.png": b""}, "0.png'"), ({"bomb.png": bytes(70_000_000)}, "these files are too large: 500 pictures"),
+     ({"a/b/<b>x.png": b"<script>alert(1)</script>"}, "'<b>x.png': that file does not open as a picture"),
+     ({"page.html": b"<html>"}, "'page.html'"), ({"../../up.png": b"none"}, "'up.png'")],
+)  # fmt: skip
+def test_a_bad_file_ends_in_words_and_leaves_the_piles(editor, lesson, tmp_path, files, said):
+    with pytest.raises(ValueError) as error:
+        lesson.drop(editor.pipe("multimnist"), [zipped(tmp_path / "bad.zip", files)])
+    assert said in str(error.value) and str(tmp_path) not in words(error.value)
+    assert not any(lesson.piles.values())
+
+
+def test_600_pictures_are_too_many(editor, lesson, tmp_path):
+    one = recipe.png(editor.pipe("multimnist").sample(1))
+    many = zipped(tmp_path / "600.zip", {f"{i}.png": one for i in range(600)})
+    with pytest.raises(ValueError, match="too many pictures: 500 pictures and 64 MB are the most at a time"):
+        lesson.drop(editor.pipe("multimnist"), [many])
+
+
+def test_pictures_of_another_domain_teach_nothing(editor, visit):
+    """On the bundled digits, whose encoder knows what it cannot reconstruct: faces."""
+    pipe, faces = (EditingPipeline.from_pretrained("bundled", name) for name in ("multimnist", "synthfaces"))
+    lesson = Lesson("multimnist")
+    for step, seeds in ((1, range(4)), (2, range(4, 8))):
+        lesson.step = step
+        lesson._take(pipe, [faces.sample(seed).convert("RGB").resize((300, 300)) for seed in seeds])
+    with pytest.raises(ValueError, match="usable pictures"):
+        lesson.hear(pipe, {"act": "learn", "step": 3, "name": "faces"}, None)
+
+
+def test_all_visitors_piles_have_a_bound(editor, visit, lesson, monkeypatch):
+    pipe, framed = editor.pipe("multimnist"), visit.session["framed"]
+    idle = Lesson("multimnist")
+    fill(idle, pipe, framed, range(4), range(4, 8))
+    fill(lesson, pipe, framed, range(3), [])
+    assert len(idle.piles["with"]) == 4
+    monkeypatch.setattr("lwgan.page.lesson.ROOM", lesson.size() + 10)
+    fill(lesson, pipe, framed, [3], [])
+    assert not any(idle.piles.values()) and "very many visitors" in idle.said and idle.light is None
+    assert len(lesson.piles["without"]) == 4  # the visitor who is here keeps the piles
+
+
+def test_one_message_teaches_one_edit(editor, visit, monkeypatch):
+    learned = []
+    monkeypatch.setattr(Lesson, "hear", lambda self, pipe, act, shown: learned.append(act["act"]))
+    acts = [{"act": "learn"}, {"act": "step"}, {"act": "learn"}]
+    Events(None, editor).teach({"acts": acts}, visit)
+    assert learned == ["learn", "step"]
+
+
 def test_a_lesson_keeps_no_pictures_but_small_ones(editor, visit, lesson):
     fill(lesson, editor.pipe("multimnist"), visit.session["framed"], range(3), [])
     assert all(item.look.picture is None and len(item.src) < 20_000 for item in lesson.piles["without"])
@@ -193,7 +273,8 @@ def test_a_lesson_keeps_no_pictures_but_small_ones(editor, visit, lesson):
 
 @pytest.fixture(scope="module")
 def chrome(space, tmp_path_factory):  # closed before its server
-    with browser(tmp_path_factory.mktemp("chrome")) as chrome:
+    folder = tmp_path_factory.mktemp("chrome")
+    with browser(folder, camera=filmed(folder / "camera.y4m", FILMED)) as chrome:
         yield chrome
         check_requests_and_console(chrome)
 
@@ -328,4 +409,29 @@ def test_by_keyboard_on_a_phone(chrome, space, seeds):
     page.keys("#view-teach .name", "More digits", Keys.ENTER)
     assert page.archive()
     assert page.chrome.execute_script("return document.documentElement.scrollWidth") <= PHONE[0]
+    assert not page.violations()
+
+
+def test_holding_the_button_or_the_space_bar_takes_pictures_by_the_webcam(chrome, space):
+    page = Teach(chrome, space)
+    button = page.find("#view-teach .record")
+    page.chrome.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
+    ActionChains(chrome).click_and_hold(button).pause(3).release().perform()
+    page.count(1)  # the film stands still: its pictures are one
+    page.press("#view-teach .clear")
+    page.count(0)
+    page.chrome.execute_script("arguments[0].focus()", button)
+    ActionChains(chrome).key_down(Keys.SPACE).pause(2).key_up(Keys.SPACE).perform()
+    page.count(1)
+    assert not page.violations()
+
+
+def test_a_padlock_keeps_a_label_and_says_what_it_costs(chrome, space):
+    page = Page(chrome, space)
+    page.press("#readings .locks summary")
+    lock = "#readings [data-lock='3-or-more']"
+    page.changes("edited", lambda: page.keys(lock, Keys.SPACE), "the lock")
+    assert page.attribute(lock, "ariaPressed") == "true" and page.recipe()["locks"] == ["3-or-more"]
+    assert page.attribute("#readings .cost", "textContent").startswith("The locks cost ")
+    assert page.attribute("#readings .locks", "open")
     assert not page.violations()

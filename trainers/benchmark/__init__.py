@@ -3,6 +3,7 @@
 python -m trainers benchmark generator --peers ../peers --report docs/speed.md
 python -m trainers benchmark encoder --peers ../peers
 python -m trainers benchmark app --report docs/speed-app.md
+python -m trainers benchmark teach --turns 5
 """
 
 import os
@@ -20,13 +21,13 @@ from lwgan.files import atomic
 class Options:
     """Measure the generator (StyleGAN2 config-f) or the encoder (pSp's) with random weights, or the page."""
 
-    network: Positional[Literal["generator", "encoder", "app"]] = "generator"
+    network: Positional[Literal["generator", "encoder", "app", "teach"]] = "generator"
     sizes: tuple[int, ...] = (128, 256, 1024)
     """Sides of the generator's pictures, px."""
     batches: tuple[int, ...] = (1, 4)
     threads: tuple[int, ...] = (1, 2)
     turns: int = 5
-    """Times that each implementation is timed, after one untimed call."""
+    """Times that each implementation is timed, after one untimed call; lessons of each size."""
     peers: Path | None = None
     """Folder with checkouts of stylegan2-pytorch, stylegan2-ada-pytorch, pixel2style2pixel (or some)."""
     device: str = "auto"
@@ -42,10 +43,10 @@ class Options:
 
 def main(options: Options) -> None:
     """Measures, prints a table and writes it to `report`."""
-    from trainers.benchmark import app, networks  # here, since networks also runs as a script
+    from trainers.benchmark import app, lessons, networks  # here, since networks also runs as a script
 
     machine = f"{processor()}, {os.cpu_count()} cores"
-    measure = app.measure if options.network == "app" else networks.measure
+    measure = {"app": app.measure, "teach": lessons.measure}.get(options.network, networks.measure)
     text = ""
     for text in measure(options, machine):  # a table after each case: a failure does not lose the others
         if options.report:

@@ -179,17 +179,9 @@ def browse(address: str, moves: int, folder: Path) -> dict[str, float | None]:
     names = ("page to first edited picture, s", "slider p50, ms", "scrub step p50, ms")
     if not (shutil.which("chromium") and shutil.which("chromedriver")):
         return dict.fromkeys(names)
-    from selenium import webdriver
     from selenium.webdriver.support.ui import WebDriverWait
 
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    flags = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
-    for flag in (*flags, f"--user-data-dir={folder / 'profile'}"):
-        options.add_argument(flag)
-    chrome = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
-    try:
-        chrome.set_script_timeout(600)
+    with chromium(folder) as chrome:
         began = time.perf_counter()
         chrome.get(address)
         ready = lambda script: WebDriverWait(chrome, 120, 0.1).until(
@@ -203,6 +195,22 @@ def browse(address: str, moves: int, folder: Path) -> dict[str, float | None]:
         ready("document.querySelector('#view-scrub img[src]')")
         medians = statistics.median(slider), statistics.median(chrome.execute_async_script(SCRUB))
         return dict(zip(names, (opened, *medians), strict=True))
+
+
+@contextmanager
+def chromium(folder: Path) -> Iterator:
+    """A headless Chromium of its own, with its profile in the folder."""
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    flags = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
+    for flag in (*flags, f"--user-data-dir={folder / 'profile'}"):
+        options.add_argument(flag)
+    chrome = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+    try:
+        chrome.set_script_timeout(600)
+        yield chrome
     finally:
         chrome.quit()
 

@@ -2,6 +2,11 @@
 
     python -m trainers.evaluate.piles SPEC --report docs/results/teach.md --options key=value
     python -m trainers.evaluate.piles SPEC --report docs/results/teach.md --changes Smiling Bangs
+    python -m trainers.evaluate.piles SPEC --report docs/results/teach.md --changes "thick strokes"
+
+"thick strokes" is a change of any domain whose pictures are bright strokes on black: no label says it, a
+formula measures it (`stroke_width`). Its piles are the thinnest and the thickest FIFTH of the pictures, and a
+picture counts as thick beyond the middle between the two.
 
 Piles are drawn from validation pictures, edits are read in test pictures by the bundled judges, which took no
 part. A draw is written down as soon as it is measured, so that a run that was interrupted goes on."""
@@ -15,9 +20,10 @@ from pathlib import Path
 import torch
 import tyro
 from torch import Tensor
+from torch.nn import functional as F
 from tyro.conf import Positional
 
-from lwgan.domain import Change
+from lwgan.domain import Change, change_of
 from lwgan.files import atomic
 from lwgan.images import to_tensor
 from lwgan.metrics import identity_preservation, readings
@@ -26,6 +32,7 @@ from lwgan.teach import teach
 from trainers.datasets import open_dataset
 from trainers.datasets.base import Dataset
 
+STROKE, FIFTH = change_of("thick strokes"), 0.2
 WORKS, LOSS = 0.6, 0.02  # the least true change of a choice that works; what a place may lose of others
 COLUMNS = ("true change", "target change", "others kept", "identity", "green, amber, red")
 
@@ -53,24 +60,36 @@ class Bench:
 
     def __init__(self, dataset: Dataset, options: Options):
         self.pipe = EditingPipeline.from_pretrained("bundled", dataset.domain.name)
-        self.codes, self.labels = {}, {}
+        self.codes, self.labels, self.widths = {}, {}, {}
         for split in ("validation", "test"):
             parts = [dataset.read(split, range(at, at + 100)) for at in range(0, options.pool, 100)]
             pictures = [part.images.float() / 127.5 - 1 for part in parts]
             self.codes[split] = torch.cat([self.pipe.encode(part) for part in pictures])
             self.labels[split] = torch.cat([part.labels for part in parts])
+            self.widths[split] = torch.cat([stroke_width(part) for part in pictures])
+        self.thin, self.thick = self.widths["validation"].quantile(torch.tensor([FIFTH, 1 - FIFTH]))
         self.cloud = self.pipe.codes(CLOUD_CODES)
 
     def rows(self, split: str, condition: dict[str, bool]) -> Tensor:
+        if STROKE.label in condition:
+            widths = self.widths[split]
+            of_side = widths >= self.thick if condition[STROKE.label] else widths <= self.thin
+            return of_side.nonzero().flatten()
         names = self.pipe.domain.attributes
         columns = [self.labels[split][:, names.index(name)] == value for name, value in condition.items()]
         return torch.stack(columns).all(0).nonzero().flatten()
 
     @torch.inference_mode()
-    def see(self, w: Tensor) -> tuple[Tensor, Tensor | None]:
-        """What the judge reads in pictures of codes, and the identity network's embeddings."""
+    def see(self, w: Tensor, stroke: bool = False) -> tuple[Tensor, Tensor | None]:
+        """What the judge reads in pictures of codes, and the identity network's embeddings.
+
+        stroke: add a column, whether the strokes are thick."""
         x = to_tensor(self.pipe.generate(w))
-        return self.pipe.judge.read(x), self.pipe.identity(x) if self.pipe.identity else None
+        read = self.pipe.judge.read(x)
+        if stroke:
+            thick = stroke_width(x) > (self.thin + self.thick) / 2
+            read = torch.cat([read, thick[:, None]], 1)
+        return read, self.pipe.identity(x) if self.pipe.identity else None
 
     def measure(self, change: Change, n: int, draw: int, cases: int) -> dict:
         """One draw of two piles: what the light says, and what the edit does at strength 1."""
@@ -83,8 +102,9 @@ class Bench:
         named = {"read": f, "names": f.card_config["names"], "own": change.labels} if f else {}
         edit, report = teach(*piles, self.cloud, kind=change.kind, **named)
         w = self.codes["test"][self.rows("test", change.source)[:cases]]
-        (before, was), (after, now) = self.see(w), self.see(edit(w))
-        read = readings(before, after, self.pipe.judge.names, change)
+        stroke = change.name == STROKE.name
+        (before, was), (after, now) = self.see(w, stroke), self.see(edit(w), stroke)
+        read = readings(before, after, (*self.pipe.judge.names, *[STROKE.label] * stroke), change)
         figures = {key: value.double().nanmean().item() for key, value in read.items() if len(value)}
         if was is not None:
             figures["identity"] = identity_preservation(was, now).mean().item()
@@ -92,6 +112,17 @@ class Bench:
                  "draw": draw, "pile": min(len(pile) for pile in piles)}  # fmt: skip
         light = {"light": report.light, "auc": report.auc, "cosine": report.cosine, "differ": report.differ}
         return facts | light | {"figures": figures}
+
+
+def stroke_width(x: Tensor) -> Tensor:
+    """Mean width in pixels [N] of bright strokes on black, pictures x [N, C, H, W] in [-1, 1].
+
+    A stroke of width d and length l has the area d l and the perimeter 2 l, so d = 2 area / perimeter. The
+    perimeter is the total variation (coarea formula), which grey edges leave as it is."""
+    ink = F.pad((x.mean(1) + 1) / 2, (1, 1, 1, 1))
+    down, right = ink[:, 1:, :-1] - ink[:, :-1, :-1], ink[:, :-1, 1:] - ink[:, :-1, :-1]
+    perimeter = (down.square() + right.square()).sqrt().sum((1, 2))
+    return 2 * ink.sum((1, 2)) / perimeter.clamp(min=1e-6)
 
 
 def main(options: Options) -> None:
@@ -108,7 +139,8 @@ def main(options: Options) -> None:
     left = [(draw, name, n) for draw, name, n in wanted if (domain.name, name, n, draw) not in done]
     bench = Bench(dataset, options) if left else None
     for draw, name, n in left:
-        rows.append(bench.measure(domain.change(name), n, draw, options.cases))
+        change = STROKE if name == STROKE.name else domain.change(name)
+        rows.append(bench.measure(change, n, draw, options.cases))
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(rows[-1]) + "\n")
     with atomic(options.report) as partial:

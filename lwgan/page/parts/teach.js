@@ -16,8 +16,9 @@ function flush() {
   if (waiting || !acts.length) return;
   waiting = true;
   props.value = { acts };
+  const learning = acts.some(({ act }) => act === "learn");
   acts = [];
-  trigger("input");
+  trigger(learning ? "submit" : "input"); // Gradio shows the place in the queue of a "submit"
 }
 
 function answered() {
@@ -62,6 +63,7 @@ function steps(piles) {
 
 function go(to) {
   step = to;
+  if (step === 3) release();
   send("step");
 }
 
@@ -97,7 +99,7 @@ function show() {
   const files = document.getElementById("teach-files");
   files.hidden = learning;
   files.querySelector("button[aria-label]")?.removeAttribute("aria-label"); // Gradio 6.31's differs from what the button says
-  const sources = value.draw ? "files, drawings or samples" : "files or samples";
+  const sources = value.draw ? "files, the webcam, drawings or samples" : "files, the webcam or samples";
   find(".ask").textContent = learning
     ? "Give what the second pile has a name, and learn the edit that adds it."
     : `${step === 1 ? "Pictures that lack what the edit is to give" : "Pictures that have it"}: ${sources}. ${value.limits}; 20 to 100 are good.`;
@@ -128,6 +130,62 @@ function show() {
   result.querySelector(".zip").href = value.result.zip;
   result.querySelector(".zip").download = `${value.result.name}.zip`;
 }
+
+// The webcam: while its button is held, a frame every PAUSE ms joins the pile.
+const PAUSE = 250, BATCH = 20, SIDE = 256;
+const video = find("video");
+let recording = false;
+
+async function record() {
+  if (recording) return;
+  recording = true;
+  try {
+    video.srcObject ??= await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 480 } });
+  } catch {
+    recording = false;
+    find(".said").textContent = "No camera can be used here: there is none, or the browser does not allow it.";
+    return;
+  }
+  find(".camera").hidden = false;
+  await video.play();
+  let frames = [];
+  while (recording) {
+    find(".record").setAttribute("aria-pressed", "true");
+    frames.push(frame());
+    if (frames.length === BATCH) send("frames", { value: frames.splice(0) });
+    await new Promise((done) => { setTimeout(done, PAUSE); });
+  }
+  find(".record").setAttribute("aria-pressed", "false");
+  if (frames.length) send("frames", { value: frames });
+}
+
+function frame() {
+  const canvas = document.createElement("canvas");
+  const scale = SIDE / Math.min(video.videoWidth, video.videoHeight);
+  canvas.width = video.videoWidth * scale;
+  canvas.height = video.videoHeight * scale;
+  canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
+  return canvas.toDataURL("image/jpeg", 0.95);
+}
+
+function halt() {
+  recording = false;
+}
+
+function release() { // the camera, so that its light goes out
+  halt();
+  video.srcObject?.getTracks().forEach((track) => track.stop());
+  video.srcObject = null;
+  find(".camera").hidden = true;
+}
+
+const button = find(".record");
+const holds = (event) => event.key === " " || event.key === "Enter";
+button.addEventListener("pointerdown", record);
+for (const end of ["pointerup", "pointerleave", "pointercancel", "blur"]) button.addEventListener(end, halt);
+button.addEventListener("keydown", (event) => { if (holds(event)) { event.preventDefault(); record(); } });
+button.addEventListener("keyup", (event) => { if (holds(event)) halt(); });
+document.addEventListener("visibilitychange", release);
 
 function busy(on) {
   find("progress").hidden = !on;

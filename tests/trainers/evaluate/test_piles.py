@@ -1,0 +1,24 @@
+"""What the evaluation of taught edits and of ways back measures, against closed forms."""
+
+import pytest
+import torch
+
+from lwgan.edit import AffineEdit
+from trainers.evaluate.piles import stroke_width
+from trainers.evaluate.reverse import inverse
+
+
+@pytest.mark.parametrize("width", [2, 5, 9])
+def test_a_bar_is_as_wide_as_it_is(width):
+    x = torch.full((1, 1, 64, 64), -1.0)
+    x[:, :, 8:56, 20 : 20 + width] = 1
+    length = 48
+    assert stroke_width(x).item() == pytest.approx(width * length / (width + length), rel=0.02)
+
+
+@pytest.mark.parametrize("rank", [None, 2])
+def test_the_inverse_undoes_the_edit(rank):
+    w, bias = torch.randn(6, 3, 8), torch.randn(3, 8)
+    out, into = torch.randn(3, 8, 2) / 4, torch.randn(3, 2, 8) / 4
+    edit = AffineEdit(None, bias) if rank is None else AffineEdit.low_rank(out, into, bias)
+    assert torch.allclose(inverse(edit, edit(w, 0.7), 0.7), w, atol=1e-4)
