@@ -77,8 +77,7 @@ def main(options: Options) -> None:
     run.start(options.run, options)
     edit = options.method.fit(codes, change, options.run)
     edit = first_layers(edit, options.layers)
-    if not edit.direction(codes.validation.source(change).w).any():
-        raise ValueError(f"{change.name}: the edit that was learned moves no code, so it is not written")
+    check_useful(edit, codes.validation.source(change).w, change)
     edit = factored(edit, codes.validation.source(change).w)
     edit.config |= describe(options, codes, change, base) | used
     if options.selector:
@@ -106,6 +105,18 @@ def check(codes: Splits, change: Change, layers: int | None) -> None:
                 raise ValueError(f"{change.name}: {found}, at least {LEAST} are needed")
     if layers is not None and not 1 <= layers <= codes.train.w.shape[1]:
         raise ValueError(f"--layers is {layers}: these codes have 1 to {codes.train.w.shape[1]}")
+
+
+def check_useful(edit: AffineEdit, w: Tensor, change: Change) -> None:
+    """ValueError for an edit that does not move codes w [N, num_ws, w_dim], and for a training no step of
+    which lowered the loss."""
+    if not edit.direction(w).any():
+        raise ValueError(f"{change.name}: the edit that was learned moves no code; it is not written")
+    if (edit.config.get("best") or {}).get("step") == 0:
+        raise ValueError(
+            f"{change.name}: no step lowered the loss on validation codes, so the edit would be the mean "
+            "shift; it is not written: lower --learning-rate, or choose the method centroids"
+        )
 
 
 def revisions(options: Options, base: dict[str, str]) -> dict[str, str]:

@@ -20,6 +20,8 @@ EXPANSION = 20  # a compressed archive may have so many times its size when unpa
 OTHERS = {
     b"<!doctype": "a web page: the link asks for a click or a login; download the file itself",
     b"<html": "a web page: the link asks for a click or a login; download the file itself",
+    b"<?xml": "XML, perhaps an error message of a server; download the file itself",
+    b'{"': "JSON, perhaps an error message of a server; download the file itself",
     b"version https://git-lfs": "a Git LFS pointer: run `git lfs pull` to get the file",
     b"\x89HDF": "an HDF5 file: save its arrays as .npz",
     b"\x1f\x8b": "a gzip archive: unpack it",

@@ -103,8 +103,8 @@ class LatentWasserstein(WithMasses):
             generator_for(codes)
 
     def fit(self, codes: Splits, change: Change, folder: Path) -> AffineEdit:
-        """The map with the least loss on validation codes, of all starts and steps ("best" in the config).
-        ValueError if training lowers it nowhere or fails."""
+        """The map with the least loss on validation codes, of all starts and steps ("best" in the config;
+        step 0 is the mean shift). ValueError if the training fails."""
         balance = self.balanced(codes.train, change)
         (source, target), report = weighed(codes.train, change, self.masses, balance)
         loss = self.loss(source, target, codes, change)
@@ -145,11 +145,6 @@ class LatentWasserstein(WithMasses):
             if loop.due or step + 1 == self.steps:
                 now = validate(start, step + 1)
                 loop.log(start=start, loss=total, validation_loss=now, best_step=best["step"])
-        if best["step"] == 0:
-            raise ValueError(
-                f"{change.name}: no step lowered the loss on validation codes, so the edit would be the "
-                f"mean shift: lower --learning-rate ({self.learning_rate:g}), or choose the method centroids"
-            )
         h.load_state_dict(best.pop("map"))
         edit = h.edit(num_ws)
         edit.config |= report | {"best": dict(best)}
