@@ -2,7 +2,7 @@
 
 A picture is one capital, white on black. Its ink box is centred, 40 px tall and at most 60 px wide at 64 px.
 The group of a picture is its letter. A family of fonts is in one split only. A label that a font does not
-state is unknown. Sources: OpenType 1.9, tables OS/2, post and name; PANOSE.
+state is unknown, but Serif, which can be measured. Sources: OpenType 1.9, tables OS/2, post and name; PANOSE.
 """
 
 import re
@@ -21,6 +21,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from lwgan.domain import Change, Domain, default_changes
+from lwgan.frames.glyphs import mask_box
 from lwgan.frames.mark import centred
 from trainers.datasets.base import Dataset, Part
 from trainers.datasets.pictures import split_of
@@ -29,6 +30,7 @@ from trainers.shards import SPLITS, UNKNOWN, Split
 CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 STYLES = ("Bold", "Light", "Italic", "Serif", "Condensed", "Monospaced", "Handwritten")
 SUFFIXES = {".ttf", ".otf", ".ttc", ".otc"}
+FOOT = (1.15, 1.4)  # a foot below the first is no serif, one above the second is one
 SIZE = 200  # px: the size at which a glyph is drawn before it is scaled down
 # Words that tell faces of one family apart are no part of the family's name.
 FACE_WORDS = re.compile(
@@ -78,7 +80,8 @@ class Letters(Dataset):
 
     def __post_init__(self):
         found, self.unusable = find_faces(Path(self.place))
-        self._faces = [face for face in thin_out(found, self.faces, self.seed) if self._draws(face)]
+        found = [face for face in thin_out(found, self.faces, self.seed) if self._draws(face)]
+        self._faces = [with_serif(face) for face in found]
         if not self._faces:
             expected = "expected fonts with the capitals A-Z (.ttf, .otf, .ttc)"
             raise FileNotFoundError(f"{self.place}: none of its files is usable: {expected}")
@@ -174,8 +177,9 @@ BY_HAND = {
 def twin_of(face: Face, change: Change, faces: Iterable[Face]) -> Face | None:
     """The face that the family's designers made for a change; of several the nearest in weight."""
     aim = dict(zip(STYLES, face.labels, strict=True)) | {k: int(v) for k, v in change.target.items()}
-    twins = [other for other in faces
-             if other.family == face.family and other.labels == tuple(aim.values())]  # fmt: skip
+    agrees = lambda other: all(a == b or UNKNOWN in (a, b) and name not in change.labels
+                               for (name, a), b in zip(aim.items(), other.labels, strict=True))  # fmt: skip
+    twins = [other for other in faces if other.family == face.family and agrees(other)]
     return min(twins, key=lambda other: abs(other.weight - face.weight), default=None)
 
 
@@ -201,6 +205,29 @@ def without_defaults(face: Face) -> Face:
     regular weight, upright and normal width where their user says nothing."""
     labels = tuple(UNKNOWN if label == 0 else label for label in face.labels)
     return face._replace(labels=labels) if face.silent else face
+
+
+def with_serif(face: Face) -> Face:
+    """The face, with Serif read from its outlines if the font does not state it: a foot wider than the stem
+    above it, in both F and P."""
+    k = STYLES.index("Serif")
+    if face.labels[k] != UNKNOWN:
+        return face
+    ratios = np.array([foot_over_stem(face, letter) for letter in "FP"])
+    label = 1 if (ratios > FOOT[1]).all() else 0 if (ratios < FOOT[0]).all() else UNKNOWN
+    return face._replace(labels=(*face.labels[:k], label, *face.labels[k + 1 :]))
+
+
+def foot_over_stem(face: Face, letter: str) -> float:
+    """The width of the ink at a letter's foot over that at a quarter of its height; nan unless both are one
+    stroke (an outline is two)."""
+    ink = draw(face, letter, SIZE) > 127
+    ink = ink[mask_box(ink)]
+    rows = [np.flatnonzero(ink[-1 - round(part * len(ink))]) for part in (0.02, 0.25)]
+    if any(len(row) == 0 or row[-1] - row[0] >= len(row) for row in rows):
+        return float("nan")
+    foot, stem = map(len, rows)
+    return foot / stem
 
 
 def read_faces(path: Path) -> Iterator[Face]:

@@ -24,11 +24,17 @@ stage align match --data "$runs/data" --start "$runs/final" --run "$runs/encoder
 
 # Readers of pictures. The groups of this data set are the letters: the identity network tells which letter it is.
 judge=(--data "$runs/data" --shift 2)
-stage judge labels "${judge[@]}" --run "$runs/selector" --seed 2 --widths 24 48 96 --features 96 --steps 1500
-stage judge labels "${judge[@]}" --run "$runs/judge" --seed 1 --steps 2000
-stage judge identity "${judge[@]}" --run "$runs/identity" --features 96 --steps 1500
+stage judge labels "${judge[@]}" --run "$runs/selector" --seed 2 --widths 24 48 96 --features 96 --steps 1000
+stage judge labels "${judge[@]}" --run "$runs/judge" --seed 1 --steps 1500
+stage judge identity "${judge[@]}" --run "$runs/identity" --features 96 --steps 1200
 
-# Codes, and classifiers of codes: one measures, one guides LT, one chooses.
+# Codes, and the classifier of codes that measures.
 stage codes --data "$runs/data" --encoder "$runs/encoder" --run "$runs/codes"
 stage judge codes --codes "$runs/codes" --run "$runs/calibrator" --seed 2 --hidden 256 64
-stage judge codes --codes "$runs/codes" --run "$runs/latent" --seed 1
+
+stage register "$runs/encoder/generator" "$model-generator"
+stage register "$runs/encoder" "$model-encoder"
+stage register "$runs/judge" "$model-judge"
+stage register "$runs/identity" "$model-identity"
+stage register "$runs/data/samples" "$model-samples"
+stage register "$runs/calibrator" "$model-latent-classifier"

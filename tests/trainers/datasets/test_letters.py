@@ -11,7 +11,7 @@ from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 
 from trainers.datasets import open_dataset
-from trainers.datasets.letters import CAPITALS, STYLES, find_faces
+from trainers.datasets.letters import CAPITALS, STYLES, find_faces, with_serif
 from trainers.datasets.pictures import split_of
 from trainers.shards import UNKNOWN, Split
 
@@ -179,6 +179,18 @@ class TestWhatTheTablesSay:
         save_font(tmp_path / "a.ttf", "Alone", usWidthClass=3)
         [face], _ = find_faces(tmp_path)
         assert face.labels == tuple(1 if style == "Condensed" else UNKNOWN for style in STYLES)
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [("DejaVuSans", 0), ("DejaVuSerif", 1), ("STIXGeneral", 1), ("cmr10", 1), ("cmss10", 0)],
+)
+def test_serifs_are_measured_where_the_font_is_silent(name, label, tmp_path):
+    shutil.copy(DEJAVU / f"{name}.ttf", tmp_path)
+    [face], _ = find_faces(tmp_path)
+    k = STYLES.index("Serif")
+    silent = face._replace(labels=tuple(UNKNOWN if i == k else value for i, value in enumerate(face.labels)))
+    assert with_serif(silent).labels[k] == label
 
 
 def test_a_folder_without_fonts_is_refused(tmp_path):
