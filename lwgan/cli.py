@@ -44,7 +44,13 @@ def parser() -> argparse.ArgumentParser:
     named = "an edit of `lwgan list`, by default at strength 1; may be repeated"
     form = {"action": "append", "required": True, "dest": "edits", "type": _edit, "metavar": "NAME[=ALPHA]"}
     edit.add_argument("--edit", help=named, **form)
-    edit.add_argument("-o", "--output", required=True, type=Path, metavar="OUT", help="the PNG or zip")
+    written = "the PNG or zip; with --whole any picture; with --animate a .webp or a .gif"
+    edit.add_argument("-o", "--output", required=True, type=Path, metavar="OUT", help=written)
+    edit.add_argument("--animate", action="store_true", help="write the change from 0 to alpha and back")
+    edit.add_argument("--whole", action="store_true", help="put the edited face back into its photograph")
+    edit.add_argument("--face", type=int, metavar="N", help="with --whole: which face, from 1, the largest")
+    residual = "with --whole: 0 (default) to 1, how much of what the generator cannot draw is added again"
+    edit.add_argument("--residual", type=float, metavar="S", help=residual)
     edit.add_argument("--domain", help="the kind of picture (default: that of the first edit)")
     edit.add_argument("--device", default="auto", help="cpu, cuda, cuda:N or auto (default)")
     taught = command("teach", teach_edit, "Teach an edit from two folders (or zips) of pictures.")
@@ -77,8 +83,8 @@ def serve(registry: str | None = None) -> None:
 
 def edit_picture(options: argparse.Namespace) -> None:
     """Edits one picture into a PNG that holds its recipe, so that the page opens it with its edits; or many
-    pictures into a zip."""
-    from lwgan import many, recipe
+    pictures into a zip; or as `_edited` says."""
+    from lwgan import many
     from lwgan.files import atomic
     from lwgan.hub.registry import models
     from lwgan.images import open_picture
@@ -101,9 +107,28 @@ def edit_picture(options: argparse.Namespace) -> None:
         batch = many.encode(pipe, given)
         made = many.archive(pipe, batch, many.edit(pipe, batch, alphas), alphas)
     else:
-        made = recipe.render(pipe, recipe.of_picture(pipe.frame(given)), alphas)
+        made = _edited(pipe, given, alphas, options)
     with atomic(options.output) as partial:
         partial.write_bytes(made)
+
+
+def _edited(pipe, picture, alphas: dict[str, float], options: argparse.Namespace) -> bytes:
+    """The file that `lwgan edit` writes of one picture."""
+    from lwgan import animation, recipe, whole
+
+    kind = animation.kind_of(options.output.name) if options.animate else None
+    shares = animation.SHARES if options.animate else (1.0,)
+    if options.whole:
+        photograph = whole.find(pipe, picture, 1 if options.face is None else options.face)
+        pictures = whole.edit(pipe, photograph, alphas, options.residual or 0.0, shares)
+        name = options.output.name
+        return animation.animation(pictures, kind) if kind else whole.encoded(pictures[0], name)
+    if options.face is not None or options.residual is not None:
+        raise ValueError("--face and --residual go with --whole")
+    framed = pipe.frame(picture)
+    if not kind:
+        return recipe.render(pipe, recipe.of_picture(framed), alphas)
+    return animation.animation(pipe.along(pipe.encode(framed), alphas, shares), kind)
 
 
 def teach_edit(options: argparse.Namespace) -> None:

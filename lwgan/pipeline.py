@@ -301,6 +301,11 @@ class EditingPipeline:
         """Codes w [N, num_ws, w_dim] -> N pictures."""
         return to_pil(torch.from_numpy(self._synthesize(w.cpu().numpy())))
 
+    def along(self, w: Tensor, alphas: Mapping[str, float], shares: Sequence[float]) -> list[Image.Image]:
+        """Pictures of one code [1, num_ws, w_dim], edited by each share of the alphas."""
+        edited = [self.edit(w, {name: share * alpha for name, alpha in alphas.items()}) for share in shares]
+        return self.generate(torch.cat(edited))
+
     @torch.inference_mode()
     def _encode_here(self, pictures: np.ndarray) -> np.ndarray:
         with self._precision():

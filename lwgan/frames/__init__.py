@@ -3,7 +3,10 @@
 A Domain names its frame. `EditingPipeline.frame` marks the result, so that each picture is framed once.
 """
 
-from lwgan.frames.face import frame_face
+from collections.abc import Callable
+from typing import NamedTuple
+
+from lwgan.frames.face import cut_quad, find_quads, frame_face
 from lwgan.frames.square import frame_square
 
 
@@ -23,3 +26,15 @@ def frame_mark(picture, side: int):
 
 FRAMES = {"square": frame_square, "face": frame_face, "ink": frame_ink, "mark": frame_mark}
 GREY = {"ink", "mark"}  # frames whose pictures are grey; those of the others are in colour
+
+
+class Places(NamedTuple):
+    """How a frame's places in a photograph are found and cut out: picture -> corners [4, 2] of each place;
+    (picture, corners, side in px) -> framed picture."""
+
+    find: Callable
+    cut: Callable
+
+
+PLACES = {"face": Places(find_quads, cut_quad)}
+"""The frames that are cut out of photographs, into which an edited picture can be put back."""

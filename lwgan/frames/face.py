@@ -80,24 +80,61 @@ def frame_face(source, size: int = 256) -> Image.Image:
 
 def is_framed(size: tuple[int, int], quad: np.ndarray) -> bool:
     """Whether the frame [4, 2] of a picture of `size` (w, h) is about the whole picture."""
+    distances = np.linalg.norm(quad - _corners(size), axis=1)
+    return size[0] == size[1] and bool((distances < ALREADY * size[0]).all())
+
+
+def _corners(size: tuple[int, int]) -> np.ndarray:
+    """The corners [4, 2] of a picture of `size` (w, h), in the order of a quad."""
     width, height = size
-    corners = np.array([(0, 0), (0, height), (width, height), (width, 0)]) - 0.5
-    return width == height and bool((np.linalg.norm(quad - corners, axis=1) < ALREADY * width).all())
+    return np.array([(0, 0), (0, height), (width, height), (width, 0)]) - 0.5
+
+
+def find_quads(picture: Image.Image) -> list[np.ndarray]:
+    """The frames [4, 2] of all faces in an upright "RGB" picture, the largest first. That of a picture which
+    is a frame already is the whole picture. ValueError, with a message for visitors, if there is none."""
+    quads = []
+    for landmarks in _all_landmarks(picture):
+        try:
+            quad = quad_of(_checked(landmarks, picture.size))
+        except ValueError:  # no upright face
+            continue
+        if math.dist(quad[0], quad[3]) >= MIN_QUAD:
+            quads.append(_corners(picture.size) if is_framed(picture.size, quad) else quad)
+    if not quads:
+        raise _no_face(picture)
+    return quads
+
+
+def cut_quad(picture: Image.Image, quad: np.ndarray, size: int) -> Image.Image:
+    """The content of a frame of `find_quads`, "RGB", size x size px."""
+    if np.array_equal(quad, _corners(picture.size)):
+        return picture.resize((size, size), Image.Resampling.LANCZOS)
+    return _crop(picture, quad, size, 1)
 
 
 def find_landmarks(picture: Image.Image) -> tuple[np.ndarray, str | None]:
     """Landmarks [5, 2] of the largest face in an "RGB" picture, and a note on others. ValueError if none."""
+    found = _all_landmarks(picture)
+    if not len(found):
+        raise _no_face(picture)
+    note = f"{len(found)} faces were found: the largest was taken" if len(found) > 1 else None
+    return found[0], note
+
+
+def _all_landmarks(picture: Image.Image) -> np.ndarray:
+    """Landmarks [N, 5, 2] of all faces in an "RGB" picture, the largest first."""
     from lwgan.frames.mtcnn import find_faces
 
     reduced = picture.copy()
     reduced.thumbnail((SEARCH_SIDE, SEARCH_SIDE), Image.Resampling.BOX)
     found = find_faces(reduced, smallest=max(20, max(reduced.size) // SMALLEST_SHARE))
-    if not len(found.boxes):
-        where = f"the picture of {picture.width} x {picture.height} px"
-        raise ValueError(f"no face was found in {where}: give one that shows a face from the front")
-    scale = np.array(picture.size) / np.array(reduced.size)
-    note = f"{len(found.boxes)} faces were found: the largest was taken" if len(found.boxes) > 1 else None
-    return found.landmarks[0] * scale - 0.5, note
+    return found.landmarks * (np.array(picture.size) / np.array(reduced.size)) - 0.5
+
+
+def _no_face(picture: Image.Image) -> ValueError:
+    where = f"the picture of {picture.width} x {picture.height} px"
+    return ValueError(f"no face was found in {where}: give one that shows a face from the front")
 
 
 # The frame

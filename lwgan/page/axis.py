@@ -9,7 +9,7 @@ from torch import Tensor
 from lwgan import readings as read
 from lwgan import recipe
 from lwgan.page.panel import change_of, edits_of, key_of, method_of, title
-from lwgan.page.pictures import animation, strip, thumb_url, url
+from lwgan.page.pictures import film, strip, thumb_url, url
 from lwgan.page.views import changes_of, spell
 from lwgan.pipeline import MAX_ALPHA, EditingPipeline
 
@@ -50,18 +50,29 @@ def scrub(pipe: EditingPipeline, session: Mapping, alphas: Mapping[str, float], 
 
 
 def sweep(pipe: EditingPipeline, session: Mapping, alphas: Mapping[str, float], name: str) -> dict:
-    """Every second picture of an edit's axis, to click on; these as a strip (PNG), the axis as animation."""
+    """Every second picture of an edit's axis, to click on, and as a strip (PNG); the change from none to the
+    strength now (1 if that is 0) and back, as animations."""
     strengths, axis = _axis(pipe, name)
     pictures = along(pipe, session["before"].w, alphas, name, axis)
     shown = range(0, len(axis), 2)
     made = recipe.make(pipe, session["source"], alphas)
+    now = alphas.get(name, 0.0) / pipe.scales[name].unit
+    moving = pictures[_path(strengths, now)]
     return {
-        "name": name, "label": title(pipe, name), "now": alphas.get(name, 0.0) / pipe.scales[name].unit,
+        "name": name, "label": title(pipe, name), "now": now,
         "cells": [{"src": thumb_url(pictures[i]), "strength": strengths[i], "alpha": axis[i]} for i in shown],
         "changes": _expected(pipe, name, [axis[i] for i in shown]),
         "png": url(recipe.png(strip([pictures[i] for i in shown]), made), "image/png"),
-        "webp": url(animation(pictures), "image/webp"),
+        "webp": film(moving, "webp"), "gif": film(moving, "gif"),
     }  # fmt: skip
+
+
+def _path(strengths: Sequence[float], now: float) -> slice:
+    """The places on the axis from strength 0 to the one nearest to `now`, or to 1 if that is 0 too."""
+    place = lambda wanted: min(range(len(strengths)), key=lambda i: abs(strengths[i] - wanted))
+    start, stop = place(0.0), place(now)
+    stop = place(1.0) if stop == start else stop
+    return slice(start, stop + 1) if stop >= start else slice(start, stop - 1 if stop else None, -1)
 
 
 def _expected(pipe: EditingPipeline, name: str, axis: Sequence[float]) -> list[float | None]:

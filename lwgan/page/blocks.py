@@ -90,6 +90,8 @@ def add_views(ui: SimpleNamespace, first: dict) -> None:
                 name = view.lower()
                 with gr.Tab(view) as ui.tabs[view]:
                     ui.shown[name] = gr.HTML(first.get(name), **parts(name), elem_id=f"view-{name}")
+            with ui.tabs["Edit"]:
+                ui.shown["whole"] = gr.HTML(first["whole"], **parts("whole"), elem_id="whole")
             with ui.tabs["Teach"]:
                 ui.files = gr.File(label="Pictures for this pile", **FILES, elem_id="teach-files")
                 with gr.Row(elem_id="teach-account"):

@@ -3,8 +3,9 @@
 A session is a dict that describes a visitor's picture: "domain", "source" (as in recipes), "framed",
 "original" (what the judge reads in it), "before" (readings.Sight of the reconstruction), "note" (on its
 framing, or None), "found" (`info` of its framing), "upload" (the visitor's `uploads.Upload`, if it is one),
-"taught" (domain -> name -> edit that this visitor taught, or that a recipe brought), "locks" (labels that
-stay) and, if the last source was refused, "problem".
+"whole" (the photograph it was cut out of, see `lwgan.page.photograph`, or None), "taught" (domain -> name ->
+edit that this visitor taught, or that a recipe brought), "locks" (labels that stay) and, shown once,
+"problem" if the last wish was refused, or "file" that the visitor asked for.
 
 The sliders are a dict, too: "rows" [{"name", "strength"}], "current" (the index of the row in use), and what
 the page repeats with each message: "domain", "made" (when the server made the panel), "moves" (since then).
@@ -16,14 +17,14 @@ from collections.abc import Callable, Iterable, Mapping
 
 from PIL import Image
 
-from lwgan import many, readings, recipe, taught
+from lwgan import many, readings, recipe, taught, whole
 from lwgan.domain import KINDS, short
 from lwgan.edit import AffineEdit
 from lwgan.files import EDIT_KINDS
 from lwgan.hub.catalog import Catalog
 from lwgan.hub.registry import Entry
 from lwgan.images import open_picture
-from lwgan.page import axis, panel, pictures, uploads, views
+from lwgan.page import axis, panel, photograph, pictures, uploads, views
 from lwgan.page.lesson import Lesson
 from lwgan.page.several import Several
 from lwgan.pipeline import MAX_ALPHA, EditingPipeline, check_alphas
@@ -97,7 +98,7 @@ class Editor:
             given = uploads.open_by(path_of(file), uploads.how_of(message))
         except (ValueError, OSError) as error:
             return {**session, "problem": words(error)}
-        session = self._picture(session, lambda: given.part)
+        session = self._picture(session, lambda: given.part, file=(path_of(file), given.how))
         found = {} if "problem" in session else session["found"]
         return {**session, "upload": uploads.Upload(file, uploads.value(given, found))}
 
@@ -133,12 +134,27 @@ class Editor:
         domain = found.get("domain") or next(iter(self.catalog.pipes))
         return domain, self.pipe(domain)
 
-    def _picture(self, session: Mapping, open_it: Callable[[], Image.Image]) -> dict:
-        def source(pipe: EditingPipeline) -> tuple[dict, dict]:
-            framed = pipe.frame(open_it())
-            return recipe.of_picture(framed), framed.info
+    def _picture(self, session: Mapping, open_it: Callable[[], Image.Image], **of) -> dict:
+        """A visitor's picture becomes the source. of: as `photograph.opened` takes it."""
+        return self._source(session, lambda pipe: photograph.opened(pipe, open_it(), **of))
 
-        return self._source(session, source)
+    def hear_photograph(self, message: object, session: Mapping, sliders: Mapping) -> dict:
+        """The session after what parts/whole.js sends: {"face": N}, {"residual": 0 to 1}, {"save": true}."""
+        kept, message = session.get("whole"), message if isinstance(message, Mapping) else {}
+        face, residual = message.get("face"), message.get("residual")
+        try:
+            if kept and kept["file"] and isinstance(face, int):
+                of = {"file": kept["file"], "face": face, "residual": kept["residual"]}
+                chosen = self._picture(session, lambda: uploads.open_by(*kept["file"]).part, **of)
+                return {**chosen, "upload": session.get("upload")}
+            if kept and isinstance(residual, int | float) and 0 <= residual <= 1:
+                return {**session, "whole": {**kept, "residual": float(residual)}}
+            if kept and kept["file"] and message.get("save"):
+                alphas = self.alphas(session, sliders)
+                return {**session, "file": photograph.file_of(self.pipe_of(session), kept, alphas)}
+        except (ValueError, OSError) as error:
+            return {**session, "problem": words(error)}
+        return dict(session)
 
     def _source(self, session: Mapping, source: Callable[[EditingPipeline], tuple]) -> dict:
         try:
@@ -147,7 +163,9 @@ class Editor:
         except (ValueError, OSError) as error:
             return {**session, "problem": words(error)}
 
-    def _session(self, domain: str, source: Mapping, found: Mapping | None = None) -> dict:
+    def _session(
+        self, domain: str, source: Mapping, found: Mapping | None = None, whole: Mapping | None = None
+    ) -> dict:  # fmt: skip
         pipe = self.pipe(domain)
         framed = recipe.source_picture(pipe, source)
         w = pipe.encode(framed)
@@ -156,7 +174,7 @@ class Editor:
         found = found or {}
         note = sentence(found["note"]) if "note" in found else None
         what = {"domain": domain, "source": dict(source), "framed": framed, "note": note, "found": found}
-        return {**what, "original": original, "before": before}
+        return {**what, "whole": whole, "original": original, "before": before}
 
     # --- Starts -----------------------------------------------------------------------------------
 
@@ -249,6 +267,7 @@ class Editor:
         pipe, alphas = self.pipe_of(session), self.alphas(session, sliders)
         after = self.render(pipe, session, alphas)
         return {
+            **({"whole": photograph.value(session, after.picture)} if view == "Edit" else {}),
             "readings": views.readings(pipe, session, after, alphas),
             "status": views.status(pipe, session, after, alphas),
             view.lower(): self._view(view, session, sliders, after, alphas, compared or {}, lesson, several),
@@ -326,6 +345,17 @@ class Editor:
             pipe.check_name(name)
         batch = many.encode(pipe, list(opened([path_of(file) for file in files], many.MOST)))
         return many.archive(pipe, batch, many.edit(pipe, batch, alphas), alphas)
+
+    def edit_photograph(self, picture, edits, face, residual, domain: str | None) -> bytes:
+        """A whole photograph with one of its faces edited, as a JPEG."""
+        check_alphas(edits)
+        pipe = self._pipe_with(edits, domain)
+        number = isinstance(residual, int | float) and not isinstance(residual, bool)
+        if residual is not None and not number:
+            raise ValueError(f"residual is {short(residual)}, expected a number from 0 to 1")
+        found = whole.find(pipe, open_picture(path_of(picture)), 1 if face is None else face)
+        (edited,) = whole.edit(pipe, found, edits, residual or 0.0)
+        return whole.encoded(edited, photograph.FILE)
 
     def sweep(self, edit: str, alphas, picture: Mapping | None, seed, domain: str | None) -> bytes:
         """One picture at growing alphas of one edit, in a row, as a PNG with the recipe of the picture."""

@@ -6,14 +6,15 @@ import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
 from lwgan.page.editor import Editor, words
-from lwgan.page.texts import EDITED, LISTED, MANY, SWEPT, TAUGHT
+from lwgan.page.photograph import FILE
+from lwgan.page.texts import EDITED, LISTED, MANY, PHOTOGRAPHED, SWEPT, TAUGHT
 
 MODEL = {"concurrency_id": "model"}  # all events that run the networks share one queue
 NOT_JSON = "This is not JSON: expected an object of edit name -> alpha, or a list of alphas."
 
 
 def add_endpoints(editor: Editor) -> None:
-    """Adds list_edits, edit_image, edit_many, sweep and teach_edit to the current Blocks."""
+    """Adds list_edits, edit_image, edit_many, edit_photograph, sweep and teach_edit to the current Blocks."""
 
     def list_edits() -> list[dict]:
         return editor.list_edits()
@@ -24,6 +25,10 @@ def add_endpoints(editor: Editor) -> None:
 
     def edit_many(files, edits, domain=None):
         return answer(many, editor.edit_many, files, parsed(edits, {}), domain, file="lwgan-pictures.zip")
+
+    def edit_photograph(picture, edits=None, face=None, residual=None, domain=None):
+        given = picture, parsed(edits, {}), face, residual, domain
+        return answer(result, editor.edit_photograph, *given, file=FILE)
 
     def sweep(edit, alphas=None, picture=None, seed=None, domain=None):
         return answer(strip, editor.sweep, edit, parsed(alphas, None), picture, seed, domain)
@@ -52,6 +57,10 @@ def add_endpoints(editor: Editor) -> None:
         locks = typed("locks", {"type": "array", "items": {"type": "string"}})
         given = [picture, edits, seed, domain, recipe, locks]
         gr.Button().click(edit_image, given, result, api_name="edit_image", api_description=EDITED, **raw)
+        face, residual = gr.Number(label="face", precision=0), gr.Number(label="residual")
+        given = [picture, edits, face, residual, domain]
+        named = {"api_name": "edit_photograph", "api_description": PHOTOGRAPHED}
+        gr.Button().click(edit_photograph, given, result, **named, **raw)
         given = [edit, alphas, picture, seed, domain]
         gr.Button().click(sweep, given, strip, api_name="sweep", api_description=SWEPT, **raw)
 

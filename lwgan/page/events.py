@@ -25,6 +25,7 @@ FORGOTTEN = (
     "visitors: this is a sample."
 )
 
+ONCE = ("problem", "file")  # what of a session is shown once
 MOST_ACTS = 200  # of a visitor in one message of the tab Teach
 
 
@@ -55,6 +56,7 @@ class Events:
         found = partial(gr.on, [ui.add.click, ui.found.submit])
         self.connect(found, self.find, **{**private, "inputs": [ui.found, *self.always]})
         on(ui.shown["readings"].input, self.lock, ui.shown["readings"])
+        on(ui.shown["whole"].input, self.photograph, ui.shown["whole"])
         on(ui.shown["compare"].input, self.compare, ui.shown["compare"])
         on(ui.shown["teach"].input, self.teach, ui.shown["teach"], trigger_mode="multiple")
         queued = {
@@ -101,7 +103,7 @@ class Events:
             session, seed = visit.session, visit.session["source"].get("seed")
             lesson = visit.lesson_of(session["domain"])
             note = {"note": FORGOTTEN} if lost and session is before else {}
-            visit.session = {key: value for key, value in session.items() if key != "problem"}  # shown once
+            visit.session = {key: value for key, value in session.items() if key not in ONCE}
             several = visit.several_of(session["domain"])
             given = {**session, **note}, visit.sliders, view, visit.compared, lesson, several
             shown = self.editor.show(*given)
@@ -167,6 +169,9 @@ class Events:
 
     def compare(self, chosen, visit: Visit) -> None:
         visit.compared = chosen if isinstance(chosen, dict) else {}
+
+    def photograph(self, message, visit: Visit) -> None:
+        visit.take(self.editor.hear_photograph(message, visit.session, visit.sliders))
 
     def teach(self, message, visit: Visit) -> None:
         """message: {"acts": [...]} of parts/teach.js."""

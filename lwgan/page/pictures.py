@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from PIL import Image
 
 from lwgan import recipe
+from lwgan.animation import animation
 
 SMALL, THUMB = 128, 512  # px: views of many pictures reduce those larger than SMALL to at most THUMB
 
@@ -22,12 +23,9 @@ def strip(pictures: Sequence[Image.Image]) -> Image.Image:
     return row
 
 
-def animation(pictures: Sequence[Image.Image]) -> bytes:
-    """An animated WebP that shows the pictures forwards and backwards."""
-    frames = [_enlarged(picture).convert("RGB") for picture in (*pictures, *pictures[-2:0:-1])]
-    file, options = io.BytesIO(), {"duration": 70, "loop": 0, "quality": 85, "method": 0}
-    frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:], **options)
-    return file.getvalue()
+def film(pictures: Sequence[Image.Image], kind: str) -> str:
+    """The data URL of an animation (`lwgan.animation`), small pictures enlarged. kind: "webp" or "gif"."""
+    return url(animation([_enlarged(picture) for picture in pictures], kind.upper()), f"image/{kind}")
 
 
 def _enlarged(picture: Image.Image) -> Image.Image:
@@ -44,9 +42,15 @@ def thumb_url(picture: Image.Image) -> str:
     """The picture for views of many: lossless if small, else reduced."""
     if max(picture.size) <= SMALL:
         return data_url(picture)
-    file, reduced = io.BytesIO(), picture.copy()
+    reduced = picture.copy()
     reduced.thumbnail((THUMB, THUMB), Image.Resampling.LANCZOS)
-    reduced.save(file, "WEBP", quality=90, method=0)
+    return webp_url(reduced)
+
+
+def webp_url(picture: Image.Image) -> str:
+    """The picture, with losses that are hardly seen."""
+    file = io.BytesIO()
+    picture.save(file, "WEBP", quality=90, method=0)
     return url(file.getvalue(), "image/webp")
 
 

@@ -24,6 +24,12 @@ EDITED = (
     "recipe: the JSON from the text of such a PNG (key lwgan), which makes it again without other arguments. "
     "locks: JSON list of labels that are to stay as they are."
 )
+PHOTOGRAPHED = (
+    "Edits one face in a photograph and returns the whole photograph as a JPEG at its full size. picture: "
+    "an image file. edits: JSON object of edit name -> alpha, names as in list_edits, of a domain of faces. "
+    "face: which face, from 1, the largest (default). residual: 0 (default) to 1, how much of the detail "
+    "that the generator cannot draw is added again."
+)
 SWEPT = (
     f"Edits one picture at several alphas of one edit and returns them in a row, as one PNG. "
     f"edit: its name, as in list_edits. {SOURCE} "

@@ -9,7 +9,9 @@ from PIL import Image
 
 import lwgan
 from lwgan import EditingPipeline, cli, recipe
+from lwgan.animation import STEPS
 from lwgan.hub import registry
+from tests.conftest import DATA
 from tests.nets import EDITS, files_of, put
 from tests.pictures import draw
 
@@ -87,3 +89,44 @@ def test_importing_lwgan_loads_neither_torch_nor_gradio():
     code = "import sys, lwgan.cli; print(lwgan.__version__, {'torch', 'gradio'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [lwgan.__version__, "set()"]
+
+
+FACE = "lwgan-faces-lw-eyeglasses"
+
+
+def edit_face(registry, out, *words) -> Image.Image:
+    """`lwgan edit` of a photograph of 320 px with one face, from a registry of faces."""
+    photograph = str(DATA / "faces" / "astronaut.jpg")
+    cli.main(["edit", photograph, "--registry", str(registry), "--edit", FACE, "-o", str(out), *words])
+    return Image.open(out)
+
+
+def test_a_whole_photograph_is_edited_and_keeps_its_size(faces_registry, tmp_path):
+    photograph = Image.open(DATA / "faces" / "astronaut.jpg")
+    edited = edit_face(faces_registry, tmp_path / "out.png", "--whole", "--face", "1")
+    assert edited.size == photograph.size and edited.tobytes() != photograph.tobytes()
+    assert edited.crop((0, 150, 80, 320)).tobytes() == photograph.crop((0, 150, 80, 320)).tobytes()
+    unedited = ["--whole", "--residual", "1", "--edit", f"{FACE}=0"]
+    assert edit_face(faces_registry, tmp_path / "same.png", *unedited).tobytes() == photograph.tobytes()
+
+
+@pytest.mark.parametrize(("name", "words"), [("a.webp", []), ("a.gif", ["--whole"])])
+def test_a_change_is_animated(faces_registry, tmp_path, name, words):
+    film = edit_face(faces_registry, tmp_path / name, "--animate", *words)
+    assert film.format == name[-4:].strip(".").upper() and film.n_frames > STEPS
+    assert film.size == ((320, 320) if words else (64, 64))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--face", "1"], "--face and --residual go with --whole"),
+        (["--whole", "--face", "2"], "face 2 is not there: 1 were found"),
+        (["--whole", "--residual", "1.5"], "the residual is 1.5"),
+        (["--animate"], "'out.png' ends in '.png', an animation in .webp or .gif"),
+    ],
+)
+def test_what_does_not_go_together_is_said(faces_registry, tmp_path, words, message):
+    with pytest.raises(SystemExit, match=message):
+        edit_face(faces_registry, tmp_path / "out.png", *words)
+    assert not (tmp_path / "out.png").exists()

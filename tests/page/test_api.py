@@ -141,7 +141,7 @@ def test_what_cannot_be_edited_alike_is_answered_in_words(client, piles, given, 
     assert words in str(error.value).lower() and "/tmp" not in str(error.value)
 
 
-ENDPOINTS = {"list_edits", "edit_image", "edit_many", "sweep", "teach_edit"}
+ENDPOINTS = {"list_edits", "edit_image", "edit_many", "edit_photograph", "sweep", "teach_edit"}
 
 
 def test_there_are_these_endpoints_and_no_more(client):

@@ -27,6 +27,7 @@ function show() {
   }));
   if (focused) cells.querySelector(`[data-strength="${focused}"]`)?.focus();
   element.querySelector(".png").href = value.png;
+  element.querySelector(".gif").href = value.gif;
   element.querySelector(".webp").href = element.querySelector(".moving").src = value.webp;
 }
 watch("value", show);
