@@ -203,18 +203,21 @@ class EditingPipeline:
 
     @property
     def lockable(self) -> list[str]:
-        """What can be locked: labels of the classifier of codes, and shifts that `plus` added, by name."""
-        f = self.latent_classifier
-        shifts = [name for name, edit in self.added.items() if edit.weight is None]
+        """What can be locked: labels of the classifier of codes, and shifts that were taught, by name."""
+        f, taught = self.latent_classifier, lambda edit: edit.config.get("method") == "teach"
+        shifts = [name for name, edit in self.added.items() if edit.weight is None and taught(edit)]
         return [*(f.card_config["names"] if f else ()), *shifts]
 
     def locking(self, names: Sequence[str]) -> "EditingPipeline":
         """The same pipeline, whose edits leave these of `lockable` as they are (`lwgan.lock`). ValueError for
         others."""
+        if not (names or self.locks):
+            return self
         for name in names:
             if name not in self.lockable:
                 some = ", ".join(self.lockable[:5]) or "nothing"
                 raise ValueError(f"{short(name)} cannot be locked: choose of {some}")
+        _ = self.cloud  # computed once, for all that are made of this pipeline
         other = copy.copy(self)
         other.locks = tuple(name for name in self.lockable if name in names)
         return other

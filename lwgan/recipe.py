@@ -40,8 +40,10 @@ _PACKED: WeakKeyDictionary[AffineEdit, dict] = WeakKeyDictionary()
 
 
 def make(pipe: EditingPipeline, source: Mapping, alphas: Mapping[str, float]) -> dict:
-    """The recipe of a source (`of_seed` or `of_picture`) and of edits, without those at alpha 0."""
-    used = sorted((name, alpha) for name, alpha in alphas.items() if alpha)
+    """The recipe of a source (`of_seed` or `of_picture`) and of edits, without those at alpha 0, unless they
+    are locked."""
+    locked = {name: 0.0 for name in pipe.locks if name in pipe.added}
+    used = sorted((name, alpha) for name, alpha in (locked | dict(alphas)).items() if alpha or name in locked)
     edits = [
         {"name": name, "alpha": alpha, "sha256": _sha256(pipe, name)}
         | (_packed(pipe.added[name]) if name in pipe.added else {})

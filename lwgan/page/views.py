@@ -105,14 +105,9 @@ def readings(pipe: EditingPipeline, session: Mapping, after: read.Sight, alphas:
     within = f"Distance from training codes (99% are within {pipe.cloud.limit:.2f})"
     rows.append((within, f"{before.distance:.2f}", f"{after.distance:.2f}"))
     locks = [
-        {
-            "name": name,
-            "label": lock_label(pipe, name),
-            "on": name in pipe.locks,
-            **_read_of(name, before, after),
-        }
-        for name in pipe.lockable
-    ]
+        {"name": name, "label": lock_label(pipe, name), "on": name in pipe.locks,
+         **_read_of(name, before, after)} for name in pipe.lockable
+    ]  # fmt: skip
     return {
         "quality": quality(session), "rows": rows, "warnings": warnings(pipe, session, after, alphas),
         "locks": locks, "cost": lock_cost(pipe, before.w, alphas),

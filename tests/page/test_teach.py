@@ -99,6 +99,20 @@ def test_the_weights_of_a_taught_edit_travel_in_the_png(editor, visit, made, tmp
     assert NAME not in editor.pipe("multimnist").edits
 
 
+def test_a_taught_shift_can_be_locked_and_travels_though_it_is_not_used(editor, visit, made):
+    visit.take(*editor.add_taught(visit.session, visit.sliders, made))
+    visit.session = editor.set_lock(visit.session, NAME, True)
+    pipe, w, b = editor.pipe_of(visit.session), visit.session["before"].w, made.edit.bias
+    other = next(name for name in pipe.edits if name not in pipe.added)
+    step = pipe.edit(w, {other: 2.0}) - w
+    assert abs((step * b).sum()) < 1e-3 * abs(((pipe.edits[other](w, 2.0) - w) * b).sum())
+    rows = [{"name": other, "strength": 1.0}]
+    shown = editor.show(visit.session, {**visit.sliders, "rows": rows}, "Edit")["edit"]
+    back, sliders = editor.open_link(shown["recipe"], *editor.start("multimnist"))
+    assert back["locks"] == (NAME,)
+    assert editor.show(back, sliders, "Edit")["edit"]["edited"] == shown["edited"]
+
+
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [("weights", "AAAA", "model.safetensors has 3 bytes"), ("weights", "<b>", "base64"),
