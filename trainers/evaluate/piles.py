@@ -170,8 +170,8 @@ def report(rows: list[dict]) -> str:
         f"Here an edit of kind choice works if its true change is {WORKS} or more, one of kind place if it "
         f"keeps the other labels within {LOSS} of what the largest piles reach.",
         "The light judges the direction of an edit, not how far strength 1 goes.",
-        'This meaning of "works" was chosen after the first draws were seen. By the one before it a change of '
-        f"kind place works if its true change is {FIRST} or more. {tally(rows, first)}",
+        'This meaning of "works" was chosen after the first draws were seen. By the one before it a change '
+        f"of kind place works if its true change is {FIRST} or more. {tally(rows, first)}",
     ]
     return "\n".join([HEAD, *lines, "", *said, ""])
 
