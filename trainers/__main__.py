@@ -18,6 +18,7 @@ STAGES = {
     "register": ("trainers.register", "copy a run's model into a registry"),
     "publish": ("trainers.publish", "write a model's card and push it to the Hub"),
     "convert": ("trainers.convert", "convert checkpoints of StyleGAN2, pSp and e4e"),
+    "faces": ("trainers.runs.faces", "fetch and convert published networks of faces, learn edits"),
     "benchmark": ("trainers.benchmark", "measure speed"),
 }
 

@@ -18,11 +18,13 @@ from tqdm import tqdm
 from tyro.conf import Positional
 
 from lwgan.files import atomic, save_folder
+from lwgan.judges import Judge
 from trainers import run, shards
 from trainers.datasets import Dataset, open_dataset
 from trainers.nets.parallel import launch
 from trainers.shards import SPLITS, load_split
 
+CHECKED, FITTING = 200, 0.75  # test pictures that --check-labels reads; the mean AUC that it expects
 SAMPLE_BYTES, FEWEST_SAMPLES = 820_000, 12  # of the pictures for the page: 200 grey ones of 64 px
 
 
@@ -42,6 +44,9 @@ class Options:
     """The largest number of validation pictures, and of test pictures."""
     options: tuple[str, ...] = ()
     """key=value: options of the data set; an unknown key lists them."""
+    check_labels: Path | None = None
+    """Folder of a judge. Labels that hardly fit what it reads in test pictures are refused: they may be
+    those of other pictures."""
     max_skipped: float = 0.01
     """The largest share of pictures that may be skipped because they cannot be read."""
     processes: int = 2
@@ -67,6 +72,8 @@ def main(options: Options) -> None:
     sizes = _finish(options.data, plan, allowed, [("", *each) for each in dataset.unusable])
     made_by = {"spec": options.dataset, **_said(options)}
     shards.write_dataset(options.data, dataset.domain, sizes, made_by, **dataset.facts)
+    if options.check_labels:
+        check_labels(options.data, options.check_labels)
     save_samples(options.data, dataset.hidden)
     for split, size in sizes.items():
         print(f"{split}: {size} pictures")
@@ -134,6 +141,25 @@ def _finish(folder: Path, plan: list[Shard], allowed: float, unusable: list[tupl
         if path not in kept:
             path.unlink()
     return sizes
+
+
+def check_labels(folder: Path, judge_folder: Path) -> None:
+    """Prints how well a judge's readings fit the labels of test pictures; ValueError if they hardly do."""
+    from trainers.judge import auc_of  # imports much
+
+    judge, split = Judge.from_pretrained(judge_folder), load_split(folder, "test")
+    rows = torch.arange(min(CHECKED, len(split.labels)))
+    with torch.no_grad():
+        logits = torch.cat([judge(split.images[part].float() / 127.5 - 1) for part in rows.split(50)])
+    found = auc_of(logits, shards.labels_of(split, judge.names)[rows], judge.names)
+    known = [auc for auc in found.values() if auc is not None]
+    if not known:
+        raise ValueError(f"{judge_folder} reads none of the labels of {folder} in both ways")
+    mean = sum(known) / len(known)
+    said = f"{judge_folder.name} tells {len(known)} labels of {len(rows)} pictures with an AUC of {mean:.2f}"
+    if mean < FITTING:
+        raise ValueError(f"{said}, at least {FITTING} is expected: do the labels belong to these pictures?")
+    print(said)
 
 
 def save_samples(folder: Path, hidden: tuple[str, ...] = ()) -> None:

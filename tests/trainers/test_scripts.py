@@ -22,7 +22,8 @@ printf '%s\x1f' "$@" >> "$CALLS"; printf '\x1e' >> "$CALLS"
     [
         ("own.sh", ["folder:shoes", "RUNS"]), ("own.sh", ["folder:shoes", "RUNS", "Leather", "not-Laced"]),
         ("multimnist.sh", ["RUNS", "mnist"]), ("multimnist128.sh", ["RUNS"]), ("synthfaces.sh", ["RUNS"]),
-        ("multimnist_methods.sh", ["RUNS"]), ("multimnist_coverage.sh", ["RUNS"]), ("faces.sh", ["RUNS", "psp.pt", "pictures", "list.txt"]),
+        ("multimnist_methods.sh", ["RUNS"]), ("multimnist_coverage.sh", ["RUNS"]), ("faces.sh", ["RUNS"]),
+        ("faces.sh", ["RUNS", "celebahq:pictures", "someone"]),
     ],
 )  # fmt: skip
 def test_the_stages_understand_every_command(script, arguments, tmp_path):

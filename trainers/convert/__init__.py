@@ -14,7 +14,7 @@ No code of a file is run: `trainers.convert.unpickle`. The known layouts of chec
 
 import hashlib
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Annotated, Literal
@@ -23,7 +23,7 @@ import torch
 import tyro
 from torch import Tensor
 
-from lwgan.domain import Domain, domain_from_json
+from lwgan.domain import Domain, default_changes, domain_from_json
 from lwgan.files import STORED, WEIGHTS
 from lwgan.frames import FRAMES
 from lwgan.hub import registry
@@ -56,6 +56,13 @@ class Checkpoint:
     """What a picture shows, as in "a face"."""
     frame: Literal[tuple(FRAMES)] = "square"
     """How a picture is brought into the training frame."""
+    attributes: tuple[str, ...] = ()
+    """The yes/no labels of the domain, such as those that a judge reads."""
+    changes: tuple[str, ...] = ()
+    """Changes that the page offers, such as Smiling not-Male; by default each label and its opposite."""
+    fetched: str | None = None
+    """The address that the checkpoint was fetched from, if its terms forbid passing it on: `publish` refuses
+    such models."""
     encoder_type: str | None = None
     """For a pSp or e4e file that does not say it: GradualStyleEncoder (pSp) or Encoder4Editing (e4e)."""
     dtype: Literal["float32", "float16"] = "float32"
@@ -93,10 +100,13 @@ def convert(options: Checkpoint) -> list[Path]:
 
 
 def domain_of(options: Checkpoint) -> Domain:
-    """The Domain that the options describe. It has no labels. ValueError for a bad name or an empty text."""
-    fields = {key: getattr(options, key) for key in ("subject", "frame", "licence", "about", "limits")}
-    fields |= {"name": options.domain, "title": options.title or options.domain.capitalize()}
-    return domain_from_json(fields | {"attributes": [], "changes": []}, "the options", tuple(FRAMES))
+    """The Domain that the options describe. ValueError for a bad name, an empty text or an unknown change."""
+    texts = {key: getattr(options, key) for key in ("subject", "frame", "licence", "about", "limits")}
+    title, labels = options.title or options.domain.capitalize(), options.attributes
+    domain = Domain(options.domain, title, attributes=labels, changes=default_changes(labels), **texts)
+    if options.changes:
+        domain = replace(domain, changes=tuple(map(domain.change, options.changes)))
+    return domain_from_json(domain.as_json(), "the options", tuple(FRAMES))
 
 
 def read(options: Checkpoint) -> list[layouts.Model]:
@@ -123,6 +133,7 @@ def save(models: list[layouts.Model], folders: list[Path], domain: Domain, optio
     """Writes each model to its folder. An encoder names the weights of the generator before it."""
     with options.source.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
         origin = {"file": options.source.name, "sha256": hashlib.sha256(data).hexdigest()}
+        origin |= {"fetched": options.fetched} if options.fetched else {}
     for model, folder in zip(models, folders, strict=True):
         config = {"kind": model.kind, "domain": domain.name, "architecture": model.architecture}
         if model.kind == "generator":

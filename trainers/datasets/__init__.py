@@ -18,6 +18,7 @@ KINDS = {
     "celebahq:PATH": "celebahq.CelebaHq",
     "folder:PATH": "folder.Folder",
     "hf:org/name": "hub.HubDataset",
+    "sampled:GENERATOR?judge=JUDGE": "sampled.Sampled",
 }
 SIDES = (32, 64, 128, 256, 512, 1024)
 

@@ -61,6 +61,7 @@ class Options:
     """Where a dry run writes."""
 
 
+FETCHED = "{} is not published: it was fetched from {}, and its licence does not let others pass it on"
 ORDER = list(cards.TASKS)  # bases before the models that are based on them
 
 
@@ -106,6 +107,11 @@ def models_in(options: Options) -> dict[Path, str]:
     for folder, config in configs.items():
         if folder not in known:
             print(f"{folder} is left out: its kind, {config['kind']!r}, has no card")
+    for folder in [folder for folder, config in known.items() if (config.get("origin") or {}).get("fetched")]:
+        reason = FETCHED.format(folder, known.pop(folder)["origin"]["fetched"])
+        if not known:
+            raise ValueError(reason)
+        print(reason)
     if not known:
         raise ValueError(f"{options.folder} holds no model of a kind that has a card: {', '.join(ORDER)}")
     if options.name and len(known) > 1:

@@ -1,0 +1,1 @@
+"""Whole paths: the scripts, and the stage that fetches the published networks of faces."""
