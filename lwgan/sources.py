@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def _members(files: Sequence[Path], limits: str) -> Iterator[tuple[str, bytes]]:
                     if not info.is_dir() and not hidden:  # a zip of macOS holds a shadow of each file
                         within(info.file_size)
                         yield info.filename, archive.read(info)
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
             raise ValueError(f"{short(path.name, 80)} cannot be unpacked") from error
 
 

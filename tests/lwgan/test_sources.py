@@ -1,5 +1,6 @@
 """Pictures out of files: archives, pages and fonts, good and bad."""
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -84,3 +85,17 @@ def test_archives_that_do_harm_are_refused(tmp_path):
     assert len(pictures(*[one] * 100)) == 100
     with pytest.raises(ValueError, match="too many pictures: 100 pictures"):
         pictures(*[one] * 101)
+
+
+def test_an_archive_that_is_damaged_anywhere_is_refused_by_its_name(tmp_path):
+    with zipfile.ZipFile(tmp_path / "good.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(write(tmp_path / "a.png", Image.effect_noise((30, 20), 50)), "a.png")
+    good, said = (tmp_path / "good.zip").read_bytes(), []
+    for at in range(30, len(good) - 30, 5):
+        (tmp_path / "bad.zip").write_bytes(good[:at] + b"\xff\x00\xff" + good[at + 3 :])
+        try:
+            pictures(tmp_path / "bad.zip")
+        except ValueError as error:
+            said.append(str(error))
+    assert len(said) > len(good) / 10
+    assert all(re.search("bad.zip|a.png|too large", message) for message in said)

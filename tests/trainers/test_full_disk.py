@@ -57,7 +57,6 @@ NETS = [f"--{kind}=shelf/lwgan-multimnist-{kind}" for kind in ("generator", "enc
 TEXTS = ["--domain=cars", "--licence=other", "--about=Cars.", "--limits=Cars."]
 STAGES = {
     "data": ["data", "folder:pictures", "--data=OUT", "--options", "labels=list.csv", "--processes=1"],
-    "data, two processes": ["data", "folder:pictures", "--data=OUT", "--options", "labels=list.csv"],
     "codes": ["codes", "--data=w.npy", "--labels=list.csv", NETS[1], "--run=OUT"],
     "edit": ["edit", "--codes=codes", "--change=1to2", "--run=OUT", "centroids"],
     "a training": ["edit", "--codes=codes", "--change=1to2", "--run=OUT", "lw", "--steps=3", "--batch=10"],
