@@ -6,6 +6,7 @@ and within LIMIT. `--only KIND:NUMBER` repeats one case and shows its traceback.
 """
 
 import argparse
+import copy
 import faulthandler
 import io
 import json
@@ -100,6 +101,7 @@ def misspelt(text: str, rng: np.random.Generator) -> str:
         holder = holders[rng.integers(len(holders))]
         keys = list(holder) if isinstance(holder, dict) else range(len(holder))
         key, odd = keys[rng.integers(len(keys))], ODD_VALUES[rng.integers(len(ODD_VALUES))]
+        odd = copy.deepcopy(odd)  # or else a list could come to hold itself
         if isinstance(holder, dict) and rng.random() < 0.2:
             holder[str(odd)[:20]] = holder.pop(key)
         else:
@@ -230,22 +232,30 @@ def take_checkpoint(path: Path, number: int) -> None:
 @cache
 def arrays() -> dict[str, bytes]:
     w = np.random.default_rng(0).standard_normal((40, 10, 16)).astype(np.float32)
-    files = {name: io.BytesIO() for name in ("w.npy", "dict.npy", "w.npz", "w.pt", "list.pt", "old.pt")}
     labelled = {"w": torch.from_numpy(w), "labels": torch.arange(40) % 2}
-    np.save(files["w.npy"], w[0])
-    np.save(files["dict.npy"], {str(i): code for i, code in enumerate(w)})
-    np.savez_compressed(files["w.npz"], w=w, labels=np.arange(40) % 2)
-    torch.save(labelled, files["w.pt"])
-    torch.save(list(w), files["list.pt"])
-    torch.save(labelled, files["old.pt"], _use_new_zipfile_serialization=False)
-    found = {name: file.getvalue() for name, file in files.items()}
-    found |= {"w.safetensors": safetensors.torch.save(labelled), "w.pkl": pickle.dumps(w[1])}
-    return found | {"eigvec.safetensors": safetensors.torch.save({"w": torch.from_numpy(w[2])})}
+    write = {
+        "w.npy": lambda file: np.save(file, w), "age.npy": lambda file: np.save(file, w[1]),
+        "dict.npy": lambda file: np.save(file, {str(i): code for i, code in enumerate(w)}),
+        "w.npz": lambda file: np.savez_compressed(file, w=w, labels=np.arange(40) % 2),
+        "w.pt": lambda file: torch.save(labelled, file), "list.pt": lambda file: torch.save(list(w), file),
+        "old.pt": lambda file: torch.save(labelled, file, _use_new_zipfile_serialization=False),
+        "age.pt": lambda file: torch.save(torch.from_numpy(w[2]), file),
+        "w.pkl": lambda file: pickle.dump(w, file),
+        "w.safetensors": lambda file: file.write(safetensors.torch.save(labelled)),
+    }  # fmt: skip
+    found = {}
+    for name, save in write.items():
+        file = io.BytesIO()
+        save(file)
+        found[name] = file.getvalue()
+    return found
 
 
 def take_array(path: Path, number: int) -> None:
-    if number % 2:
-        read_latents(path, None, 10, 16)
+    labels = path.with_name("labels.csv")
+    labels.write_text("name,A\n" + "".join(f"{i},{i % 2}\n" for i in range(40)))
+    if number % 3:
+        read_latents(path, labels if number % 3 == 1 else None, 10, 16)
     else:
         directions.over_layers(directions.read(path)[1], 10, 16, None, path)
 
@@ -316,7 +326,10 @@ KINDS: dict[str, tuple[float, Callable, Callable]] = {
 
 def check(message: str, path: Path) -> None:
     """AssertionError for a message that is empty or shows a folder of this machine."""
-    rest = message.replace(str(path), "").replace(str(path.parent / "shelf" / "a-model"), "")
+    given = (path, path.with_name("labels.csv"), path.parent / "shelf" / "a-model")
+    rest = message
+    for place in given:
+        rest = rest.replace(str(place), "")
     places = map(str, (path.parent, Path.cwd(), Path.home(), sys.prefix))
     shown = [place for place in places if place in rest]
     assert message.strip() and not shown, f"the message {message!r} shows {shown}"
