@@ -1,5 +1,6 @@
 """A run is a folder: options.json, log.jsonl, checkpoint.pt and, at the end, the model's two files."""
 
+import contextlib
 import dataclasses
 import fcntl
 import json
@@ -7,6 +8,7 @@ import re
 import shlex
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,6 +20,7 @@ from lwgan.files import atomic, write_json
 # Options that may differ when a run is resumed: where its data lie, how long it trains and on which device.
 FREE = ("run", "data", "device", "processes", "max_skipped", "max_minutes", "kimg", "steps", "progress")
 _locks: dict[Path, IO] = {}  # the run folders that this process has locked
+_typed: list[Sequence[str]] = []  # see `typed`
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,10 +85,25 @@ def release() -> None:
 
 
 def command() -> str:
-    """The command line of this process, as typed. Absolute paths are cut to their last part: cards show the
-    command, and must not show the folders of this machine."""
-    cut = (re.sub(r"(^|[=:])/(?:[^/]+/)*(?=[^/])", r"\1", word) for word in sys.argv[1:])
+    """The command line of this process as typed, or what `typed` says instead."""
+    return said(_typed[-1] if _typed else sys.argv[1:])
+
+
+def said(words: Sequence[str]) -> str:
+    """A command of the trainers. Absolute paths are cut to their last part: cards show the command, and must
+    not show the folders of this machine."""
+    cut = (re.sub(r"(^|[=:])/(?:[^/]+/)*(?=[^/])", r"\1", word) for word in words)
     return shlex.join(["python", "-m", "trainers", *cut])
+
+
+@contextlib.contextmanager
+def typed(words: Sequence[str]) -> Iterator[None]:
+    """While this lasts, `command` says these words: one process does what many commands would do."""
+    _typed.append(words)
+    try:
+        yield
+    finally:
+        _typed.pop()
 
 
 def as_json(options: Any) -> dict:

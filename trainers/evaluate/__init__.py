@@ -63,11 +63,10 @@ def main(options: Options) -> None:
     if options.data is None:
         raise ValueError("--data is missing: the folder that `python -m trainers data` wrote")
     run.lock(options.run)
-    device = run.device_of(options.device)
-    bench = Bench(options.registry, options.data, options.pictures, options.heldout, options.oracles, device)
+    bench = open_bench(options)
     entries = edits_of(options.registry, bench.domain.name, options.edits)
     for entry in entries:
-        check_edit(entry, bench.revisions)
+        check_edit(entry.name, entry.config, bench.revisions)
     entries = measurable(bench, entries)
     order = [change.name for change in bench.domain.changes]
     results = records.Results(options.run / f"{bench.domain.name}.csv", bench.revisions, order)
@@ -81,6 +80,12 @@ def main(options: Options) -> None:
     write(results.path)
     best = {name: best_of(bench, entries, name) for name in changes}
     figures.save_sheets(options.run / "images", bench, best)
+
+
+def open_bench(options: Options) -> Bench:
+    """What measures; see `Bench`."""
+    device = run.device_of(options.device)
+    return Bench(options.registry, options.data, options.pictures, options.heldout, options.oracles, device)
 
 
 def measurable(bench: Bench, entries: list[Entry]) -> list[Entry]:
@@ -116,21 +121,28 @@ def measure_nets(bench: Bench, results: records.Results, samples: int) -> None:
 
 
 def measure_edit(bench: Bench, results: records.Results, entry: Entry, options: Options) -> None:
-    """Measures an edit, unless its metrics.json is of the same nets, options and recommended alpha."""
-    edit = AffineEdit.from_pretrained(entry.source)
-    folder, name = Path(entry.source), change_of(entry).name
-    numbers = {key: getattr(options, key) for key in ("pictures", "heldout", "oracles")}
-    of = {"scheme": SCHEME, **bench.revisions, **numbers, "edit": entry.config["weights"]["sha256"]}
-    cases = bench.cases(name)
-    metrics = records.kept(folder, of, edit.config["alpha"])
-    if metrics is None:
-        ideal = bench.ideal(name) if cases.change.kind == "place" else None
-        metrics = {"of": of, "read_by": "judge" if bench.nets.judge else "codes", "command": run.command()}
-        metrics |= measure.measured(edit, cases, bench.nets, bench.tuning(name), ideal)
-        records.write(folder, metrics, cases.change)
-    results.put_edit(entry.name, entry.config, metrics)
+    """Measures an edit and puts its figures into the table."""
+    folder = Path(entry.source)
+    results.put_edit(entry.name, entry.config, metrics_of(bench, folder, options))
+    edit, cases = AffineEdit.from_pretrained(folder), bench.cases(change_of(entry).name)
     figures.save_strip(folder / "images" / "strip.png", edit, cases.w, bench.nets.generator)
     results.save()
+
+
+def metrics_of(bench: Bench, folder: Path, options: Options) -> dict:
+    """The figures of the edit in a folder. It is measured unless its metrics.json is of the same nets,
+    options and recommended alpha. They are written there and into its config.json."""
+    edit = AffineEdit.from_pretrained(folder)
+    numbers = {key: getattr(options, key) for key in ("pictures", "heldout", "oracles")}
+    of = {"scheme": SCHEME, **bench.revisions, **numbers, "edit": run.weights_hash(folder)}
+    metrics = records.kept(folder, of, edit.config["alpha"])
+    if metrics is None:
+        cases = bench.cases(edit.config["change"]["name"])
+        ideal = bench.ideal(cases.change.name) if cases.change.kind == "place" else None
+        metrics = {"of": of, "read_by": "judge" if bench.nets.judge else "codes", "command": run.command()}
+        metrics |= measure.measured(edit, cases, bench.nets, bench.tuning(cases.change.name), ideal)
+        records.write(folder, metrics, cases.change)
+    return metrics
 
 
 def controls(bench: Bench, results: records.Results, name: str) -> None:

@@ -185,20 +185,20 @@ def check_split(kind: str, config: dict) -> None:
         raise ValueError(f"the {kind} was trained on the split {split!r}, expected 'train'")
 
 
-def check_edit(entry: registry.Entry, revisions: dict[str, str]) -> None:
+def check_edit(name: str, config: dict, revisions: dict[str, str]) -> None:
     """ValueError for an edit of other nets than `revisions` (kind -> sha256), one without method, alpha or
     change, and one in which a reader that is to measure it had a part."""
     wanted = {kind: revisions[kind] for kind in NEEDED}
-    if (base := entry.config.get("base_revision")) != wanted:
-        raise ValueError(f"{entry.name} was made for nets {base}, the registry's are {wanted}")
+    if (base := config.get("base_revision")) != wanted:
+        raise ValueError(f"{name} was made for nets {base}, the registry's are {wanted}")
     for key in ("method", "alpha", "change"):
-        if entry.config.get(key) is None:
-            raise ValueError(f"{entry.name}: its config.json has no {key}")
+        if config.get(key) is None:
+            raise ValueError(f"{name}: its config.json has no {key}")
     for key, part in PARTS.items():
         for kind in revisions.keys() - set(NEEDED):
-            if entry.config.get(key) == revisions[kind]:
+            if config.get(key) == revisions[kind]:
                 reader = f"the {kind} that is to measure it, {revisions[kind]}"
-                raise ValueError(f"{entry.name} {part} {reader}: train another")
+                raise ValueError(f"{name} {part} {reader}: train another")
 
 
 def change_of(entry: registry.Entry) -> Change:
