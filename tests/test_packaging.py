@@ -20,6 +20,7 @@ def test_pyproject_and_requirements_name_the_same_packages():
     project, extras = PROJECT["project"], PROJECT["project"]["optional-dependencies"]
     assert required("requirements.txt") == {*project["dependencies"], *extras["app"]}
     assert required("requirements-train.txt") == set(extras["train"])
+    assert required("requirements-dev.txt") >= set(extras["ray"])
 
 
 def test_package_data_exist():

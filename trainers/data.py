@@ -9,7 +9,9 @@ A stopped run resumes when its command is repeated. Pictures that cannot be read
 import csv
 import hashlib
 import json
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +23,6 @@ from lwgan.files import atomic, save_folder
 from lwgan.judges import Judge
 from trainers import run, shards
 from trainers.datasets import Dataset, open_dataset
-from trainers.nets.parallel import launch
 from trainers.shards import SPLITS, load_split
 
 CHECKED, FITTING = 200, 0.75  # test pictures that --check-labels reads; the mean AUC that it expects
@@ -68,7 +69,7 @@ def main(options: Options) -> None:
     run.start(options.data, options)
     (options.data / shards.DATASET).unlink(missing_ok=True)
     allowed = options.max_skipped * sum(len(shard.rows) for shard in plan)
-    launch(_write, options.processes if dataset.parallel else 1, options.data, dataset, plan, allowed)
+    _write_all(options.processes if dataset.parallel else 1, options.data, dataset, plan, allowed)
     sizes = _finish(options.data, plan, allowed, [("", *each) for each in dataset.unusable])
     made_by = {"spec": options.dataset, **_said(options)}
     shards.write_dataset(options.data, dataset.domain, sizes, made_by, **dataset.facts)
@@ -101,6 +102,17 @@ def plan_of(dataset: Dataset) -> list[Shard]:
         starts = range(0, size, length)
         plan += [Shard(split, i, range(start, min(start + length, size))) for i, start in enumerate(starts)]
     return plan
+
+
+def _write_all(processes: int, *work) -> None:
+    """`_write` in so many processes; in this one if it is one."""
+    if processes == 1:
+        _write(0, 1, *work)
+        return
+    with ProcessPoolExecutor(processes, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        parts = [pool.submit(_write, rank, processes, *work) for rank in range(processes)]
+        for part in parts:
+            part.result()
 
 
 def _write(

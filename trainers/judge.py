@@ -33,6 +33,7 @@ from trainers import run
 from trainers.codes import load_codes
 from trainers.loop import Loop, ramp
 from trainers.nets.generator import to_pictures
+from trainers.nets.parallel import launch, number, place, shared
 from trainers.shards import UNKNOWN, Images, Split, load_split
 
 SPLIT = "train"  # what judges are trained on; their config says it, and `evaluate` refuses this split
@@ -122,20 +123,27 @@ class Head(NamedTuple):
 
 
 def main(options: Options) -> None:
-    torch.manual_seed(options.seed)
-    head = HEADS[type(options)](options, run.device_of(options.device))
+    if options.batch % (processes := number(options.processes)):
+        raise ValueError(f"--batch {options.batch} is no multiple of --processes {processes}")
+    HEADS[type(options)](options, run.device_of(options.device))  # errors come before the run's folder
     run.start(options.run, options)
-    parts = head.parts | {"adam": head.adam}
+    launch(train, options.processes, options)
+
+
+def train(options: Options) -> None:
+    torch.manual_seed(options.seed)
+    head, (rank, processes) = HEADS[type(options)](options, run.device_of(options.device)), place()
+    parts, forward = head.parts | {"adam": head.adam}, shared(head.loss, *head.parts.values())
     loop = Loop(options.run, parts, steps=head.steps, every=options.checkpoint_steps, seed=options.seed,
                 max_minutes=options.max_minutes, title="judge")  # fmt: skip
     for step in loop:
         head.adam.param_groups[0]["lr"] = head.rate(step)
-        loss = head.loss(torch.randint(head.n, (options.batch,)))
+        loss = forward(torch.randint(head.n, (options.batch // processes,)))
         head.adam.zero_grad()
         loss.backward()
         head.adam.step()
         loop.log(loss=loss)
-    if loop.finished:
+    if loop.finished and rank == 0:
         net = next(iter(head.parts.values())).eval().half().float()  # measured as it is published
         metrics = {split: head.metrics(split) for split in ("validation", "test")}
         training = run.training(options, split=SPLIT)

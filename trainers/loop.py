@@ -10,7 +10,7 @@ import torch
 from tqdm import tqdm
 
 from trainers import run
-from trainers.nets.parallel import agree
+from trainers.nets.parallel import agree, place
 
 
 class Loop:
@@ -26,18 +26,18 @@ class Loop:
     parts: the modules and optimizers that train. A checkpoint holds their states; `Loop` restores them.
     every: steps from one checkpoint to the next.
     max_minutes: the run stops at a checkpoint after this long; the same command resumes it.
-    rank: of this process among those that train together; only process 0 writes.
 
-    Each step starts from a random state that follows from seed, step and rank alone. So a resumed run does
+    Of processes that train together only the first one writes. Each step starts from a random state that
+    follows from the seed, the step and the number of the process alone. So a resumed run does
     the same as one that was never stopped.
     `due`: whether a checkpoint follows the current step.  `finished`: whether all steps are done."""
 
     def __init__(
         self, folder: Path, parts: dict[str, Any], *, steps: int, every: int, seed: int = 0,
-        max_minutes: float | None = None, rank: int = 0, title: str = "steps",
+        max_minutes: float | None = None, title: str = "steps",
     ):  # fmt: skip
         self.folder, self.parts, self.steps, self.every = folder, parts, steps, every
-        self.seed, self.max_minutes, self.rank, self.title = seed, max_minutes, rank, title
+        self.seed, self.max_minutes, self.title, self.rank = seed, max_minutes, title, place()[0]
         self.due = False
         self.step = restore(folder, parts) if (folder / "checkpoint.pt").exists() else 0
 

@@ -16,6 +16,7 @@ import torch
 
 from lwgan.devices import device_of as device_of  # of all stages' --device
 from lwgan.files import atomic, write_json
+from trainers.nets.parallel import is_first
 
 # Options that may differ when a run is resumed: where its data lie, how long it trains and on which device.
 FREE = ("run", "data", "device", "processes", "max_skipped", "max_minutes", "kimg", "steps", "progress")
@@ -33,13 +34,18 @@ class Training:
     device: str = "auto"
     max_minutes: float | None = None
     """Stop at a checkpoint after this long; the same command resumes the run."""
+    processes: int = 1
+    """Data-parallel processes, one a GPU or a core, that share each batch. torchrun's own number precedes."""
 
 
 def start(folder: Path, options: Any) -> None:
     """Makes the run's folder, locks it for this process and writes options.json, with the command as typed.
 
     A run is resumed by repeating its command. ValueError if the folder holds a run with other options (those
-    of FREE may differ) or if another process works in it."""
+    of FREE may differ) or if another process works in it. Of processes that train together the first one
+    does it."""
+    if not is_first():
+        return
     lock(folder)
     wanted = {key: value for key, value in as_json(options).items() if key not in FREE}
     path = folder / "options.json"

@@ -1,6 +1,7 @@
 """StyleGAN2's residual discriminator (Karras et al., 2020) and a step of its training, with R1."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainers import run
-from trainers.nets.parallel import average_gradients
+from trainers.nets.parallel import shared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ class Adversarial(run.Training):
     ema_kimg: float = 10
     """Half-life of the weights' moving average, in thousands of pictures."""
     processes: int = 2
-    """Data-parallel processes; 1 on a GPU."""
+    """Data-parallel processes, one a GPU or a core, that share each batch. torchrun's own number precedes."""
 
 
 class Discriminator(nn.Module):
@@ -97,22 +98,31 @@ def minibatch_stddev(x: Tensor, group_size: int) -> Tensor:
     return torch.cat([x, spread.to(x.dtype)], 1)
 
 
-def update(discriminator: Discriminator, adam, real: Tensor, fake: Tensor, penalty: bool, options) -> tuple:
-    """One step of the discriminator on real and sampled pictures [N, C, H, W], with the R1 penalty if
-    `penalty`. Returns the loss and the mean logits of both."""
-    discriminator.requires_grad_(True)
-    with run.half_precision(real.device):
-        real_logit = discriminator(with_noise(real, options.instance_noise))
-        fake_logit = discriminator(with_noise(fake, options.instance_noise))
-    loss = F.softplus(-real_logit).mean() + F.softplus(fake_logit).mean()
-    adam.zero_grad()
-    loss.backward()
-    if penalty:
-        (options.r1 / 2 * options.r1_every * r1_penalty(discriminator, real)).backward()
-    average_gradients(discriminator.parameters())
-    adam.step()
+def updater(discriminator: Discriminator, adam, options) -> Callable[[Tensor, Tensor, bool], tuple]:
+    """A function that takes one step of the discriminator on real and sampled pictures [N, C, H, W], with the
+    R1 penalty if the third argument says so. It returns the loss and the mean logits of both."""
+
+    def losses(real: Tensor, fake: Tensor, penalty: bool) -> tuple:
+        with run.half_precision(real.device):
+            real_logit = discriminator(with_noise(real, options.instance_noise))
+            fake_logit = discriminator(with_noise(fake, options.instance_noise))
+        loss = total = F.softplus(-real_logit).mean() + F.softplus(fake_logit).mean()
+        if penalty:
+            total = loss + options.r1 / 2 * options.r1_every * r1_penalty(discriminator, real)
+        return total, loss, real_logit.mean(), fake_logit.mean()
+
+    def update(real: Tensor, fake: Tensor, penalty: bool) -> tuple:
+        discriminator.requires_grad_(True)
+        total, *said = forward(real, fake, penalty)
+        adam.zero_grad()
+        total.backward()
+        adam.step()
+        discriminator.requires_grad_(False)
+        return tuple(said)
+
+    forward = shared(losses, discriminator.requires_grad_(True))
     discriminator.requires_grad_(False)
-    return loss, real_logit.mean(), fake_logit.mean()
+    return update
 
 
 def with_noise(pictures: Tensor, deviation: float) -> Tensor:

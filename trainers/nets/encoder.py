@@ -26,9 +26,9 @@ from lwgan.hub import registry
 from lwgan.judges import AttributeJudge, Judge
 from trainers import run
 from trainers.loop import Loop, ramp, restore
-from trainers.nets.discriminator import Adversarial, Discriminator, update
+from trainers.nets.discriminator import Adversarial, Discriminator, updater
 from trainers.nets.generator import sample, save_generator, shown, to_pictures, update_ema
-from trainers.nets.parallel import average_gradients, launch
+from trainers.nets.parallel import launch, number, place, shared
 from trainers.shards import load_split
 
 BLANK = 0.2  # squared error that counts as 1 in the pixel loss: about that of a black picture of digits
@@ -85,19 +85,19 @@ class Options(Adversarial):
 def main(options: Options) -> None:
     images = load_split(options.data, "train").images
     load_split(options.data, "validation")
-    if options.batch % options.processes:
-        raise ValueError(f"--batch {options.batch} is no multiple of --processes {options.processes}")
-    if options.gan_batch % options.processes or options.gan_batch < options.batch:
+    if options.batch % (processes := number(options.processes)):
+        raise ValueError(f"--batch {options.batch} is no multiple of --processes {processes}")
+    if options.gan_batch % processes or options.gan_batch < options.batch:
         raise ValueError(f"--gan-batch {options.gan_batch} is below --batch {options.batch} "
-                         f"or no multiple of --processes {options.processes}")  # fmt: skip
+                         f"or no multiple of --processes {processes}")  # fmt: skip
     if options.perceptor is not None:
         load_perceptor(options.perceptor, images.shape[1])
     run.start(options.run, options)
     launch(train, options.processes, options)
 
 
-def train(rank: int, processes: int, options: Options) -> None:
-    device = run.device_of(options.device)
+def train(options: Options) -> None:
+    device, processes = run.device_of(options.device), place()[1]
     share, sampled = options.batch // processes, options.gan_batch // processes
     data, heldout = load_split(options.data, "train"), heldout_of(options.data).to(device)
     torch.manual_seed(options.seed)
@@ -107,14 +107,12 @@ def train(rank: int, processes: int, options: Options) -> None:
     if options.start is not None:
         restore(options.start, nets)
     variance = code_variance(generator)  # of the nets that the run starts from, also when it is resumed
-    trained = [*encoder.parameters(), *(generator.parameters() if options.tune else [])]
     loop = Loop(options.run, nets, steps=options.steps, every=options.checkpoint_steps, seed=options.seed,
-                max_minutes=options.max_minutes, rank=rank, title="encoder")  # fmt: skip
-    for step in loop:
-        set_rates(nets, step, options)
-        gan = options.tune and step % options.gan_every == 0
-        real = to_pictures(data.images[torch.randint(len(data.images), (sampled,))], device)
-        seen = real[:share]  # by the encoder; the discriminator sees all
+                max_minutes=options.max_minutes, title="encoder")  # fmt: skip
+
+    def run_forward(seen: Tensor, gan: bool) -> tuple[Tensor, Tensor | None, list[Tensor]]:
+        """Codes of real pictures (and of sampled ones), w of sampled pictures, and the pictures of codes:
+        of real pictures, sampled, between real ones."""
         w = fake = None
         if gan or options.code:
             with torch.set_grad_enabled(gan):
@@ -131,9 +129,19 @@ def train(rank: int, processes: int, options: Options) -> None:
             if gan and options.mixed:
                 between = real_codes.lerp(real_codes.roll(1, 0), torch.rand(share, 1, 1, device=device))
                 fakes.append(generator.synthesis(between))
+        return codes, w, fakes
+
+    forward = shared(run_forward, encoder, generator, unused=options.tune and options.gan_every > 1)
+    update = options.tune and updater(discriminator, nets["d_adam"], options)
+    for step in loop:
+        set_rates(nets, step, options)
+        gan = options.tune and step % options.gan_every == 0
+        real = to_pictures(data.images[torch.randint(len(data.images), (sampled,))], device)
+        seen = real[:share]  # by the encoder; the discriminator sees all
+        codes, w, fakes = forward(seen, gan)
+        real_codes = codes[:share]
         if gan:
-            penalty = step // options.gan_every % options.r1_every == 0
-            update(discriminator, nets["d_adam"], real, torch.cat(fakes).detach(), penalty, options)
+            update(real, torch.cat(fakes).detach(), step // options.gan_every % options.r1_every == 0)
 
         with run.half_precision(device):
             logit, features = discriminator(torch.cat(fakes), with_features=True)
@@ -158,7 +166,6 @@ def train(rank: int, processes: int, options: Options) -> None:
         for adam in ADAMS & nets.keys():
             nets[adam].zero_grad()
         sum(losses.values()).backward()
-        average_gradients(trained)
         nets["encoder_adam"].step()
         half_life = options.ema_kimg * 1000
         if gan:

@@ -18,8 +18,8 @@ from lwgan.generator import Generator
 from lwgan.hub import registry
 from trainers import run
 from trainers.loop import Loop
-from trainers.nets.discriminator import Adversarial, Discriminator, update, with_noise
-from trainers.nets.parallel import average_gradients, launch
+from trainers.nets.discriminator import Adversarial, Discriminator, updater, with_noise
+from trainers.nets.parallel import launch, number, place, shared
 from trainers.shards import Images, load_split
 
 
@@ -47,14 +47,14 @@ class Options(Adversarial):
 
 def main(options: Options) -> None:
     load_split(options.data, "train")  # errors come before the run's folder is made
-    if options.batch % options.processes:
-        raise ValueError(f"--batch {options.batch} is no multiple of --processes {options.processes}")
+    if options.batch % (processes := number(options.processes)):
+        raise ValueError(f"--batch {options.batch} is no multiple of --processes {processes}")
     run.start(options.run, options)
     launch(train, options.processes, options)
 
 
-def train(rank: int, processes: int, options: Options) -> None:
-    device, share = run.device_of(options.device), options.batch // processes
+def train(options: Options) -> None:
+    device, share = run.device_of(options.device), options.batch // place()[1]
     data = load_split(options.data, "train")
     torch.manual_seed(options.seed)
     generator, ema, discriminator = build(data.images, options, device)
@@ -64,20 +64,22 @@ def train(rank: int, processes: int, options: Options) -> None:
              "d_adam": d_adam}  # fmt: skip
     steps_of = lambda kimg: max(1, round(kimg * 1000 / options.batch))
     loop = Loop(options.run, parts, steps=steps_of(options.kimg), every=steps_of(options.checkpoint_kimg),
-                seed=options.seed, max_minutes=options.max_minutes, rank=rank, title="generator")  # fmt: skip
+                seed=options.seed, max_minutes=options.max_minutes, title="generator")  # fmt: skip
+
+    def drawn(z: Tensor) -> tuple[Tensor, Tensor]:
+        w = generator.mapping(z)
+        with run.half_precision(device):
+            return w, generator.synthesis(w)
+
+    draw, update = shared(drawn, generator), updater(discriminator, d_adam, options)
     for step in loop:
         real = to_pictures(data.images[torch.randint(len(data.images), (share,))], device)
-        w = generator.mapping(torch.randn(share, options.z_dim).to(device))
-
-        with run.half_precision(device):
-            fake = generator.synthesis(w)
-        penalty = step % options.r1_every == 0
-        d_loss, d_real, d_fake = update(discriminator, d_adam, real, fake.detach(), penalty, options)
+        w, fake = draw(torch.randn(share, options.z_dim).to(device))
+        d_loss, d_real, d_fake = update(real, fake.detach(), step % options.r1_every == 0)
         with run.half_precision(device):
             g_loss = F.softplus(-discriminator(with_noise(fake, options.instance_noise))).mean()
         g_adam.zero_grad()
         g_loss.backward()
-        average_gradients(generator.parameters())
         g_adam.step()
 
         seen = step * options.batch

@@ -1,65 +1,99 @@
-"""Data-parallel training: one process a core, gradients averaged with gloo.
+"""Data-parallel training (DistributedDataParallel) in processes that torchrun starts, one a GPU or a core.
+
+    python -m trainers generator --processes 2 --data ...              # calls torchrun's launcher
+    torchrun --nproc-per-node 8 -m trainers generator --data ...       # several GPUs, or machines
 
 On CPUs two processes of one thread stay fast when the machine is shared; one process of two threads does not.
 """
 
-import json
+import logging
 import os
-import signal
-import tempfile
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from torch import nn
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher import LaunchConfig, elastic_launch
+from torch.nn.parallel import DistributedDataParallel
 
-KINDS = {"OSError": OSError, "ValueError": ValueError}
+KINDS = {"OSError": OSError, "ValueError": ValueError}  # errors that a user is told in words
 
 
-def launch(worker: Callable, processes: int, *args) -> None:
-    """Runs worker(rank, processes, *args) in so many processes; in this one if it is one.
-    OSError and ValueError of a worker are raised here again, in its words."""
-    if processes == 1:
-        worker(0, 1, *args)
-        return
-    with tempfile.TemporaryDirectory() as folder:
+def launch(train: Callable, processes: int, *args) -> None:
+    """Runs train(*args) in so many processes. In this one if it is one, or if torchrun has started it.
+    OSError and ValueError of a process are raised here again, in its words."""
+    if dist.is_torchelastic_launched():
+        _joined(train, *args)
+    elif processes == 1:
+        train(*args)
+    else:
+        config = LaunchConfig(1, 1, processes, run_id="lwgan", max_restarts=0, rdzv_backend="c10d",
+                              rdzv_endpoint="127.0.0.1:0", local_addr="127.0.0.1")  # fmt: skip
+        logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # errors are raised below
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # it warns of unused parameters at every start
         try:
-            mp.spawn(_enter, (worker, processes, Path(folder) / "rendezvous", *args), nprocs=processes)
-        except (mp.ProcessRaisedException, mp.ProcessExitedException) as error:
-            if not (said := sorted(Path(folder).glob("error-*.json"))):
+            elastic_launch(config, _joined)(train, *args)
+        except ChildFailedError as error:
+            said = error.get_first_failure()[1].message  # words alone if no exception ended the process
+            kind, _, words = said["message"].partition(": ") if isinstance(said, dict) else ("", "", said)
+            if kind not in KINDS:
                 raise
-            kind, *words = json.loads(said[0].read_text())
-            raise KINDS[kind](*words) from error
+            raise KINDS[kind](words) from error
 
 
-def _enter(rank: int, worker: Callable, processes: int, rendezvous: Path, *args) -> None:
-    # When the parent dies, torch sends SIGINT to its children. Under nohup they inherit that it is ignored.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
-    dist.init_process_group("gloo", init_method=rendezvous.as_uri(), rank=rank, world_size=processes)
+def _joined(train: Callable, *args) -> None:
+    here, everywhere = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // here))
+    if here == everywhere:
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    if cuda := torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
     try:
-        worker(rank, processes, *args)
-    except tuple(KINDS.values()) as error:
-        kind = next(name for name, each in KINDS.items() if isinstance(error, each))
-        words = [error.errno, error.strerror, error.filename] if getattr(error, "errno", 0) else [str(error)]
-        rendezvous.with_name(f"error-{rank}.json").write_text(json.dumps([kind, *words], default=str))
-        raise
+        train(*args)
+    except OSError as error:  # torchrun passes on the name of the class and the words
+        raise OSError(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from error
+    except ValueError as error:
+        raise ValueError(str(error)) from error
     finally:
         dist.destroy_process_group()
 
 
-def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
-    """Replaces every gradient by its mean over the processes, in one message."""
+def place() -> tuple[int, int]:
+    """The number of this process among those that train together, and how many these are."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
+def number(processes: int) -> int:
+    """How many processes will train: those that torchrun has started, else `processes`."""
+    return int(os.environ["WORLD_SIZE"]) if dist.is_torchelastic_launched() else processes
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes, also before the processes have joined."""
+    return not dist.is_torchelastic_launched() or os.environ["RANK"] == "0"
+
+
+def shared(forward: Callable, *nets: nn.Module, unused: bool = False) -> Callable:
+    """A function that runs nets forward, such that their gradients become the means over the processes. Of
+    each call's result one backward pass may be made.
+
+    unused: whether parameters may get no gradient in some steps."""
     if not dist.is_initialized():
-        return
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    flat = torch.cat([g.flatten() for g in gradients])
-    dist.all_reduce(flat)
-    means = (flat / dist.get_world_size()).split([g.numel() for g in gradients])
-    for gradient, mean in zip(gradients, means, strict=True):
-        gradient.copy_(mean.view_as(gradient))
+        return forward
+    return DistributedDataParallel(Forward(forward, nets), find_unused_parameters=unused)
+
+
+class Forward(nn.Module):
+    """A function and the nets that it runs, as one module."""
+
+    def __init__(self, function: Callable, nets: tuple[nn.Module, ...]):
+        super().__init__()
+        self.function, self.nets = function, nn.ModuleList(nets)
+
+    def forward(self, *args):
+        return self.function(*args)
 
 
 def agree(flag: bool) -> bool:

@@ -2,7 +2,7 @@
 # The domain of digits, from MNIST to measured models. Each line resumes what it finds half done.
 #   bash trainers/runs/multimnist.sh ../runs/multimnist [MNIST_FOLDER]
 # MNIST_FOLDER: its four IDX files; by default MNIST comes from the Hub. At the end the models are in RUNS_FOLDER/registry:
-# `LWGAN_REGISTRY=RUNS_FOLDER/registry python app.py` shows them. The methods that LW is compared with: multimnist_methods.sh.
+# `LWGAN_REGISTRY=RUNS_FOLDER/registry python app.py` shows them. The methods that LW is compared with: multimnist.yaml.
 set -euo pipefail
 runs=${1:?usage: multimnist.sh RUNS_FOLDER [MNIST_FOLDER]}
 model=$runs/registry/lwgan-multimnist
@@ -38,7 +38,7 @@ edit() {
         --generator "$runs/matched/generator" --selector "$runs/selector" lw "${@:3}"
     stage register "$runs/$1-$2" "$model-$1-$2"
 }
-# Partial transport, and the paper's loss. Of the seeds of multimnist_methods.sh those that validation chose.
+# Partial transport, and the paper's loss. Of the seeds of multimnist.yaml those that validation chose.
 edit lw 1to2 --seed 0
 edit lw 2to3 --seed 0
 edit lw 3to4 --seed 10

@@ -40,16 +40,9 @@ stage register "$runs/identity" "$model-identity"
 stage register "$runs/data/samples" "$model-samples"
 stage register "$runs/calibrator" "$model-latent-classifier"
 
-# Edits: between people with and without an attribute who are alike otherwise (masses), while another classifier of codes
-# reads the other attributes as before (L_pres).
-stage judge codes --codes "$runs/codes" --run "$runs/latent" --seed 1
-for change in Eyeglasses not-Male Smiling not-Young Pale_Skin Bangs Blond_Hair Wavy_Hair Wearing_Hat Full_Beard Long_Hair Heavy_Makeup; do
-    edit=lw-$(echo "$change" | tr 'A-Z_' 'a-z-')
-    [ -e "$runs/edits/$edit/config.json" ] || stage edit --codes "$runs/codes" --change "$change" --run "$runs/edits/$edit" \
-        --generator "$runs/flat/generator" --selector "$runs/selector" lw --paper --rank 16 --blur 0.5 --steps 100 --learning-rate 0.02 \
-        --batch 800 --validate-every 5 --masses overlap --preservation-weight 1 --classifier "$runs/latent"
-    stage register "$runs/edits/$edit" "$model-$edit"
-done
-bash "$(dirname "$0")/synthfaces_methods.sh" "$runs"
+# Edits: all that docs/results/synthfaces.md compares. Of them these are bundled.
+stage sweep "$(dirname "$0")/synthfaces.yaml" --run "$runs"
+lw="eyeglasses not-male smiling not-young pale-skin bangs blond-hair wavy-hair wearing-hat full-beard long-hair heavy-makeup"
+for name in $lw; do stage register "$runs/edits/lw-$name" "$model-lw-$name"; done
 for name in eyeglasses not-male smiling not-young; do stage register "$runs/edits/lt-$name" "$model-lt-$name"; done
 stage evaluate --data "$runs/data" --registry "$runs/registry" --run "$runs/results"

@@ -5,8 +5,9 @@
     RAY_ADDRESS=HOST:6379 python -m trainers sweep trainers/runs/multimnist.yaml --run RUNS --engine ray
 
 A cell of the table is one edit: it is learned, its alpha is chosen, it is measured. Cells that are finished
-stay as they are when the command is repeated. A cell that fails is tried once more at the end. RUNS/sweep.jsonl
-has a line a cell: what it cost and its figures, or its traceback. docs/scale.md shows clusters and costs.
+stay as they are when the command is repeated. A cell that fails is tried once more at the end.
+RUNS/sweep.jsonl has a line a cell: what it cost and its figures, or its traceback. docs/scale.md shows
+clusters and costs.
 """
 
 import functools
@@ -119,7 +120,7 @@ def outcomes(todo: Sequence[Cell], root: Path, engine: str) -> Iterator[tuple[Ce
     for cell, outcome in engines.on_ray(learn_away, todo, functools.partial(inputs_of, root=root)):
         if not isinstance(outcome, BaseException):
             outcome, files = outcome
-            for path in sorted(files, key=lambda path: path.endswith(CONFIG)):  # last: it says that all is there
+            for path in sorted(files, key=lambda path: path.endswith(CONFIG)):  # last: then all is there
                 write(root / path, files[path])
         yield cell, outcome
 

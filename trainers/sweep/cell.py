@@ -44,9 +44,10 @@ def learn(cell: Cell, root: Path) -> dict:
     with run.typed(measuring), silenced():
         measured = measure(options.run, parse(measuring))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"edit": cell.name, "method": cell.method, "command": run.said(words), "seconds": round(learned - begun, 1),
-            "seconds_measuring": round(time.perf_counter() - learned, 1), "peak_mb": round(peak),
-            "host": socket.gethostname(), **measured}  # fmt: skip
+    return {"edit": cell.name, "method": cell.method, "command": run.said(words),
+            "seconds": round(learned - begun, 1),
+            "seconds_measuring": round(time.perf_counter() - learned, 1),
+            "peak_mb": round(peak), "host": socket.gethostname(), **measured}  # fmt: skip
 
 
 def measure(folder: Path, options: evaluate.Options) -> dict:

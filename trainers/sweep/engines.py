@@ -20,6 +20,7 @@ from trainers.sweep import cell as cells
 from trainers.sweep.table import Cell
 
 Outcome = Any  # a result or an exception
+Outcomes = Iterator[tuple[Cell, Outcome]]
 
 
 def slots_of(cell: Cell) -> int:
@@ -28,7 +29,7 @@ def slots_of(cell: Cell) -> int:
     return max(1, min(os.cpu_count() // cell.cores, int(memory // cell.memory)))
 
 
-def local(work: Callable[[Cell], Outcome], todo: Sequence[Cell], slots: int) -> Iterator[tuple[Cell, Outcome]]:
+def local(work: Callable[[Cell], Outcome], todo: Sequence[Cell], slots: int) -> Outcomes:
     """`slots` processes. A process that is killed takes the cells with it that run at that moment."""
     waiting = deque(todo)
     while waiting:
@@ -43,12 +44,17 @@ def local(work: Callable[[Cell], Outcome], todo: Sequence[Cell], slots: int) -> 
             pool.shutdown(cancel_futures=True)
 
 
-def _pooled(pool: ProcessPoolExecutor, work: Callable, waiting: deque, slots: int) -> Iterator:
+def _pooled(pool: ProcessPoolExecutor, work: Callable, waiting: deque, slots: int) -> Outcomes:
     """Until all cells have ended or the pool is broken."""
     running, broken = {}, False
     while running or (waiting and not broken):
         while waiting and not broken and len(running) < slots:
-            running[pool.submit(work, waiting[0])] = waiting.popleft()
+            cell = waiting.popleft()
+            try:
+                running[pool.submit(work, cell)] = cell
+            except BrokenProcessPool:
+                broken = True
+                waiting.appendleft(cell)
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             outcome = future.exception() or future.result()
             broken = broken or isinstance(outcome, BrokenProcessPool)
@@ -60,9 +66,7 @@ def _leave_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def on_ray(
-    work: Callable, todo: Sequence[Cell], inputs: Callable[[Cell], Mapping[str, Path]]
-) -> Iterator[tuple[Cell, Outcome]]:
+def on_ray(work: Callable, todo: Sequence[Cell], inputs: Callable[[Cell], Mapping[str, Path]]) -> Outcomes:
     """The cluster at RAY_ADDRESS, or one of this machine alone. work: `learn_away` or one like it.
 
     Machines need no shared disk. What the cells read (`inputs`: name -> file) is put into Ray's store, which
@@ -106,7 +110,7 @@ def clear_up(ray, key: str) -> None:
     """Removes the sweep's files from all machines."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
 
-    remove = ray.remote(shutil.rmtree).options(num_cpus=0)
     nodes = [On(node["NodeID"], soft=True) for node in ray.nodes() if node["Alive"]]
-    done = [remove.options(scheduling_strategy=node).remote(cells.scratch(key), ignore_errors=True) for node in nodes]
+    remove = [ray.remote(shutil.rmtree).options(num_cpus=0, scheduling_strategy=node) for node in nodes]
+    done = [task.remote(cells.scratch(key), ignore_errors=True) for task in remove]
     ray.wait(done, num_returns=len(done), timeout=30)

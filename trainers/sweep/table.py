@@ -1,6 +1,6 @@
 """A table of edits to learn: a row a setting, in a YAML file.
 
-    prepare:                                  # commands that make what the edits need; each keeps what it finds
+    prepare:                                  # commands that make what the edits need, if it is not there
       - judge codes --codes RUNS/codes --run RUNS/latent
     edit: --codes RUNS/codes --selector RUNS/latent {method}
     evaluate: --data RUNS/data --registry RUNS/methods --run RUNS/results
@@ -113,7 +113,7 @@ def placed(words: tuple[str, ...], root: Path) -> list[str]:
 
 
 def read_table(path: Path) -> Table:
-    """A table from its file. FileNotFoundError; ValueError in words for one that is not as this module says."""
+    """A table from its file. FileNotFoundError; ValueError for one that is not as this module says."""
     try:
         said = yaml.safe_load(path.read_text("utf-8"))
     except yaml.YAMLError as error:

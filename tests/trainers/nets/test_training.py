@@ -242,6 +242,8 @@ def test_two_processes_share_a_batch_and_report_errors(data, tmp_path):
     """Both draw their own pictures and average their gradients; the run ends with one model."""
     trainers("generator", data=data, run=tmp_path / "run", kimg=2 * STEP, processes=2)
     assert steps_of(tmp_path / "run") == 2
+    trainers("generator", data=data, run=tmp_path / "run", kimg=3 * STEP, processes=1)
+    assert steps_of(tmp_path / "run") == 3, "a run may go on with another number of processes"
     (tmp_path / "run" / "checkpoint.pt").write_bytes(b"torn")
     with pytest.raises(SystemExit, match=r"^error: .*checkpoint\.pt is damaged"):
         trainers("generator", data=data, run=tmp_path / "run", kimg=4 * STEP, processes=2)
@@ -286,6 +288,16 @@ def test_a_stopped_encoder_resumes_as_if_never_stopped(data, generator, tmp_path
     trainers("encoder", run=tmp_path / "parts", **options)
     assert_same_weights(tmp_path / "parts", tmp_path / "whole")
     assert (tmp_path / "parts" / "generator" / "model.safetensors").exists()
+
+
+def test_two_processes_tune_an_encoder(data, generator, tmp_path):
+    """Only every second step is one of the GAN; the mapping network has no gradient in the others."""
+    options = {"data": data, "generator": generator, "steps": 4, "tune": True, "gan_every": 2, "mixed": 0.5}
+    trainers("encoder", run=tmp_path / "run", processes=2, **options)
+    assert steps_of(tmp_path / "run") == 4
+    runs = (generator, tmp_path / "run")
+    before, after = (torch.load(run / "checkpoint.pt", weights_only=True)["generator"] for run in runs)
+    assert all(not torch.equal(before[name], after[name]) for name in before if name.endswith("fc0.weight"))
 
 
 def test_an_encoder_alone_leaves_the_generator_as_it_is(data, generator, tmp_path):
