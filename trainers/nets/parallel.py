@@ -1,7 +1,7 @@
 """Data-parallel training (DistributedDataParallel) in processes that torchrun starts, one a GPU or a core.
 
     python -m trainers generator --processes 2 --data ...              # calls torchrun's launcher
-    torchrun --nproc-per-node 8 -m trainers generator --data ...       # several GPUs, or machines
+    torchrun --nproc-per-node 8 -m -- trainers generator --data ...    # several GPUs, or machines
 
 On CPUs two processes of one thread stay fast when the machine is shared; one process of two threads does not.
 """
@@ -35,11 +35,12 @@ def launch(train: Callable, processes: int, *args) -> None:
         try:
             elastic_launch(config, _joined)(train, *args)
         except ChildFailedError as error:
-            said = error.get_first_failure()[1].message  # words alone if no exception ended the process
-            kind, _, words = said["message"].partition(": ") if isinstance(said, dict) else ("", "", said)
-            if kind not in KINDS:
-                raise
-            raise KINDS[kind](words) from error
+            for failure in error.failures.values():
+                said = failure.message  # words alone if a signal ended the process
+                kind, _, words = said["message"].partition(": ") if isinstance(said, dict) else ("", "", said)
+                if kind in KINDS:
+                    raise KINDS[kind](words) from error
+            raise
 
 
 def _joined(train: Callable, *args) -> None:
@@ -50,14 +51,14 @@ def _joined(train: Callable, *args) -> None:
     if cuda := torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
+    dist.barrier()  # who fails now is no lost connection to others
     try:
         train(*args)
     except OSError as error:  # torchrun passes on the name of the class and the words
         raise OSError(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from error
     except ValueError as error:
         raise ValueError(str(error)) from error
-    finally:
-        dist.destroy_process_group()
+    dist.destroy_process_group()
 
 
 def place() -> tuple[int, int]:

@@ -67,7 +67,8 @@ def main(options: Options) -> None:
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
         sys.exit(STOPPED)
-    report(table, [cell for cell in cells if cell not in failed], root)
+    if learned := [cell for cell in cells if cell not in failed]:
+        report(table, learned, root)
     if failed:
         raise ValueError(f"{len(failed)} cells failed, first {failed[0].name}: {root / LINES} has their "
                          "tracebacks; the same command tries them again")  # fmt: skip

@@ -15,13 +15,15 @@ from trainers.codes import Codes, save_codes
 
 TABLE = """
 model: lwgan-squares
-prepare: [judge codes --codes RUNS/codes --run RUNS/latent --hidden 8 8 --epochs 2 --device cpu]
+prepare:
+  - judge codes --codes RUNS/codes --run RUNS/latent --hidden 8 8 --epochs 5 --batch 32 --learning-rate 0.01
+  - judge codes --codes RUNS/codes --run RUNS/guide --hidden 4 4 --epochs 1
 edit: --codes RUNS/codes --generator RUNS/registry/lwgan-squares-generator --selector RUNS/latent {method}
 evaluate: --data RUNS/data --registry RUNS/registry --run RUNS/results --pictures 8 --heldout 16 --samples 20
 changes: [Bright]
 memory: 1
 rows:
-  lw: lw --steps 3 --starts 1
+  lt: lt --classifier RUNS/guide --epochs 1
   mean: centroids
   none: centroids --masses match --balance Green
   random-s{seed}: {method: "random --seed {seed}", seed: [4], changes: [Left]}
@@ -36,7 +38,9 @@ def runs(tmp_path_factory):
     base = {kind: made_for(folder / f"registry/lwgan-squares-{kind}") for kind in ("encoder", "generator")}
     for split, n in {"train": 400, "validation": 80, "test": 80}.items():
         labels = torch.randint(0, 2, (n, 3), dtype=torch.uint8)
-        w = torch.randn(n, NUM_WS, W_DIM) + labels[:, :1, None]
+        w = torch.randn(n, NUM_WS, W_DIM)
+        w[:, :5] += 2.0 * labels[:, :1, None]
+        w[:, 5:] += 2.0 * labels[:, 1:2, None]
         (folder / "codes").mkdir(exist_ok=True)
         save_codes(folder / "codes" / f"{split}.safetensors", Codes(w, labels, DOMAIN), base)
     (folder / "table.yaml").write_text(TABLE)
@@ -65,7 +69,7 @@ def swept(runs, tmp_path_factory):
 
 def test_each_cell_has_a_model_figures_and_a_line(swept):
     done = {line["edit"]: line for line in lines(swept) if "error" not in line}
-    assert done.keys() == {"lw-bright", "mean-bright", "random-s4-left"}
+    assert done.keys() == {"lt-bright", "mean-bright", "random-s4-left"}
     for name, line in done.items():
         config, metrics = (json.loads((swept / "edits" / name / file).read_text()) for file in WRITTEN[::2])
         assert config["training"]["command"] == line["command"]
@@ -81,15 +85,15 @@ def test_a_cell_that_fails_is_tried_twice_and_told(swept):
 
 
 def test_a_cell_is_the_edit_that_its_command_makes(swept, tmp_path, monkeypatch):
-    (command,) = (line["command"] for line in lines(swept) if line["edit"] == "lw-bright")
-    for folder in ("codes", "latent", "lwgan-squares-generator"):
+    (command,) = (line["command"] for line in lines(swept) if line["edit"] == "lt-bright")
+    for folder in ("codes", "latent", "guide", "lwgan-squares-generator"):
         found = swept / "registry" / folder if "generator" in folder else swept / folder
         shutil.copytree(found, tmp_path / folder)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", command.split()[2:])
     command_line.main()
     model = "model.safetensors"
-    assert (tmp_path / "lw-bright" / model).read_bytes() == (swept / "edits/lw-bright" / model).read_bytes()
+    assert (tmp_path / "lt-bright" / model).read_bytes() == (swept / "edits/lt-bright" / model).read_bytes()
 
 
 def test_a_second_sweep_runs_what_is_missing(swept, tmp_path, capsys):
@@ -102,8 +106,8 @@ def test_a_second_sweep_runs_what_is_missing(swept, tmp_path, capsys):
     (folder / "table.yaml").write_text(TABLE.replace("--balance Green", "--balance Left"))
     sweep(folder)
     assert [line["edit"] for line in lines(folder)[before:]] == ["mean-bright", "none-bright"]
-    (folder / "table.yaml").write_text(TABLE.replace("--steps 3", "--steps 4"))
-    with pytest.raises(SystemExit, match="lw-bright was made by `.*--steps 3.*the table says `.*--steps 4"):
+    (folder / "table.yaml").write_text(TABLE.replace("--epochs 1", "--epochs 2"))
+    with pytest.raises(SystemExit, match="lt-bright was made by `.*--epochs 1.*the table says `.*--epochs 2"):
         sweep(folder)
 
 
@@ -112,7 +116,7 @@ def test_ray_writes_the_same_bytes(runs, swept, tmp_path):
     folder = shutil.copytree(runs, tmp_path / "RUNS")
     (folder / "table.yaml").write_text(TABLE.replace("  none: ", "  # "))
     sweep(folder, "--engine", "ray")
-    for name in ("lw-bright", "mean-bright", "random-s4-left"):
+    for name in ("lt-bright", "mean-bright", "random-s4-left"):
         for file in WRITTEN:
             here, there = (root / "edits" / name / file for root in (folder, swept))
             assert here.read_bytes() == there.read_bytes()
