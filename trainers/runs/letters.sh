@@ -19,7 +19,7 @@ stage generator "${gan[@]}" --run "$runs/generator" --kimg 144 --z-dim 128 --w-d
 nets=("${gan[@]}" --generator "$runs/generator" --tune --gan-every 2 --code-noise 0.1)
 stage encoder "${nets[@]}" --run "$runs/tuned" --steps 3200 --code 0 --learning-rate 5e-4
 stage align join --data "$runs/data" --start "$runs/tuned" --run "$runs/joined"
-stage encoder "${nets[@]}" --start "$runs/joined" --run "$runs/final" --steps 1600 --code 0.1 --norm 0 --mixed 0.1 --ema-kimg 5
+stage encoder "${nets[@]}" --start "$runs/joined" --run "$runs/final" --steps 1100 --code 0.1 --norm 0 --mixed 0.1 --ema-kimg 5
 stage align match --data "$runs/data" --start "$runs/final" --run "$runs/encoder"
 
 # Readers of pictures. The groups of this data set are the letters: the identity network tells which letter it is.
