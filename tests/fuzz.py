@@ -10,6 +10,7 @@ import copy
 import faulthandler
 import io
 import json
+import logging
 import pickle
 import signal
 import sys
@@ -71,11 +72,11 @@ class Hang(BaseException):
 
 
 def damaged(data: bytes, other: bytes, rng: np.random.Generator) -> bytes:
-    """The bytes after one to four mutations."""
-    for _ in range(rng.integers(1, 5)):
+    """The bytes after one or more mutations, half of which are of a few bytes only."""
+    for _ in range(1 + rng.poisson(0.5)):
         if not data:
             break
-        at, length = int(rng.integers(len(data))), int(2 ** rng.uniform(0, 10))
+        at, length = int(rng.integers(len(data))), int(2 ** rng.uniform(0, rng.choice([3, 10])))
         before, part, after = data[:at], data[at : at + length], data[at + length :]
         choices = (
             before,
@@ -362,6 +363,7 @@ def main() -> None:
     options = parser.parse_args()
     faulthandler.enable()
     warnings.simplefilter("ignore")
+    logging.disable(logging.CRITICAL)
     signal.signal(signal.SIGPROF, _hang)
     cases = [(kind, i) for kind, (share, *_) in KINDS.items() for i in range(round(share * options.count))]
     if options.only:
