@@ -92,6 +92,8 @@ def edit_picture(options: argparse.Namespace) -> None:
     from lwgan.sources import files_in, opened
 
     several = options.output.suffix.lower() == ".zip"
+    if several and (options.whole or options.animate):
+        raise ValueError("--whole and --animate are for one picture, a zip is for many")
     given = list(opened(files_in(options.picture), many.MOST)) if several else open_picture(options.picture)
     entries = models(options.registry, whole=False)
     domains = {entry.name: entry.domain for entry in entries}

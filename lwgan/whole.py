@@ -100,9 +100,10 @@ def put_back(
     right, bottom = np.minimum(np.ceil(quad.max(0)).astype(int) + 1, picture.size).tolist()
     part = np.asarray(picture.crop((left, top, right, bottom)), np.float32)
     points = _frame_points(quad - (left, top), part.shape[:2])
-    was, now = (_sampled(each, points, quad) for each in (before, after))
-    lacking, mask = part - was, _mask(points)
-    new = now + (1 - residual) * _plane(lacking, points, mask)
+    lacking = part - _sampled(before, points, quad)
+    new, mask = _sampled(after, points, quad), _mask(points)
+    if residual < 1:
+        new += (1 - residual) * _plane(lacking, points, mask)
     if residual:
         new += residual * _moved(lacking, points, quad, before, after)
     part += mask[..., None] * (new - part)
@@ -126,9 +127,14 @@ def encoded(picture: Image.Image, name: str) -> bytes:
 
 def _frame_points(quad: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Where the pixels of a part of (h, w) px lie in the frame: float32 [h, w, 2], x and y, 0 to 1 inside."""
-    y, x = np.mgrid[: size[0], : size[1]].astype(np.float32)
     axes = np.linalg.inv(np.stack([quad[3] - quad[0], quad[1] - quad[0]]))
-    return ((np.stack([x, y], -1) - quad[0]) @ axes).astype(np.float32)
+    return (_pixels(size) - quad[0].astype(np.float32)) @ axes.astype(np.float32)
+
+
+def _pixels(size: tuple[int, int]) -> np.ndarray:
+    """x and y of each pixel of (h, w): float32 [h, w, 2]."""
+    y, x = np.mgrid[: size[0], : size[1]].astype(np.float32)
+    return np.stack([x, y], -1)
 
 
 def _mask(points: np.ndarray) -> np.ndarray:
@@ -172,7 +178,5 @@ def _moved(
     if np.array_equal(*grey):
         return lacking
     flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(*grey, None) / FLOW_SIDE
-    move = _at(flow, points * FLOW_SIDE - 0.5) @ np.stack([quad[3] - quad[0], quad[1] - quad[0]])
-    height, width = lacking.shape[:2]
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    return _at(lacking, (np.stack([x, y], -1) + move).astype(np.float32))
+    axes = np.stack([quad[3] - quad[0], quad[1] - quad[0]]).astype(np.float32)
+    return _at(lacking, _pixels(lacking.shape[:2]) + _at(flow, points * FLOW_SIDE - 0.5) @ axes)

@@ -94,6 +94,11 @@ def test_importing_lwgan_loads_neither_torch_nor_gradio():
 FACE = "lwgan-faces-lw-eyeglasses"
 
 
+def test_a_zip_is_not_animated(picture, tmp_path):
+    with pytest.raises(SystemExit, match="are for one picture, a zip is for many"):
+        cli.main(["edit", str(picture), "--edit", ONE, "--animate", "-o", str(tmp_path / "out.zip")])
+
+
 def edit_face(registry, out, *words) -> Image.Image:
     """`lwgan edit` of a photograph of 320 px with one face, from a registry of faces."""
     photograph = str(DATA / "faces" / "astronaut.jpg")

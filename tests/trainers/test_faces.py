@@ -126,11 +126,11 @@ def test_what_was_fetched_is_never_pushed(hub, files, tmp_path, capsys):
 
 def test_the_whole_command_learns_edits_from_what_the_generator_draws(files, tmp_path, monkeypatch):
     """All stages, in small: pictures drawn and labelled, edits learned and measured, cards written."""
-    small = {"CHANGES": "Smiling", "SIZE": "32", "STEPS": "3", "EPOCHS": "1", "CASES": "30"}
+    small = {"CHANGES": "Smiling", "SIZE": "32", "STEPS": "3", "EPOCHS": "1", "CASES": "10"}
     for name, value in small.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(ROOT)
-    main(Options(tmp_path, *map(str, files.values()), learn=200))
+    main(Options(tmp_path, *map(str, files.values()), learn=100))
     pipe = EditingPipeline.from_pretrained(tmp_path / "registry")
     assert list(pipe.edits) == ["lwgan-faces-centroids-smiling", "lwgan-faces-lw-smiling"]
     metrics = json.loads((tmp_path / "registry" / "lwgan-faces-lw-smiling" / "metrics.json").read_text())
