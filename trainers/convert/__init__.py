@@ -14,6 +14,7 @@ No code of a file is run: `trainers.convert.unpickle`. The known layouts of chec
 
 import hashlib
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -78,13 +79,18 @@ def main(options: Checkpoint | Direction) -> None:
         print(f"{folder}  {(folder / WEIGHTS).stat().st_size:,} bytes")
 
 
-def convert(options: Checkpoint) -> list[Path]:
+def convert(options: Checkpoint, kinds: Sequence[str] | None = None) -> list[Path]:
     """Writes the models of a checkpoint and returns their folders: all of them, or none after an error.
-    ValueError or FileNotFoundError, with the file's name, for a file that is not a known checkpoint."""
+
+    kinds: those that are expected. ValueError or FileNotFoundError, with the file's name, for a file that is
+    not a known checkpoint, or one of other kinds."""
     domain = domain_of(options)
     if options.target.exists() and not options.target.is_dir():
         raise ValueError(f"--target {options.target} is a file, expected a folder")
     models = read(options)
+    if kinds and (found := [model.kind for model in models]) != list(kinds):
+        what = f"{' and '.join(found)}, expected {' and '.join(kinds)}"
+        raise ValueError(f"{options.source} holds {what}")
     names = [options.target / f"lwgan-{domain.name}-{model.kind}" for model in models]
     folders = names if len(models) > 1 else [options.target]
     for folder in folders:

@@ -45,6 +45,7 @@ TERMS = {
     "identity": "About 175 MB: IR-SE50, which tells faces apart (pSp's code MIT; the terms of its training\n"
     "    data were not found). Research only, and not to recognise people.",
 }
+KINDS = {"encoder": ("generator", "encoder"), "judge": ("judge",), "identity": ("identity",)}  # in each file
 NONE = "none"
 LICENCE = """other
 The networks were trained on FFHQ (CC BY-NC-SA 4.0, NVIDIA Source Code License) and CelebA: for non-commercial
@@ -91,9 +92,8 @@ def missing(options: Options) -> list[str]:
     """What is to be had and is not in the registry. ValueError if edits are to be learned without a judge."""
     if options.learn and options.judge == NONE:
         raise ValueError("--learn needs the judge, which labels the pictures")
-    kinds = {"encoder": ("generator", "encoder"), "judge": ("judge",), "identity": ("identity",)}
     there = lambda kind: (folder_of(options.run, kind) / CONFIG).exists()
-    return [role for role in kinds if getattr(options, role) != NONE and not all(map(there, kinds[role]))]
+    return [role for role in KINDS if getattr(options, role) != NONE and not all(map(there, KINDS[role]))]
 
 
 def folder_of(runs: Path, kind: str) -> Path:
@@ -129,10 +129,11 @@ def add(role: str, place: str, options: Options) -> None:
         raise ValueError(f"{error}\nGive another place by --{role}: {', '.join(others)}{hint}") from error
     target = options.run / "registry" if role == "encoder" else folder_of(options.run, role)
     fetched = place if is_address(place) else path.name
-    made = convert(Checkpoint(
+    checkpoint = Checkpoint(
         path, target, "faces", LICENCE, ABOUT, LIMITS, title="Faces", subject="a photograph of a face",
         frame="face", attributes=CELEBA, changes=OFFERED, fetched=fetched, encoder_type=options.encoder_type,
-    ))  # fmt: skip
+    )  # fmt: skip
+    made = convert(checkpoint, KINDS[role])
     print(*(f"{folder} was made of {path.name}" for folder in made), sep="\n")
 
 

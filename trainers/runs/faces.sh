@@ -4,8 +4,8 @@
 # Without DATASET the generator draws SAMPLES pictures and the judge labels them. DATASET: celebahq:FOLDER, CelebA-HQ's pictures,
 # or hf:org/name; OPTIONS="labels=CelebAMask-HQ-attribute-anno.txt" names the list. NAMESPACE: of the Hub, to push edits to;
 # without it the cards are written and nothing is pushed. The networks are fetched first, for research only: `python -m trainers
-# faces --help`. SAMPLES, SIZE, STEPS, EPOCHS, CASES and CHANGES make a smaller trial: see their defaults below. At the end
-# `LWGAN_REGISTRY=RUNS_FOLDER/registry lwgan app` shows the edits.
+# faces --help`. SAMPLES, HELDOUT, SIZE, STEPS, EPOCHS, CASES and CHANGES make a smaller trial: see their defaults below. At
+# the end `LWGAN_REGISTRY=RUNS_FOLDER/registry lwgan app` shows the edits.
 set -euo pipefail
 runs=${1:?usage: faces.sh RUNS_FOLDER [DATASET [NAMESPACE]]} dataset=${2:-} namespace=${3:-}
 registry=$runs/registry samples=${SAMPLES:-10000}
@@ -16,7 +16,7 @@ stage() { python -m trainers "$@"; }
 # Of sampled pictures a tenth each is kept for validation and test. Labels that do not fit the pictures are refused.
 if [ -z "$dataset" ]; then
     stage data "sampled:$generator?judge=$judge" --data "$runs/data" --resolution 256 \
-        --train $((samples * 8 / 10)) --heldout $((samples / 10))
+        --train $((samples * 8 / 10)) --heldout "${HELDOUT:-$((samples / 10))}"
 else
     stage data "$dataset" --data "$runs/data" --resolution 256 --check-labels "$judge" ${OPTIONS:+--options $OPTIONS}
 fi
