@@ -201,6 +201,21 @@ def _boxed(rng, *digits, round_=False, pen=(2, 6), angle=0):
     return Scene(Image.fromarray((255 * (1 - np.maximum(cover, box))).astype(np.uint8)), truth)
 
 
+def _cells(rng, glyphs, labels, cell=100):
+    """Each digit in a box of its own, as on a form."""
+    chosen = rng.choice(len(glyphs), rng.integers(1, 5), replace=False)
+    cover = np.zeros((160, 460), np.float32)
+    for index, left in zip(chosen, range(20, 420, cell + 8), strict=False):
+        digit = _enlarged(glyphs[index], rng.uniform(0.5, 0.75) * cell, None)
+        (height, width), middle = digit.shape, left + cell // 2
+        top, start = 80 - height // 2, middle - width // 2
+        cover[top : top + height, start : start + width] = digit
+        cv2.rectangle(
+            cover, (left, 80 - cell // 2), (left + cell, 80 + cell // 2), 1, int(rng.integers(1, 4))
+        )
+    return Scene(shot(rng, paint(PAPER, cover, INK)), tuple(sorted(labels[chosen].tolist())))
+
+
 def _equal_grey(rng, *digits):
     """Ink and paper differ in colour, not in luma."""
     cover, truth = place(rng, *digits)
@@ -289,12 +304,14 @@ KINDS: dict[str, Callable[..., Scene]] = {
     "ruled": _ruled,
     "ruled in black, scan": partial(_ruled, line=(60, 60, 60), camera=False, ink=(20, 20, 20)),
     "ruled, turned": partial(_ruled, angle=8),
+    "ruled in grey, turned": partial(_ruled, line=(70, 70, 70), angle=4, ink=(20, 20, 20)),
     "squared": partial(_ruled, columns=True),
     "squared, scan": partial(_ruled, columns=True, camera=False, step=(20, 30)),
     "squared in black, scan": partial(_ruled, columns=True, line=(60,) * 3, ink=(20,) * 3, camera=False),
     "box": _boxed,
     "box, turned": partial(_boxed, angle=1.5),
     "round box": partial(_boxed, round_=True),
+    "cells of a form": _cells,
     "ink and paper of equal grey": _equal_grey,
     "transparent, white ink": _clear,
     "small digits": partial(_plain, size=(2000, 1500), heights=(38, 48), pen=None),

@@ -15,6 +15,7 @@ from lwgan.frames.paper import STROKE_INK
 INK_SIDE = 20  # px: the longer side of a digit's ink in MNIST's 28-px frame
 MAX_PIECES = 40  # a picture with more pieces of ink is no drawing of a few digits
 SPECK = 0.08  # of the longest piece: shorter pieces are dirt
+RIM = 0.8  # of a piece's length: what lies within 3 px of an edge of the page for so long is no mark
 DIRT = 0.2  # of the longest piece: shorter pieces far from all others are no part of a mark
 FRAGMENT = 0.45  # of the longest piece: shorter pieces are no digit of their own
 TOUCHING, NEAR, FAR = 0.06, 0.14, 0.35  # of the longest piece: gaps between pieces of one digit (`_belong`)
@@ -83,7 +84,7 @@ def _pieces(ink: np.ndarray) -> tuple[np.ndarray, list[_Piece]]:
         raise ValueError("the picture is blank: it holds no ink but lines")
     starts, sides = stats[:, 1::-1], stats[:, 3:1:-1]
     pieces = [_Piece((k,), starts[k], starts[k] + sides[k]) for k in range(1, len(stats))]
-    pieces = _without_frame(pieces, components)
+    pieces = _without_frame(_without_rims(pieces, components), components)
     longest = max(piece.sides.max() for piece in pieces)
     pieces = [piece for piece in pieces if piece.sides.max() > SPECK * longest]
     if len(pieces) > MAX_PIECES:
@@ -107,6 +108,14 @@ def _merge(components: np.ndarray, pieces: list[_Piece]) -> list[_Piece]:
         pieces[i] = _join(pieces[i], pieces.pop(j))
         gaps[i] = gaps[:, i] = np.minimum(gaps[i], gaps[j])
         gaps = np.delete(np.delete(gaps, j, 0), j, 1)
+
+
+def _without_rims(pieces: list[_Piece], components: np.ndarray) -> list[_Piece]:
+    """Pieces without those that lie along an edge of the page, such as what is seen of a table; all if none
+    is left."""
+    edges = components[:3], components[-3:], components[:, :3].T, components[:, -3:].T
+    along = lambda piece: max((edge == piece.components[0]).any(0).sum() for edge in edges)
+    return [piece for piece in pieces if along(piece) < RIM * piece.sides.max()] or pieces
 
 
 def _without_frame(pieces: list[_Piece], components: np.ndarray) -> list[_Piece]:

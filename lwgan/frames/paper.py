@@ -18,6 +18,7 @@ DARKEST = 24  # of 255: a darker paper's light is not evened, since noise would 
 SHEET_SIDE = 240  # px: the mean side at which sheets are looked for
 SHEET = (0.15, 0.93)  # of the picture: the area of a sheet
 CONVEX = 0.93  # of its hull: the least area of a sheet
+CELL = (0.3, 0.85)  # of the sides of a drawn cell: the size of a mark in it
 TINT = (
     1.15  # a shadow takes about the same share of each colour: shares that differ more mean another material
 )
@@ -228,18 +229,55 @@ def _along(pixels: np.ndarray, paper: Paper, axis: np.ndarray) -> np.ndarray:
 
 
 def without_lines(ink: np.ndarray) -> np.ndarray:
-    """Ink [H, W] without thin lines from edge to edge; strokes across a line stay whole."""
+    """Ink [H, W] without thin lines from edge to edge and cells; strokes across a line stay whole."""
     mask = (ink > STROKE_INK / 2).astype(np.uint8)
-    lines = _lines(mask, 0.5)
-    if not lines:
-        return ink
-    left = _erased(mask, lines)
+    left = _without_cells(mask)
+    lines = _lines(left, 0.5)
+    left = _erased(left, lines)
     if len(lines) > 2:  # rulings: those across a corner are shorter
         angles = np.array([_angle(line) for line in lines])
         turned = lambda line: np.abs((_angle(line) - angles + 90) % 180 - 90).min()
         left = _erased(left, [line for line in _lines(left, 0.08) if turned(line) < 1.5])
+        left = _without_ends(left, turned)
     lost = cv2.dilate(mask & ~left & 1, np.ones((3, 3), np.uint8)) > left
     return np.where(lost, 0, ink)
+
+
+def _without_cells(mask: np.ndarray) -> np.ndarray:
+    """A mask [H, W] without thin outlines that close around a mark, such as the cells of a form."""
+    _, components, stats, _ = cv2.connectedComponentsWithStats(mask)
+    large = [k for k in range(1, len(stats)) if stats[k, 2:4].max() > 0.03 * _side(mask)]
+    cells = [k for k in large if any(_encloses(components, stats, k, other) for other in large)]
+    return np.where(np.isin(components, cells), np.uint8(0), mask) if cells else mask
+
+
+def _encloses(components: np.ndarray, stats: np.ndarray, cell: int, other: int) -> bool:
+    """Whether another component lies in a hole of this thin one, and is neither a dot nor as large as it."""
+    left, top, width, height, area = stats[cell]
+    x, y, wide, tall, _ = stats[other]
+    around = left < x and top < y and left + width > x + wide and top + height > y + tall
+    if not around or not CELL[0] < max(wide / width, tall / height) < CELL[1] or area > 0.35 * width * height:
+        return False
+    box = components[top : top + height, left : left + width]
+    outlines, _ = cv2.findContours((box == cell).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    filled = cv2.drawContours(np.zeros(box.shape, np.uint8), outlines, -1, 1, cv2.FILLED)
+    return bool(filled[box == other].all())
+
+
+def _without_ends(mask: np.ndarray, turned) -> np.ndarray:
+    """A mask [H, W] without what is left of rulings that the picture's edge cuts off lengthwise.
+
+    turned: the angle between a line [2, 2] and the nearest ruling, degrees.
+    """
+    _, components, stats, _ = cv2.connectedComponentsWithStats(mask)
+    for k, (left, top, width, height, _) in enumerate(stats[1:], 1):
+        if min(left, top) > 2 and left + width < mask.shape[1] - 2 and top + height < mask.shape[0] - 2:
+            continue
+        corners = cv2.boxPoints(cv2.minAreaRect(np.argwhere(components == k)[:, ::-1].astype(np.float32)))
+        short, long = sorted((corners[1:3] - corners[:2]).tolist(), key=lambda side: np.hypot(*side))
+        if np.hypot(*long) > 4 * (np.hypot(*short) + 1) and turned(np.array([(0, 0), long])) < 6:
+            mask = np.where(components == k, np.uint8(0), mask)
+    return mask
 
 
 def _erased(mask: np.ndarray, lines: list[np.ndarray]) -> np.ndarray:

@@ -22,7 +22,7 @@ const path = ([left, top, right, bottom]) => `M${left} ${top}H${right}V${bottom}
 function draw() {
   svg.replaceChildren();
   for (const kind of ["sheet", "quad"]) for (const line of shown[kind]) add("polygon", kind, { points: line.map((point) => point.join()).join(" ") });
-  if (how.crop) add("path", "outside", { d: "M0 0H1V1H0Z" + path(how.crop) });
+  if (part ?? how.crop) add("path", "outside", { d: "M0 0H1V1H0Z" + path(part ?? how.crop) });
   if (part) add("path", "part", { d: path(part) });
   button("crop").disabled = !part;
   button("whole").disabled = !how.crop;
