@@ -78,10 +78,12 @@ def _opened(source: str | Path | bytes) -> Image.Image:
             raise _NoPicture(f"that file does not open as a picture: it is {what}")
     try:
         return Image.open(file)
-    except Image.DecompressionBombError:  # above Pillow's own limit: a plain JPEG still decodes smaller
-        file = file if isinstance(file, io.BytesIO) else open(file, "rb")  # noqa: SIM115, Pillow closes it
-        file.seek(0)
-        if not start.startswith(b"\xff\xd8\xff") or (large := JpegImageFile(file)).info.get("progressive"):
+    except Image.DecompressionBombError:  # Pillow's own limit; a plain JPEG still decodes smaller
+        if not start.startswith(b"\xff\xd8\xff"):
+            raise
+        large = JpegImageFile(io.BytesIO(source) if isinstance(source, bytes) else source)
+        if large.info.get("progressive"):  # all of it would have to be in memory at once
+            large.close()
             raise
         return large
     except UnidentifiedImageError:

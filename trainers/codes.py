@@ -106,6 +106,7 @@ def main(options: Options) -> None:
 
 
 def encode_pictures(options: Options) -> None:
+    """Encodes the pictures of a data folder, and keeps what an earlier run left."""
     device = run.device_of(options.device)
     encoder = Encoder.from_pretrained(options.encoder).to(device, memory_format=torch.channels_last)
     splits = {split: load_split(options.data, split) for split in SPLITS}
@@ -131,6 +132,7 @@ def take(options: Options) -> None:
     sizes = config["architecture"]["num_ws"], config["architecture"]["w_dim"]
     w, listed = read_latents(options.data, options.labels, *sizes)
     domain, rows = plain_domain(config.get("domain") or "codes", listed.attributes), rows_of(listed)
+    domain = domain_from_json(domain.as_json(), str(options.data), tuple(FRAMES))  # checks the labels' names
     base = base_of(config, options.encoder)
     run.start(options.run, options)
     for split in SPLITS:

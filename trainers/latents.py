@@ -61,7 +61,8 @@ def _own(labels: Tensor, names: object, count: int, path: Path) -> Listed:
     labels = labels[:, None] if labels.ndim == 1 else labels
     message = f"its labels are {describe(labels)} for {count} codes, expected [{count}, K]"
     require(path, labels.ndim == 2 and len(labels) == count, message)
-    names = [str(name) for name in names] if names else [f"label-{k}" for k in range(labels.shape[1])]
+    if not isinstance(names, list | tuple):
+        names = [f"label-{k}" for k in range(labels.shape[1])]
     message = f"it has {len(names)} names for {labels.shape[1]} labels"
     require(path, len(names) == labels.shape[1], message)
     values = labels.double()
@@ -70,7 +71,7 @@ def _own(labels: Tensor, names: object, count: int, path: Path) -> Listed:
     message = f"its labels are {sorted(found)[:4]}, expected 0 and 1, or -1 and 1"
     require(path, found <= {0, 1} or found <= {-1, 1}, message)
     known = torch.where(unknown, UNKNOWN, (values == 1).long()).to(torch.uint8)
-    return Listed([str(i) for i in range(count)], known.numpy(), tuple(names))
+    return Listed([str(i) for i in range(count)], known.numpy(), tuple(map(str, names)))
 
 
 def _beside(path: Path) -> Path:
