@@ -130,9 +130,14 @@ def quarters(x: Tensor) -> Tensor:
 
 
 def main(options: Options) -> None:
+    """Measures what has not been measured yet, and writes the report. ValueError for a name that was measured
+    with other options."""
     path = options.report.with_suffix(".jsonl")
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+    for row in rows:
+        if row["name"] == options.name and row["method"] != (given := settings(options.method)):
+            raise ValueError(f"{path}: {options.name!r} was measured with {row['method']}, not with {given}")
     done = {(row["name"], row["change"], row["seed"]) for row in rows}
     bench = Bench(options)
     changes = [change for change in bench.test.domain.changes if change.kind == "choice"]

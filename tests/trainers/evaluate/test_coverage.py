@@ -66,3 +66,5 @@ def test_each_setting_and_seed_is_measured_once_and_has_a_line(tmp_path):
         text.count(f"| {line} |") for line in ("real pictures (1)", "mean shift (1)", "kappa 1.5 (2)")
     ] == [3] * 3
     assert settings(Centroids()) == {}
+    with pytest.raises(ValueError, match="'mean shift' was measured with {}, not with {'kappa': 1.5"):
+        main(Options("mean shift", method=lw, **of))
