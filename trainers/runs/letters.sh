@@ -40,7 +40,7 @@ stage register "$runs/data/samples" "$model-samples"
 stage register "$runs/calibrator" "$model-latent-classifier"
 # Edits: all that docs/results/letters.md compares. Of them these are bundled.
 stage sweep "$(dirname "$0")/letters.yaml" --run "$runs"
-for name in bold light italic not-italic serif handwritten; do
+for name in bold light italic not-italic serif; do
     for method in lw centroids; do stage register "$runs/edits/$method-$name" "$model-$method-$name"; done
 done
 stage evaluate --data "$runs/data" --registry "$runs/registry" --run "$runs/results"
