@@ -46,7 +46,7 @@ class Options:
     run: Path
     """RUNS: the folder in which the table's paths lie. Edits are written to RUNS/edits."""
     engine: Literal["local", "ray"] = "local"
-    """Processes of this machine, or a Ray cluster: the one at RAY_ADDRESS, else one of this machine."""
+    """Processes of this machine, or a Ray cluster: that at RAY_ADDRESS, else that of this machine."""
     dry_run: bool = False
     """Only show the cells, and how long they take."""
 

@@ -67,7 +67,8 @@ def _leave_ctrl_c() -> None:
 
 
 def on_ray(work: Callable, todo: Sequence[Cell], inputs: Callable[[Cell], Mapping[str, Path]]) -> Outcomes:
-    """The cluster at RAY_ADDRESS, or one of this machine alone. work: `learn_away` or one like it.
+    """The cluster at RAY_ADDRESS, else that of this machine, which is started if need be. work: `learn_away`
+    or one like it.
 
     Machines need no shared disk. What the cells read (`inputs`: name -> file) is put into Ray's store, which
     brings it to a machine once; what they write comes back with their result. Cells of a lost machine begin
@@ -91,6 +92,7 @@ def on_ray(work: Callable, todo: Sequence[Cell], inputs: Callable[[Cell], Mappin
 def opened():
     """Ray, connected."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 starves cells where other work runs
     try:
         import ray
     except ModuleNotFoundError as error:

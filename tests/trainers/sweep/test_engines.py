@@ -49,8 +49,9 @@ def test_a_machine_holds_as_many_cells_as_it_has_cores_and_memory(monkeypatch):
     assert {key: engines.slots_of(cell("a", cores=key[0], memory=key[1])) for key in needs} == needs
 
 
-def test_ray_brings_inputs_to_the_cells_and_their_outcomes_back(tmp_path):
+def test_ray_brings_inputs_to_the_cells_and_their_outcomes_back(tmp_path, monkeypatch):
     pytest.importorskip("ray", reason="Ray is not installed: pip install -e '.[ray]'")
+    monkeypatch.setenv("RAY_ADDRESS", "local")
     (tmp_path / "words.txt").write_text("as sent")
     todo = [cell(f"cell{i}", memory=0.1) for i in range(20)]
     found = dict(engines.on_ray(work_away, todo, lambda cell: {"words.txt": tmp_path / "words.txt"}))

@@ -111,8 +111,9 @@ def test_a_second_sweep_runs_what_is_missing(swept, tmp_path, capsys):
         sweep(folder)
 
 
-def test_ray_writes_the_same_bytes(runs, swept, tmp_path):
+def test_ray_writes_the_same_bytes(runs, swept, tmp_path, monkeypatch):
     pytest.importorskip("ray", reason="Ray is not installed: pip install -e '.[ray]'")
+    monkeypatch.setenv("RAY_ADDRESS", "local")
     folder = shutil.copytree(runs, tmp_path / "RUNS")
     (folder / "table.yaml").write_text(TABLE.replace("  none: ", "  # "))
     sweep(folder, "--engine", "ray")
