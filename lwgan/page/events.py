@@ -177,8 +177,10 @@ class Events:
         """message: {"acts": [...]} of parts/teach.js."""
         acts = message.get("acts") if isinstance(message, dict) else None
         acts = acts[:MOST_ACTS] if isinstance(acts, list) else [None]
-        learning = [act for act in acts if isinstance(act, dict) and act.get("act") == "learn"]
-        for act in [act for act in acts if act not in learning[1:]]:  # one edit at a time
+        learns = lambda act: isinstance(act, dict) and act.get("act") == "learn"
+        for i, act in enumerate(acts):
+            if learns(act) and any(map(learns, acts[:i])):
+                continue  # one edit at a time
             with self.refusals(visit) as (pipe, lesson):
                 if made := lesson.hear(pipe, act, visit.session["framed"]):
                     visit.take(*self.editor.add_taught(visit.session, visit.sliders, made))
