@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from lwgan import EditingPipeline
 from lwgan.hub.catalog import Catalog
+from lwgan.pipeline import domains_of
 from lwgan.readings import CODES, look
 from tests.hub_server import MiniHub
 from tests.nets import EDITS, SHIFT, W_DIM, files_of, make_domains, put
@@ -38,6 +40,13 @@ def late(folder, monkeypatch, tmp_path):
 def test_the_first_domain_is_the_first_of_the_registry(folder):
     catalog = Catalog(folder, device="cpu")
     assert list(catalog.pipes) == ["multimnist", "synthfaces"] and not catalog.refused and not catalog.pending
+
+
+def test_domains_come_by_their_order_and_then_by_name():
+    entry = lambda name, spec: SimpleNamespace(kind="generator", domain=name, refused=None, config=spec)
+    specs = {"a": {"order": 1}, "b": {}, "c": {"order": -5}, "d": {"order": "first"}, "e": None}
+    entries = [entry(name, {"domain_spec": spec}) for name, spec in specs.items()]
+    assert domains_of(entries) == ["c", "b", "d", "e", "a"]
 
 
 def test_a_judge_that_does_not_fit_is_refused_and_the_rest_serves(folder, tmp_path):

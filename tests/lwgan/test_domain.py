@@ -70,7 +70,8 @@ def test_json_and_back():
 
 
 def test_the_bundled_generators_carry_their_domain():
-    for name, frame, draw in (("multimnist", "ink", True), ("synthfaces", "square", False)):
+    frames = {"multimnist": ("ink", True), "synthfaces": ("square", False), "letters": ("mark", True)}
+    for name, (frame, draw) in frames.items():
         config = json.loads((bundled() / f"lwgan-{name}-generator" / "config.json").read_text())
         domain = domain_from_json(config["domain_spec"], "config.json", tuple(FRAMES))
         assert (domain.name, domain.frame, domain.draw) == (name, frame, draw)
@@ -89,6 +90,7 @@ WRONG = [
     ("frame", "spiral", "frame is 'spiral', expected one of square, face, ink"),
     ("frame", ["ink"], r"frame is \['ink'\]"),
     ("draw", 1, "draw is 1, expected true or false"),
+    ("order", 1000, "order is 1000, expected a whole number from -99 to 99"),
     ("attributes", "Bold", "attributes is 'Bold', expected a list of at most 1000 attributes"),
     ("attributes", ["Bold"] * 1001, "attributes is .* expected a list"),
     ("attributes", ["Bold", "Bold"], "attributes names a label twice"),

@@ -156,7 +156,7 @@ def test_a_full_disk_leaves_no_partial_and_the_run_resumes(folder, tmp_path, mon
 
 def test_what_makes_no_sense_is_refused_and_writes_nothing(folder, tmp_path):
     for spec, options, message in (
-        ("paintings", {}, "'paintings' is unknown: choose one of multimnist, synthfaces, letters:PATH, celebahq:PATH"),
+        ("paintings", {}, "'paintings' is unknown: choose one of multimnist, synthfaces, letters:PATH, "),
         ("folder", {}, "'folder' is unknown: choose one of"),
         ("multimnist:x", {}, "'multimnist:x' is unknown"),
         (f"folder:{folder}", {"resolution": 48}, "resolution 48: choose one of 32, 64"),

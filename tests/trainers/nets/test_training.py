@@ -120,7 +120,7 @@ def test_widths_follow_from_the_resolution(resolution, widths):
     assert widths_of(resolution) == widths
 
 
-@pytest.mark.parametrize("bundled", ["multimnist", "synthfaces"])
+@pytest.mark.parametrize("bundled", ["multimnist", "synthfaces", "letters"])
 def test_the_rule_gives_the_sizes_of_the_bundled_nets(bundled):
     said = {}
     for kind in ("generator", "encoder"):
