@@ -32,7 +32,7 @@ def write(folder: Path, large: bool = False) -> dict[str, Path]:
         "judge": folder / "attribute_predictor.pt",
         "identity": folder / "ir_se50.pth",
     }
-    widths, count = ((64, 128, 256, 512), 6) if large else (SMALL, 64)
+    widths, count = ((64, 128, 256, 512), 6) if large else (SMALL, 128)
     torch.save({"state_dict": judge_state(generator, widths, count)}, files["judge"])
     torch.save(identity_state(widths), files["identity"])
     return files

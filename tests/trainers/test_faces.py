@@ -140,11 +140,11 @@ def test_the_whole_command_learns_edits_from_what_the_generator_draws(files, tmp
     python.parent.mkdir()
     python.write_text(RECORDER)
     python.chmod(0o755)
-    small = {"CHANGES": "Smiling", "HELDOUT": "40", "SIZE": "16", "STEPS": "3", "EPOCHS": "1", "CASES": "20"}
+    small = {"CHANGES": "Smiling", "HELDOUT": "36", "SIZE": "16", "STEPS": "3", "EPOCHS": "1", "CASES": "20"}
     for name, value in {**small, "CALLS": str(calls)}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "executable", str(python))
-    main(Options(tmp_path, *map(str, files.values()), learn=40))
+    main(Options(tmp_path, *map(str, files.values()), learn=75))
     for call in calls.read_text().split("\x1e")[:-1]:
         monkeypatch.setattr(sys, "argv", call.split("\x1f")[1:-1])
         command_line.main()
