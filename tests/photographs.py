@@ -1,6 +1,6 @@
 """Photographs and scans of digits on paper, drawn from a seed, and the rates at which frame "ink" reads them.
 
-`python -m tests.photographs --count 40 --seed 7` prints the table of docs/app.md. A picture counts as right
+`python -m tests.photographs --count 40 --seed 202` prints the table of docs/app.md. A picture counts as right
 if the bundled judge reads exactly its digits in the frame; as silently wrong if it reads others and neither
 a refusal nor a note warns of it. The digits are MNIST test digits that the judge reads right by themselves.
 """
