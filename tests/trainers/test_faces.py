@@ -140,7 +140,7 @@ def test_the_whole_command_learns_edits_from_what_the_generator_draws(files, tmp
     python.parent.mkdir()
     python.write_text(RECORDER)
     python.chmod(0o755)
-    small = {"CHANGES": "Smiling", "HELDOUT": "36", "SIZE": "16", "STEPS": "3", "EPOCHS": "1", "CASES": "20"}
+    small = {"CHANGES": "Smiling", "HELDOUT": "36", "SIZE": "16", "STEPS": "3", "EPOCHS": "30", "CASES": "20"}
     for name, value in {**small, "CALLS": str(calls)}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "executable", str(python))
