@@ -13,7 +13,7 @@ STAGES = {
     "judge": ("trainers.judge", "train a reader of labels, of identity or of labels of codes"),
     "codes": ("trainers.codes", "encode pictures and keep their labels"),
     "edit": ("trainers.edit", "learn one edit on codes and choose its strength"),
-    "sweep": ("trainers.sweep", "learn and measure many edits, here or on a cluster"),
+    "sweep": ("trainers.sweep.stage", "learn and measure many edits, here or on a cluster"),
     "evaluate": ("trainers.evaluate", "measure edits on test pictures; make tables and figures"),
     "coverage": ("trainers.evaluate.coverage", "learn edits in one more setting; which answers they give"),
     "register": ("trainers.register", "copy a run's model into a registry"),

@@ -6,7 +6,6 @@ import io
 import resource
 import shutil
 import socket
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from trainers import edit, evaluate, run
 from trainers.__main__ import parse
 from trainers.evaluate.bench import Bench, check_edit, folders_of
 from trainers.shards import load_dataset
+from trainers.sweep.engines import scratch
 from trainers.sweep.table import RUNS, Cell, placed
 
 # What a cell reads of the folders that it names: not their checkpoints, and not the pictures of training.
@@ -122,11 +122,6 @@ def learn_away(cell: Cell, key: str, inputs: Mapping[str, Any]) -> tuple[dict, d
         return line, {path: (root / path).read_bytes() for path in files_in(folder, WRITTEN, root)}
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def scratch(key: str) -> Path:
-    """A machine's temporary folder for the files of a sweep."""
-    return Path(tempfile.gettempdir()) / f"lwgan-sweep-{key}"
 
 
 def write(path: Path, data: bytes) -> None:

@@ -8,6 +8,8 @@ import multiprocessing
 import os
 import shutil
 import signal
+import tempfile
+import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +18,6 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-from trainers.sweep import cell as cells
 from trainers.sweep.table import Cell
 
 Outcome = Any  # a result or an exception
@@ -33,7 +34,7 @@ def local(work: Callable[[Cell], Outcome], todo: Sequence[Cell], slots: int) -> 
     """`slots` processes. A process that is killed takes the cells with it that run at that moment."""
     waiting = deque(todo)
     while waiting:
-        pool = ProcessPoolExecutor(slots, multiprocessing.get_context("spawn"), initializer=_leave_ctrl_c)
+        pool = ProcessPoolExecutor(slots, multiprocessing.get_context("spawn"), initializer=_follow_parent)
         try:
             yield from _pooled(pool, work, waiting, slots)
         except BaseException:  # Ctrl-C, or nobody asks for more
@@ -61,9 +62,15 @@ def _pooled(pool: ProcessPoolExecutor, work: Callable, waiting: deque, slots: in
             yield running.pop(future), outcome
 
 
-def _leave_ctrl_c() -> None:
-    """Ctrl-C reaches all processes of a terminal; the first one ends the others."""
+def _follow_parent() -> None:
+    """Ctrl-C reaches all processes of a terminal; the first one ends the others, also when it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def on_ray(work: Callable, todo: Sequence[Cell], inputs: Callable[[Cell], Mapping[str, Path]]) -> Outcomes:
@@ -108,11 +115,16 @@ def _outcome(ray, reference) -> Outcome:
         return error
 
 
+def scratch(key: str) -> Path:
+    """A machine's temporary folder for the files of a sweep."""
+    return Path(tempfile.gettempdir()) / f"lwgan-sweep-{key}"
+
+
 def clear_up(ray, key: str) -> None:
     """Removes the sweep's files from all machines."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
 
     nodes = [On(node["NodeID"], soft=True) for node in ray.nodes() if node["Alive"]]
     remove = [ray.remote(shutil.rmtree).options(num_cpus=0, scheduling_strategy=node) for node in nodes]
-    done = [task.remote(cells.scratch(key), ignore_errors=True) for task in remove]
+    done = [task.remote(scratch(key), ignore_errors=True) for task in remove]
     ray.wait(done, num_returns=len(done), timeout=30)

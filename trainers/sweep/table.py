@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 import yaml
 
-from lwgan.files import NAME
+from lwgan.domain import NAME
 
 RUNS = "RUNS"  # the first part of paths in a table
 

@@ -42,6 +42,23 @@ def test_who_stops_leaves_no_process(tmp_path):
     assert not multiprocessing.active_children() and time.monotonic() - begun < 60
 
 
+def begin(folder: Path) -> None:
+    """A sweep of one cell that does not end."""
+    run(folder, "sleeps")
+
+
+def test_cells_end_with_a_sweep_that_is_killed(tmp_path):
+    sweep = multiprocessing.get_context("spawn").Process(target=begin, args=(tmp_path,))
+    sweep.start()
+    while not (tmp_path / "sleeps").exists() or not (pid := (tmp_path / "sleeps").read_text()):
+        time.sleep(0.05)
+    sweep.kill()
+    end = time.monotonic() + 60
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{pid}").exists()
+
+
 def test_a_machine_holds_as_many_cells_as_it_has_cores_and_memory(monkeypatch):
     monkeypatch.setattr(engines.os, "cpu_count", lambda: 8)
     monkeypatch.setattr(engines.os, "sysconf", {"SC_PHYS_PAGES": 16_000_000, "SC_PAGE_SIZE": 1000}.get)
