@@ -135,7 +135,6 @@ class Letters(Dataset):
         kept, glyphs = zip(*ideal, strict=True)
         return torch.tensor(kept), drawn(glyphs, self.resolution)
 
-
     def by_hand(self, change: Change, images: Tensor) -> Tensor | None:
         """Thicker or thinner strokes, a shear, a squeeze: as much as designers do on average."""
         if change.name not in BY_HAND:
