@@ -140,7 +140,7 @@ def asker(address: str) -> Callable[[], None]:
     def ask() -> None:
         if not hasattr(client, "session"):  # later loads use the sessions of earlier ones
             client.session = f"benchmark-{next(numbers) % MOST}"
-        data = [None, {edit: 1.0}, 6, None, None]
+        data = [None, {edit: 1.0}, 6, None, None, None]
         body = json.dumps({"data": data, "session_hash": client.session}).encode()
         asked = urllib.request.Request(url, body, {"Content-Type": "application/json"})
         event = json.load(urllib.request.urlopen(asked, timeout=60))["event_id"]

@@ -19,7 +19,7 @@ from lwgan.hub.registry import save_folder
 from lwgan.judges import AttributeJudge
 from tests.trainers.toy import DOMAIN, make_data
 from trainers import __main__ as command_line
-from trainers.nets import align, parallel
+from trainers.nets import align
 from trainers.nets.discriminator import Discriminator
 from trainers.nets.generator import to_pictures, widths_of
 from trainers.shards import load_split
@@ -247,28 +247,6 @@ def test_two_processes_share_a_batch_and_report_errors(data, tmp_path):
     (tmp_path / "run" / "checkpoint.pt").write_bytes(b"torn")
     with pytest.raises(SystemExit, match=r"^error: .*checkpoint\.pt is damaged"):
         trainers("generator", data=data, run=tmp_path / "run", kimg=4 * STEP, processes=2)
-
-
-@pytest.mark.parametrize(
-    "error",
-    [OSError(28, "No space left on device", "runs/x"), PermissionError(13, "Permission denied"),
-     FileNotFoundError("there is no file x"), UnicodeDecodeError("utf-8", b"x", 0, 1, "bad")],
-)  # fmt: skip
-def test_an_error_of_a_process_keeps_its_words(monkeypatch, error):
-    def spawn(enter, args, nprocs):
-        """In this process, in place of several."""
-        with pytest.raises(type(error)) as caught:
-            enter(0, args[0], 1, *args[2:])
-        raise parallel.mp.ProcessRaisedException("traceback", 0, 1) from caught.value
-
-    def fail(rank, processes):
-        raise error
-
-    monkeypatch.setattr(parallel.mp, "spawn", spawn)
-    kind = OSError if isinstance(error, OSError) else ValueError
-    with pytest.raises(kind) as caught:
-        parallel.launch(fail, 2)
-    assert str(caught.value) == str(error)
 
 
 def test_a_stopped_encoder_resumes_as_if_never_stopped(data, generator, tmp_path):

@@ -105,7 +105,7 @@ def test_a_second_sweep_runs_what_is_missing(swept, tmp_path, capsys):
     assert "4 cells, 2 are finished" in said and "RUNS/edits/mean-bright" in said and "at once" in said
     (folder / "table.yaml").write_text(TABLE.replace("--balance Green", "--balance Left"))
     sweep(folder)
-    assert [line["edit"] for line in lines(folder)[before:]] == ["mean-bright", "none-bright"]
+    assert {line["edit"] for line in lines(folder)[before:]} == {"mean-bright", "none-bright"}
     (folder / "table.yaml").write_text(TABLE.replace("--epochs 1", "--epochs 2"))
     with pytest.raises(SystemExit, match="lt-bright was made by `.*--epochs 1.*the table says `.*--epochs 2"):
         sweep(folder)
