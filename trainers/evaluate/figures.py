@@ -90,7 +90,8 @@ def save_sheets(folder: Path, bench: "Bench", edits: Mapping[str, Mapping[str, A
     with torch.no_grad():
         samples = pictures_of(generator, generator.mapping(z.to(bench.nets.device)))
     save_sheet(folder / f"{name}-samples.png", samples, columns=12)
-    real = shrunk(to_pictures(bench.test.images[:SHEET], torch.device("cpu")))
+    real = to_pictures(bench.test.images[:SHEET], torch.device("cpu"))
+    real = F.adaptive_avg_pool2d(real, samples.shape[-1])  # an encoder may read larger pictures than are made
     pairs = zip(real.split(12), pictures_of(generator, bench.w[:SHEET]).split(12), strict=True)
     rows = torch.cat([part for pair in pairs for part in pair])
     save_sheet(folder / f"{name}-reconstructions.png", rows, columns=12)
