@@ -189,8 +189,8 @@ part. Figures are means of the seeds, whose number is in parentheses; *least* is
 
 - *Changed*, *true*: target change and true change, as in the other results.
 - *Layouts*, *classes*: how many answers are given, of the pictures with one object more: the exponential of
-  the entropy of which quarters are full, and of which class the new object has. In the line *{real}* it is
-  of all their objects.
+  the entropy of which quarters are full, and of which class the new object has. In the line *{real}*
+  it is of all their objects.
 - *Commonest*: the share of the class that is added most.
 - *Variance*: of edited codes, as a share of the target codes'.
 - *Seconds*: of one thread, to learn the edit, on a machine that was busy with other work."""
@@ -203,7 +203,7 @@ COLUMNS = {  # column -> key of a row, what is shown of it, with how many digits
 
 def report(rows: Sequence[Mapping]) -> str:
     """The page: a table for each change, a line for each setting."""
-    parts = [HEAD.format(n=max(row["n"] for row in rows), real=REAL)]
+    parts = [HEAD.format(n=min(row["n"] for row in rows), real=REAL)]
     for change in dict.fromkeys(row["change"] for row in rows):
         names = ["setting", *COLUMNS, "least"]
         lines = [f"## {change}", "", f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
