@@ -105,8 +105,8 @@ class Events:
             note = {"note": FORGOTTEN} if lost and session is before else {}
             visit.session = {key: value for key, value in session.items() if key not in ONCE}
             several = visit.several_of(session["domain"])
-            given = {**session, **note}, visit.sliders, view, visit.compared, lesson, several
-            shown = self.editor.show(*given)
+            held = visit.compared, lesson, several
+            shown = self.editor.show({**session, **note}, visit.sliders, view, *held)
             if session.get("upload") is not before.get("upload") or lost:
                 shown["adjust"] = session["upload"].value if "upload" in session else None
             other_source = session["source"] is not before["source"] or lost
