@@ -1,8 +1,8 @@
 """Stage: learn and measure all edits of a table, on this machine or on a Ray cluster.
 
-    python -m trainers sweep trainers/runs/multimnist.yaml --run ../runs/multimnist --dry-run
-    python -m trainers sweep trainers/runs/multimnist.yaml --run ../runs/multimnist
-    RAY_ADDRESS=HOST:6379 python -m trainers sweep trainers/runs/multimnist.yaml --run RUNS --engine ray
+    python -m trainers sweep TABLE.yaml --run ../runs/shoes --dry-run
+    python -m trainers sweep TABLE.yaml --run ../runs/shoes
+    RAY_ADDRESS=HOST:6379 python -m trainers sweep TABLE.yaml --run RUNS --engine ray
 
 A cell of the table is one edit: it is learned, its alpha is chosen, it is measured. Cells that are finished
 stay as they are when the command is repeated. A cell that fails is tried once more at the end.
@@ -42,7 +42,7 @@ class Options:
     """Learn and measure all edits of a table."""
 
     table: Positional[Path]
-    """A YAML file such as trainers/runs/multimnist.yaml; trainers/sweep/table.py explains it."""
+    """A YAML file like those in trainers/runs; trainers/sweep/table.py explains it."""
     run: Path
     """RUNS: the folder in which the table's paths lie. Edits are written to RUNS/edits."""
     engine: Literal["local", "ray"] = "local"
