@@ -209,5 +209,5 @@ def _text(value: object, source: str, key: str, limit: int) -> str:
 
 def _label(value: object, source: str) -> str:
     valid = isinstance(value, str) and LABEL.fullmatch(value)
-    _check(valid, source, "the label", value, "1 to 60 letters, digits, spaces and _.,&+'()-")
+    _check(valid, source, "the label", value, "1 to 60 of A-Z, a-z, 0-9, spaces and _.,&+'()-")
     return value

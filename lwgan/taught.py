@@ -88,7 +88,7 @@ def check_name(pipe: EditingPipeline, name: object) -> Change:
     a text that cannot be a name."""
     name = name.strip() if isinstance(name, str) else name
     if not isinstance(name, str) or not LABEL.fullmatch(name) or not _slug(name):
-        wanted = "1 to 60 letters, digits, spaces and _.,&+'()-, with a letter or digit from a to z or 0 to 9"
+        wanted = "1 to 60 of A-Z, a-z, 0-9, spaces and _.,&+'()-, one of a-z or 0-9 among them"
         raise ValueError(f"the name is {short(name, 80)}, expected {wanted}")
     try:
         return pipe.domain.change(name)

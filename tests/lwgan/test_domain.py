@@ -94,7 +94,7 @@ WRONG = [
     ("attributes", "Bold", "attributes is 'Bold', expected a list of at most 1000 attributes"),
     ("attributes", ["Bold"] * 1001, "attributes is .* expected a list"),
     ("attributes", ["Bold", "Bold"], "attributes names a label twice"),
-    ("attributes", ["<b>"], "the label is '<b>', expected 1 to 60 letters"),
+    ("attributes", ["<b>"], "the label is '<b>', expected 1 to 60 of A-Z"),
     ("attributes", [1], "the label is 1"),
     ("changes", None, "changes is None"),
     ("changes", ["Bold"], "change is 'Bold', expected an object"),

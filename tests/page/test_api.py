@@ -93,7 +93,7 @@ def test_teach_edit_gives_a_folder_that_serves(client, pipe, piles, tmp_path):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"name": "<b>bold</b>"}, "The name is '<b>bold</b>', expected 1 to 60 letters"),
+        ({"name": "<b>bold</b>"}, "The name is '<b>bold</b>', expected 1 to 60 of A-Z"),
         ({"without": []}, "the pile 'without' has 0 usable pictures"),
         ({"with_": None}, "A pile was not given"),
         ({"kind": "map"}, "Kind is 'map', expected one of place, choice"),

@@ -50,7 +50,7 @@ def test_a_fault_of_the_machine_is_said_without_a_path(editor, digits, tmp_path,
     """A full disk while a picture is uploaded, a link is opened or a picture is framed."""
 
     def full(*_):
-        raise OSError(28, "No space left on device", "/srv/space/tmp/x")
+        raise OSError(28, "No space left on device", "/somewhere/secret/x")
 
     monkeypatch.setattr(recipe, step, full)
     if step == "from_link":

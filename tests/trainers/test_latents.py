@@ -112,7 +112,7 @@ def test_the_stage_splits_codes_of_a_file_as_it_would_split_their_pictures(encod
     with pytest.raises(ValueError, match=r"latents.npy is a file, .*trainers codes --data"):
         load_codes(tmp_path / "latents.npy", "train")
     torch.save({"w": W, "labels": LABELS, "names": ["Beard", "<b>"]}, tmp_path / "odd.pt")
-    with pytest.raises(ValueError, match=r"odd.pt: the label is '<b>', expected 1 to 60 letters"):
+    with pytest.raises(ValueError, match=r"odd.pt: the label is '<b>', expected 1 to 60 of A-Z"):
         make(tmp_path / "odd.pt", encoder, tmp_path / "other")
     with pytest.raises(ValueError, match="--labels is for a file of codes"):
         make(tmp_path, encoder, tmp_path / "other", labels=tmp_path / "list.csv")

@@ -137,7 +137,7 @@ def labels_of(table: pandas.DataFrame, columns: tuple[str, ...], path: Path) -> 
         if name not in table:
             raise ValueError(f"{path} has no column {name!r}, only {', '.join(table.columns)}")
         if not LABEL.fullmatch(name):
-            allowed = "1 to 60 letters, digits, spaces and _.,&+'()-"
+            allowed = "1 to 60 of A-Z, a-z, 0-9, spaces and _.,&+'()-"
             raise ValueError(f"{path}: the label {name!r} may have {allowed}")
         codes, words = pandas.factorize(table[name])
         words = [plain(word) for word in words]
