@@ -7,28 +7,29 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 
+from tests.pictures import draw
+
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",  # nobody is there to be asked whether the webcam may be used
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # nothing but the page itself can be reached
 )  # fmt: skip
 
 DESKTOP, PHONE = (1280, 900), (390, 844)  # screens, px
-CAMERA = (
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-)  # nobody is there to be asked whether it may be used
+FILMED = draw([("7", 200, 100, 200)], 24, size=(640, 480))  # what the webcam sees
 
 
 @contextmanager
-def browser(folder: Path, *, camera: Path | None = None):
-    """A driver of a fresh Chromium that keeps its profile and its downloads in `folder`. camera: the video
-    (.y4m) that its webcam sees.
+def browser(folder: Path):
+    """A driver of a fresh Chromium that keeps its profile in `folder` and whose webcam sees FILMED.
 
     Where there is none, the test fails if CI is set and is skipped elsewhere.
     """
@@ -38,16 +39,23 @@ def browser(folder: Path, *, camera: Path | None = None):
         pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
     options = Options()
     options.binary_location = chromium
-    seen = (f"--use-file-for-fake-video-capture={camera}", *CAMERA) if camera else ()
-    for flag in (*FLAGS, *seen, f"--user-data-dir={folder / 'profile'}"):
+    camera = f"--use-file-for-fake-video-capture={filmed(folder / 'camera.y4m', FILMED)}"
+    for flag in (*FLAGS, camera, f"--user-data-dir={folder / 'profile'}"):
         options.add_argument(flag)
-    options.add_experimental_option("prefs", {"download.default_directory": str(folder / "downloads")})
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
     chrome = webdriver.Chrome(options, Service(driver))
     try:
         yield chrome
     finally:
         chrome.quit()
+
+
+def filmed(path: Path, picture: Image.Image) -> Path:
+    """A second of a grey picture with even sides, as a video for Chromium's fake webcam."""
+    head = f"YUV4MPEG2 W{picture.width} H{picture.height} F10:1 Ip A1:1 C420jpeg\n".encode()
+    frame = b"FRAME\n" + picture.tobytes() + bytes([128]) * (picture.width * picture.height // 2)
+    path.write_bytes(head + 10 * frame)
+    return path
 
 
 def set_screen(chrome, size: tuple[int, int], dark: bool) -> None:

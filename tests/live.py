@@ -24,6 +24,7 @@ from trainers.benchmark.app import served
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 180  # seconds: the machine may be busy
+SEVEN = [(60, 50), (150, 50), (100, 200)]  # a stroke on the pad
 ALL = (Keys.CONTROL, "a", Keys.NULL)  # selects the content of a field
 # Errors after which an action is repeated: the element was replaced, is covered, or is not there yet.
 NOT_YET = (StaleElementReferenceException, ElementClickInterceptedException, ElementNotInteractableException)
@@ -82,6 +83,14 @@ class Page:
     def type(self, selector: str, text: str) -> None:
         """Replaces the content of a field."""
         self.keys(selector, *ALL, text, Keys.ENTER)
+
+    def upload(self, folder: Path, name: str, data: bytes) -> None:
+        """Writes a file and gives it to the field for uploads."""
+        (folder / name).write_bytes(data)
+        remove = "#upload button[title='Remove Image']"
+        if self.has(remove):
+            self.press(remove)
+        self.keys("#upload input[type=file]", str(folder / name))
 
     def choose(self, selector: str, value: str) -> None:
         """Chooses an option of a <select>."""

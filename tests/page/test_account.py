@@ -9,7 +9,6 @@ from lwgan import EditingPipeline, taught
 from lwgan.hub import registry
 from lwgan.page import account
 from lwgan.page.editor import Editor
-from tests.browser import browser
 from tests.live import serving
 from tests.nets import make_registry
 from tests.page.test_teach import NAME, Teach
@@ -92,10 +91,10 @@ launch()
 """
 
 
-def test_a_visitor_signs_in_pushes_and_finds_the_edit(server, pipe, tmp_path):
+def test_a_visitor_signs_in_pushes_and_finds_the_edit(chrome, server, pipe, tmp_path):
     environment = {"HF_ENDPOINT": server.url, "HF_TOKEN": "hf_write", "HF_HUB_DISABLE_XET": "1",
                    "OAUTH_CLIENT_ID": "mock", "LWGAN_REGISTRY": str(tmp_path / "shelf")}  # fmt: skip
-    with serving(tmp_path, SERVE, **environment) as address, browser(tmp_path / "chrome") as chrome:
+    with serving(tmp_path, SERVE, **environment) as address:
         page = Teach(chrome, address)
         page.press("#sign-in")
         page.until(lambda: not page.has("#sign-in"), "the page to be left")

@@ -8,9 +8,8 @@ from selenium.webdriver import ActionChains, Keys
 from lwgan.frames.ink import frame_ink
 from lwgan.hub.catalog import Catalog
 from lwgan.page.editor import Editor
-from tests.browser import DESKTOP, PHONE, browser
+from tests.browser import DESKTOP, PHONE
 from tests.live import Page, pixels
-from tests.page.test_page import check_requests_and_console
 from tests.photographs import DARK, INK, PAPER, on_table, paint, quad, shot
 from tests.pictures import draw
 
@@ -89,13 +88,6 @@ def test_other_sources_have_nothing_to_adjust(editor, given):
 
 
 # In the browser
-
-
-@pytest.fixture(scope="module")
-def chrome(space, tmp_path_factory):
-    with browser(tmp_path_factory.mktemp("chrome")) as chrome:
-        yield chrome
-        check_requests_and_console(chrome)
 
 
 @pytest.fixture(scope="module")

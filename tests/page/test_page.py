@@ -11,20 +11,18 @@ import numpy as np
 import pytest
 from PIL import Image
 from selenium.webdriver import ActionChains, Keys
-from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
 from lwgan import EditingPipeline, recipe
 from lwgan.frames.ink import frame_ink, ink_box
 from lwgan.hub import registry
-from tests.browser import DESKTOP, PHONE, browser, requests
+from tests.browser import DESKTOP, FILMED, PHONE, requests
 from tests.hub_server import MiniHub
-from tests.live import ALL, Page, pixels, serving
+from tests.live import ALL, SEVEN, Page, pixels, serving
 from tests.nets import EDITS, files_of, put
 from tests.pictures import BAD, draw
 
 ONE, TWO, THREE = EDITS
-SEVEN = [(60, 50), (150, 50), (100, 200)]
 HOLDS = {
     "Edit": "img.main",
     "Scrub": "input",
@@ -33,31 +31,6 @@ HOLDS = {
     "About": "dd",
 }  # an element that shows that a view is complete
 SHOTS = os.environ.get("LWGAN_SHOTS")  # a folder for screenshots of every view
-
-
-FILMED = draw([("7", 200, 100, 200)], 24, size=(640, 480))  # what the webcam sees
-
-
-@pytest.fixture(scope="module")
-def chrome(space, tmp_path_factory):  # closed before its server
-    folder = tmp_path_factory.mktemp("chrome")
-    with browser(folder, camera=filmed(folder / "camera.y4m", FILMED)) as chrome:
-        yield chrome
-        check_requests_and_console(chrome)
-
-
-@pytest.fixture
-def page(chrome, space):
-    return Page(chrome, space)
-
-
-def filmed(path: Path, picture: Image.Image) -> Path:
-    """A second of a grey picture with even sides, as a video for Chromium's fake webcam."""
-    frame = b"FRAME\n" + picture.tobytes() + bytes([128]) * (picture.width * picture.height // 2)
-    path.write_bytes(
-        f"YUV4MPEG2 W{picture.width} H{picture.height} F10:1 Ip A1:1 C420jpeg\n".encode() + 10 * frame
-    )
-    return path
 
 
 def test_a_first_picture_with_an_edit_is_there_without_a_click(page):
@@ -91,14 +64,14 @@ def test_sources_each_give_another_picture(page, tmp_path):
 
     start = page.picture("original")
     page.tab("#source", "Upload")
-    give(page, tmp_path, "notes.png", BAD[next(iter(BAD))][0])
+    page.upload(tmp_path, "notes.png", BAD[next(iter(BAD))][0])
     page.until(lambda: page.has("#status .problem"), "words on the bad file")
     assert page.picture("original") == start and "/" not in page.line()
     drawing = tmp_path / "drawing.png"
     draw([("7", 30, 20, 100), ("0", 170, 150, 100)], 12).save(drawing)
     framed = pixels(
         page.changes(
-            "original", lambda: give(page, tmp_path, "drawing.png", drawing.read_bytes()), "uploading"
+            "original", lambda: page.upload(tmp_path, "drawing.png", drawing.read_bytes()), "uploading"
         )
     )
     assert [bool(framed[top:, left:][:32, :32].any()) for top in (0, 32) for left in (0, 32)] == [
@@ -110,21 +83,12 @@ def test_sources_each_give_another_picture(page, tmp_path):
     assert not page.has("#status .problem")
 
 
-def give(page, folder: Path, name: str, data: bytes) -> None:
-    path = folder / name
-    path.write_bytes(data)
-    remove = "#upload button[title='Remove Image']"
-    if page.has(remove):
-        page.press(remove)
-    page.keys("#upload input[type=file]", str(path))
-
-
 @pytest.mark.parametrize("name", ["text", "SVG"])
 def test_a_bad_upload_is_answered_in_words_and_the_session_goes_on(page, tmp_path, name):
     data, words = BAD[name]
     start = page.picture("original")
     page.tab("#source", "Upload")
-    give(page, tmp_path, f"secret.{name if len(name) == 3 else 'png'}", data)
+    page.upload(tmp_path, f"secret.{name if len(name) == 3 else 'png'}", data)
     # The browser refuses some files before it sends them.
     expected = (words, "Only image/* allowed", "SVG files are not supported")
     said = lambda: page.line() + " ".join(page.attributes(".toast-body"))
@@ -222,7 +186,7 @@ def test_a_link_and_a_png_bring_the_same_bytes_back(page, chrome, space, tmp_pat
     data = base64.b64decode(made.partition(",")[2])
     assert [edit["name"] for edit in recipe.of_png(data)["edits"]] == [ONE, TWO]
     fresh.tab("#source", "Upload")
-    give(fresh, tmp_path, "made-here.png", data)
+    fresh.upload(tmp_path, "made-here.png", data)
     fresh.until(lambda: fresh.picture("edited") == made, "the very same picture, by its PNG")
 
     other = Page(chrome, space)
@@ -561,19 +525,3 @@ def test_screenshots_to_look_at(chrome, space):
             assert chrome.save_screenshot(str(file))
             whole = chrome.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
             file.with_stem(f"{file.stem}-whole").write_bytes(base64.b64decode(whole["data"]))
-
-
-def check_requests_and_console(chrome) -> None:
-    """All requests were local, and the console shows no error."""
-    asked = requests(chrome)
-    assert any(address.startswith("http://127.0.0.1") for address in asked)
-    assert [
-        address
-        for address in asked
-        if not address.startswith(("http://127.0.0.1:", "data:", "blob:", "chrome"))
-    ] == []
-    said = [entry["message"] for entry in chrome.get_log("browser") if entry["level"] == "SEVERE"]
-    # Gradio reports a broken connection if the browser leaves a page whose stream of events is open.
-    left = ("AbortError", "ERR_INCOMPLETE_CHUNKED_ENCODING", "Connection errored out")
-    assert [message for message in said if not any(word in message for word in left)] == []
-    assert chrome.find_elements(By.CSS_SELECTOR, ".error") == []

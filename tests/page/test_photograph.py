@@ -15,7 +15,7 @@ from lwgan.images import open_picture
 from lwgan.page.editor import Editor
 from lwgan.page.photograph import SHOWN
 from lwgan.page.uploads import How
-from tests.browser import PHONE, browser, set_screen
+from tests.browser import PHONE, set_screen
 from tests.conftest import DATA
 from tests.live import PATIENCE, Page, pixels, serving
 
@@ -119,33 +119,30 @@ def test_the_endpoint_gives_the_whole_photograph(space_of_faces, faces_registry,
             client.predict(**given | wrong, api_name="/edit_photograph")
 
 
-def test_a_visitor_chooses_a_face_and_keeps_the_photograph(space_of_faces, two, tmp_path):
-    with browser(tmp_path / "chrome") as chrome:
-        page = Page(chrome, space_of_faces)
-        page.tab("#source", "Upload")
-        assert not page.shown("#whole .body")
-        page.keys("#upload input[type=file]", str(two))
-        page.until(lambda: page.shown("#whole .stage img"), "the photograph")
-        assert page.attributes("#whole .faces button", "ariaPressed") == ["true", "false"]
-        first = page.attribute("#whole .stage img", "src")
-        page.press("#whole .faces button", "Face 2")
-        page.until(
-            lambda: page.attributes("#whole .faces button", "ariaPressed") == ["false", "true"], "face 2"
-        )
-        second = page.attribute("#whole .stage img", "src")
-        assert first != second
-        page.keys("#whole .detail input", *["\ue014"] * 10)  # arrow to the right
-        page.until(lambda: page.attribute("#whole .stage img", "src") != second, "more detail")
-        page.press("#whole .which label", "before")
-        assert np.abs(pixels(page.attribute("#whole .stage img", "src"))[5, 1000] - [128, 128, 128]).max() < 9
-        page.chrome.execute_script(
-            "HTMLAnchorElement.prototype.click = function () { window.kept = [this.download, this.href]; }"
-        )
-        page.press("#whole .save")
-        name, href = page.until(lambda: chrome.execute_script("return window.kept"), "the file")
-        assert name == "lwgan-photograph.jpg" and pixels(href).shape == (1200, 2100, 3)
-        page.tab("#source", "Sample")  # Gradio's field for uploads has findings of its own
-        assert page.violations() == []
-        set_screen(chrome, PHONE, True)
-        assert page.box("#whole")["right"] <= PHONE[0]
-        page.until(lambda: page.violations() == [], "no finding once the colours have changed")
+def test_a_visitor_chooses_a_face_and_keeps_the_photograph(chrome, space_of_faces, two):
+    page = Page(chrome, space_of_faces)
+    page.tab("#source", "Upload")
+    assert not page.shown("#whole .body")
+    page.keys("#upload input[type=file]", str(two))
+    page.until(lambda: page.shown("#whole .stage img"), "the photograph")
+    assert page.attributes("#whole .faces button", "ariaPressed") == ["true", "false"]
+    first = page.attribute("#whole .stage img", "src")
+    page.press("#whole .faces button", "Face 2")
+    page.until(lambda: page.attributes("#whole .faces button", "ariaPressed") == ["false", "true"], "face 2")
+    second = page.attribute("#whole .stage img", "src")
+    assert first != second
+    page.keys("#whole .detail input", *["\ue014"] * 10)  # arrow to the right
+    page.until(lambda: page.attribute("#whole .stage img", "src") != second, "more detail")
+    page.press("#whole .which label", "before")
+    assert np.abs(pixels(page.attribute("#whole .stage img", "src"))[5, 1000] - [128, 128, 128]).max() < 9
+    page.chrome.execute_script(
+        "HTMLAnchorElement.prototype.click = function () { window.kept = [this.download, this.href]; }"
+    )
+    page.press("#whole .save")
+    name, href = page.until(lambda: chrome.execute_script("return window.kept"), "the file")
+    assert name == "lwgan-photograph.jpg" and pixels(href).shape == (1200, 2100, 3)
+    page.tab("#source", "Sample")  # Gradio's field for uploads has findings of its own
+    assert page.violations() == []
+    set_screen(chrome, PHONE, True)
+    assert page.box("#whole")["right"] <= PHONE[0]
+    page.until(lambda: page.violations() == [], "no finding once the colours have changed")

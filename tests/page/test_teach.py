@@ -20,10 +20,9 @@ from lwgan.page.events import Events
 from lwgan.page.lesson import Lesson
 from lwgan.page.visit import Visit
 from lwgan.teach import MOST
-from tests.browser import PHONE, browser
-from tests.live import Page
+from tests.browser import PHONE
+from tests.live import SEVEN, Page
 from tests.nets import EDITS, make_domains
-from tests.page.test_page import FILMED, SEVEN, check_requests_and_console, filmed
 
 NAME = "lwgan-multimnist-taught-more-digits"
 
@@ -286,14 +285,6 @@ def test_a_lesson_keeps_no_pictures_but_small_ones(editor, visit, lesson):
 
 
 # In a browser, on the bundled digits
-
-
-@pytest.fixture(scope="module")
-def chrome(space, tmp_path_factory):  # closed before its server
-    folder = tmp_path_factory.mktemp("chrome")
-    with browser(folder, camera=filmed(folder / "camera.y4m", FILMED)) as chrome:
-        yield chrome
-        check_requests_and_console(chrome)
 
 
 @pytest.fixture(scope="module")

@@ -7,24 +7,10 @@ import pytest
 
 from lwgan import EditingPipeline
 from lwgan.page.visit import Visit
-from tests.browser import browser
-from tests.live import ALL, Page
+from tests.live import ALL
 from tests.nets import EDITS
-from tests.page.test_page import check_requests_and_console, give
 
 ONE, TWO, THREE = EDITS
-
-
-@pytest.fixture(scope="module")
-def chrome(space, tmp_path_factory):  # closed before its server
-    with browser(tmp_path_factory.mktemp("chrome")) as chrome:
-        yield chrome
-        check_requests_and_console(chrome)
-
-
-@pytest.fixture
-def page(chrome, space):
-    return Page(chrome, space)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +88,7 @@ def test_nothing_goes_on_after_an_answer_or_a_refusal(page, tmp_path):
     page.changes("original", lambda: page.keys("#seed input", "1"), "typing a seed")
     page.keys("#another", "")  # leaves the field, which the browser takes for a change
     page.tab("#source", "Upload")
-    give(page, tmp_path, "notes.pdf", b"%PDF-1.4")
+    page.upload(tmp_path, "notes.pdf", b"%PDF-1.4")
     page.until(
         lambda: "Only image/* allowed" in page.attribute("body", "textContent"), "the browser's refusal"
     )

@@ -8,7 +8,7 @@ import pytest
 
 from trainers.__main__ import parse
 
-RUNS = Path(__file__).parents[2] / "trainers" / "runs"
+RUNS = Path(__file__).parents[3] / "trainers" / "runs"
 # Stands for `python`: writes down its words, and makes the folder of a registered model.
 PYTHON = r"""#!/bin/bash
 printf '%s\x1f' "$@" >> "$CALLS"; printf '\x1e' >> "$CALLS"
