@@ -25,7 +25,7 @@ from trainers import run, shards
 from trainers.datasets import Dataset, open_dataset
 from trainers.shards import SPLITS, load_split
 
-CHECKED, FITTING = 200, 0.75  # test pictures that --check-labels reads; the mean AUC that it expects
+CHECKED, FITTING = 200, 0.75  # pictures of a split that --check-labels reads; the mean AUC that it expects
 SAMPLE_BYTES, FEWEST_SAMPLES = 820_000, 12  # of the pictures for the page: 200 grey ones of 64 px
 
 
@@ -46,8 +46,8 @@ class Options:
     options: tuple[str, ...] = ()
     """key=value: options of the data set; an unknown key lists them."""
     check_labels: Path | None = None
-    """Folder of a judge. Labels that hardly fit what it reads in test pictures are refused: they may be
-    those of other pictures."""
+    """Folder of a judge. Labels that hardly fit what it reads in the pictures are refused: they may be those
+    of other pictures."""
     max_skipped: float = 0.01
     """The largest share of pictures that may be skipped because they cannot be read."""
     processes: int = 2
@@ -156,22 +156,35 @@ def _finish(folder: Path, plan: list[Shard], allowed: float, unusable: list[tupl
 
 
 def check_labels(folder: Path, judge_folder: Path) -> None:
-    """Prints how well a judge's readings fit the labels of test pictures; ValueError if they hardly do."""
+    """Prints how well a judge's readings fit the labels of each split. ValueError if they hardly do in one;
+    dataset.json is removed then, so that no stage trains on them."""
+    judge, checked = Judge.from_pretrained(judge_folder), False
+    for name in SPLITS:
+        rows, found = _aucs(judge, load_split(folder, name))
+        if not found:
+            continue
+        mean, of = sum(found) / len(found), f"{len(found)} labels of {rows} {name} pictures"
+        said, checked = f"{judge_folder.name} tells {of} with an AUC of {mean:.2f}", True
+        if mean < FITTING:
+            (folder / shards.DATASET).unlink()
+            raise ValueError(
+                f"{said}, at least {FITTING} is expected: do the labels belong to these pictures?"
+            )
+        print(said)
+    if not checked:
+        raise ValueError(f"{judge_folder} reads none of the labels of {folder} in both ways")
+
+
+@torch.no_grad()
+def _aucs(judge: Judge, split: shards.Split) -> tuple[int, list[float]]:
+    """How many pictures were read, from all parts of a split, and the AUC of each label that varies there."""
     from trainers.judge import auc_of  # imports much
 
-    judge, split = Judge.from_pretrained(judge_folder), load_split(folder, "test")
-    rows = torch.arange(min(CHECKED, len(split.labels)))
-    with torch.no_grad():
-        logits = torch.cat([judge(split.images[part].float() / 127.5 - 1) for part in rows.split(50)])
+    count = len(split.labels)
+    rows = torch.linspace(0, count - 1, min(CHECKED, count)).round().long()
+    logits = torch.cat([judge(split.images[part].float() / 127.5 - 1) for part in rows.split(50)])
     found = auc_of(logits, shards.labels_of(split, judge.names)[rows], judge.names)
-    known = [auc for auc in found.values() if auc is not None]
-    if not known:
-        raise ValueError(f"{judge_folder} reads none of the labels of {folder} in both ways")
-    mean = sum(known) / len(known)
-    said = f"{judge_folder.name} tells {len(known)} labels of {len(rows)} pictures with an AUC of {mean:.2f}"
-    if mean < FITTING:
-        raise ValueError(f"{said}, at least {FITTING} is expected: do the labels belong to these pictures?")
-    print(said)
+    return len(rows), [auc for auc in found.values() if auc is not None]
 
 
 def save_samples(folder: Path, hidden: tuple[str, ...] = ()) -> None:

@@ -2,16 +2,24 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas
+import torch
 
+from lwgan.devices import device_of
+from lwgan.domain import Domain, default_changes
+from lwgan.judges import Judge
+from trainers.datasets.base import Part
 from trainers.datasets.lists import GROUP, SUFFIXES, VALUES, labels_of, plain, read_list, tidy
 from trainers.datasets.pictures import Listed, Pictures
+from trainers.shards import UNKNOWN
 
 LISTS = ("*.csv", "*.tsv", "*attr*.txt")
+BATCH = 50  # pictures that a judge reads at a time
 
 
 @dataclass
@@ -20,16 +28,53 @@ class Folder(Pictures):
 
     labels: str = ""
     """The list: a CSV, a TSV or a list_attr_celeba.txt; by default the only one in it or beside it."""
+    judge: str = ""
+    """A judge, a folder or a repository of the Hub, that labels the pictures in place of a list."""
 
     def _listed(self) -> Listed:
         folder = Path(self.place)
         if not folder.is_dir():
             what = "is a file" if folder.exists() else "does not exist"
             raise FileNotFoundError(f"{folder}: expected a folder of pictures, but it {what}")
+        self._paths = {tidy(each.relative_to(folder).as_posix()): each for each in sorted(folder.rglob("*"))}
+        return self._to_be_judged() if self.judge else self._labelled(folder)
+
+    def _to_be_judged(self) -> Listed:
+        """All pictures of the folder, without labels: `read` asks the judge for them."""
+        if self.labels:
+            raise ValueError(
+                f"labels {self.labels} and judge {self.judge}: only one of them can label pictures"
+            )
+        names = [name for name, path in self._paths.items() if path.suffix.lower() in SUFFIXES]
+        if not names:
+            raise FileNotFoundError(f"{self.place} holds no pictures ({', '.join(SUFFIXES)})")
+        self._judge = Judge.from_pretrained(self.judge).to(device_of("auto"))
+        self.parallel, self.facts = False, {"labelled_by": self._judge.card_config["weights"]["sha256"]}
+        labels = np.full((len(names), len(self._judge.names)), UNKNOWN, np.uint8)
+        return Listed(names, labels, tuple(self._judge.names))
+
+    def _domain(self) -> Domain:
+        domain = super()._domain()
+        if self.judge and not self.changes:
+            return replace(domain, changes=default_changes(domain.attributes))
+        return domain
+
+    def read(self, split: str, rows: range) -> Part:
+        part = super().read(split, rows)
+        if not self.judge:
+            return part
+        device = next(self._judge.parameters()).device
+        read = [self._judge.read(x.to(device).float() / 127.5 - 1) for x in part.images.split(BATCH)]
+        return part._replace(labels=torch.cat(read).byte().cpu() if read else part.labels)
+
+    def made_of(self, split: str, rows: range) -> str:
+        return super().made_of(split, rows) + self.facts.get("labelled_by", "")
+
+    def _labelled(self, folder: Path) -> Listed:
+        """The pictures that the list names."""
         path = Path(self.labels) if self.labels else _list_of(folder)
         table = read_list(path)
-        self._paths = {tidy(each.relative_to(folder).as_posix()): each for each in sorted(folder.rglob("*"))}
-        column, names = _names_in(table, _finder(self._paths, folder))
+        column, names = names_in(table, finder(self._paths, folder))
         table = table.assign(**{column: names}).drop_duplicates()
         names = table[column].tolist()
         self._check(names, path)
@@ -55,7 +100,7 @@ class Folder(Pictures):
         return path.stat().st_size if path else 0
 
 
-def _finder(paths: dict[str, Path], folder: Path) -> Callable[[str], str | None]:
+def finder(paths: Collection[str], folder: Path) -> Callable[[str], str | None]:
     """A function from a name in a list to the picture's name in the folder, None if there is none.
 
     Lists spell names with the folder before them, in capitals, without the zeros of a number, or without the
@@ -80,7 +125,7 @@ def _finder(paths: dict[str, Path], folder: Path) -> Callable[[str], str | None]
     return find
 
 
-def _names_in(table: pandas.DataFrame, find: Callable[[str], str | None]) -> tuple[str, list[str]]:
+def names_in(table: pandas.DataFrame, find: Callable[[str], str | None]) -> tuple[str, list[str]]:
     """The column that names the pictures, of equals the first, and the names in the folder."""
     words = {name: table[name].unique() for name in table}
     no_labels = {name: values for name, values in words.items() if not {*map(plain, values)} <= {*VALUES}}

@@ -8,6 +8,8 @@ import numpy as np
 import pandas
 
 from lwgan.domain import LABEL
+from trainers.datasets.folder import finder, names_in
+from trainers.datasets.lists import VALUES, labels_of, plain, read_list
 from trainers.datasets.pictures import Listed, Pictures
 from trainers.shards import SPLITS, UNKNOWN
 
@@ -20,6 +22,9 @@ class HubDataset(Pictures):
 
     image: str = ""
     """The column with the pictures; by default the only one."""
+    labels: str = ""
+    """A list with the labels, as of a folder, in place of columns. Its rows go by the names of the pictures,
+    or by their order if they have no names: then check it by --check-labels."""
     group: str = ""
     """The column with the group of a picture, if there is one."""
     config: str = ""
@@ -38,12 +43,30 @@ class HubDataset(Pictures):
         self._data = data.select_columns([image]).cast_column(image, datasets.Image(decode=False))
         readable = [name for name, kind in data.features.items() if _is_label(kind) or name == self.group]
         table = data.select_columns(readable).to_pandas()
-        labels, attributes = self._labels(table, data.features)
+        labels, attributes = self._of_list(image) if self.labels else self._labels(table, data.features)
         # Of "train", or of all where there is no "train", the rule takes the splits that are missing.
         stated = [own.get(name, "").replace("train", "") for name in names for _ in range(len(parts[name]))]
         pictures = [f"{name}/{i}" for name in names for i in range(len(parts[name]))]
         groups = [str(value) for value in table[self.group]] if self.group else None
         return Listed(pictures, labels, attributes, groups, stated)
+
+    def _of_list(self, image: str) -> tuple[np.ndarray, tuple[str, ...]]:
+        """uint8 [N, K] and K names, from the list. ValueError if it is of other pictures."""
+        path, count = Path(self.labels), len(self._data)
+        table, names = read_list(path), _names_of(self._data, image)
+        column, found = names_in(table, finder(dict.fromkeys(names), Path(self.place)))
+        order = {name: row for row, name in enumerate(found)}
+        known = sum(name in order for name in names)
+        if names and known == count:  # by name
+            table = table.iloc[[order[name] for name in names]]
+        elif known or len(table) != count:
+            said = f"names {known} of them" if known else f"has {len(table)} rows"
+            raise ValueError(f"{self.place} has {count} pictures, {path} {said}")
+        first = table.columns[0]
+        is_label = {*map(plain, table[first].unique())} <= {*VALUES}
+        other = (column,) if known else () if is_label else (first,)
+        columns = self.columns or tuple(name for name in table if name not in other)
+        return labels_of(table, columns, path), columns
 
     def _labels(self, table: pandas.DataFrame, features) -> tuple[np.ndarray, tuple[str, ...]]:
         """uint8 [N, K] and K names, from the columns that were named or else from all that hold labels."""
@@ -66,6 +89,14 @@ class HubDataset(Pictures):
     def _source(self, row: int) -> Path | bytes:
         (cell,) = self._data[int(row)].values()
         return cell["bytes"] or Path(cell["path"])
+
+
+def _names_of(data, image: str) -> list[str]:
+    """The names of the pictures' files, if all have one and no two the same; else none."""
+    chunks = data.data.column(image).chunks
+    paths = [path for chunk in chunks for path in chunk.field("path").to_pylist()]
+    names = [Path(path).name for path in paths if path]
+    return names if len({*names}) == len(data) else []
 
 
 def _image_column(features, wanted: str, place: str) -> str:

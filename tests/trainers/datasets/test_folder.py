@@ -9,6 +9,8 @@ import torch
 from PIL import Image
 
 from lwgan.frames import FRAMES
+from lwgan.hub.registry import save_folder
+from lwgan.judges import AttributeJudge
 from trainers.datasets import open_dataset
 from trainers.datasets.pictures import split_of
 from trainers.shards import SPLITS, UNKNOWN
@@ -160,6 +162,26 @@ def test_a_spelling_that_could_mean_two_pictures_means_none(tmp_path):
     dataset = open_dataset(f"folder:{tmp_path}/data", labels=str(tmp_path / "list.csv"), resolution=32)
     skipped = [each for split in SPLITS for each in dataset.read(split, range(dataset.size(split))).skipped]
     assert sorted(name for name, _ in skipped) == sorted(named)
+
+
+def test_a_judge_labels_pictures_that_have_no_list(folder, tmp_path):
+    judge = AttributeJudge(names=("Laces", "Heel"), widths=(8, 8), features=8).eval()
+    plain = open_dataset(f"folder:{folder}", resolution=32).read("train", range(30))
+    with torch.no_grad():  # so that half of the pictures have a label
+        judge.head.bias -= judge(plain.images.float() / 127.5 - 1).median(0).values
+    save_folder(tmp_path / "judge", {"kind": "judge", "architecture": judge.config}, judge.state_dict())
+    dataset = open_dataset(f"folder:{folder}", judge=str(tmp_path / "judge"), resolution=32)
+    assert dataset.domain.attributes == ("Laces", "Heel") and not dataset.parallel
+    assert [change.name for change in dataset.domain.changes][:2] == ["Laces", "not-Laces"]
+    part = dataset.read("train", range(30))
+    assert torch.equal(part.labels.bool(), judge.read(part.images.float() / 127.5 - 1))
+    assert set(part.labels.unique().tolist()) == {0, 1}
+    assert dataset.made_of("train", range(3)).endswith(dataset.facts["labelled_by"])
+    assert sum(dataset.size(split) for split in SPLITS) == COUNT
+    with pytest.raises(ValueError, match="labels a.csv and judge .*: only one of them can label pictures"):
+        open_dataset(f"folder:{folder}", judge=str(tmp_path / "judge"), labels="a.csv")
+    with pytest.raises(FileNotFoundError, match="judge holds no pictures"):
+        open_dataset(f"folder:{tmp_path / 'judge'}", judge=str(tmp_path / "judge"))
 
 
 def test_what_is_wrong_with_a_folder_is_said(folder, tmp_path):

@@ -5,8 +5,12 @@ import io
 import datasets
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from lwgan.hub.registry import save_folder
+from lwgan.judges import AttributeJudge
+from trainers import data, run
 from trainers.datasets import open_dataset
 from trainers.datasets.pictures import split_of
 from trainers.shards import SPLITS, UNKNOWN
@@ -123,3 +127,79 @@ def test_files_of_an_imagefolder_are_read_and_bad_ones_skipped(tmp_path):
     for part in parts:
         odd = part.images[:, 0, 0, 0] // 5 % 2
         assert (part.labels[:, 1] == odd).all() and (part.labels[:, 0] == 1 - odd).all()
+
+
+# A list of labels beside the data set
+
+
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory):
+    """Reads "Bright" in a picture: its last layer is fitted to the brightness of those of `pixels`."""
+    net = AttributeJudge(names=("Bright",), widths=(8,), features=8)
+    with torch.no_grad():
+        x = torch.stack([torch.from_numpy(pixels(i)).permute(2, 0, 1) for i in range(COUNT)]) / 127.5 - 1
+        seen = torch.cat([net.eval().features(x), torch.ones(COUNT, 1)], 1)
+        solved = torch.linalg.lstsq(seen, x.mean((1, 2, 3))[:, None]).solution
+        net.head.weight.copy_(solved[:-1].T)
+        net.head.bias.copy_(solved[-1])
+    folder = tmp_path_factory.mktemp("judge") / "lwgan-toys-judge"
+    save_folder(folder, {"kind": "judge", "domain": "toys", "architecture": net.config}, net.state_dict())
+    return folder
+
+
+def celeba_list(path, rows: list[int]):
+    """list_attr_celeba.txt, whose rows are said to be of pictures 0, 1, ..., but are those of `rows`."""
+    lines = [f"{n}.jpg {1 if i >= COUNT // 2 else -1} {1 if i % 2 else -1}" for n, i in enumerate(rows)]
+    path.write_text("\n".join([str(len(rows)), "Bright Odd", *lines]))
+    return path
+
+
+def test_a_list_gives_the_labels_of_pictures_without_names_by_their_order(spec, tmp_path, judge, capsys):
+    right = celeba_list(tmp_path / "right.txt", list(range(COUNT)))
+    options = (f"labels={right}", "name=toys")
+    data.main(data.Options(spec, tmp_path / "data", 32, options=options, check_labels=judge, processes=1))
+    assert "test pictures with an AUC of 1.00" in capsys.readouterr().out
+    split = data.load_split(tmp_path / "data", "train")
+    grey = split.images.all()[:, 0, 0, 0] // 5
+    assert split.domain.attributes == ("Bright", "Odd") and split.domain.name == "toys"
+    assert torch.equal(split.labels, torch.stack([grey >= COUNT // 2, grey % 2 == 1], 1).byte())
+
+
+@pytest.mark.parametrize("order", ["shuffled", "backwards"])
+def test_a_list_in_another_order_is_refused_before_anything_uses_it(spec, tmp_path, judge, order):
+    rows = list(range(COUNT))[::-1] if order == "backwards" else np.random.default_rng(3).permutation(COUNT)
+    wrong = celeba_list(tmp_path / "wrong.txt", list(rows))
+    options = data.Options(
+        spec, tmp_path / "data", 32, options=(f"labels={wrong}",), check_labels=judge, processes=1
+    )
+    with pytest.raises(ValueError, match=r"AUC of 0\.\d+, at least 0.75 is expected: do the labels belong"):
+        data.main(options)
+    run.release()
+    with pytest.raises(FileNotFoundError, match="dataset.json is missing"):
+        data.load_split(tmp_path / "data", "train")
+
+
+def test_names_of_pictures_count_more_than_their_order(tmp_path):
+    named = [{**png(i), "path": f"{i:05d}.png"} for i in range(COUNT)]
+    features = datasets.Features({"photo": datasets.Image()})
+    place = write(tmp_path, train=datasets.Dataset.from_dict({"photo": named}, features=features))
+    lines = [f"{i}.jpg,{int(i % 2)}" for i in reversed(range(COUNT + 5))]  # of more pictures, backwards
+    (tmp_path / "list.csv").write_text("\n".join(["picture,Odd", *lines]))
+    dataset = open_dataset(place, labels=str(tmp_path / "list.csv"), resolution=32)
+    for split in SPLITS:
+        part = read(dataset, split)
+        assert torch.equal(part.labels[:, 0], part.images[:, 0, 0, 0] // 5 % 2)
+    (tmp_path / "list.csv").write_text("\n".join(["picture,Odd", *lines[10:]]))
+    with pytest.raises(ValueError, match=f"has {COUNT} pictures, .*list.csv names {COUNT - 5} of them"):
+        open_dataset(place, labels=str(tmp_path / "list.csv"))
+
+
+def test_a_list_of_other_pictures_is_refused(spec, tmp_path):
+    path = celeba_list(tmp_path / "short.txt", list(range(COUNT - 1)))
+    with pytest.raises(ValueError, match=f"has {COUNT} pictures, .*short.txt has {COUNT - 1} rows"):
+        open_dataset(spec, labels=str(path))
+    (tmp_path / "plain.csv").write_text(
+        "Odd,Third\n" + "".join(f"{i % 2},{int(i % 3 == 0)}\n" for i in range(COUNT))
+    )
+    dataset = open_dataset(spec, labels=str(tmp_path / "plain.csv"), resolution=32)
+    assert dataset.domain.attributes == ("Odd", "Third")
