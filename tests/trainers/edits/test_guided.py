@@ -9,10 +9,19 @@ from lwgan.hub.registry import save_folder
 from lwgan.judges import CountJudge, Judge
 from tests.trainers.edits.toys import GLASSES, codes_of
 from trainers import run
+from trainers.edits import guided
 from trainers.edits.base import Splits
 from trainers.edits.guided import Guided, judge_of, reads_target
 
 QUICK = {"guide_steps": 60, "steps": 60, "batch": 32, "learning_rate": 5e-2, "closeness": 0.1}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_guide():
+    """The small network sees pictures at 16 px, which takes a tenth of the time; those of `tiny` have 8."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(guided, "SIDE", 16)
+        yield
 
 
 @pytest.fixture(scope="module")
