@@ -131,10 +131,11 @@ def measure_edit(bench: Bench, results: records.Results, entry: Entry, options: 
 
 def metrics_of(bench: Bench, folder: Path, options: Options) -> dict:
     """The figures of the edit in a folder. It is measured unless its metrics.json is of the same nets,
-    options and recommended alpha. They are written there and into its config.json."""
+    pictures, options and recommended alpha. They are written there and into its config.json."""
     edit = AffineEdit.from_pretrained(folder)
     numbers = {key: getattr(options, key) for key in ("pictures", "heldout", "oracles")}
-    of = {"scheme": SCHEME, **bench.revisions, **numbers, "edit": run.weights_hash(folder)}
+    of = {"scheme": SCHEME, **bench.revisions, **numbers, "edit": run.weights_hash(folder),
+          "labels": bench.labels_hash}  # fmt: skip
     metrics = records.kept(folder, of, edit.config["alpha"])
     if metrics is None:
         cases = bench.cases(edit.config["change"]["name"])

@@ -1,6 +1,7 @@
 """What a domain's edits are measured with: nets and readers of a registry, test pictures, ideal edits."""
 
 import functools
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,6 +71,11 @@ class Bench:
         self.auc_real = auc_of(self.real.logits, labels, self.nets.names) if self.real else {}
         counted = [(self.auc[name] or 0) >= READABLE for name in self.nets.names]
         self.counted = torch.tensor(counted, device=self.nets.device)
+
+    @functools.cached_property
+    def labels_hash(self) -> str:
+        """Tells the test pictures from others, wherever they lie."""
+        return hashlib.sha256(self.test.labels.numpy().tobytes()).hexdigest()
 
     @functools.cached_property
     def unit(self) -> float:

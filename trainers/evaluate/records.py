@@ -31,14 +31,17 @@ VARIED = {  # options of methods that make a setting, and how tables name them
     "preservation_weight": "lambda", "masses": "masses", "rank": "rank", "blur": "blur", "decay": "decay",
     "regularisation": "regularisation", "reconstruction": "reconstruction",
 }  # fmt: skip
+UNSAID = ("labels",)  # what metrics.json did not say from the beginning
 STUDY = "study: "  # begins settings with other codes or layers than their rivals: not compared
 
 
 def kept(folder: Path, of: dict, alpha: float) -> dict | None:
-    """The metrics.json of a folder if it is whole and of these weights, numbers and recommended alpha."""
+    """The metrics.json of a folder if it is whole and of these weights, numbers, pictures and recommended
+    alpha. Older ones do not say of which pictures they are (UNSAID): these are believed."""
     try:
         found = json.loads((folder / METRICS).read_text("utf-8"))
-        return found if found["of"] == of and found["chosen"]["alpha"] == alpha else None
+        unsaid = {key: of[key] for key in UNSAID if key in of}
+        return found if unsaid | found["of"] == of and found["chosen"]["alpha"] == alpha else None
     except (OSError, ValueError, KeyError, TypeError):
         return None  # not made yet, or torn
 

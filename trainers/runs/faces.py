@@ -74,6 +74,9 @@ class Options:
     """Accept the terms without being asked."""
     learn: int = 0
     """Draw so many pictures, let the judge label them, and learn the paper's eight edits (10,000 or more)."""
+    pictures: Path | None = None
+    """With --learn: a folder of photographs in FFHQ's frame, of which 1,000 measure the edits, as in the
+    paper. Default: drawn pictures."""
 
 
 def main(options: Options) -> None:
@@ -140,7 +143,7 @@ def add(role: str, place: str, options: Options) -> None:
 def learn(options: Options) -> None:
     """Runs faces.sh on pictures that the generator draws. ValueError if one of its stages fails."""
     script = Path(__file__).with_suffix(".sh")
-    environment = os.environ | {"SAMPLES": str(options.learn)}
+    environment = os.environ | {"SAMPLES": str(options.learn), "PICTURES": str(options.pictures or "")}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     if subprocess.run(["bash", script, options.run], env=environment).returncode:
         raise ValueError(f"{script.name} stopped; repeat the command to go on")

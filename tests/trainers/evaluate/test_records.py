@@ -117,6 +117,10 @@ def test_an_edits_folder_gets_figures_and_strength(tmp_path):
         records.kept(tmp_path, {"edit": "b"}, 1.0) is None
         and records.kept(tmp_path, {"edit": "a"}, 2.0) is None
     )
+    seen = {"edit": "a", "labels": "l"}
+    assert records.kept(tmp_path, seen, 1.0), "an older one does not say which pictures it is of"
+    records.write(tmp_path, metrics() | {"of": seen}, change_of("Hat"))
+    assert records.kept(tmp_path, seen, 1.0) and not records.kept(tmp_path, seen | {"labels": "m"}, 1.0)
     (tmp_path / "metrics.json").write_text("{torn")
     assert records.kept(tmp_path, {"edit": "a"}, 1.0) is None
 

@@ -38,7 +38,7 @@ def test_the_stages_understand_every_command(script, arguments, tmp_path):
     )
     calls = [call.split("\x1f")[:-1] for call in (tmp_path / "calls").read_text().split("\x1e")[:-1]]
     stages = [call for call in calls if call[0] == "-m"]
-    assert len(stages) > 10 and all(call[1] == "trainers" for call in stages)
+    assert len(stages) >= 5 and all(call[1] == "trainers" for call in stages)
     # One command of each kind: to parse all of them takes a minute.
     kinds = {tuple(word for word in call if word.startswith("--") or word.isalpha()): call for call in stages}
     for call in kinds.values():

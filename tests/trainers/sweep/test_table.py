@@ -85,4 +85,5 @@ def test_the_stages_understand_every_command_of_a_table(path):
         parse(command.split())
     for cell in {cell.method: cell for cell in table.cells()}.values():  # to parse all takes a minute
         parse(list(cell.words))
-    assert all(RUNS in word for word in table.evaluate.split()[1::2])
+    measuring = parse(["evaluate", *table.evaluate.split()])
+    assert all(RUNS in str(folder) for folder in (measuring.data, measuring.registry, measuring.run))
