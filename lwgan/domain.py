@@ -179,6 +179,11 @@ def nearest(name: str, known: Sequence[str]) -> str:
     return by_lower[near[0]] if near else ""
 
 
+def is_number(value: object) -> bool:
+    """Whether a value is a whole number or a float of at most 1e9: neither a bool, nor NaN, nor infinite."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= 1e9
+
+
 def short(value: object, limit: int = 200) -> str:
     """A value for an error message: a stranger's may have any length."""
     text = repr(value)

@@ -22,7 +22,7 @@ from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor
 
-from lwgan.domain import NAME, change_from_json, domain_from_json, short
+from lwgan.domain import NAME, change_from_json, domain_from_json, is_number, short
 from lwgan.frames import FRAMES
 from lwgan.images import sheet
 
@@ -93,18 +93,14 @@ def _is_count(value) -> bool:
     return type(value) is int and value > 0
 
 
-def _is_number(value) -> bool:
-    return type(value) in (int, float) and abs(value) <= 1e9  # False for NaN
-
-
 def _is_revision(value) -> bool:
     is_hash = _matches(r"[0-9a-f]{40}([0-9a-f]{24})?")
     return isinstance(value, dict) and all(part is None or is_hash(part) for part in value.values())
 
 
 def _is_point(value) -> bool:
-    return (isinstance(value, dict) and all(_is_number(value.get(key)) for key in ("alpha", "target_change"))
-            and all(figure is None or _is_number(figure) for figure in value.values()))  # fmt: skip
+    return (isinstance(value, dict) and all(is_number(value.get(key)) for key in ("alpha", "target_change"))
+            and all(figure is None or is_number(figure) for figure in value.values()))  # fmt: skip
 
 
 def _is_curve(value) -> bool:
@@ -129,10 +125,10 @@ RULES = (
 EDIT_RULES = (
     Rule("num_ws", _is_count, "a positive integer", required=True),
     Rule("w_dim", _is_count, "a positive integer", required=True),
-    Rule("alpha", _is_number, "a number of at most 1e9"),
+    Rule("alpha", is_number, "a number of at most 1e9"),
     Rule("strength", lambda value: isinstance(value, dict), "an object"),
-    Rule("strength.unit", lambda value: _is_number(value) and value > 0, "a positive number"),
-    Rule("strength.reach", lambda value: _is_number(value) and 0 <= value <= 1, "0 to 1"),
+    Rule("strength.unit", lambda value: is_number(value) and value > 0, "a positive number"),
+    Rule("strength.reach", lambda value: is_number(value) and 0 <= value <= 1, "0 to 1"),
     Rule("strength.curve", _is_curve, f"at most {POINTS_LIMIT} points with numbers alpha and target_change"),
 )
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from lwgan.images import sheet
 from lwgan.pipeline import EditingPipeline
+from lwgan.recipe import png
 
 MOST = 100  # pictures of a batch on the page, by the endpoint and on the command line
 PART = 50  # pictures that are encoded or generated at once
@@ -67,18 +68,12 @@ def archive(
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
         said = {"domain": pipe.domain.name, "edits": dict(alphas), "left_out": dict(batch.refused)}
         packed.writestr("edits.json", json.dumps(said, indent=1))
-        packed.writestr("sheet.png", _png(side_by_side(pipe, pictures)))
+        packed.writestr("sheet.png", png(side_by_side(pipe, pictures)))
         for i, (name, picture) in enumerate(zip(batch.names, pictures, strict=True), 1):
             stem = f"{i:03d}-{re.sub('[^A-Za-z0-9]+', '-', Path(name).stem)[:60].strip('-')}".strip("-")
-            packed.writestr(f"{stem}.png", _png(picture))
+            packed.writestr(f"{stem}.png", png(picture))
             if picture.mode == "L":
                 packed.writestr(f"{stem}.svg", outlines(picture))
-    return file.getvalue()
-
-
-def _png(picture: Image.Image) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, "PNG")
     return file.getvalue()
 
 

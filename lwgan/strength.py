@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 
+from lwgan.domain import is_number
 from lwgan.metrics import alpha_at, value_at
 
 MAX_ALPHA = 40  # the largest alpha that is accepted: directions with a short unit need large ones
@@ -54,10 +55,10 @@ def scale_of(config: Mapping) -> Scale:
     strength = config.get("strength")
     strength = strength if isinstance(strength, Mapping) else {}
     unit, curve = strength.get("unit"), _points(strength.get("curve"))
-    if not _is_positive(unit):
+    if not is_number(unit) or unit <= 0:
         return Scale(*_calibrated(curve, config.get("alpha")), curve)
     reach = strength.get("reach")
-    return Scale(float(unit), float(reach) if _is_number(reach) else None, curve)
+    return Scale(float(unit), float(reach) if is_number(reach) else None, curve)
 
 
 def strength_of(curve: Sequence[Mapping], alpha: float) -> dict:
@@ -73,7 +74,7 @@ def strength_of(curve: Sequence[Mapping], alpha: float) -> dict:
 
 def _calibrated(points: Sequence[Mapping], alpha: object) -> tuple[float, float | None]:
     """Unit and reach: where the curve first has WANTED, else at its maximum, else the recommended alpha."""
-    own = float(alpha) if _is_positive(alpha) else 1.0
+    own = float(alpha) if is_number(alpha) and alpha > 0 else 1.0
     if not points:
         return own, None
     alphas, change = _columns(points, "target_change")
@@ -92,18 +93,10 @@ def _points(curve: object) -> tuple[dict, ...]:
     known = {0.0: {"alpha": 0.0, "target_change": 0.0}}
     for point in curve if isinstance(curve, list | tuple) else ():
         items = point.items() if isinstance(point, Mapping) else ()
-        numbers = {key: float(value) for key, value in items if _is_number(value)}
+        numbers = {key: float(value) for key, value in items if is_number(value)}
         if {"alpha", "target_change"} <= numbers.keys() and 0 < numbers["alpha"] <= MAX_ALPHA:
             known[numbers["alpha"]] = numbers
     return tuple(known[alpha] for alpha in sorted(known)) if len(known) > 1 else ()
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= 1e9  # nor NaN
-
-
-def _is_positive(value: object) -> bool:
-    return _is_number(value) and value > 0
 
 
 def _columns(points: Sequence[Mapping], key: str) -> tuple[torch.Tensor, torch.Tensor]:

@@ -13,12 +13,12 @@ the page repeats with each message: "domain", "made" (when the server made the p
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from PIL import Image
 
 from lwgan import many, readings, recipe, taught, whole
-from lwgan.domain import KINDS, short
+from lwgan.domain import KINDS, is_number, short
 from lwgan.edit import AffineEdit
 from lwgan.files import EDIT_KINDS
 from lwgan.hub.catalog import Catalog
@@ -324,11 +324,7 @@ class Editor:
             pipe = pipe.plus(recipe.carried(pipe, found)).locking(found.get("locks", ()))
             source, alphas = _source_of(found), recipe.alphas_of(pipe, found)
         else:
-            alphas = edits
-            check_alphas(alphas)
-            pipe = self._pipe_with(alphas, domain)
-            for name in alphas:
-                pipe.check_name(name)
+            alphas, pipe = edits, self._pipe_for(edits, domain)
             source, pipe = self._asked(pipe, picture, seed), pipe.locking(locks)
         # Rounded as a slider's, so that the page gives the same bytes.
         alphas = {name: round(float(alpha), PLACES) for name, alpha in alphas.items()}
@@ -336,22 +332,17 @@ class Editor:
 
     def edit_many(self, files, edits, domain: str | None) -> bytes:
         """Many pictures, edited alike, as a zip archive."""
-        alphas = edits
-        check_alphas(alphas)
+        check_alphas(edits)
         if not isinstance(files, list):
             raise ValueError("no pictures were given: expected a list of files")
-        pipe = self._pipe_with(alphas, domain)
-        for name in alphas:
-            pipe.check_name(name)
+        pipe = self._pipe_for(edits, domain)
         batch = many.encode(pipe, list(opened([path_of(file) for file in files], many.MOST)))
-        return many.archive(pipe, batch, many.edit(pipe, batch, alphas), alphas)
+        return many.archive(pipe, batch, many.edit(pipe, batch, edits), edits)
 
     def edit_photograph(self, picture, edits, face, residual, domain: str | None) -> bytes:
         """A whole photograph with one of its faces edited, as a JPEG."""
-        check_alphas(edits)
-        pipe = self._pipe_with(edits, domain)
-        number = isinstance(residual, int | float) and not isinstance(residual, bool)
-        if residual is not None and not number:
+        pipe = self._pipe_for(edits, domain)
+        if residual is not None and not is_number(residual):
             raise ValueError(f"residual is {short(residual)}, expected a number from 0 to 1")
         found = whole.find(pipe, open_picture(path_of(picture)), 1 if face is None else face)
         (edited,) = whole.edit(pipe, found, edits, residual or 0.0)
@@ -361,8 +352,7 @@ class Editor:
         """One picture at growing alphas of one edit, in a row, as a PNG with the recipe of the picture."""
         if not isinstance(edit, str):
             raise ValueError(f"edit is {edit!r}, expected a name (list_edits)")
-        pipe = self._pipe_with([edit], domain)
-        pipe.check_name(edit)
+        pipe = self._pipe_for({edit: 0.0}, domain)
         alphas = axis.sweep_alphas(pipe, edit) if alphas is None else alphas
         if not isinstance(alphas, list) or not 1 <= len(alphas) <= 32:
             given = f"a list of {len(alphas)}" if isinstance(alphas, list) else repr(alphas)
@@ -387,10 +377,15 @@ class Editor:
             raise ValueError(f"kind is {short(kind)}, expected one of {', '.join(KINDS)}")
         return taught.make(pipe, *piles, name, kind or None).archive
 
-    def _pipe_with(self, names: Iterable[str], domain: str | None) -> EditingPipeline:
-        """The pipeline of a domain; if none is named, the first that has all these edits."""
-        having = [pipe for pipe in self.catalog.pipes.values() if all(name in pipe.edits for name in names)]
-        return having[0] if having and not domain else self.pipe(domain)
+    def _pipe_for(self, alphas: Mapping[str, float], domain: str | None) -> EditingPipeline:
+        """The pipeline of a domain; if none is named, the first that has all these edits. ValueError for
+        wrong alphas, and for an edit that the pipeline does not have."""
+        check_alphas(alphas)
+        having = [pipe for pipe in self.catalog.pipes.values() if alphas.keys() <= pipe.edits.keys()]
+        pipe = having[0] if having and not domain else self.pipe(domain)
+        for name in alphas:
+            pipe.check_name(name)
+        return pipe
 
     def _asked(self, pipe: EditingPipeline, picture: Mapping | None, seed) -> dict:
         if picture is not None:

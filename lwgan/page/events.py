@@ -44,10 +44,10 @@ class Events:
         on(ui.gallery.input, lambda chosen, visit: self.choose_seed(chosen["seed"], visit), ui.gallery)
         on(ui.another.click, lambda seed, visit: self.choose_seed((seed or 0) + 1, visit), ui.seed)
         on(partial(gr.on, [ui.seed.input, ui.seed.submit]), self.choose_seed, ui.seed)
-        on(ui.pad.input, self.draw, ui.pad)
+        on(ui.pad.input, partial(self.become, editor.draw), ui.pad)
         # Not `input`, which also comes when a picture is removed and when a visitor turns to the webcam.
         on(ui.upload.upload, partial(self.replay, editor.upload), ui.upload, preprocess=False)
-        on(ui.shown["adjust"].input, self.adjust, ui.shown["adjust"])
+        on(ui.shown["adjust"].input, partial(self.become, editor.adjust), ui.shown["adjust"])
         opened = partial(gr.on, [ui.open.click, ui.link.submit])
         on(opened, partial(self.replay, editor.open_link), ui.link)
         on(ui.sliders.input, lambda visit: None)  # every event brings the sliders and the view along
@@ -149,14 +149,11 @@ class Events:
         if seed is not None:  # the field is empty while a visitor types
             visit.take(self.editor.sample(seed, visit.session))
 
-    def draw(self, picture, visit: Visit) -> None:
-        visit.take(self.editor.draw(picture, visit.session))
+    def become(self, source, given, visit: Visit) -> None:
+        visit.take(source(given, visit.session))
 
     def replay(self, source, given, visit: Visit) -> None:
         visit.take(*source(given, visit.session, visit.sliders))
-
-    def adjust(self, message, visit: Visit) -> None:
-        visit.take(self.editor.adjust(message, visit.session))
 
     def change_domain(self, name, visit: Visit) -> None:
         if name != visit.session["domain"]:  # Gradio may send a choice twice
