@@ -8,6 +8,7 @@ A stopped download is resumed. (huggingface_hub 2 begins anew in each process.) 
 of its large files; of other places the sha256 may follow the address.
 """
 
+import errno
 import hashlib
 import re
 import shutil
@@ -24,6 +25,7 @@ HUB = re.compile(r"hf://(?P<repo>[^/]+/[^/@]+)/(?P<file>[^@]+?)(@(?P<revision>[^
 SHA256 = re.compile(r"#sha256=([0-9a-f]{64})$")
 CHUNK = 1 << 20  # bytes that are read at a time
 PATIENCE = 30  # seconds without a byte until a transfer counts as broken off
+NO_NETWORK = (httpx.ConnectError, httpx.ConnectTimeout, ConnectionError)
 SPARE = 50_000_000  # bytes that stay free on the disk
 
 
@@ -53,7 +55,9 @@ def fetch(place: str, folder: Path) -> Path:
         remote = _of_hub(bare, sha256) if bare.startswith("hf:") else _of_web(bare, sha256)
         return _downloaded(remote, folder, place)
     except (HfHubHTTPError, httpx.HTTPError, httpx.InvalidURL, TimeoutError, ConnectionError) as error:
-        raise ValueError(f"{place} was not fetched: {hub.reason(error)}") from error
+        reason = re.sub(r"^\[Errno -?\d+\] ", "", hub.reason(error))
+        reason = f"no connection ({reason})" if isinstance(error, NO_NETWORK) else reason
+        raise ValueError(f"{place} was not fetched: {reason}") from error
 
 
 def _checked_path(path: Path, sha256: str | None) -> Path:
@@ -139,7 +143,8 @@ def _transfer(remote: Remote, part: Path, note: Path, place: str) -> None:
 def _check_room(folder: Path, size: int, place: str) -> None:
     free = shutil.disk_usage(folder).free
     if size + SPARE > free:
-        raise OSError(f"{place} needs {size:,} bytes in {folder}, where {free:,} are free")
+        said = f"{place} needs {size:,} bytes in {folder}, where {free:,} are free"
+        raise OSError(errno.ENOSPC, said)
 
 
 def _digest(path: Path) -> str:

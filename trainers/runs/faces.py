@@ -123,10 +123,13 @@ def consent(options: Options, roles: list[str]) -> None:
 
 
 def add(role: str, place: str, options: Options) -> None:
-    """Fetches a file and converts it into the registry. ValueError that names other places."""
+    """Fetches a file and converts it into the registry. ValueError that names other places; OSError of a full
+    disk, which another place would not help."""
     try:
         path = fetch(place, options.run / "downloads")
     except (ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise
         others = [known for known in KNOWN[role] if known != place] + ["a file of yours"]
         hint = "" if role == "encoder" else f", or leave it out (--{role} {NONE})"
         raise ValueError(f"{error}\nGive another place by --{role}: {', '.join(others)}{hint}") from error

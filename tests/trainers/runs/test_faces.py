@@ -15,12 +15,14 @@ from lwgan import AffineEdit, EditingPipeline, Generator
 from lwgan.images import open_picture, to_uint8
 from tests import published
 from tests.conftest import DATA
+from tests.trainers.test_full_disk import full_disk
 from trainers import __main__ as command_line
 from trainers import publish
 from trainers.datasets.celeba import CELEBA
 from trainers.datasets.celebahq import OFFERED
 from trainers.datasets.pictures import split_of
 from trainers.evaluate import bench, records
+from trainers.fetch import fetch
 from trainers.runs import faces
 from trainers.runs.faces import KNOWN, Options, main
 from trainers.shards import SPLITS, load_split
@@ -111,6 +113,30 @@ def test_a_stopped_command_goes_on(hub, places, tmp_path, monkeypatch, stopped):
         not hub.calls("/resolve/.*e4e", "GET")
         and not EditingPipeline.from_pretrained(tmp_path / "registry").refused
     )
+
+
+def test_without_a_network_it_says_so_and_names_other_places(tmp_path):
+    """The Hub of all tests is a port where nobody listens."""
+    with pytest.raises(ValueError, match=r"was not fetched: no connection \(.*refused") as error:
+        main(Options(tmp_path, accept_terms=True))
+    assert "Give another place by --encoder: hf://" in str(error.value) and "a file of yours" in str(
+        error.value
+    )
+
+
+@pytest.mark.parametrize("when", ["fetched", "converted"])
+def test_a_full_disk_is_said_and_with_room_it_goes_on(hub, places, tmp_path, monkeypatch, when):
+    runs = tmp_path / "runs"
+    words = ["faces", f"--run={runs}", "--accept-terms", f"--encoder={places['encoder']}"]
+    monkeypatch.setattr(sys, "argv", ["trainers", *words, "--judge=none", "--identity=none"])
+    if when == "converted":
+        fetch(places["encoder"], runs / "downloads")
+    with full_disk(), pytest.raises(SystemExit, match=r"^error: (.*: )?File too large$"):
+        command_line.main()
+    assert not list(runs.glob("registry/*"))
+    command_line.main()
+    kinds = sorted(path.name for path in (runs / "registry").iterdir())
+    assert kinds == ["lwgan-faces-encoder", "lwgan-faces-generator"]
 
 
 def test_another_file_is_refused_in_words(places, files, tmp_path):
