@@ -22,10 +22,11 @@ STAGES = {
     "faces": ("trainers.runs.faces", "fetch and convert published networks of faces, learn edits"),
     "benchmark": ("trainers.benchmark", "measure speed"),
 }
+STOPPED = 130  # exit status after Ctrl-C
 
 
 def main() -> None:
-    """Runs the stage that sys.argv names. A user's errors end in a sentence, without a traceback."""
+    """Runs the stage that sys.argv names. A user's errors and Ctrl-C end in a sentence, with no traceback."""
     words = sys.argv[1:]
     if not words or words[0] in ("-h", "--help"):
         print(overview())
@@ -39,6 +40,9 @@ def main() -> None:
         sys.exit(f"error: {sentence(error)}")
     except ValueError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        sys.exit(STOPPED)
     finally:
         run.release()
 

@@ -51,6 +51,7 @@ def test_a_misspelt_stage_and_option_are_named(monkeypatch, capsys):
         (PermissionError(13, "Permission denied"), "error: Permission denied"),
         (OSError("the Hub does not answer"), "error: the Hub does not answer"),
         (ValueError("--steps is 0"), "error: --steps is 0"),
+        (KeyboardInterrupt(), str(command_line.STOPPED)),
     ],
 )
 def test_errors_of_a_users_making_are_one_sentence(error, message, monkeypatch):

@@ -148,5 +148,11 @@ def learn(options: Options) -> None:
     script = Path(__file__).with_suffix(".sh")
     environment = os.environ | {"SAMPLES": str(options.learn), "PICTURES": str(options.pictures or "")}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    if subprocess.run(["bash", script, options.run], env=environment).returncode:
+    process = subprocess.Popen(["bash", script, options.run], env=environment)
+    try:
+        failed = process.wait()
+    except KeyboardInterrupt:  # it stops the stage that runs, too
+        process.wait()
+        raise
+    if failed:
         raise ValueError(f"{script.name} stopped; repeat the command to go on")

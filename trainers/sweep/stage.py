@@ -34,7 +34,6 @@ from trainers.sweep.cell import inputs_of, learn, learn_away, write
 from trainers.sweep.table import Cell, Table, placed, read_table, words_of
 
 LINES = "sweep.jsonl"
-STOPPED = 130  # exit status after Ctrl-C
 
 
 @dataclass(frozen=True)
@@ -62,11 +61,7 @@ def main(options: Options) -> None:
         return
     run.lock(root / "edits")
     prepare(table, root)
-    try:
-        failed = sweep(todo, root, options.engine)
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        sys.exit(STOPPED)
+    failed = sweep(todo, root, options.engine)
     if learned := [cell for cell in cells if cell not in failed]:
         report(table, learned, root)
     if failed:
