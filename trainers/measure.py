@@ -20,6 +20,7 @@ from trainers.nets.generator import to_pictures
 from trainers.shards import Images
 
 BATCH = 50  # pictures at a time: with more, a layer's maps leave a CPU's caches
+LARGE = 256  # px: of larger pictures fewer are taken, as 50 of 1024 px exceed the memory of most GPUs
 MULTIPLES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # of the recommended alpha: the points of a curve
 MATCHED = 0.8  # the target change at which edits are compared
 CLOSE, TRIES = 0.01, 3  # how near to MATCHED is near enough, and how often a nearer alpha is tried
@@ -102,8 +103,13 @@ def see(nets: Nets, w: Tensor, keep: bool = False) -> Seen:
     if nets.judge is None and nets.identity is None and not keep:
         codes = nets.codes(w)
         return Seen(codes, codes)
-    parts = w.split(BATCH)
+    parts = w.split(batch_of(nets.generator))
     return joined([look(nets, nets.generator.synthesis(part), keep, keep, part) for part in parts])
+
+
+def batch_of(generator: Generator) -> int:
+    """How many pictures to render at a time."""
+    return max(1, BATCH * LARGE**2 // max(LARGE, generator.config["resolution"]) ** 2)
 
 
 @torch.no_grad()

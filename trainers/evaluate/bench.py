@@ -154,7 +154,7 @@ class Bench:
         """The judge's features of sampled pictures, without truncation."""
         generator = self.nets.generator
         z = torch.randn(samples, generator.z_dim, generator=torch.Generator().manual_seed(1))
-        parts = z.to(self.nets.device).split(measure.BATCH)
+        parts = z.to(self.nets.device).split(measure.batch_of(generator))
         return torch.cat([self.nets.judge.features(generator(part)) for part in parts])
 
 
