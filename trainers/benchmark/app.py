@@ -204,7 +204,9 @@ def chromium(folder: Path) -> Iterator:
 
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium")
-    flags = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
+    # A page narrower than this moves some tabs into a menu.
+    flags = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+             "--window-size=1280,900")  # fmt: skip
     for flag in (*flags, f"--user-data-dir={folder / 'profile'}"):
         options.add_argument(flag)
     chrome = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))

@@ -21,7 +21,7 @@ from trainers.benchmark.app import SLIDER, chromium, served
 PILES = (50, 200)
 ASKED = {50: 10, 200: 20}  # seconds
 MOVES = 25  # of the other visitor's slider, each turn; the first two warm up
-WAIT = 300  # seconds
+WAIT = 90  # seconds
 VIEW = """
 const view = (name) => {
   for (const tab of document.querySelectorAll("#views button[role=tab]")) {
