@@ -109,7 +109,7 @@ def see(nets: Nets, w: Tensor, keep: bool = False) -> Seen:
 
 def batch_of(generator: Generator) -> int:
     """How many pictures to render at a time."""
-    return max(1, BATCH * LARGE**2 // max(LARGE, generator.config["resolution"]) ** 2)
+    return max(1, BATCH * LARGE**2 // max(LARGE, generator.resolution) ** 2)
 
 
 @torch.no_grad()

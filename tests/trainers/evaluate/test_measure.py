@@ -38,7 +38,7 @@ class Codes:
 def nets() -> Nets:
     """A generator whose pictures [N, 1, 1, 3] are the codes [N, 1, 3], and readers of them."""
     mapping = SimpleNamespace(w_avg=torch.zeros(3))
-    generator = SimpleNamespace(synthesis=lambda w: w[:, None], mapping=mapping)
+    generator = SimpleNamespace(synthesis=lambda w: w[:, None], mapping=mapping, resolution=3)
     identity = lambda x: torch.nn.functional.normalize(x.flatten(1) + 10)
     return Nets(generator, Judge(), identity, Codes())
 
