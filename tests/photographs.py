@@ -131,18 +131,30 @@ def _corners(rng, *digits, least):
     return Scene(shot(rng, paint(PAPER, cover, INK) * light[..., None]), truth)
 
 
-def _shadow(rng, *digits, least=0.4, edge=3):
+def _shadow(rng, *digits, least=0.4, edge=3, count=1):
     cover, truth = place(rng, *digits)
     y, x = np.mgrid[:SIDE, :SIDE] - SIDE / 2
-    turn = rng.uniform(0, 2 * np.pi)
-    depth = (x * np.cos(turn) + y * np.sin(turn) + rng.uniform(-80, 80)) / edge
-    return Scene(
-        shot(
-            rng,
-            paint(PAPER, cover, INK) * (least + (1 - least) / (1 + np.exp(-depth.clip(-50, 50))))[..., None],
-        ),
-        truth,
-    )
+    page = paint(PAPER, cover, INK)
+    for _ in range(count):
+        turn = rng.uniform(0, 2 * np.pi)
+        depth = (x * np.cos(turn) + y * np.sin(turn) + rng.uniform(-80, 80)) / edge
+        page = page * (least + (1 - least) / (1 + np.exp(-depth.clip(-50, 50))))[..., None]
+    return Scene(shot(rng, page), truth)
+
+
+def _hand(rng, *digits, least=0.45, blur=8):
+    """The shadow of a forearm and four fingers, from one side of the picture."""
+    cover, truth = place(rng, *digits)
+    hand, finger = np.zeros_like(cover), rng.uniform(45, 65)
+    wrist = np.array([rng.uniform(100, 300), rng.uniform(150, 290)])
+    cv2.ellipse(hand, (int(wrist[0]), SIDE), (int(2 * finger), int(SIDE - wrist[1] + 30)), 0, 0, 360, 1, -1)
+    for k in range(4):
+        angle = np.radians(-120 + 25 * k + rng.uniform(-8, 8))
+        start = wrist + np.array([(k - 1.5) * finger, 0])
+        ends = start, start + 110 * np.array([np.cos(angle), np.sin(angle)])
+        cv2.line(hand, *(end.astype(int).tolist() for end in ends), 1, int(0.85 * finger))
+    hand = cv2.GaussianBlur(np.rot90(hand, rng.integers(4)).copy(), (0, 0), blur)
+    return Scene(shot(rng, paint(PAPER, cover, INK) * (1 - (1 - least) * hand)[..., None]), truth)
 
 
 def _table(rng, *digits, table, angle=(-4, 4), skew=0, grain=0.0, ink=INK, paper=PAPER, side=(310, 350)):
@@ -284,6 +296,9 @@ KINDS: dict[str, Callable[..., Scene]] = {
     "chalkboard": partial(_plain, paper=(45, 62, 52), ink=(205, 210, 200), camera=True, noise=6),
     "thin pen": partial(_plain, pen=-2),
     "thick pen": partial(_plain, pen=5, heights=(110, 150)),
+    "thick pen, lit from one side": partial(
+        _plain, pen=9, heights=(120, 170), count=2, paper=PAPER, ink=INK, light=0.4, noise=4
+    ),
     "lit from one side": partial(_plain, paper=PAPER, ink=INK, light=0.5, noise=4),
     "noise": partial(_plain, paper=PAPER, ink=INK, noise=16),
     "rotated to 15 degrees, perspective": partial(_plain, paper=PAPER, ink=INK, turn=15, skew=15, noise=4),
@@ -292,6 +307,8 @@ KINDS: dict[str, Callable[..., Scene]] = {
     "corners at .4": partial(_corners, least=0.4),
     "hard shadow": _shadow,
     "soft shadow": partial(_shadow, edge=25),
+    "two shadows": partial(_shadow, count=2, least=0.5),
+    "shadow of a hand": _hand,
     "dark table around": partial(_table, table=DARK),
     "light table around": partial(_table, table=LIGHT),
     "wooden table around": partial(_table, table=WOOD, grain=0.12),
@@ -306,6 +323,7 @@ KINDS: dict[str, Callable[..., Scene]] = {
     "ruled, turned": partial(_ruled, angle=8),
     "ruled in grey, turned": partial(_ruled, line=(70, 70, 70), angle=4, ink=(20, 20, 20)),
     "squared": partial(_ruled, columns=True),
+    "squares of 12-16 px": partial(_ruled, columns=True, step=(12, 16)),
     "squared, scan": partial(_ruled, columns=True, camera=False, step=(20, 30)),
     "squared in black, scan": partial(_ruled, columns=True, line=(60,) * 3, ink=(20,) * 3, camera=False),
     "box": _boxed,

@@ -193,6 +193,12 @@ def is_solid(ink: np.ndarray) -> bool:
     return max(ink.shape) < 1.8 * min(ink.shape) and widest > 0.8 * min(ink.shape)
 
 
+def is_uneven(ink: np.ndarray) -> bool:
+    """Whether a fifth of a mark [h, w], without its outline, has less than 70% of its usual ink."""
+    inner = ink[cv2.erode(np.pad(ink > STROKE_INK, 1).astype(np.uint8), np.ones((3, 3)))[1:-1, 1:-1] > 0]
+    return bool(inner.size) and float(np.mean(inner < 0.7 * np.quantile(inner, 0.9))) > 0.2
+
+
 def stroke_width(ink: np.ndarray) -> float:
     """The mean stroke width in px: twice the area over the length of the outline.
 

@@ -6,10 +6,11 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from lwgan.frames.glyphs import Glyph, is_solid
+from lwgan.frames.glyphs import Glyph, is_solid, is_uneven
 from lwgan.frames.paper import Marks, find_marks
 
 WORK_SIDE = 400  # px: larger pictures are reduced to this mean side before marks are looked for
+STROKES = (0.2, 0.06)  # of the mean side: the widest stroke in uneven light, at the first and the second look
 MIN_SIDE = 12  # px: a smaller picture shows no mark
 
 
@@ -29,9 +30,26 @@ def look(
     """The glyphs of a picture, "RGB" or "L".
 
     find: ink, float [H, W] in 0..255, -> glyphs.  Where at most `most` glyphs are all smaller than `small` px
-    once the picture is reduced, their part of the page is looked at again, reduced less. ValueError for a
-    picture that is blank or too small, and for marks that are no strokes.
+    once the picture is reduced, their part of the page is looked at again, reduced less. What is refused or
+    doubtful is looked at again for narrow strokes. ValueError for a picture that is blank or too small, and
+    for marks that are no strokes.
     """
+    seen, refusals = [], []
+    for stroke in STROKES:
+        try:
+            seen.append(_look(picture, find, small, most, stroke))
+        except ValueError as refusal:
+            refusals.append(refusal)
+        else:
+            if "note" not in seen[-1].info:
+                return seen[-1]
+    if not seen:
+        raise refusals[0]
+    return seen[0]
+
+
+def _look(picture: Image.Image, find: Callable, small: int, most: int, stroke: float) -> Seen:
+    """As `look`, once. stroke: the widest stroke in uneven light, a share of the mean side."""
     if min(picture.size) < MIN_SIDE:
         size = f"{picture.width} x {picture.height} px"
         raise ValueError(f"the picture is {size}: a mark needs at least {MIN_SIDE}")
@@ -39,7 +57,7 @@ def look(
     to_picture = np.diag([1 / scale, 1 / scale, 1])
     size = [max(round(edge * scale), 1) for edge in picture.size]
     reduced = picture.resize(size, Image.Resampling.BOX) if scale < 1 else picture
-    marks = find_marks(np.asarray(reduced.convert("RGB")))
+    marks = find_marks(np.asarray(reduced.convert("RGB")), stroke)
     glyphs = find(marks.ink)
     matrix, sheet = to_picture @ marks.matrix, marks.sheet
     start, size = np.zeros(2), np.array(marks.ink.shape)
@@ -48,7 +66,7 @@ def look(
     zoom = min(WORK_SIDE / np.sqrt((box[2:] - box[:2]).prod()), 1 / scale)
     if longest < small and zoom > 1.2 and len(glyphs) <= most:
         pixels, matrix = _part(picture, matrix, box, zoom)
-        marks = find_marks(pixels)
+        marks = find_marks(pixels, stroke)
         glyphs, matrix = find(marks.ink), matrix @ marks.matrix
         start, size = box[1::-1] * zoom, size * zoom
     info = {"quads": [_mapped(_corners(glyph), matrix).tolist() for glyph in glyphs]}
@@ -115,6 +133,7 @@ def _remarks(marks: Marks, glyphs: list[Glyph]) -> dict[str, str]:
         "a mark is as large as the picture": (boxes[:, 2:] - boxes[:, :2] > 0.96 * edge).all(1).any(),
         "one mark is much smaller than another": min(sizes) < 0.3 * max(sizes),
         "one mark is much fainter than another": min(amounts) < 0.55 * max(amounts),
+        "the ink of a mark is uneven, as if part of it were shadow": any(is_uneven(g.ink) for g in glyphs),
         "the parts of a mark lie far apart": any(glyph.scattered for glyph in glyphs),
         f"the marks are only {max(sizes)} px high": max(sizes) < MIN_SIDE,
     }

@@ -1,8 +1,8 @@
 """Marks on paper: from a photograph or a scan to the amount of ink at each pixel.
 
-A sheet on a table is cut out and seen from above. A wide median estimates the paper's colour at each pixel
-and follows shadows. Ink is what differs from the paper along the colour axis of most contrast. Rulings are
-removed. Lengths are shares of the mean side, the root of the picture's area.
+A sheet on a table is cut out and seen from above. A median over a window twice as wide as a stroke estimates
+the paper's colour at each pixel and follows shadows. Ink is what differs from the paper along the colour axis
+of most contrast. Rulings are removed. Lengths are shares of the mean side, the root of the picture's area.
 """
 
 from typing import NamedTuple
@@ -12,7 +12,6 @@ import numpy as np
 
 STROKE_INK = 48  # of 255: pixels with more ink are connected to strokes
 MIN_CONTRAST = 24  # of 255: a picture whose ink differs less from its paper counts as blank
-MEDIAN, STROKE = 0.28, 0.14  # the window of the median; the widest stroke in uneven light
 LIGHT = 200  # of 255: the paper's lightness to which uneven light is brought
 DARKEST = 24  # of 255: a darker paper's light is not evened, since noise would grow
 SHEET_SIDE = 240  # px: the mean side at which sheets are looked for
@@ -59,20 +58,23 @@ class Marks(NamedTuple):
     sheet: np.ndarray | None = None
 
 
-def find_marks(pixels: np.ndarray) -> Marks:
-    """The ink of a picture, uint8 [H, W, 3], or of the sheet in it. ValueError if nothing stands out."""
+def find_marks(pixels: np.ndarray, stroke: float) -> Marks:
+    """The ink of a picture, uint8 [H, W, 3], or of the sheet in it. ValueError if nothing stands out.
+
+    stroke: the widest stroke in uneven light, a share of the mean side.
+    """
     sheet, axis = find_sheet(pixels), None
     if sheet is not None:
         page, inside, matrix = _cut(pixels, sheet)
         try:
-            ink, axis, peak, noise = _ink(page, inside)
-            if sheet.table or not _crossed(pixels, sheet, axis, peak):
+            ink, axis, peak, noise = _ink(page, stroke, inside)
+            if sheet.table or not _crossed(pixels, sheet, axis, peak, stroke):
                 outline = sheet.hull[:, 0] if sheet.quad is None else sheet.quad
                 return Marks(without_lines(ink), matrix, peak < 8 * noise, outline)
         except ValueError:
             if sheet.table:
                 raise
-    ink, _, peak, noise = _ink(pixels, axis=axis)
+    ink, _, peak, noise = _ink(pixels, stroke, axis=axis)
     return Marks(without_lines(ink), np.eye(3), peak < 8 * noise)
 
 
@@ -137,13 +139,13 @@ def _cut(pixels: np.ndarray, sheet: Sheet) -> tuple[np.ndarray, np.ndarray, np.n
     return page, np.ones(page.shape[:2], bool), np.linalg.inv(matrix)
 
 
-def _crossed(pixels: np.ndarray, sheet: Sheet, axis: np.ndarray, peak: float) -> bool:
+def _crossed(pixels: np.ndarray, sheet: Sheet, axis: np.ndarray, peak: float, stroke: float) -> bool:
     """Whether strokes as strong as those on a sheet cross its outline or lie outside.
 
     If so, the sheet is no sheet but a part of the paper in another light.
     Many strokes outside are the grain of a table.
     """
-    mask = _along(pixels, paper_of(pixels), axis) > peak / 2
+    mask = _along(pixels, paper_of(pixels, stroke), axis, stroke) > peak / 2
     inside, side, strokes = _filled(sheet.hull, pixels), _side(pixels), 0
     for left, top, width, height, area in cv2.connectedComponentsWithStats(mask.astype(np.uint8))[2][1:]:
         large = max(width, height) > 0.06 * side and min(width, height) > 0.015 * side
@@ -163,35 +165,38 @@ def _square(side: float) -> np.ndarray:
     return np.ones((int(side) | 1,) * 2, np.uint8)
 
 
-def paper_of(pixels: np.ndarray) -> Paper:
-    """The paper of a picture, uint8 [H, W, 3]."""
+def paper_of(pixels: np.ndarray, stroke: float) -> Paper:
+    """The paper of a picture, uint8 [H, W, 3], whose strokes are narrower than this share of its side."""
+    window = 2 * stroke * _side(pixels)
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).astype(np.float32)
     for middle in (lambda: np.median(border, 0), lambda: np.median(pixels[::4, ::4], (0, 1))):
         colour = middle().astype(np.float32)
         on_border = np.mean(np.abs(border - colour).max(1) <= 3)
         other = 1 - cv2.inRange(pixels, *(colour + np.array([[-3], [3]]))) // 255
         if on_border > 0.3 and other.mean() < 0.7:
-            widest = _square((0.5 if on_border > 0.9 else MEDIAN) * _side(pixels))
+            widest = _square(0.5 * _side(pixels) if on_border > 0.9 else window)
             if not cv2.erode(other, widest).any():
                 return Paper(np.broadcast_to(colour, pixels.shape), np.ones(pixels.shape[:2]), True)
-    colour = cv2.medianBlur(pixels, min(int(MEDIAN * _side(pixels)) | 1, 255)).astype(np.float32)
+    colour = cv2.medianBlur(pixels, min(int(window) | 1, 255)).astype(np.float32)
     light = colour @ np.full(3, 1 / 3, np.float32)
     middle = float(np.median(light))
     gain = LIGHT / light.clip(max(DARKEST, middle / 4)) if middle > 2 * DARKEST else np.ones_like(light)
     return Paper(colour, gain, False)
 
 
-def _ink(pixels: np.ndarray, inside=None, axis=None) -> tuple[np.ndarray, np.ndarray, float, float]:
+def _ink(
+    pixels: np.ndarray, stroke: float, inside=None, axis=None
+) -> tuple[np.ndarray, np.ndarray, float, float]:
     """Ink [H, W] in 0..255, the axis [3] along which it differs from the paper, by how much, and the noise.
 
     inside: the pixels [H, W] to look at.  axis: if known.
     """
-    paper = paper_of(pixels)
+    paper = paper_of(pixels, stroke)
     inside = np.ones(pixels.shape[:2], bool) if inside is None else inside
     if axis is None:
         axis = _axis(((pixels - paper.colour) * paper.gain[..., None])[inside])
-        axis = max(axis, -axis, key=lambda axis: ((_along(pixels, paper, axis) * inside) ** 2).sum())
-    ink = _along(pixels, paper, axis) * inside
+        axis = max(axis, -axis, key=lambda axis: ((_along(pixels, paper, axis, stroke) * inside) ** 2).sum())
+    ink = _along(pixels, paper, axis, stroke) * inside
     values = (((pixels - paper.colour) @ axis) * paper.gain)[inside]
     noise = float(1.4826 * np.median(np.abs(values - np.median(values))))
     peak = float(np.sort(ink, axis=None)[-max(10, ink.size // 2000) :].mean())
@@ -208,7 +213,7 @@ def _axis(difference: np.ndarray) -> np.ndarray:
     return (np.linalg.eigh(strong.T @ strong)[1][:, -1] / np.sqrt(3)).astype(np.float32)
 
 
-def _along(pixels: np.ndarray, paper: Paper, axis: np.ndarray) -> np.ndarray:
+def _along(pixels: np.ndarray, paper: Paper, axis: np.ndarray, stroke: float) -> np.ndarray:
     """By how much pixels differ from the paper in the direction of an axis, >= 0, [H, W].
 
     Ink takes away a share of the light, so that the difference is evened. In uneven light it must also be
@@ -216,7 +221,7 @@ def _along(pixels: np.ndarray, paper: Paper, axis: np.ndarray) -> np.ndarray:
     """
     ink = np.maximum((pixels - paper.colour) @ axis, 0)
     if not paper.clean:
-        square = _square(STROKE * _side(pixels))
+        square = _square(stroke * _side(pixels))
         pad = len(square)
         amount = cv2.copyMakeBorder(
             pixels.astype(np.float32) @ axis, pad, pad, pad, pad, cv2.BORDER_REPLICATE
