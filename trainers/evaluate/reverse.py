@@ -26,6 +26,11 @@ from trainers.evaluate.piles import Bench
 STRENGTHS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 WANTED = 0.8  # target change at which the ways are compared; else at their largest
 PILE = 500
+HEAD = """# Results: ways back, {domain}
+
+Made by `python -m trainers.evaluate.reverse`, which says what the ways are. Each is shown at the least
+strength at which at least 80% of up to 200 test pictures change back, else where most of them do. *Target
+change*, *others kept* and *identity*: as in the other results, by judges that took no part."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,8 @@ def main(options: Options) -> None:
     given = dict(option.split("=", 1) for option in options.options)
     bench = Bench(open_dataset(options.data, train=1, heldout=options.pool, **given), options)
     lines = [row for name in options.edits for row in rows(bench, name, options.cases)]
-    head = ["| edit undone | way | strength | target change | others kept | identity |", "|---" * 6 + "|"]
+    head = [*HEAD.format(domain=bench.pipe.domain.name).splitlines(), ""]
+    head += ["| edit undone | way | strength | target change | others kept | identity |", "|---" * 6 + "|"]
     with atomic(options.report) as partial:
         partial.write_text("\n".join([*head, *lines, ""]), "utf-8")
 
