@@ -65,6 +65,9 @@ def main(options: Options) -> None:
     if options.processes < 1:
         raise ValueError(f"--processes {options.processes}: at least 1 is needed")
     dataset = open_dataset(options.dataset, **_said(options))
+    if not dataset.domain.changes:
+        labels = ", ".join(dataset.domain.attributes)
+        raise ValueError(f"all pictures have the same labels ({labels}): there is nothing to learn")
     plan = plan_of(dataset)
     run.start(options.data, options)
     (options.data / shards.DATASET).unlink(missing_ok=True)
@@ -78,6 +81,9 @@ def main(options: Options) -> None:
     save_samples(options.data, dataset.hidden)
     for split, size in sizes.items():
         print(f"{split}: {size} pictures")
+    counts = (load_split(options.data, "train").labels == 1).sum(0).tolist()
+    labels = zip(dataset.domain.attributes, counts, strict=True)
+    print("training pictures with each label:", ", ".join(f"{name} {count}" for name, count in labels))
 
 
 def _said(options: Options) -> dict[str, object]:

@@ -155,6 +155,8 @@ def test_a_full_disk_leaves_no_partial_and_the_run_resumes(folder, tmp_path, mon
 
 
 def test_what_makes_no_sense_is_refused_and_writes_nothing(folder, tmp_path):
+    same = tmp_path / "same.csv"
+    same.write_text("file,B\n" + "".join(f"{i}.png,1\n" for i in range(COUNT)))
     for spec, options, message in (
         ("paintings", {}, "'paintings' is unknown: choose one of multimnist, synthfaces, letters:PATH, "),
         ("folder", {}, "'folder' is unknown: choose one of"),
@@ -163,6 +165,8 @@ def test_what_makes_no_sense_is_refused_and_writes_nothing(folder, tmp_path):
         (f"folder:{folder}", {"processes": 0}, "--processes 0"),
         (f"folder:{folder}", {"options": ("title",)}, "--options 'title': expected key=value"),
         (f"folder:{folder}", {"options": ("tilte=x",)}, "no option 'tilte': choose from resolution"),
+        (f"folder:{folder}", {"options": ("columns=a",)}, "no column 'a': did you mean 'A'. .* are file, A$"),
+        (f"folder:{folder}", {"options": (f"labels={same}",)}, r"all pictures have the same labels \(B\)"),
         ("multimnist", {"heldout": 0}, "n = 0"),
         ("multimnist", {"options": ("seed=one",)}, "seed is 'one', expected a number"),
     ):

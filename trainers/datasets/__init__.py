@@ -52,7 +52,7 @@ def _parsed(name: str, value: object, default: object) -> object:
             raise ValueError(f"{name} is {value!r}, expected true or false")
         return value.lower() == "true"
     if isinstance(default, tuple):
-        return tuple(word.strip() for word in value.split(","))
+        return tuple(word.strip() for word in value.split(",") if word.strip())
     try:
         return type(default)(value)
     except ValueError:

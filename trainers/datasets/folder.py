@@ -77,19 +77,19 @@ class Folder(Pictures):
         column, names = names_in(table, finder(self._paths, folder))
         table = table.assign(**{column: names}).drop_duplicates()
         names = table[column].tolist()
-        self._check(names, path)
+        self._check(names, path, column)
         table.insert(0, "", names)  # in errors a row is named by its picture
         columns = self.columns or tuple(name for name in table.columns[1:] if name not in (column, GROUP))
         groups = table[GROUP].str.strip().tolist() if GROUP in table and column != GROUP else None
         return Listed(names, labels_of(table, columns, path), columns, groups)
 
-    def _check(self, names: list[str], path: Path) -> None:
-        """ValueError for a picture that is named twice; FileNotFoundError if none is there."""
+    def _check(self, names: list[str], path: Path, column: str) -> None:
+        """FileNotFoundError if no picture is there; ValueError for one that is named twice."""
+        if not any(name in self._paths for name in names):
+            said = f"has none of the pictures that {path} names in its column {column!r}, such as {names[0]}"
+            raise FileNotFoundError(f"{self.place} {said}")
         if twice := pandas.Series(names)[pandas.Series(names).duplicated()].tolist():
             raise ValueError(f"{path} names the picture {twice[0]!r} twice, with different labels")
-        if not any(name in self._paths for name in names):
-            said = f"has none of the pictures that {path} names, such as {names[0]}"
-            raise FileNotFoundError(f"{self.place} {said}")
 
     def _source(self, row: int) -> Path:
         name = self._list.names[row]

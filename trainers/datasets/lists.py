@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas
 
-from lwgan.domain import LABEL
+from lwgan.domain import LABEL, nearest
 from trainers.shards import UNKNOWN
 
 YES, NO = ("1", "true", "yes", "y", "t", "on"), ("0", "-1", "false", "no", "n", "f", "off")
@@ -50,7 +50,7 @@ def read_list(path: Path) -> pandas.DataFrame:
     if short.any():
         row = table[short].iloc[0, 0]
         raise ValueError(f"{path}: the row of {row} has fewer values than the header has names")
-    return _without_extras(table, path)
+    return _without_extras(table)
 
 
 def _is_remark(line: str, following: str) -> bool:
@@ -91,19 +91,19 @@ def _parsed(path: Path, text: str, separator: str) -> pandas.DataFrame:
             table = pandas.read_csv(StringIO(text), **how)
     except (ValueError, pandas.errors.ParserWarning) as error:  # a ParserError names the line
         raise ValueError(f"{path}: {str(error).splitlines()[0]}") from error
-    names = [name.strip() for name in text.splitlines()[0].split(separator)] if len(separator) == 1 else []
+    header = text.splitlines()[0]
+    names = [name.strip() for name in (header.split(separator) if len(separator) == 1 else header.split())]
+    if Path(names[0]).suffix.lower() in SUFFIXES and {*map(plain, names[1:])} <= {*VALUES}:
+        raise ValueError(f"{path} has no header: its first line is the row of {names[0]}")
     if twice := {name for name in names if name and names.count(name) > 1}:
         raise ValueError(f"{path} names the column {min(twice)!r} twice")
     table.columns = [name.strip() for name in table.columns]
     return table
 
 
-def _without_extras(table: pandas.DataFrame, path: Path) -> pandas.DataFrame:
+def _without_extras(table: pandas.DataFrame) -> pandas.DataFrame:
     """The same without spaces around values, empty rows, empty columns that have no name, and an index that
-    pandas wrote. ValueError if the header is a row."""
-    first, *others = table.columns
-    if Path(first).suffix.lower() in SUFFIXES and {*map(plain, others)} <= {*VALUES}:
-        raise ValueError(f"{path} has no header: its first line is the row of {first}")
+    pandas wrote."""
     table = table.apply(lambda column: column.str.strip())
     table = table[(table != "").any(axis=1)].reset_index(drop=True)
     unnamed = [name for name in table if name.startswith("Unnamed:")]
@@ -135,7 +135,9 @@ def labels_of(table: pandas.DataFrame, columns: tuple[str, ...], path: Path) -> 
     labels = np.empty((len(table), len(columns)), np.uint8)
     for k, name in enumerate(columns):
         if name not in table:
-            raise ValueError(f"{path} has no column {name!r}, only {', '.join(table.columns)}")
+            known = [column for column in table if column]  # "": see `Folder._labelled`
+            said = f"{path} has no column {name!r}: did you mean {nearest(name, known)!r}?"
+            raise ValueError(f"{said} Its columns are {', '.join(known)}")
         if not LABEL.fullmatch(name):
             allowed = "1 to 60 of A-Z, a-z, 0-9, spaces and _.,&+'()-"
             raise ValueError(f"{path}: the label {name!r} may have {allowed}")

@@ -19,6 +19,12 @@ options=(${OPTIONS:-})
 [ -z "${TITLE:-}" ] || options+=("title=$TITLE")
 [ -z "${SUBJECT:-}" ] || options+=("subject=$SUBJECT")
 stage data "$spec" --data "$runs/data" --resolution "${RESOLUTION:-64}" ${options:+--options "${options[@]}"}
+# A misspelt change ends here, not after hours of training.
+python -c 'import sys; from pathlib import Path; from trainers.shards import load_dataset
+try:
+    [load_dataset(Path(sys.argv[1]))[0].change(name) for name in sys.argv[2:]]
+except ValueError as error:
+    sys.exit(f"error: {error}")' "$runs/data" "${changes[@]}"
 model=$runs/registry/lwgan-$(domain name "")
 
 # Readers of pictures: the selector chooses strengths; the judge and the identity network measure and do nothing else.

@@ -200,6 +200,9 @@ def test_what_is_wrong_with_a_folder_is_said(folder, tmp_path):
     (tmp_path / "a.csv").write_text("file,A\n1001.jpg,1\n")
     with pytest.raises(FileNotFoundError, match=r"none of the pictures .* such as 1001.jpg"):
         open_dataset(f"folder:{folder}", labels=str(tmp_path / "a.csv"))
+    (tmp_path / "a.csv").write_text("A,B\n1,1\n1,0\n")
+    with pytest.raises(FileNotFoundError, match=r"none of the pictures .* in its column 'A', such as 1$"):
+        open_dataset(f"folder:{folder}", labels=str(tmp_path / "a.csv"))
     (tmp_path / "b.csv").write_text("")
     with pytest.raises(ValueError, match=r"2 lists of labels \(a.csv, b.csv\)"):
         open_dataset(f"folder:{tmp_path}")

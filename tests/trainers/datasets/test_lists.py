@@ -126,6 +126,7 @@ BAD = {
     "no text": (b"file,A\n\x81\x8d.jpg,1\n", "no text in UTF-8, UTF-16 or Windows-1252"),
     "zeros": (b"file,A\n1.jpg,1\n" + bytes(10), "no text in UTF-8|has no column"),
     "no header": ("1.jpg,1,0\n2.jpg,0,1\n", "has no header: its first line is the row of 1.jpg"),
+    "no header, equal values": ("1.jpg,1,1\n2.jpg,0,1\n", "its first line is the row of 1.jpg"),
     "a workbook": (b"PK\x03\x04\x14\0", "is an Excel workbook or another archive, .*: save it as CSV"),
     "JSON": ('[{"file": "1.jpg", "A": 1}]', "is JSON, expected a list as text"),
     "a web page": ("<!DOCTYPE html>\n<title>A", "is a web page or XML"),
