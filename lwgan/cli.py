@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     edit = command("edit", edit_picture, "Edit a picture, or many pictures alike.")
     several = "for -o OUT.zip also a zip, a folder, a TIFF with pages or a font"
     edit.add_argument("picture", type=Path, help=f"any picture that Pillow opens; {several}")
-    named = "an edit of `lwgan list`, by default at strength 1; may be repeated"
+    named = "an edit of `lwgan list`; without ALPHA at strength 1; may be repeated"
     form = {"action": "append", "required": True, "dest": "edits", "type": _edit, "metavar": "NAME[=ALPHA]"}
     edit.add_argument("--edit", help=named, **form)
     written = "the PNG or zip; with --whole any picture; with --animate a .webp or a .gif"
@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     for side in ("without", "with"):
         pile = {"dest": f"pile_{side}", "required": True, "type": Path, "metavar": "DIR"}
         taught.add_argument(f"--{side}", help=f"pictures {side} what the edit is to give", **pile)
-    taught.add_argument("--name", required=True, help="what they have: any words, a label or a change")
+    taught.add_argument("--name", required=True, help="what --with shows: any words, a label or a change")
     kinds = "place: it looks different (default); choice: one of several things is added or goes"
     taught.add_argument("--kind", choices=("place", "choice"), help=kinds)
     taught.add_argument("-o", "--output", type=Path, metavar="OUT", help="the model folder to write")
@@ -82,8 +82,8 @@ def serve(registry: str | None = None) -> None:
 
 
 def edit_picture(options: argparse.Namespace) -> None:
-    """Edits one picture into a PNG that holds its recipe, so that the page opens it with its edits; or many
-    pictures into a zip; or as `_edited` says."""
+    """Writes the edited picture. A PNG holds its recipe, so that the page opens it with its edits. If OUT is
+    a zip, edits many pictures."""
     from lwgan import many
     from lwgan.files import atomic
     from lwgan.hub.registry import models
@@ -115,7 +115,7 @@ def edit_picture(options: argparse.Namespace) -> None:
 
 
 def _edited(pipe, picture, alphas: dict[str, float], options: argparse.Namespace) -> bytes:
-    """The file that `lwgan edit` writes of one picture."""
+    """The bytes that `lwgan edit` writes for one picture."""
     from lwgan import animation, recipe, whole
 
     kind = animation.kind_of(options.output.name) if options.animate else None

@@ -1,4 +1,4 @@
-"""The distribution of a generator's codes, and how far outside it a code lies: there, edits extrapolate."""
+"""The distribution of a generator's codes. Edits of codes far outside it extrapolate."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Eq. 1 of the paper: w' = w + alpha * H(w), H(w)_l = A_l w_l + b_l for each layer l (its z is our w)."""
+"""Eq. 1 of the paper (with z for w): w' = w + alpha * H(w), H(w)_l = A_l w_l + b_l for each layer l."""
 
 import math
 import tempfile
@@ -13,7 +13,7 @@ from lwgan.hub import registry
 class AffineEdit:
     """An edit: an affine direction for each layer of a code, whatever method fitted it.
 
-    weight: A, float [num_ws, w_dim, w_dim], out before in; None for a translation (A = 0).
+    weight: A, float [num_ws, w_dim, w_dim], output dimension before input; None for a translation (A = 0).
     bias: b, float [num_ws, w_dim].
     config: the contents of config.json; kind, num_ws and w_dim are filled in from the tensors.
     ValueError for tensors that do not fit each other or the config."""
@@ -92,8 +92,8 @@ class AffineEdit:
         return cls(None if weight is None else weight.expand(len(bias), -1, -1), bias, config)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Writes config.json and model.safetensors, in the type that the config names (default: float32). A
-        of low rank is stored as its factors, a map that is the same in all layers once."""
+        """Writes config.json and model.safetensors, in the type that the config names (default: float32).
+        A matrix A of low rank is stored as its factors; one that all layers share is stored once."""
         tensors = {} if self.weight is None else {"weight": self.weight}
         if self.factors and torch.equal(
             (self.factors["out"] @ self.factors["into"]).expand_as(self.weight), self.weight

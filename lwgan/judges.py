@@ -1,7 +1,7 @@
 """Networks that read: judges of pictures, the identity network, and F_l (Eq. 5), a classifier of codes.
 
-Each has one use. F_l trains edits. One judge, the selector, may choose settings and strengths. Another,
-the judge, has no part in any training or choice and gives the published figures.
+Each network has one use. F_l trains edits. One judge, the selector, may choose settings and strengths.
+Another, the judge, has no part in any training or choice and gives the published figures.
 """
 
 from collections.abc import Sequence
@@ -82,7 +82,7 @@ class CountJudge(Judge):
         return F.relu(self.hidden(self.body(x).float().sum((2, 3)) / 8))
 
     def counts(self, x: Tensor) -> Tensor:
-        """x [N, C, H, W] in [-1, 1] -> logits [N, classes + 1, most + 1] over 0..most: classes, all."""
+        """x [N, C, H, W] in [-1, 1] -> logits [N, classes + 1, most + 1] over 0..most: classes, then all."""
         return self.head(self.features(x)).view(len(x), -1, self.most + 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -108,9 +108,8 @@ class ConvBlock(nn.Module):
 class PictureFeatures(nn.Module):
     """Pictures x [N, channels, H, W] in [-1, 1] -> features [N, features], not negative.
 
-    Residual convolutions from H/2 on, then one hidden layer that tells places apart. The first convolution
-    sees
-    every pixel of blocks of 2 x 2, without pooling: rims and earrings are 1 to 2 px wide."""
+    Residual convolutions from H/2 on, then one hidden layer over all places. Blocks of 2 x 2 px become
+    channels of the first convolution, without pooling: rims and earrings are 1 to 2 px wide."""
 
     def __init__(self, widths: Sequence[int], features: int, channels: int = 3):
         super().__init__()

@@ -1,11 +1,11 @@
-"""Locks: an edit without what would change labels that are to stay.
+"""Locks: the part of an edit's step that would change locked labels is taken out.
 
     s' = s - G^T (G G^T)^-1 (R(w + s) - R(w))      with R(w) = (F_1(w), ..., <b_1, w>, ...)
 
-s = w' - w is the step of all edits together. R reads what is locked: logits of F, the classifier of codes
-(Eq. 5), and, for labels that F does not know, how far a code lies along the direction b of a taught edit. G
-[K, D] is the gradient of R at w + s. For a linear R this is the projection of s out of the rows of G; F is
-not quite linear, so the step is repeated ROUNDS times. s' is the nearest step that keeps R.
+s = w' - w is the step of all edits together, s' the nearest step that leaves R unchanged. R reads what is
+locked: logits of F, the classifier of codes (Eq. 5), and, for labels that F does not know, how far a code
+lies along the direction b of a taught edit. G [K, D] is the Jacobian of R at w + s. For a linear R the
+formula projects s onto the null space of G. F is not quite linear, so it is applied ROUNDS times.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 ROUNDS = 3
-RIDGE = 1e-4  # of the mean of G G^T's diagonal: for labels that F reads alike
+RIDGE = 1e-4  # of the mean of G G^T's diagonal: F may read two labels alike, and G G^T is then singular
 
 
 def reading(f: Callable | None, columns: Sequence[int], directions: Sequence[Tensor]) -> Callable:
-    """R: codes w [N, num_ws, w_dim] -> [N, K], the logits of columns of f, then the places along directions
-    [num_ws, w_dim]."""
+    """R: codes w [N, num_ws, w_dim] -> [N, K]: logits of these columns of f, then the coordinates of w along
+    directions [num_ws, w_dim]."""
 
     def read(w: Tensor) -> Tensor:
         logits = [f(w)[:, list(columns)]] if columns else []
@@ -32,8 +32,8 @@ def reading(f: Callable | None, columns: Sequence[int], directions: Sequence[Ten
 @torch.inference_mode(False)
 @torch.enable_grad()
 def keep(read: Callable, w: Tensor, edited: Tensor) -> Tensor:
-    """The nearest codes to `edited` [N, num_ws, w_dim] in which `read` gives what it gives in w."""
-    w, edited = w.clone(), edited.clone()  # not of the inference mode, whose tensors have no gradients
+    """The codes nearest to `edited` [N, num_ws, w_dim] for which `read` gives what it gives for w."""
+    w, edited = w.clone(), edited.clone()  # tensors of the inference mode take no gradients
     wanted = read(w).detach()
     for _ in range(ROUNDS):
         at = edited.requires_grad_()
@@ -49,7 +49,7 @@ def keep(read: Callable, w: Tensor, edited: Tensor) -> Tensor:
 
 
 def cost(read: Callable, w: Tensor, edited: Tensor, locked: Tensor) -> Tensor:
-    """The share [N, K] of the change of `read` between w and `edited` that `locked` does not make: 0 for no
-    loss, 1 for all of it; NaN where nothing would change."""
+    """How much of an edit its locks take away, [N, K]: the share of the change of `read` from w to `edited`
+    that is missing in `locked`. 0: nothing is missing, 1: all of it; NaN where the edit changes nothing."""
     was, full, left = (read(codes) for codes in (w, edited, locked))
     return torch.where((full - was).abs() < 1e-6, torch.nan, 1 - (left - was) / (full - was))

@@ -14,10 +14,10 @@ n_t target samples.
                                                            and Zaslavsky (2018)
     balanced   1 / n_s               1 / n_t               every cell weighs the same, on both sides
 
-`match`, `overlap` and `balanced` give each cell the same mass on both sides, so that no mass has to change
-cell. Of all such masses, `overlap` gives the mean shift the least variance if codes vary alike. `printed`
-gives the source the inverse of the target's proportions. The paper's two texts do not settle which was used.
-Except with `uniform`, samples whose cell is empty on the other side have mass 0."""
+`match`, `overlap` and `balanced` give each cell the same mass on both sides, so that transport can stay
+within cells. Of all such masses, `overlap` gives the mean shift the least variance if codes vary alike.
+`printed` gives the source the inverse of the target's proportions. The paper's two texts do not settle which
+was used. Except with `uniform`, samples whose cell is empty on the other side have mass 0."""
 
 from functools import partial
 

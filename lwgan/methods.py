@@ -17,9 +17,9 @@ METHODS = {
 
 
 def method_of(config: Mapping, star: bool = False) -> str:
-    """The name for people of an edit's method; LW by partial transport is told from the paper's.
+    """The name for people of an edit's method, with ", partial transport" where it is not the paper's loss.
 
-    star: whether nothing regularised it, which the paper marks so (LW*)."""
+    star: mark it as learned without regularisation, as the paper does (LW*)."""
     method = config.get("method") or "other"
     options = (config.get("training") or {}).get("method")
     partial = isinstance(options, Mapping) and options.get("solver") == "partial"

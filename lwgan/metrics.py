@@ -71,7 +71,7 @@ def identity_preservation(before: Tensor, after: Tensor) -> Tensor:
 def calibrate(
     change: Callable[[float], float], wanted: float = 1.0, limit: float = 16.0, tolerance: float = 0.01
 ) -> float | None:
-    """The least alpha, to within `tolerance`, with change(alpha) >= wanted; None if none is up to `limit`.
+    """The least alpha, to within `tolerance`, with change(alpha) >= wanted; None if none up to `limit` has.
 
     change: alpha -> target change in [0, 1]. It is asked at 1/4, 1/2, 1, ... up to `limit`, and then by
     bisection between the last alpha that failed and the first that did not. Where it is not monotone, the

@@ -134,7 +134,7 @@ class EditingPipeline:
 
     def lend(self, wrap: Callable, device: str = "cuda") -> None:
         """Moves the networks to a device that exists only in functions that `wrap` wraps (`spaces.GPU`). The
-        wrapped functions take and return arrays. The cloud, which no visitor changes, is computed before."""
+        wrapped functions take and return arrays. The cloud, which all visitors share, is computed before."""
         _ = self.cloud
         self.device = torch.device(device)
         self.generator.to(self.device)

@@ -88,10 +88,10 @@ def agreement(a: Opinion, b: Opinion) -> tuple[int, int]:
 
 
 def compare(pipe: EditingPipeline, before: Sight, after: Sight, changes: Sequence[Change]) -> Effect:
-    """What the edits with these changes did besides, as the judge of pictures (else that of codes) reads it.
+    """What edits changed besides what they should, as the judge of pictures (else that of codes) reads it.
 
-    The labels of the changes are left out. If a change may add other labels (`Change.adds`), labels that did
-    not hold before are left out too."""
+    changes: those of the edits; their labels are left out. If a change may add other labels (`Change.adds`),
+    labels that did not hold before are left out too."""
     identity = _identity(pipe, before.picture, after.picture, changes)
     if not before.opinions:
         return Effect(None, None, None, (), identity)
@@ -118,10 +118,7 @@ def _identity(
     if any(change.adds for change in changes):
         places = F.max_pool2d((x > -0.5).float(), 2 * NEAR + 1, stride=1, padding=NEAR) > 0
         x, y = (torch.where(places, pictures, -1.0) for pictures in (x, y))
-    try:
-        return identity_preservation(embed(x), embed(y)).item()
-    except ValueError:  # one of the embeddings is zero: nothing is left to compare
-        return 0.0
+    return identity_preservation(embed(x), embed(y)).item()
 
 
 def spell(opinion: Opinion, labels: Sequence[str]) -> str:

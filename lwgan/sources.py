@@ -38,7 +38,7 @@ def opened(files: Sequence[Path], most: int) -> Iterator[tuple[str, Image.Image]
 
 
 def files_in(place: Path) -> list[Path]:
-    """The files of a folder, by name, without hidden ones; of a file itself. Error for neither."""
+    """The files of a folder, sorted, without hidden ones; or the file itself. FileNotFoundError if absent."""
     if place.is_file():
         return [place]
     if not place.is_dir():

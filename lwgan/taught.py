@@ -40,7 +40,7 @@ class Look:
     """A picture as the encoder sees it.
 
     picture: its reconstruction, None if it was dropped.  code: [num_ws, w_dim].  error: mean squared
-    difference of the two, on a scale of 0 to 1.  mark: what makes it the same picture as another."""
+    difference of the two, on a scale of 0 to 1.  mark: a hash of the framed picture."""
 
     picture: Image.Image | None
     code: Tensor

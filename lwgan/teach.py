@@ -24,12 +24,12 @@ LEAST, MOST = 3, 500  # codes in a pile
 T = 2.5  # standard errors that a difference along an axis must exceed to stand out of the noise
 RIDGE = 0.1  # of the mean variance: of the probe that tells the piles apart
 FOLDS, AXES = 5, 1024  # of the cross-validation; dimensions of codes up to which all are looked at
-DOUBT, WORST = 0.3, 0.25  # score beyond which a code seems to be on the wrong pile; share that may go
-MANY, STARTS, STEPS, RATE = 50, 2, 140, 0.3  # of the map
-Z, SHARE, WORTH, EASE = 4.0, 0.25, 1 / 3, 0.02  # of labels in which the piles differ besides
-RULE = lambda n: (
-    0.68 + 5 / n
-)  # of the means' difference: how far strength 1 goes, n codes in the smaller pile
+DOUBT, WORST = 0.3, 0.25  # `misplaced`: the least score; the largest share of a pile
+MANY, STARTS, STEPS, RATE = 50, 2, 140, 0.3  # `partial_map`: a large pile; fits; steps of Adam, learning rate
+Z, SHARE, WORTH, EASE = 4.0, 0.25, 1 / 3, 0.02  # see `differing` (the first two), `evening` and `balance`
+# How far strength 1 goes, as a share of the difference of the means; n: codes in the smaller pile.
+RULE = lambda n: 0.68 + 5 / n
+# `verdict`: from GREEN on a figure is good, below RED bad; FEW: codes in a pile that are enough.
 AUC_GREEN, AUC_RED, COSINE_GREEN, COSINE_RED, FEW = 0.95, 0.85, 0.55, 0.25, 10
 
 
@@ -66,7 +66,7 @@ class Piles(NamedTuple):
         return y.mean(0) - (x.mean(0) if weights is None else weights @ x)
 
     def worth(self) -> float:
-        """How many codes without of equal weight have as little noise."""
+        """The effective number of codes without: so many of equal weight would have a mean as precise."""
         return float(len(self.without)) if self.weights is None else 1 / self.weights.square().sum().item()
 
 
