@@ -16,6 +16,7 @@ from torch import Tensor
 MAX_MEGAPIXELS = (
     40  # of a picture as it is decoded; of a JPEG up to 64 times as many, since it decodes smaller
 )
+MAX_PROGRESSIVE = 110  # million samples of a progressive JPEG: all are in memory at once, 2 bytes each
 KEPT_MEGAPIXELS = 20  # a larger picture is halved: a frame needs less, and conversions need memory
 BLANK = 16  # of 255: a picture whose values differ less shows nothing
 MAX_FRAMES = 50  # of an animation: so many are looked at for one that shows something
@@ -50,6 +51,7 @@ def open_picture(source: str | Path | bytes | Image.Image) -> Image.Image:
         raise FileNotFoundError(f"there is no file {Path(source).name}")
     with _decoding_errors():
         picture = source if isinstance(source, Image.Image) else _opened(source)
+        _check_progressive(picture)
         if picture.width * picture.height > KEPT_MEGAPIXELS * 1e6:
             times = math.ceil(math.sqrt(picture.width * picture.height / (KEPT_MEGAPIXELS * 1e6)))
             picture.draft(None, (picture.width // times, picture.height // times))  # of JPEGs alone
@@ -81,11 +83,7 @@ def _opened(source: str | Path | bytes) -> Image.Image:
     except Image.DecompressionBombError:  # Pillow's own limit; a plain JPEG still decodes smaller
         if not start.startswith(b"\xff\xd8\xff"):
             raise
-        large = JpegImageFile(io.BytesIO(source) if isinstance(source, bytes) else source)
-        if large.info.get("progressive"):  # all of it would have to be in memory at once
-            large.close()
-            raise
-        return large
+        return JpegImageFile(io.BytesIO(source) if isinstance(source, bytes) else source)
     except UnidentifiedImageError:
         if start[4:8] != b"ftyp":
             raise
@@ -98,7 +96,7 @@ def _opened(source: str | Path | bytes) -> Image.Image:
 
 
 class _NoPicture(ValueError):
-    """A file that is something else; the message suits visitors."""
+    """A file that is something else or too large; the message suits visitors."""
 
 
 @contextmanager
@@ -126,6 +124,16 @@ def _check_size(size: tuple[int, int]) -> None:
         raise ValueError(f"that picture has {found}: shrink it first")
     if width < 1 or height < 1:
         raise ValueError(f"that picture is empty: {width} x {height} px")
+
+
+def _check_progressive(picture: Image.Image) -> None:
+    if not (isinstance(picture, JpegImageFile) and picture.info.get("progressive")):
+        return
+    shares = [across * down for _, across, down, _ in picture.layer]  # of each channel, 1 to 4
+    samples = picture.width * picture.height * sum(shares) / max(shares) / 1e6
+    if samples > MAX_PROGRESSIVE:
+        size = f"{picture.width * picture.height / 1e6:.0f} megapixels"
+        raise _NoPicture(f"that picture is a progressive JPEG of {size}, too large: shrink it first")
 
 
 def _frame(picture: Image.Image, number: int) -> Image.Image:

@@ -95,6 +95,17 @@ os.wait()
     assert float(run.stdout) < 300
 
 
+@pytest.mark.parametrize(("side", "sampling"), [(6500, 0), (9000, 2), (20000, 2)])
+def test_a_progressive_jpeg_that_needs_more_memory_is_refused(side, sampling):
+    """Its header is enough: before decoding it smaller, libjpeg would hold all coefficients, 2 bytes each."""
+    data = bytearray(saved(Image.new("RGB", (16, 16)), "JPEG", progressive=True, subsampling=sampling))
+    assert open_picture(bytes(data)).size == (16, 16)
+    at = data.index(b"\xff\xc2") + 5  # the frame's height and width, after marker, length and depth
+    data[at : at + 4] = 2 * side.to_bytes(2, "big")
+    with pytest.raises(ValueError, match=f"progressive JPEG of {side**2 / 1e6:.0f} megapixels, too large"):
+        open_picture(bytes(data))
+
+
 @pytest.mark.parametrize("turn", [False, True])
 def test_heic_opens_under_any_name(tmp_path, turn):
     pillow_heif = pytest.importorskip("pillow_heif")
