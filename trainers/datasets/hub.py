@@ -62,10 +62,9 @@ class HubDataset(Pictures):
         elif known or len(table) != count:
             said = f"names {known} of them" if known else f"has {len(table)} rows"
             raise ValueError(f"{self.place} has {count} pictures, {path} {said}")
-        first = table.columns[0]
-        is_label = {*map(plain, table[first].unique())} <= {*VALUES}
-        other = (column,) if known else () if is_label else (first,)
-        columns = self.columns or tuple(name for name in table if name not in other)
+        column = column if known else table.columns[0]
+        is_label = not known and {*map(plain, table[column].unique())} <= {*VALUES}
+        columns = self.columns or tuple(name for name in table if is_label or name != column)
         return labels_of(table, columns, path), columns
 
     def _labels(self, table: pandas.DataFrame, features) -> tuple[np.ndarray, tuple[str, ...]]:

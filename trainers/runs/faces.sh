@@ -34,6 +34,8 @@ fi
 stage codes --data "$runs/data" --encoder "$encoder" --run "$runs/codes"
 # The edits. Target change and others kept are read by the judge, identity by IR-SE50.
 stage sweep "${TABLE:-$(dirname "$0")/faces.yaml}" --run "$runs"
-dry=(--dry-run --target "$runs/cards")
-[ -z "$namespace" ] || dry=()
-stage publish "$registry" --namespace "${namespace:-nobody}" "${dry[@]}"
+if [ -n "$namespace" ]; then
+    stage publish "$registry" --namespace "$namespace"
+else
+    stage publish "$registry" --namespace nobody --dry-run --target "$runs/cards"
+fi
