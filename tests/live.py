@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
+from gradio_client import Client
 from PIL import Image
 from selenium.common.exceptions import (
     ElementClickInterceptedException,
@@ -38,6 +39,12 @@ def serving(folder: Path, code: str | None = None, **environment):
         yield address
         log = (folder / "log.txt").read_text()
         assert "Traceback" not in log, log[-3000:]
+
+
+def client(address: str, folder: Path) -> Client:
+    """A caller of the endpoints who keeps files in a folder."""
+    return Client(address, verbose=False, download_files=str(folder), analytics_enabled=False,
+                  httpx_kwargs={"timeout": PATIENCE})  # fmt: skip
 
 
 def pixels(data_url: str) -> np.ndarray:

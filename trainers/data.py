@@ -11,7 +11,6 @@ import hashlib
 import json
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +22,7 @@ from lwgan.files import atomic, save_folder
 from lwgan.judges import Judge
 from trainers import run, shards
 from trainers.datasets import Dataset, open_dataset
+from trainers.nets.parallel import starter
 from trainers.shards import SPLITS, load_split
 
 CHECKED, FITTING = 200, 0.75  # pictures of a split that --check-labels reads; the mean AUC that it expects
@@ -115,7 +115,7 @@ def _write_all(processes: int, *work) -> None:
     if processes == 1:
         _write(0, 1, *work)
         return
-    with ProcessPoolExecutor(processes, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+    with ProcessPoolExecutor(processes, starter(__name__), torch.set_num_threads, (1,)) as pool:
         parts = [pool.submit(_write, rank, processes, *work) for rank in range(processes)]
         for part in parts:
             part.result()

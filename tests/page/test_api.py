@@ -27,6 +27,7 @@ from lwgan import AffineEdit, EditingPipeline, cli, recipe
 from lwgan.hub.catalog import Catalog
 from lwgan.page import build
 from lwgan.page.events import FORGOTTEN
+from tests import live
 from tests.live import PATIENCE, ROOT
 from tests.nets import EDITS
 from tests.pictures import BAD, draw, saved
@@ -41,14 +42,7 @@ def pipe():
 
 @pytest.fixture(scope="module")
 def client(space, tmp_path_factory):
-    downloads = str(tmp_path_factory.mktemp("client"))
-    return Client(
-        space,
-        verbose=False,
-        download_files=downloads,
-        analytics_enabled=False,
-        httpx_kwargs={"timeout": PATIENCE},
-    )
+    return live.client(space, tmp_path_factory.mktemp("client"))
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import io
 
 import numpy as np
 import pytest
-from gradio_client import Client, handle_file
+from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
@@ -17,7 +17,7 @@ from lwgan.page.photograph import SHOWN
 from lwgan.page.uploads import How
 from tests.browser import PHONE, set_screen
 from tests.conftest import DATA
-from tests.live import PATIENCE, Page, pixels, serving
+from tests.live import Page, client, pixels, serving
 
 EDIT = "lwgan-faces-lw-eyeglasses"
 
@@ -105,10 +105,9 @@ def space_of_faces(faces_registry, tmp_path_factory):
 
 
 def test_the_endpoint_gives_the_whole_photograph(space_of_faces, faces_registry, two, tmp_path):
-    client = Client(space_of_faces, verbose=False, download_files=str(tmp_path), analytics_enabled=False,
-                    httpx_kwargs={"timeout": PATIENCE})  # fmt: skip
+    caller = client(space_of_faces, tmp_path)
     given = {"picture": handle_file(two), "edits": {EDIT: 1.0}, "face": 2, "residual": 1}
-    result = Image.open(client.predict(**given, api_name="/edit_photograph"))
+    result = Image.open(caller.predict(**given, api_name="/edit_photograph"))
     pipe = EditingPipeline.from_pretrained(faces_registry)
     (expected,) = whole.edit(pipe, whole.find(pipe, open_picture(two), 2), {EDIT: 1.0}, 1.0)
     expected = Image.open(io.BytesIO(whole.encoded(expected, "any.jpg")))
@@ -116,7 +115,7 @@ def test_the_endpoint_gives_the_whole_photograph(space_of_faces, faces_registry,
     assert np.abs(np.asarray(result, int) - np.asarray(expected, int)).mean() < 0.5
     for wrong, words in (({"face": 3}, "Face 3 is not there"), ({"residual": 3}, "The residual is 3")):
         with pytest.raises(AppError, match=words):
-            client.predict(**given | wrong, api_name="/edit_photograph")
+            caller.predict(**given | wrong, api_name="/edit_photograph")
 
 
 def test_a_visitor_chooses_a_face_and_keeps_the_photograph(chrome, space_of_faces, two):

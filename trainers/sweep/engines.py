@@ -18,6 +18,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
+from trainers.nets.parallel import starter
 from trainers.sweep.table import Cell
 
 Outcome = Any  # a result or an exception
@@ -32,9 +33,9 @@ def slots_of(cell: Cell) -> int:
 
 def local(work: Callable[[Cell], Outcome], todo: Sequence[Cell], slots: int) -> Outcomes:
     """`slots` processes. A process that is killed takes the cells with it that run at that moment."""
-    waiting = deque(todo)
+    waiting, module = deque(todo), getattr(work, "func", work).__module__
     while waiting:
-        pool = ProcessPoolExecutor(slots, multiprocessing.get_context("spawn"), initializer=_follow_parent)
+        pool = ProcessPoolExecutor(slots, starter(module), initializer=_follow_parent)
         try:
             yield from _pooled(pool, work, waiting, slots)
         except BaseException:  # Ctrl-C, or nobody asks for more

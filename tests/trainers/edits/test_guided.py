@@ -7,8 +7,7 @@ from lwgan.domain import Change
 from lwgan.generator import Generator
 from lwgan.hub.registry import save_folder
 from lwgan.judges import CountJudge, Judge
-from tests.trainers.edits.toys import GLASSES, codes_of
-from trainers import run
+from tests.trainers.edits.toys import GLASSES, codes_of, stop
 from trainers.edits import guided
 from trainers.edits.base import Splits
 from trainers.edits.guided import Guided, judge_of, reads_target
@@ -55,20 +54,12 @@ def test_a_network_that_always_says_target_reads_it_everywhere(tiny):
         assert reads_target(network, generator, w) == share
 
 
-def test_it_resumes_to_the_same_map(bright, tmp_path, monkeypatch):
+def test_it_resumes_to_the_same_map(bright, tmp_path):
     method = Guided(**QUICK | {"guide_steps": 5, "steps": 8, "save_every": 4})
     for name in ("whole", "stopped"):
         (tmp_path / name).mkdir()
-    whole, save = method.fit(bright, GLASSES, tmp_path / "whole"), run.save_checkpoint
-
-    def save_and_stop(folder, **state):
-        save(folder, **state)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(run, "save_checkpoint", save_and_stop)
-    with pytest.raises(KeyboardInterrupt):
-        method.fit(bright, GLASSES, tmp_path / "stopped")
-    monkeypatch.undo()
+    whole = method.fit(bright, GLASSES, tmp_path / "whole")
+    stop(lambda: method.fit(bright, GLASSES, tmp_path / "stopped"))
     resumed = method.fit(bright, GLASSES, tmp_path / "stopped")
     assert torch.equal(whole.weight, resumed.weight) and torch.equal(whole.bias, resumed.bias)
     assert whole.config == resumed.config

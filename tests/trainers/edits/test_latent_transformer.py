@@ -14,6 +14,7 @@ from tests.trainers.edits.toys import (
     axis,
     labelled,
     linear_classifier,
+    stop,
     train_only,
 )
 from trainers.codes import Codes
@@ -96,18 +97,8 @@ def test_lt_of_the_opposite_is_the_same_map_the_other_way(lt):
     assert torch.equal(one.weight, -other.weight) and torch.equal(one.bias, -other.bias)
 
 
-def test_lt_resumes_to_the_same_map(lt, monkeypatch):
-    from trainers import run
-
-    whole, save = lt(labelled(200), epochs=3), run.save_checkpoint
-
-    def save_and_stop(folder, **state):
-        save(folder, **state)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(run, "save_checkpoint", save_and_stop)
-    with pytest.raises(KeyboardInterrupt):
-        lt(labelled(200), run="stopped", epochs=3)
-    monkeypatch.undo()
+def test_lt_resumes_to_the_same_map(lt):
+    whole = lt(labelled(200), epochs=3)
+    stop(lambda: lt(labelled(200), run="stopped", epochs=3))
     resumed = lt(labelled(200), run="stopped", epochs=3)
     assert torch.equal(whole.weight, resumed.weight) and torch.equal(whole.bias, resumed.bias)

@@ -7,7 +7,7 @@ import torch
 
 from lwgan.domain import Change
 from lwgan.edit import AffineEdit
-from tests.trainers.edits.toys import GLASSES, LAYERS, axis, codes_of, labelled, linear_classifier
+from tests.trainers.edits.toys import GLASSES, LAYERS, axis, codes_of, labelled, linear_classifier, stop
 from trainers.codes import Codes
 from trainers.edits.base import Splits
 from trainers.edits.latent_wasserstein import DEFAULTS, LatentWasserstein
@@ -132,21 +132,10 @@ def test_where_no_step_helps_the_edit_is_the_mean_shift_and_says_so(tmp_path, op
 
 
 @pytest.mark.parametrize("options", [{"rank": 2, "starts": 2, "steps": 30, "batch": 50}, SINKHORN])
-def test_a_stopped_run_resumes_to_the_same_edit(tmp_path, monkeypatch, options):
+def test_a_stopped_run_resumes_to_the_same_edit(tmp_path, options):
     codes, options = Splits(labelled(400, 0), labelled(200, 1)), options | {"validate_every": 10}
     whole = fit(codes, tmp_path / "whole", CHOICE, **options)
-    from trainers import run
-
-    def save_and_stop(folder, **state):
-        save(folder, **state)
-        if state["step"] == 20:
-            raise KeyboardInterrupt
-
-    save = run.save_checkpoint
-    monkeypatch.setattr(run, "save_checkpoint", save_and_stop)
-    with pytest.raises(KeyboardInterrupt):
-        fit(codes, tmp_path / "stopped", CHOICE, **options)
-    monkeypatch.undo()
+    stop(lambda: fit(codes, tmp_path / "stopped", CHOICE, **options), step=20)
     resumed = fit(codes, tmp_path / "stopped", CHOICE, **options)
     assert torch.equal(whole.weight, resumed.weight) and torch.equal(whole.bias, resumed.bias)
     assert whole.config == resumed.config

@@ -1,13 +1,16 @@
 """Codes whose right answer is known, and latent classifiers that read them exactly."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
 from torch.nn import functional as F
 
 from lwgan.domain import change_of, plain_domain
 from lwgan.hub.registry import save_folder
 from lwgan.judges import LatentClassifier
+from trainers import run
 from trainers.codes import Codes
 from trainers.edits.base import Splits
 
@@ -69,6 +72,21 @@ def linear_classifier(folder: Path, rows: torch.Tensor, names=NAMES, offset: flo
     }
     save_folder(folder, config | {"base_revision": base}, classifier.state_dict())
     return folder
+
+
+def stop(act: Callable, step: int | None = None) -> None:
+    """Runs `act`, stopped as by Ctrl-C after it has saved the checkpoint of a step; None: its first."""
+    save = run.save_checkpoint
+
+    def save_and_stop(folder, **state):
+        save(folder, **state)
+        if step in (None, state["step"]):
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "save_checkpoint", save_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            act()
 
 
 def cosine(a: torch.Tensor, b: torch.Tensor) -> float:
