@@ -147,10 +147,7 @@ def test_128_pixels_are_the_communitys():
     assert error(generator.mapping(held["z"])[:, 0], held["w"]) < 1e-5
     compare(generator.synthesis(held["wplus"]), held, "img_wplus")
     compare(generator(held["z"]), held, "img_z")
-    compare(generator(held["z"], truncation_psi=0.7), held, "img_z_trunc07")
     compare(generator.synthesis(held["wplus"], noise=noise_maps(2, 128)), held, "img_noise_list")
-    compare(generator.synthesis(mixed(generator.mapping(held["z"]), 3)), held, "img_mix3")
-    compare(generator.synthesis(held["wplus"], noise="none"), held, "img_zero_noise")
     compare(clamped(generator, 1.0).synthesis(held["wplus"]), held, "nv_img_wplus_clamp1")
 
 
@@ -161,7 +158,6 @@ def test_1024_pixels_are_the_communitys():
     pictures = {
         "img_wplus": generator.synthesis(held["wplus"]),
         "img_z_trunc07": generator(held["z"], truncation_psi=0.7),
-        "nv_img_wplus_clamp1": clamped(generator, 1.0).synthesis(held["wplus"]),
     }
     for name, picture in pictures.items():
         compare(picture, held, name)
