@@ -129,6 +129,7 @@ def _remarks(marks: Marks, glyphs: list[Glyph]) -> dict[str, str]:
     sizes, amounts = [max(glyph.ink.shape) for glyph in glyphs], [glyph.ink.max() for glyph in glyphs]
     doubts = {
         "the ink hardly stands out from the paper": marks.faint,
+        "a line around a mark was left out; it may be part of it": marks.cells,
         "a mark reaches the edge of the picture": (boxes[:, :2] < 1).any() or (boxes[:, 2:] >= edge).any(),
         "a mark is as large as the picture": (boxes[:, 2:] - boxes[:, :2] > 0.96 * edge).all(1).any(),
         "one mark is much smaller than another": min(sizes) < 0.3 * max(sizes),

@@ -49,12 +49,14 @@ class Paper(NamedTuple):
 
 class Marks(NamedTuple):
     """ink: float [h, w] in 0..255.  matrix: [3, 3], from its pixels to the picture's.
-    faint: whether the ink hardly stands out from the noise.  sheet: its outline [K, 2] (x, y) if one is seen.
+    faint: whether the ink hardly stands out from the noise.  cells: whether lines around marks were left out.
+    sheet: its outline [K, 2] (x, y) if one is seen.
     """
 
     ink: np.ndarray
     matrix: np.ndarray
     faint: bool
+    cells: bool
     sheet: np.ndarray | None = None
 
 
@@ -70,12 +72,14 @@ def find_marks(pixels: np.ndarray, stroke: float) -> Marks:
             ink, axis, peak, noise = _ink(page, stroke, inside)
             if sheet.table or not _crossed(pixels, sheet, axis, peak, stroke):
                 outline = sheet.hull[:, 0] if sheet.quad is None else sheet.quad
-                return Marks(without_lines(ink), matrix, peak < 8 * noise, outline)
+                ink, cells = without_lines(ink)
+                return Marks(ink, matrix, peak < 8 * noise, cells, outline)
         except ValueError:
             if sheet.table:
                 raise
     ink, _, peak, noise = _ink(pixels, stroke, axis=axis)
-    return Marks(without_lines(ink), np.eye(3), peak < 8 * noise)
+    ink, cells = without_lines(ink)
+    return Marks(ink, np.eye(3), peak < 8 * noise, cells)
 
 
 # Sheets
@@ -233,10 +237,14 @@ def _along(pixels: np.ndarray, paper: Paper, axis: np.ndarray, stroke: float) ->
 # Rulings
 
 
-def without_lines(ink: np.ndarray) -> np.ndarray:
-    """Ink [H, W] without thin lines from edge to edge and cells; strokes across a line stay whole."""
+def without_lines(ink: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Ink [H, W] without thin lines from edge to edge and cells, and whether there were cells.
+
+    Strokes across a line stay whole.
+    """
     mask = (ink > STROKE_INK / 2).astype(np.uint8)
     left = _without_cells(mask)
+    cells = left is not mask
     lines = _lines(left, 0.5)
     left = _erased(left, lines)
     if len(lines) > 2:  # rulings: those across a corner are shorter
@@ -245,7 +253,7 @@ def without_lines(ink: np.ndarray) -> np.ndarray:
         left = _erased(left, [line for line in _lines(left, 0.08) if turned(line) < 1.5])
         left = _without_ends(left, turned)
     lost = cv2.dilate(mask & ~left & 1, np.ones((3, 3), np.uint8)) > left
-    return np.where(lost, 0, ink)
+    return np.where(lost, 0, ink), cells
 
 
 def _without_cells(mask: np.ndarray) -> np.ndarray:

@@ -111,6 +111,14 @@ def test_two_letters_far_apart_are_noted():
     assert "far apart" in frame_mark(Image.fromarray(255 - page)).info["note"]
 
 
+def test_a_letter_drawn_as_an_outline_is_noted_where_its_outer_line_is_taken_for_a_cell():
+    """Two rings may be an outlined O, or an O in the cell of a form."""
+    page = Image.new("L", (300, 300), 255)
+    for edge in (60, 90):
+        ImageDraw.Draw(page).ellipse((edge, edge, 300 - edge, 300 - edge), outline=0, width=6)
+    assert "line around a mark was left out" in frame_mark(page).info["note"]
+
+
 def test_a_small_letter_of_a_large_picture_is_seen_at_its_full_resolution():
     """At the size at which marks are looked for it has 25 px."""
     image = rendered("DejaVuSerif", "R", 300)
