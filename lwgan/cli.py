@@ -77,7 +77,7 @@ def serve(registry: str | None = None) -> None:
     try:
         from lwgan.page import launch  # imports gradio, which takes seconds
     except ModuleNotFoundError as error:
-        raise ValueError(f"the page needs {error.name}: pip install 'lwgan[app]'") from error
+        raise ValueError(f"the page needs {error.name}: in the clone, pip install '.[app]'") from error
     launch(registry)
 
 
@@ -94,6 +94,8 @@ def edit_picture(options: argparse.Namespace) -> None:
     several = options.output.suffix.lower() == ".zip"
     if several and (options.whole or options.animate):
         raise ValueError("--whole and --animate are for one picture, a zip is for many")
+    if options.picture.is_dir() and not several:
+        raise ValueError(f"{options.picture} is a folder: many pictures are written as a zip, -o OUT.zip")
     given = list(opened(files_in(options.picture), many.MOST)) if several else open_picture(options.picture)
     entries = models(options.registry, whole=False)
     domains = {entry.name: entry.domain for entry in entries}
@@ -127,6 +129,8 @@ def _edited(pipe, picture, alphas: dict[str, float], options: argparse.Namespace
         return animation.animation(pictures, kind) if kind else whole.encoded(pictures[0], name)
     if options.face is not None or options.residual is not None:
         raise ValueError("--face and --residual go with --whole")
+    if not kind and options.output.suffix.lower() != ".png":
+        raise ValueError(f"{options.output.name!r} does not end in .png: the picture is written as a PNG")
     framed = pipe.frame(picture)
     if not kind:
         return recipe.render(pipe, recipe.of_picture(framed), alphas)

@@ -296,7 +296,7 @@ class EditingPipeline:
             raise ValueError(f"edit {name!r} cannot be used: {self.refused[name]}")
         near = difflib.get_close_matches(name, self.edits, 1)
         some = f", such as {', '.join(list(self.edits)[:3])}" if self.edits else ""
-        hint = f"did you mean {near[0]!r}" if near else f"there are {len(self.edits)}{some}"
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {len(self.edits)}{some}"
         raise ValueError(f"edit {name!r} is unknown: {hint}")
 
     @torch.inference_mode()

@@ -113,5 +113,5 @@ def status(error: Exception) -> int:
 
 
 def reason(error: Exception) -> str:
-    """The first line of an error's message."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """The first line of an error's message, without an error number."""
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(error).strip() or type(error).__name__).splitlines()[0]

@@ -94,6 +94,14 @@ def test_importing_lwgan_loads_neither_torch_nor_gradio():
 FACE = "lwgan-faces-lw-eyeglasses"
 
 
+def test_one_picture_is_a_png_and_a_folder_a_zip(picture, tmp_path):
+    with pytest.raises(SystemExit, match=r"'out.jpg' does not end in .png"):
+        cli.main(["edit", str(picture), "--edit", ONE, "-o", str(tmp_path / "out.jpg")])
+    with pytest.raises(SystemExit, match=r"is a folder: many pictures are written as a zip"):
+        cli.main(["edit", str(tmp_path), "--edit", ONE, "-o", str(tmp_path / "out.png")])
+    assert not list(tmp_path.glob("out.*"))
+
+
 def test_a_zip_is_not_animated(picture, tmp_path):
     with pytest.raises(SystemExit, match="are for one picture, a zip is for many"):
         cli.main(["edit", str(picture), "--edit", ONE, "--animate", "-o", str(tmp_path / "out.zip")])
