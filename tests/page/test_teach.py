@@ -243,16 +243,20 @@ def test_600_pictures_are_too_many(editor, lesson, tmp_path):
         lesson.drop(editor.pipe("multimnist"), [many])
 
 
-def test_pictures_of_another_domain_get_a_red_light(editor, visit):
-    """On the bundled digits: faces, of which the frame of ink makes strokes that the encoder can often
-    reconstruct."""
-    pipe, faces = (EditingPipeline.from_pretrained("bundled", name) for name in ("multimnist", "synthfaces"))
-    lesson = Lesson("multimnist")
-    for step, seeds in ((1, range(12)), (2, range(12, 24))):
-        lesson.step = step
-        lesson._take(pipe, [faces.sample(seed).convert("RGB").resize((300, 300)) for seed in seeds])
-    lesson._judge(pipe)
-    assert lesson.light[0] == "red" and lesson.light[1]
+def test_pictures_of_another_domain_get_a_red_light():
+    """On the bundled nets: faces, of which the frame of ink makes strokes that the encoder can often
+    reconstruct, and digits, which the encoder of faces cannot."""
+    pipes = {name: EditingPipeline.from_pretrained("bundled", name) for name in ("multimnist", "synthfaces")}
+    for name, other, said in (("multimnist", "synthfaces", ""), ("synthfaces", "multimnist", "reconstruct")):
+        lesson, pipe = Lesson(name), pipes[name]
+        for step, seeds in ((1, range(12)), (2, range(12, 24))):
+            lesson.step = step
+            strangers = [pipes[other].sample(seed).convert("RGB").resize((300, 300)) for seed in seeds]
+            lesson._take(pipe, strangers)
+        lesson._judge(pipe)
+        assert lesson.light[0] == "red" and said in lesson.light[1][0]
+    with pytest.raises(ValueError, match=r"'without' has 0 usable .*encoder cannot reconstruct 12"):
+        lesson.hear(pipe, {"act": "learn", "step": 3, "name": "Thick"}, pipe.sample(0))
 
 
 def test_all_visitors_piles_have_a_bound(editor, visit, lesson, monkeypatch):

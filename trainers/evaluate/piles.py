@@ -14,6 +14,7 @@ part. A draw is written down as soon as it is measured, so that a run that was i
 import itertools
 import json
 import statistics
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -173,7 +174,7 @@ def report(rows: list[dict]) -> str:
         'This meaning of "works" was chosen after the first draws were seen. By the one before it a change '
         f"of kind place works if its true change is {FIRST} or more. {tally(rows, first)}",
     ]
-    return "\n".join([HEAD, *lines, "", *said, ""])
+    return "\n".join([HEAD, *lines, "", *(textwrap.fill(each, 110) for each in said), ""])
 
 
 def tally(rows: list[dict], works: list[bool]) -> str:
