@@ -102,7 +102,7 @@ def readings(pipe: EditingPipeline, session: Mapping, after: read.Sight, alphas:
         others = [_others(sight.opinions[0], asked) for sight in (before, after)]
         rows.append(("It also reads", *others))
     rows += _difference_rows(read.compare(pipe, before, after, asked))
-    within = f"Distance from training codes (99% are within {pipe.cloud.limit:.2f})"
+    within = f"Distance from the mean code (99% of known codes: within {pipe.cloud.limit:.2f})"
     rows.append((within, f"{before.distance:.2f}", f"{after.distance:.2f}"))
     locks = [
         {"name": name, "label": lock_label(pipe, name), "on": name in pipe.locks,

@@ -51,15 +51,16 @@ stage register "$runs/encoder/generator" "$model-generator"
 stage register "$runs/encoder" "$model-encoder"
 stage register "$runs/data/samples" "$model-samples"
 
-# Codes, a classifier of codes that measures, and the edits. A change with too few pictures is left out.
+# Codes, a classifier of codes that measures, and the edits. A change that cannot be learned is left out.
 stage codes --data "$runs/data" --encoder "$runs/encoder" --run "$runs/codes"
 stage judge codes --codes "$runs/codes" --run "$runs/latent" --seed 2 --hidden 256 64
 stage register "$runs/latent" "$model-latent-classifier"
 [ ${#changes[@]} -gt 0 ] || mapfile -t changes < <(domain attributes $'\n')
+left_out=()
 for change in "${changes[@]}"; do
     edit=lw-$(echo "$change" | tr 'A-Z' 'a-z' | tr -c 'a-z0-9\n' '-')
     [ -e "$runs/edits/$edit/config.json" ] || stage edit --codes "$runs/codes" --change "$change" --run "$runs/edits/$edit" \
-        --generator "$runs/encoder/generator" --selector "$runs/selector" ${EDIT:-lw} || continue
+        --generator "$runs/encoder/generator" --selector "$runs/selector" ${EDIT:-lw} || { left_out+=("$change"); continue; }
     stage register "$runs/edits/$edit" "$model-$edit"
 done
 
@@ -72,4 +73,5 @@ if [ -n "${LICENCE:-}" ]; then
 else
     echo "For cards, state whose pictures these are: LICENCE=cc-by-4.0 or another id of the Hub"
 fi
+[ ${#left_out[@]} -eq 0 ] || echo "Left out, for the reasons above: ${left_out[*]}"
 echo "The page: LWGAN_REGISTRY=$runs/registry python app.py"
