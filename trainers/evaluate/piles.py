@@ -100,6 +100,9 @@ class Bench:
         for side in (change.source, change.target):
             rows = self.rows("validation", side)
             piles.append(self.codes["validation"][rows[torch.randperm(len(rows), generator=generator)[:n]]])
+        without, with_ = piles
+        both = (with_.flatten(1)[:, None] == without.flatten(1)).all(2).any(1)  # one picture, two labels
+        piles = without, with_[~both]
         f = self.pipe.latent_classifier
         named = {"read": f, "names": f.card_config["names"], "own": change.labels} if f else {}
         edit, report = teach(*piles, self.cloud, kind=change.kind, **named)
