@@ -10,8 +10,9 @@
 PYTHON ?= python3
 TORCH_OPTIONS ?=
 TESTS ?= tests
-# Two processes share all tests, file by file, the longest first (tests/conftest.py). One process is faster for a few tests.
-SHARED = $(if $(filter tests,$(TESTS)),-n 2 --dist loadfile --no-loadscope-reorder)
+# Three processes share all tests, file by file, the longest first (tests/conftest.py): where one waits, two work. One
+# process is faster for a few tests.
+SHARED = $(if $(filter tests,$(TESTS)),-n 3 --no-loadscope-reorder)
 
 VENV := .venv
 IN := $(VENV)/bin/python

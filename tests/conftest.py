@@ -23,19 +23,35 @@ for name in ("HF_TOKEN", "HF_HUB_OFFLINE", "HF_HUB_CACHE", "LWGAN_REGISTRY"):
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from xdist.scheduler import LoadFileScheduling  # noqa: E402
 
 DATA = Path(__file__).parent / "data"
 
 
-# What takes longest, the longest first. Where several workers share the tests (make test), each file is one
-# worker's: begun last, a long one would keep a single worker busy at the end.
-LONGEST = ("test_page.py", "test_faults.py", "test_api.py", "test_training.py", "test_visit.py",
-           "test_deadlines.py", "test_synthfaces.py", "test_round_trip.py")  # fmt: skip
+# What takes longest, the longest first. Where workers share the tests (make test), each takes a file at a
+# time. Begun last, a long one would keep a single worker busy at the end.
+LONGEST = ("page/", "runs/test_faces.py", "sweep/test_sweep.py", "test_whole_path.py", "hub/test_faults.py",
+           "nets/test_training.py", "hub/test_deadlines.py", "nets/test_parallel.py", "test_checkpoints.py",
+           "evaluate/", "benchmark/", "hub/test_round_trip.py", "test_readers.py",
+           "test_synthfaces.py")  # fmt: skip
 
 
 def pytest_collection_modifyitems(items):
-    order = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+    rank = lambda path: next((i for i, name in enumerate(LONGEST) if name in path), len(LONGEST))
+    items.sort(key=lambda item: rank(item.nodeid.partition("::")[0]))
+
+
+class ByFile(LoadFileScheduling):
+    """A worker takes a file at a time, and all of tests/page at once: these share a browser and a server."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "tests/page" if file.startswith("tests/page/") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return ByFile(config, log)
 
 
 def seed() -> None:
