@@ -280,7 +280,8 @@ class Linear(nn.Module):
     def __init__(self, in_features: int, out_features: int, bias_init: float = 0.0,
                  lr_multiplier: float = 1.0, activate: bool = False):  # fmt: skip
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
+        # In place: else, without memory (`load_module`), torch imports its compiler, which takes a second.
+        self.weight = nn.Parameter(torch.randn(out_features, in_features).div_(lr_multiplier))
         self.bias = nn.Parameter(torch.full([out_features], float(bias_init)))
         self.weight_gain, self.bias_gain = lr_multiplier / math.sqrt(in_features), lr_multiplier
         self.activate = activate

@@ -25,7 +25,7 @@ KINDS = {"OSError": OSError, "ValueError": ValueError}  # errors that a user is 
 def starter(module: str) -> BaseContext:
     """Starts processes as copies of one that has imported the module, in a tenth of the time."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([module])
+    context.set_forkserver_preload([module, "torch._dynamo"])  # which optimizers import
     return context
 
 
