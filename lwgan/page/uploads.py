@@ -47,7 +47,7 @@ def how_of(message: object) -> How:
     numbers = isinstance(crop, list) and len(crop) == 4 and all(isinstance(edge, Real) for edge in crop)
     inside = numbers and 0 <= crop[0] < crop[2] <= 1 and 0 <= crop[1] < crop[3] <= 1
     if turn not in range(4) or not isinstance(invert, bool) or not (crop is None or inside):
-        raise ValueError("the page asked for a turn or a part that there is not")
+        raise ValueError("the page asked for an impossible turn or crop")
     return How(int(turn), invert, crop and tuple(crop))
 
 

@@ -6,6 +6,7 @@
 # explains both. Environment variables: RESOLUTION, OPTIONS of the data set ("labels=list.csv columns=A,B"), TITLE, SUBJECT,
 # LICENCE (for cards), NAMESPACE (to publish on the Hub), EDIT (the method and its options), and the sizes that stand below.
 set -euo pipefail
+export PYTHONPATH="$(dirname "$(realpath "$0")")/../..:${PYTHONPATH:-}" # so that it runs in any folder
 usage="usage: own.sh SPEC RUNS_FOLDER [CHANGES...]"
 spec=${1:?$usage} runs=${2:?$usage}
 changes=("${@:3}")
