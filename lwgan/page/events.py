@@ -56,7 +56,8 @@ class Events:
         found = partial(gr.on, [ui.add.click, ui.found.submit])
         self.connect(found, self.find, **{**private, "inputs": [ui.found, *self.always]})
         on(ui.shown["readings"].input, self.lock, ui.shown["readings"])
-        on(ui.shown["whole"].input, self.photograph, ui.shown["whole"])
+        # An answer to an earlier message would take the place of one that waits ("always_last").
+        on(ui.shown["whole"].input, self.photograph, ui.shown["whole"], trigger_mode="multiple")
         on(ui.shown["compare"].input, self.compare, ui.shown["compare"])
         on(ui.shown["teach"].input, self.teach, ui.shown["teach"], trigger_mode="multiple")
         queued = {
