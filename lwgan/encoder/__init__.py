@@ -35,12 +35,14 @@ class Encoder(nn.Module):
     space: "W+", a code for each style; "W", one code for all styles, the sum of the heads; "W+ deltas",
     e4e's: the first head gives a code, the others what their styles add to it.
     widths: of the backbone at H/2, H/4, ... px.  pyramid: width of the pyramid.  head: width within a head.
-    None: the backbone's default (`BACKBONES`)."""
+    None: the backbone's default (`BACKBONES`).  bands: rows at the top and as many at the bottom that the
+    backbone does not see, such as the black bands of frame "wide"."""
 
     def __init__(
         self, *, resolution: int, img_channels: int, num_ws: int, w_dim: int,
         widths: tuple[int, ...] | None = None, pyramid: int | None = None, head: int | None = None,
         coarse: int = 3, middle: int | None = None, space: str = "W+", backbone: str = "small",
+        bands: int = 0,
     ):  # fmt: skip
         super().__init__()
         for name, value, known in (("space", space, SPACES), ("backbone", backbone, BACKBONES)):
@@ -56,7 +58,8 @@ class Encoder(nn.Module):
             "widths": list(sizes["widths"]), "pyramid": sizes["pyramid"], "head": sizes["head"],
             "coarse": coarse, "middle": sizes["middle"], "space": space, "backbone": backbone,
         }  # fmt: skip
-        self.shape = (img_channels, resolution, resolution)
+        self.config |= {"bands": bands} if bands else {}
+        self.shape, self.bands = (img_channels, resolution, resolution), bands
         self.combine, self.small = SPACES[space], backbone == "small"
         levels = ([0] * coarse + [1] * sizes["middle"] + [2] * num_ws)[:num_ws]
         build = self._build_small if self.small else self._build_ir_se50
@@ -94,6 +97,7 @@ class Encoder(nn.Module):
         if x.ndim != 4 or x.shape[1:] != self.shape:
             expected = ", ".join(map(str, self.shape))
             raise ValueError(f"pictures have shape {tuple(x.shape)}, expected [N, {expected}]")
+        x = x[:, :, self.bands : x.shape[2] - self.bands]
         x = F.pixel_unshuffle(x, 2) if self.small else x
         x = self.stem(x.contiguous(memory_format=torch.channels_last))
         features = []

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from lwgan.frames.face import cut_quad, find_quads, frame_face
-from lwgan.frames.square import frame_square
+from lwgan.frames.square import frame_square, frame_wide
 
 
 def frame_ink(picture, side: int):
@@ -24,7 +24,13 @@ def frame_mark(picture, side: int):
     return mark.frame_mark(picture, side)
 
 
-FRAMES = {"square": frame_square, "face": frame_face, "ink": frame_ink, "mark": frame_mark}
+FRAMES = {
+    "square": frame_square,
+    "wide": frame_wide,
+    "face": frame_face,
+    "ink": frame_ink,
+    "mark": frame_mark,
+}
 GREY = {"ink", "mark"}  # frames whose pictures are grey; those of the others are in colour
 
 

@@ -87,7 +87,7 @@ WRONG = [
     ("subject", LONG, r"subject is 'xxx.*\.\.\. \(5002 characters\)"),
     ("licence", 3, "licence is 3, expected a text"),
     ("about", None, "about is None"),
-    ("frame", "spiral", "frame is 'spiral', expected one of square, face, ink"),
+    ("frame", "spiral", "frame is 'spiral', expected one of square, wide, face, ink"),
     ("frame", ["ink"], r"frame is \['ink'\]"),
     ("draw", 1, "draw is 1, expected true or false"),
     ("order", 1000, "order is 1000, expected a whole number from -99 to 99"),

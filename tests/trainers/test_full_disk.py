@@ -15,6 +15,7 @@ from PIL import Image
 
 from tests.nets import NUM_WS, W_DIM, make_registry
 from tests.parity import FOLDER
+from tests.trainers.toy import make_data
 from trainers import __main__ as command_line
 from trainers.codes import Codes, save_codes
 from trainers.datasets.multimnist import DOMAIN as DIGITS
@@ -50,6 +51,7 @@ def place(tmp_path_factory) -> Path:
         save_codes(place / "codes" / f"{split}.safetensors", codes, base)
     np.save(place / "w.npy", np.random.default_rng(0).standard_normal((40, NUM_WS, W_DIM)))
     np.save(place / "age.npy", np.ones(W_DIM))
+    make_data(place / "squares", 24, 8)
     return place
 
 
@@ -64,6 +66,10 @@ STAGES = {
                            "--target=OUT", *TEXTS],
     "convert direction": ["convert", "direction", "--source=age.npy", "--target=OUT", "--change=Age",
                           "--before=young", "--after=old", *NETS],
+    "generator": ["generator", "--data=squares", "--run=OUT", "--kimg=0.008", "--batch=8", "--processes=1",
+                  *"--channels 8 8 8 8 --z-dim 8 --w-dim 8 --device cpu".split()],
+    "judge": ["judge", "labels", "--data=squares", "--run=OUT", "--steps=1", "--batch=8", "--features=8",
+              *"--widths 8 8 8 --device cpu".split()],
     "register": ["register", "shelf/lwgan-multimnist-generator", "OUT"],
 }  # fmt: skip
 

@@ -309,7 +309,7 @@ def as_rosinality(generator: Generator) -> dict:
 
 @pytest.mark.parametrize(
     ("frame", "resolution", "channels"),
-    [("square", 256, 3), ("square", 512, 3), ("square", 64, 1), ("face", 64, 3), ("ink", 64, 1)],
+    [("square", 256, 3), ("wide", 512, 3), ("square", 64, 1), ("face", 64, 3), ("ink", 64, 1)],
 )
 def test_what_was_converted_serves(tmp_path, frame, resolution, channels):
     """Churches and horses of 256 px, cars of 512 px with black bars, encoders of grey pictures."""
@@ -333,6 +333,10 @@ def test_what_was_converted_serves(tmp_path, frame, resolution, channels):
     w = pipe.encode(shown)
     assert w.shape == (1, num_ws, 128) and torch.isfinite(w).all()
     assert pipe.generate(w)[0].size == (resolution, resolution)
+    x = torch.randn(1, channels, 256, 256)  # of cars the backbone sees what pSp's does, 256 x 192 px
+    banded = x.clone()
+    banded[:, :, :32], banded[:, :, -32:] = -1, -1
+    assert torch.equal(pipe.encoder(x), pipe.encoder(banded))
 
 
 def test_codes_that_do_not_start_from_the_mean_have_none(tmp_path):

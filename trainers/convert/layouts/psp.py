@@ -67,6 +67,8 @@ def encoder(found: Found, options: dict, encoder_type: str | None) -> Model:
         "head": found.size("styles.0.convs.0.weight", 0, 4), "space": SPACES[encoder_type],
         "backbone": "ir_se50",
     }  # fmt: skip
+    if str(options.get("dataset_type")).startswith("cars"):  # they see 256 x 192 px, without the black bands
+        architecture["bands"] = RESOLUTION // 8
     return build("encoder", architecture, found, name_of, given=("w_avg",))
 
 
