@@ -87,7 +87,7 @@ class Mapping(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """w -> picture: a learned constant, two modulated convolutions a level, skips to the picture."""
+    """w -> picture: a learned constant, two modulated convolutions per level, skips to the picture."""
 
     def __init__(
         self, channels, w_dim: int, img_channels: int, use_noise: bool, conv_clamp: float | None, output: str
@@ -311,7 +311,7 @@ def scales_weights(x: Tensor, weight: Tensor) -> bool:
 
 
 def blur_kernel(channels: int, gain: float, like: Tensor) -> Tensor:
-    """The separable filter [1, 3, 3, 1], one copy a channel, summing to `gain`: [channels, 1, 4, 4]."""
+    """The separable filter [1, 3, 3, 1], one copy per channel, summing to `gain`: [channels, 1, 4, 4]."""
     # [1, 3, 3, 1] / 8, computed on the device: a copy from a Python list would make a GPU wait for the host.
     taps = 0.5 - (torch.arange(4, device=like.device, dtype=like.dtype) - 1.5).abs() / 4
     return (gain * torch.outer(taps, taps)).expand(channels, 1, 4, 4)

@@ -135,7 +135,7 @@ class PictureFeatures(nn.Module):
 
 
 class AttributeJudge(Judge):
-    """A judge of any labels: residual convolutions, then one logit a label."""
+    """A judge of any labels: residual convolutions, then one logit per label."""
 
     def __init__(
         self, *, names: Sequence[str], channels: int = 3, widths: Sequence[int] = (32, 64, 128),
@@ -153,8 +153,8 @@ class AttributeJudge(Judge):
 
 
 class ResNetJudge(Judge):
-    """ResNet-50 on pictures of 256 px, one logit a label: the published reader of attributes of faces
-    (mit-han-lab/anycost-gan, models/__init__.py), whose two outputs a label became their difference."""
+    """ResNet-50 on pictures of 256 px, one logit per label: the published reader of attributes of faces
+    (mit-han-lab/anycost-gan, models/__init__.py), whose two outputs per label became their difference."""
 
     def __init__(
         self, *, names: Sequence[str], channels: int = 3, widths: Sequence[int] = (64, 128, 256, 512)

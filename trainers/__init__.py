@@ -1,1 +1,1 @@
-"""What fits parameters: one module a stage, run as `python -m trainers STAGE`."""
+"""What fits parameters: one module per stage, run as `python -m trainers STAGE`."""

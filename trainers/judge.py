@@ -10,8 +10,7 @@ identity: whether two pictures show the same group (one person, one font): ArcFa
 cosines say how much of a person an edit keeps (Sec. 4.2).
 codes: which labels the picture of a code has: F_l of Eq. 5. Shape and training are those of Latent
 Transformer's paper and settings (Yao et al., 2021): two hidden layers, 20 epochs of Adam at 1e-4 and less.
-Train one for
-`edit --classifier` and others for `edit --selector` and for `evaluate`.
+Train one for `edit --classifier` and others for `edit --selector` and for `evaluate`.
 
 Labels that are unknown count neither in a loss nor in a figure.
 """

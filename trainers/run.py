@@ -54,7 +54,7 @@ def start(folder: Path, options: Any) -> None:
         for key in sorted({*wanted, *stored} - {"command"}):
             if wanted.get(key) != stored.get(key):
                 other = f"{key} = {stored.get(key)!r}, not {wanted.get(key)!r}"
-                raise ValueError(f"{folder} holds a run with {other}: choose another --run")
+                raise ValueError(f"{folder} holds a run with {other}: choose another folder")
     write_json(path, wanted | {"command": command()})
 
 
@@ -63,9 +63,9 @@ def _stored(path: Path) -> dict:
     try:
         stored = json.loads(path.read_text("utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}): choose another --run") from error
+        raise ValueError(f"{path} is damaged ({error}): choose another folder") from error
     if not isinstance(stored, dict):
-        raise ValueError(f"{path} is damaged (no object): choose another --run")
+        raise ValueError(f"{path} is damaged (no object): choose another folder")
     return stored
 
 

@@ -6,7 +6,7 @@
     test-00000.safetensors ...
 
 A shard has at most SHARD_PICTURES pictures and SHARD_BYTES bytes. So no stage needs all pictures in memory,
-and a stopped run of `data` loses one shard a process.
+and a stopped run of `data` loses one shard per process.
 """
 
 import json

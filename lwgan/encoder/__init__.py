@@ -1,4 +1,4 @@
-"""pSp (Richardson et al., 2021): a picture becomes a W+ code in one pass, one head a style.
+"""pSp (Richardson et al., 2021): a picture becomes a W+ code in one pass, with a head for each style.
 
 One class, two backbones: a small one that trains on a CPU, and pSp's own. The checkpoints of pSp and of e4e
 (Tov et al., 2021) are converted by `python -m trainers convert`.

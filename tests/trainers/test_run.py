@@ -48,14 +48,14 @@ def test_options_and_command_are_kept_without_folders_of_this_machine(tmp_path, 
 def test_a_run_is_resumed_with_the_same_options_only(tmp_path):
     run.start(tmp_path, Options(Path("data"), seed=1))
     run.start(tmp_path, Options(Path("other"), seed=1, steps=20))
-    with pytest.raises(ValueError, match=r"holds a run with seed = 1, not 2: choose another --run"):
+    with pytest.raises(ValueError, match=r"holds a run with seed = 1, not 2: choose another folder"):
         run.start(tmp_path, Options(Path("data"), seed=2))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "\xff"])
 def test_damaged_options_are_named(tmp_path, text):
     (tmp_path / "options.json").write_bytes(text.encode("latin1"))
-    with pytest.raises(ValueError, match=r"options.json is damaged .*: choose another --run"):
+    with pytest.raises(ValueError, match=r"options.json is damaged .*: choose another folder"):
         run.start(tmp_path, Options(Path("data")))
 
 

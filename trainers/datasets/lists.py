@@ -25,7 +25,7 @@ OTHERS = {b"PK\x03\x04": "an Excel workbook or another archive", b"\xd0\xcf\x11\
 
 
 def read_list(path: Path) -> pandas.DataFrame:
-    """The list as text: one row a picture, one column a field.
+    """The list as text: one row per picture, one column per field.
 
     Comma, semicolon, tab, bar or spaces; UTF-8, UTF-16 or Windows-1252. Excel's line "sep=;", comments with
     #, empty columns and rows, and an index column that pandas wrote are dropped. CelebA's form is: the number

@@ -1,4 +1,4 @@
-"""Methods that fit edits: one file a method, each with a subclass of `trainers.edits.base.Method`."""
+"""Methods that fit edits: one file per method, each with a subclass of `trainers.edits.base.Method`."""
 
 # Methods that differ in substance from the published ones, and how: for cards and tables.
 ADAPTED = {

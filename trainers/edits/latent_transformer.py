@@ -51,7 +51,7 @@ class Layers(torch.nn.Module):
 
 @dataclass(frozen=True)
 class LatentTransformer(Method):
-    """L_cls + regularisation L_reg + reconstruction L_rec with Adam. Defaults: the published settings."""
+    """Latent Transformer: L_cls + L_reg (regularisation) + L_rec (reconstruction). Defaults: as published."""
 
     classifier: Path | None = None
     """F: folder that `python -m trainers judge codes` wrote."""

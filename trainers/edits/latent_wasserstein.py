@@ -42,7 +42,8 @@ PAPER = {"solver": "sinkhorn", "kappa": 1.0, "skip": 0.0, "rank": "full", "start
 
 @dataclass(frozen=True)
 class LatentWasserstein(WithMasses):
-    """L_edit + lambda L_pres. None: the default of the kind of change ("choice" or "place") or of --paper."""
+    """Latent Wasserstein: L_edit + lambda L_pres. An option that is None takes the default of the kind of
+    change ("choice" or "place"), or of --paper."""
 
     paper: bool = False
     """Short for --solver sinkhorn: the paper's setting (PAPER), a full map from one start."""

@@ -34,7 +34,7 @@ OF_NETS = {"generator": "samples.png", "encoder": "reconstructions.png"}  # shee
 
 
 def save_curves(folder: Path, name: str, frame: pd.DataFrame) -> None:
-    """NAME-curves.png (Fig. 4 of the paper): a column a change, what is kept against target change."""
+    """NAME-curves.png (Fig. 4 of the paper): one column per change, what is kept against target change."""
     best = with_best_settings(frame[frame["at"] != ""])
     best = best[best["at"] == "curve"]
     rows = [key for key in ("others_kept", "all_kept", "identity") if (best["metric"] == key).any()]

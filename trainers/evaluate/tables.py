@@ -254,9 +254,9 @@ def adapted(best: pd.DataFrame) -> str:
 
 
 def by_change(frame: pd.DataFrame, at: str, metric: str, intervals: bool = False) -> str:
-    """A line a method, a column a change; last the mean over the changes at which all of COMPARED arrive, if
-    these are several. "" if nothing was measured. An edit that has figures at its recommended strength but
-    none here never gets here."""
+    """A table with a line per method and a column per change; "" if nothing was measured. The last column, if
+    several changes are reached by all of COMPARED, is the mean over these. "never": the edit has figures at
+    its recommended strength, but does not get here."""
     rows = frame[(frame["at"] == at) & (frame["metric"] == metric)]
     if rows.empty:
         return ""

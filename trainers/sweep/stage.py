@@ -6,7 +6,7 @@
 
 A cell of the table is one edit: it is learned, its alpha is chosen, it is measured. Cells that are finished
 stay as they are when the command is repeated. A cell that fails is tried once more at the end.
-RUNS/sweep.jsonl has a line a cell: what it cost and its figures, or its traceback. docs/scale.md shows
+RUNS/sweep.jsonl has a line per cell: what it cost and its figures, or its traceback. docs/scale.md shows
 clusters and costs.
 """
 

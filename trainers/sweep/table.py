@@ -1,4 +1,4 @@
-"""A table of edits to learn: a row a setting, in a YAML file.
+"""A table of edits to learn: one row per setting, in a YAML file.
 
     prepare:                                  # commands that make what the edits need, if it is not there
       - judge codes --codes RUNS/codes --run RUNS/latent
@@ -12,7 +12,7 @@
       lw-s{seed}: {method: "lw {fast} --seed {seed}", seed: [0, 1, 2], changes: [Laces]}
 
 `edit` and `evaluate` are options of these stages. RUNS stands for the folder of --run. A row may set pieces
-anew; it has a cell for each change and for each value of a piece that is a list. `model` is what names of
+anew. It has a cell for each change and each value of a piece that is a list. `model` is what names of
 models begin with, `cores` and `memory` (GB) what a cell needs (1 and 2 by default).
 """
 

@@ -1,7 +1,7 @@
 """Published networks that read photographs of faces: a judge of attributes and an identity network.
 
 The judge is mit-han-lab/anycost-gan's `attribute_predictor.pt`, {"state_dict": ...}: torchvision's ResNet-50
-with two outputs a label, [N, 2 K] = [N, K, 2], of which the softmax is taken. Its probability of a label is
+with two outputs per label, [N, 2 K] = [N, K, 2], of which the softmax is taken. Its probability of a label is
 the sigmoid of their difference, which is our one logit. The identity network is `model_ir_se50.pth`, a bare
 state dict of pSp's IR-SE50.
 """
@@ -35,7 +35,7 @@ def _torchvisions(ours: str) -> str:
 
 
 def _difference(value: Tensor, ours: str, shape: tuple) -> Tensor:
-    """Of the last layer's two outputs a label "it has it" minus "it has it not"."""
+    """For each label, the last layer's output "it has it" minus that "it has it not"."""
     if not ours.startswith("fc."):
         return value
     pairs = value.float().unflatten(0, (-1, 2))
