@@ -79,7 +79,7 @@ def test_a_refused_upload_is_shown_so_that_it_can_be_cropped(editor, given, tmp_
 )  # fmt: skip
 def test_a_wish_that_the_page_cannot_have_sent_is_refused(editor, given, message):
     session = editor.adjust(message, given[0])
-    assert "a part that there is not" in session["problem"] and session["framed"] is given[0]["framed"]
+    assert "an impossible turn or crop" in session["problem"] and session["framed"] is given[0]["framed"]
 
 
 def test_other_sources_have_nothing_to_adjust(editor, given):
