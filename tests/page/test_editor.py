@@ -443,7 +443,7 @@ def test_no_edit_changes_nothing_and_a_far_one_is_warned_of(editor, digits):
     same = editor.show(session, {"rows": [{"name": ONE, "strength": 0}]}, "Edit")
     rows = {row[0]: row[1:] for row in same["readings"]["rows"]}
     distance = rows[
-        f"Distance from training codes (99% are within {editor.pipe('multimnist').cloud.limit:.2f})"
+        f"Distance from the mean code (99% of known codes: within {editor.pipe('multimnist').cloud.limit:.2f})"
     ]
     assert rows["Identity kept, cosine"][1] == "1.000" and distance[0] == distance[1]
     assert same["readings"]["warnings"] == [] and same["edit"]["edited"] != same["edit"]["original"]
