@@ -13,9 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 from torch import Tensor
 
-MAX_MEGAPIXELS = (
-    40  # of a picture as it is decoded; of a JPEG up to 64 times as many, since it decodes smaller
-)
+MAX_MEGAPIXELS = 40  # of a picture as it is decoded; a JPEG may have 64 times as many: it decodes smaller
 MAX_PROGRESSIVE = 110  # million samples of a progressive JPEG: all are in memory at once, 2 bytes each
 KEPT_MEGAPIXELS = 20  # a larger picture is halved: a frame needs less, and conversions need memory
 BLANK = 16  # of 255: a picture whose values differ less shows nothing

@@ -60,10 +60,7 @@ class Events:
         on(ui.shown["whole"].input, self.photograph, ui.shown["whole"], trigger_mode="multiple")
         on(ui.shown["compare"].input, self.compare, ui.shown["compare"])
         on(ui.shown["teach"].input, self.teach, ui.shown["teach"], trigger_mode="multiple")
-        queued = {
-            "show_progress": "full",
-            "show_progress_on": ui.shown["teach"],
-        }  # with the place in the queue
+        queued = {"show_progress": "full", "show_progress_on": ui.shown["teach"]}  # the place in the queue
         on(ui.shown["teach"].submit, self.teach, ui.shown["teach"], trigger_mode="multiple", **queued)
         on(ui.shown["many"].input, self.pack, ui.shown["many"])
         for files, work in ((ui.files, self.drop), (ui.several, self.gather)):

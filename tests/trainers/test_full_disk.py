@@ -67,9 +67,9 @@ STAGES = {
     "convert direction": ["convert", "direction", "--source=age.npy", "--target=OUT", "--change=Age",
                           "--before=young", "--after=old", *NETS],
     "generator": ["generator", "--data=squares", "--run=OUT", "--kimg=0.008", "--batch=8", "--processes=1",
-                  *"--channels 8 8 8 8 --z-dim 8 --w-dim 8 --device cpu".split()],
+                  *["--channels", "8", "8", "8", "8", "--z-dim", "8", "--w-dim", "8", "--device", "cpu"]],
     "judge": ["judge", "labels", "--data=squares", "--run=OUT", "--steps=1", "--batch=8", "--features=8",
-              *"--widths 8 8 8 --device cpu".split()],
+              *["--widths", "8", "8", "8", "--device", "cpu"]],
     "register": ["register", "shelf/lwgan-multimnist-generator", "OUT"],
 }  # fmt: skip
 
