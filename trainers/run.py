@@ -126,7 +126,10 @@ def training(options: Any, **facts: Any) -> dict:
 def save_checkpoint(folder: Path, **state: Any) -> None:
     """Writes checkpoint.pt, whole or not at all. OSError if it cannot be written."""
     with atomic(folder / "checkpoint.pt") as partial, partial.open("wb") as file:
-        torch.save(state, file)  # given a path, torch would report a full disk as a RuntimeError
+        try:
+            torch.save(state, file)  # given a path, torch would not say why it failed
+        except RuntimeError as error:  # after a failed write, torch fails once more as it ends its archive
+            raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
 
 
 def load_checkpoint(folder: Path) -> dict | None:

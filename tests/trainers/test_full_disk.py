@@ -15,6 +15,7 @@ from PIL import Image
 
 from tests.nets import NUM_WS, W_DIM, make_registry
 from tests.parity import FOLDER
+from tests.trainers.evaluate.test_evaluate import make
 from tests.trainers.toy import make_data
 from trainers import __main__ as command_line
 from trainers.codes import Codes, save_codes
@@ -22,12 +23,14 @@ from trainers.datasets.multimnist import DOMAIN as DIGITS
 from trainers.datasets.multimnist import labels_of
 
 ROOM = 300  # bytes: for options.json, not for arrays
+GENERATOR = ["generator", "--kimg=0.008", "--batch=8", "--z-dim=8", "--w-dim=8", "--processes=1",
+             "--device=cpu", "--channels", *"8888"]  # fmt: skip
 
 
 @contextmanager
-def full_disk():
+def full_disk(room: int):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
     try:
         yield
     finally:
@@ -51,7 +54,12 @@ def place(tmp_path_factory) -> Path:
         save_codes(place / "codes" / f"{split}.safetensors", codes, base)
     np.save(place / "w.npy", np.random.default_rng(0).standard_normal((40, NUM_WS, W_DIM)))
     np.save(place / "age.npy", np.ones(W_DIM))
+    make(place)
     make_data(place / "squares", 24, 8)
+    with pytest.MonkeyPatch.context() as patch:
+        words = [*GENERATOR, f"--data={place}/squares", f"--run={place}/trained"]
+        patch.setattr(sys, "argv", ["trainers", *words])
+        command_line.main()
     return place
 
 
@@ -66,23 +74,46 @@ STAGES = {
                            "--target=OUT", *TEXTS],
     "convert direction": ["convert", "direction", "--source=age.npy", "--target=OUT", "--change=Age",
                           "--before=young", "--after=old", *NETS],
-    "generator": ["generator", "--data=squares", "--run=OUT", "--kimg=0.008", "--batch=8", "--processes=1",
-                  *["--channels", "8", "8", "8", "8", "--z-dim", "8", "--w-dim", "8", "--device", "cpu"]],
-    "judge": ["judge", "labels", "--data=squares", "--run=OUT", "--steps=1", "--batch=8", "--features=8",
-              *["--widths", "8", "8", "8", "--device", "cpu"]],
+    "publish": ["publish", "shelf/lwgan-multimnist-generator", "--namespace=lab", "--dry-run",
+                "--target=OUT"],
     "register": ["register", "shelf/lwgan-multimnist-generator", "OUT"],
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_full_disk_is_said_and_leaves_nothing_partial(place, tmp_path, monkeypatch, stage):
-    out = tmp_path / "out"
-    words = [word.replace("OUT", str(out)) for word in STAGES[stage]]
+LONG = {
+    "generator": [*GENERATOR, "--data=squares", "--run=OUT"],
+    "encoder": ["encoder", "--data=squares", "--generator=trained", "--run=OUT", "--steps=1", "--batch=4",
+                "--processes=1", "--device=cpu"],
+    "judge": ["judge", "labels", "--data=squares", "--run=OUT", "--steps=1", "--batch=8", "--features=8",
+              *["--widths", "8", "8", "8", "--device=cpu"]],
+    "evaluate": ["evaluate", "--data=data", "--registry=registry", "--run=OUT", "--pictures=4", "--samples=8",
+                 "--device=cpu"],
+}  # fmt: skip
+
+
+def refuse(place, tmp_path, monkeypatch, words, room=ROOM) -> Path:
+    """Runs a stage in `place` on a full disk. The folder that it was to write."""
+    out, before = tmp_path / "out", set(place.rglob("*"))
     monkeypatch.chdir(place)
-    monkeypatch.setattr(sys, "argv", ["trainers", *words])
-    with full_disk(), pytest.raises(SystemExit, match=r"^error: (.*: )?File too large$"):
+    monkeypatch.setattr(sys, "argv", ["trainers", *(word.replace("OUT", str(out)) for word in words)])
+    with full_disk(room), pytest.raises(SystemExit, match=r"^error: (.*: )?File too large$"):
         command_line.main()
     left = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {path.name for path in left} <= {"options.json", ".lock", "log.jsonl"}
+    assert set(place.rglob("*")) == before
+    return out
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_full_disk_is_said_and_leaves_nothing_partial(place, tmp_path, monkeypatch, stage):
+    out = refuse(place, tmp_path, monkeypatch, STAGES[stage])
     command_line.main()
-    assert list(out.glob("*.safetensors"))
+    assert list(out.rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize("stage", LONG)
+def test_a_full_disk_is_said_by_the_longer_stages_too(place, tmp_path, monkeypatch, stage):
+    """Where a training writes its checkpoint, and where an evaluation writes at all."""
+    room = ROOM if stage == "evaluate" else 4000
+    out = refuse(place, tmp_path, monkeypatch, LONG[stage], room)
+    assert stage == "evaluate" or (out / "options.json").exists()
