@@ -42,7 +42,7 @@ class Pictures(Dataset):
     title: str = ""
     subject: str = "a picture"
     frame: str = "square"
-    """How a picture is brought into the training frame: square, face, ink or mark."""
+    """How a picture is brought into the training frame: square, wide, face, ink or mark."""
     changes: tuple[str, ...] = ()
     """Changes that the page offers, such as Smiling,not-Male; by default each label and its opposite."""
     licence: str = "other"
