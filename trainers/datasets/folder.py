@@ -89,7 +89,8 @@ class Folder(Pictures):
             said = f"has none of the pictures that {path} names in its column {column!r}, such as {names[0]}"
             raise FileNotFoundError(f"{self.place} {said}")
         if twice := pandas.Series(names)[pandas.Series(names).duplicated()].tolist():
-            raise ValueError(f"{path} names the picture {twice[0]!r} twice, with different labels")
+            said = f"names the picture {twice[0]!r} twice in its column {column!r}, with different labels"
+            raise ValueError(f"{path} {said}")
 
     def _source(self, row: int) -> Path:
         name = self._list.names[row]

@@ -195,13 +195,13 @@ def test_what_is_wrong_with_a_folder_is_said(folder, tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no such list"):
         open_dataset(f"folder:{folder}", labels=str(tmp_path / "no.csv"))
     (tmp_path / "a.csv").write_text("file,A\n1.jpg,1\n1.jpg,0\n")
-    with pytest.raises(ValueError, match=r"names the picture '001.png' twice, with different labels"):
+    with pytest.raises(ValueError, match=r"the picture '001.png' twice in its column 'file', with different"):
         open_dataset(f"folder:{folder}", labels=str(tmp_path / "a.csv"))
     (tmp_path / "a.csv").write_text("file,A\n1001.jpg,1\n")
     with pytest.raises(FileNotFoundError, match=r"none of the pictures .* such as 1001.jpg"):
         open_dataset(f"folder:{folder}", labels=str(tmp_path / "a.csv"))
-    (tmp_path / "a.csv").write_text("A,B\n1,1\n1,0\n")
-    with pytest.raises(FileNotFoundError, match=r"none of the pictures .* in its column 'A', such as 1$"):
+    (tmp_path / "a.csv").write_text("A,B\ntrue,no\nfalse,yes\n")
+    with pytest.raises(FileNotFoundError, match=r"none of the pictures .* in its column 'A', such as true$"):
         open_dataset(f"folder:{folder}", labels=str(tmp_path / "a.csv"))
     (tmp_path / "b.csv").write_text("")
     with pytest.raises(ValueError, match=r"2 lists of labels \(a.csv, b.csv\)"):
@@ -209,7 +209,7 @@ def test_what_is_wrong_with_a_folder_is_said(folder, tmp_path):
     (tmp_path / "a.csv").write_text("file,A\n001.png,1\n")
     with pytest.raises(ValueError, match="none of the 1 pictures falls into the validation split"):
         open_dataset(f"folder:{folder}", labels=str(tmp_path / "a.csv"))
-    with pytest.raises(ValueError, match="frame is 'round', expected one of square, face, ink"):
+    with pytest.raises(ValueError, match="frame is 'round', expected one of square, wide, face, ink"):
         open_dataset(f"folder:{folder}", frame="round")
 
 
