@@ -343,6 +343,11 @@ def test_samples_become_a_slider_and_a_folder(chrome, space, seeds, tmp_path):
     assert AffineEdit.from_pretrained(tmp_path / NAME).config["report"]["n"] == [4, 4]
     assert page.has(page.row(NAME)) and page.strength(NAME) == "1"
     assert not page.violations()
+    page.view("Compare", "tbody td")
+    methods = [cells[0] for cells in page.table("#view-compare .numbers")]
+    assert methods == ["taught from two piles", "mean shift"]
+    shown = page.attributes("#view-compare tbody td img", "src")  # before and four strengths, of each
+    assert len(shown) == 10 and len(set(shown)) == 9
     page.view("Edit", "img.main")
     page.changes("edited", lambda: page.type(page.number(NAME), "0.3"), "moving the taught slider")
     other = Teach(chrome, space)  # another visit
