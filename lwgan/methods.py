@@ -17,13 +17,17 @@ METHODS = {
 
 
 def method_of(config: Mapping, star: bool = False) -> str:
-    """The name for people of an edit's method, with ", partial transport" where it is not the paper's loss.
+    """The name for people of an edit's method, with ", partial transport" where it is not the paper's loss,
+    or ", exact W2" where that is the limit of the paper's loss (kappa 1).
 
     star: mark it as learned without regularisation, as the paper does (LW*)."""
     method = config.get("method") or "other"
     options = (config.get("training") or {}).get("method")
-    partial = isinstance(options, Mapping) and options.get("solver") == "partial"
-    return METHODS.get(method, method) + "*" * star + ", partial transport" * partial
+    loss = ""
+    if isinstance(options, Mapping) and options.get("solver") == "partial":
+        exact = options.get("kappa") == 1 and not options.get("skip")
+        loss = ", exact W2" if exact else ", partial transport"
+    return METHODS.get(method, method) + "*" * star + loss
 
 
 def rank(method: str | None) -> tuple[int, str]:

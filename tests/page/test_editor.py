@@ -442,9 +442,8 @@ def test_no_edit_changes_nothing_and_a_far_one_is_warned_of(editor, digits):
     session, _ = digits
     same = editor.show(session, {"rows": [{"name": ONE, "strength": 0}]}, "Edit")
     rows = {row[0]: row[1:] for row in same["readings"]["rows"]}
-    distance = rows[
-        f"Distance from the mean code (99% of known codes: within {editor.pipe('multimnist').cloud.limit:.2f})"
-    ]
+    limit = editor.pipe("multimnist").cloud.limit
+    distance = rows[f"Distance from the mean code (99% of known codes: within {limit:.2f})"]
     assert rows["Identity kept, cosine"][1] == "1.000" and distance[0] == distance[1]
     assert same["readings"]["warnings"] == [] and same["edit"]["edited"] != same["edit"]["original"]
     assert np.array_equal(pixels(same["edit"]["edited"]), pixels(same["edit"]["reconstruction"]))

@@ -259,7 +259,8 @@ def test_readings_say_what_judges_see_what_else_changed_and_where_an_alpha_goes_
     rows = lambda: {row[0]: row[1:] for row in page.table("#readings")}
     warned = lambda: page.attribute("#readings .warnings", "textContent")
     page.until(lambda: rows().get("Picture judge"), "the readings")
-    distance = f"Distance from the mean code (99% of known codes: within {EditingPipeline.from_pretrained().cloud.limit:.2f})"
+    limit = EditingPipeline.from_pretrained().cloud.limit
+    distance = f"Distance from the mean code (99% of known codes: within {limit:.2f})"
     assert set(rows()) == {
         "Picture judge",
         "Code classifier",

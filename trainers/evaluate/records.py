@@ -73,7 +73,7 @@ def label(config: Mapping) -> str:
     """How tables name an edit's method; with a star if nothing regularises it (LW*: full rank too)."""
     method, options = config["method"], _options(config)
     regularised = {options.get(key) for key in REGULARISERS.get(method, ())} - {"full"}
-    if options.get("solver") == "partial":
+    if options.get("solver") == "partial" and not options.get("paper"):
         regularised -= {options.get("rank")}  # it belongs to the kind of change
     masses = f", masses {options['masses']}" if method == "centroids" and "masses" in options else ""
     return method_of(config, star=method in REGULARISERS and regularised <= {None}) + masses
