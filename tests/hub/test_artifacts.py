@@ -70,7 +70,7 @@ NO_DOMAIN = {
     "a list": ([], "domain is [], expected an object"),
     "an unknown frame": (
         DOMAIN | {"frame": "../square"},
-        "frame is '../square', expected one of square, face, ink",
+        "frame is '../square', expected one of square, wide, face, ink",
     ),
     "a frame that is a list": (DOMAIN | {"frame": ["ink"]}, "frame is ['ink'], expected one of"),
     "another name": (DOMAIN | {"name": "letters"}, "name is 'letters', domain says 'multimnist'"),

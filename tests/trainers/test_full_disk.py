@@ -28,7 +28,7 @@ GENERATOR = ["generator", "--kimg=0.008", "--batch=8", "--z-dim=8", "--w-dim=8",
 
 
 @contextmanager
-def full_disk(room: int):
+def full_disk(room: int = ROOM):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
     try:

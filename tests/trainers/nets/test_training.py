@@ -341,7 +341,7 @@ def test_a_join_that_was_killed_while_it_saved_is_done_again(data, tuned, tmp_pa
 
     with monkeypatch.context() as patch:
         patch.setattr(align, "save", killed)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(SystemExit, match="130"):
             trainers("join", data=data, start=tuned, run=tmp_path / "joined")
     trainers("join", data=data, start=tuned, run=tmp_path / "joined")
     assert Encoder.from_pretrained(tmp_path / "joined").config["space"] == "W"
