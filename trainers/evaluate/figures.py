@@ -90,9 +90,10 @@ def save_sheets(folder: Path, bench: "Bench", edits: Mapping[str, Mapping[str, A
     with torch.no_grad():
         samples = pictures_of(generator, generator.mapping(z.to(bench.nets.device)))
     save_sheet(folder / f"{name}-samples.png", samples, columns=12)
-    real = to_pictures(bench.test.images[:SHEET], torch.device("cpu"))
+    w = bench.w[:SHEET]
+    real = to_pictures(bench.test.images[: len(w)], torch.device("cpu"))
     real = F.adaptive_avg_pool2d(real, samples.shape[-1])  # an encoder may read larger pictures than are made
-    pairs = zip(real.split(12), pictures_of(generator, bench.w[:SHEET]).split(12), strict=True)
+    pairs = zip(real.split(12), pictures_of(generator, w).split(12), strict=True)
     rows = torch.cat([part for pair in pairs for part in pair])
     save_sheet(folder / f"{name}-reconstructions.png", rows, columns=12)
     for kind, sheet_name in OF_NETS.items():
