@@ -2,7 +2,7 @@
 # The paper's digits: 128 px, in the slots of the repository that it cites, 25,000 codes. Sizes are for two CPU cores; each line
 # resumes what it finds half done.
 #   bash trainers/runs/multimnist128.sh ../runs/multimnist128 [MNIST_FOLDER]
-# On a GPU: SCALE=10 PROCESSES=1 trains ten times as long. docs/training/multimnist128.md tells what came of it.
+# On a GPU: SCALE=10 PROCESSES=1 trains ten times as long. docs/training/multimnist.md says what was run of it.
 set -euo pipefail
 runs=${1:?usage: multimnist128.sh RUNS_FOLDER [MNIST_FOLDER]}
 model=$runs/registry/lwgan-multimnist
