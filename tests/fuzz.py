@@ -289,7 +289,8 @@ def take_recipe(path: Path, number: int) -> None:
     if found:
         more = pipe.plus(recipe.carried(pipe, found))
         recipe.alphas_of(more, found)
-        recipe.source_picture(more, found["source"])
+        if found.get("source"):  # the page too takes recipes of edits alone
+            recipe.source_picture(more, found["source"])
 
 
 @cache
