@@ -124,7 +124,8 @@ def _identity(
 def spell(opinion: Opinion, labels: Sequence[str]) -> str:
     """The probabilities of those labels that the judge knows: "Eyeglasses 91%, Wearing Hat 3%"."""
     known = [label for label in labels if label in opinion.labels]
-    return ", ".join(f"{label.replace('_', ' ')} {percent(opinion.labels[label])}" for label in known) or "–"
+    said = [f"{label.replace('_', ' ')} {percent(opinion.labels[label])}" for label in known]
+    return ", ".join(said) or "–"
 
 
 def percent(share: float) -> str:

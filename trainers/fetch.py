@@ -55,7 +55,7 @@ def fetch(place: str, folder: Path) -> Path:
         remote = _of_hub(bare, sha256) if bare.startswith("hf:") else _of_web(bare, sha256)
         return _downloaded(remote, folder, place)
     except (HfHubHTTPError, httpx.HTTPError, httpx.InvalidURL, TimeoutError, ConnectionError) as error:
-        reason = re.sub(r"^\[Errno -?\d+\] ", "", hub.reason(error))
+        reason = hub.reason(error)
         reason = f"no connection ({reason})" if isinstance(error, NO_NETWORK) else reason
         raise ValueError(f"{place} was not fetched: {reason}") from error
 

@@ -35,9 +35,10 @@ TABLE = """`python -m trainers benchmark {network} {words}`
 {reference}. GFLOP/s: the work of lwgan's network, counted as direct convolutions, over {clock} seconds; in
 brackets that of a matrix product.
 
-| px | batch | threads | implementation | CPU s | wall s | times lwgan's {clock} s | peak GB | error | GFLOP/s (sgemm) |
+| px | batch | threads | implementation | CPU s | wall s | times lwgan's {clock} s \
+| peak GB | error | GFLOP/s (sgemm) |
 |---|---|---|---|---|---|---|---|---|---|
-"""  # noqa: E501, W291
+"""  # noqa: W291
 PEERS = {"generator": {"rosinality": peers.rosinality_of, "NVIDIA": peers.nvidia_of},
          "encoder": {"pSp": peers.psp_of}}  # fmt: skip
 

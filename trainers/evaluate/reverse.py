@@ -29,8 +29,9 @@ PILE = 500
 HEAD = """# Results: ways back, {domain}
 
 Made by `python -m trainers.evaluate.reverse`, which says what the ways are. Each is shown at the least
-strength at which at least 80% of up to 200 test pictures change back, else where most of them do. *Target
-change*, *others kept* and *identity*: as in the other results, by judges that took no part."""
+strength at which at least {wanted:.0%} of up to {cases} test pictures change back, else where most of them
+do. *Target change*, *others kept* and *identity*: as in the other results, by judges that took
+no part."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def main(options: Options) -> None:
     given = dict(option.split("=", 1) for option in options.options)
     bench = Bench(open_dataset(options.data, train=1, heldout=options.pool, **given), options)
     lines = [row for name in options.edits for row in rows(bench, name, options.cases)]
-    head = [*HEAD.format(domain=bench.pipe.domain.name).splitlines(), ""]
+    head = [*HEAD.format(domain=bench.pipe.domain.name, wanted=WANTED, cases=options.cases).splitlines(), ""]
     head += ["| edit undone | way | strength | target change | others kept | identity |", "|---" * 6 + "|"]
     with atomic(options.report) as partial:
         partial.write_text("\n".join([*head, *lines, ""]), "utf-8")
