@@ -4,6 +4,7 @@
     python -m trainers encoder --data ../runs/data --generator ../runs/generator --tune \\
         --start ../runs/joined --run ../runs/final
     python -m trainers align match --data ../runs/data --start ../runs/final --run ../runs/matched
+    python -m trainers align grow --data ../runs/large --encoder E --generator G --run ../runs/grown
 
 join: the codes of real pictures lie close to a w_dim-dimensional subspace of W+. Its coordinates become the
 new W. The change of coordinates is folded into the affine layers of the generator and the last layers of the
@@ -15,6 +16,8 @@ match: GAN training leaves, say, too few samples of one digit. Between the codes
 pictures, taken as two normal distributions, the optimal transport is an affine map in closed form (Peyre and
 Cuturi, Computational Optimal Transport, 2019, Remark 2.31). It is folded into the last layer of the mapping
 network, in rounds, because a generator follows its code only roughly. The folding is ours.
+
+grow: nets of twice the side, from a joined pair; see `trainers.nets.grow`.
 """
 
 from dataclasses import dataclass
@@ -28,6 +31,7 @@ from lwgan.encoder import Encoder
 from lwgan.generator import SQRT2, Generator, Linear, Mapping
 from trainers import run
 from trainers.codes import encode
+from trainers.nets import grow
 from trainers.nets.encoder import heldout_of, load_tuned, reconstruction_error, save
 from trainers.shards import load_split
 
@@ -66,10 +70,13 @@ class Match(Align):
     rounds: int = 3
 
 
-Options = Join | Match
+Options = Join | Match | grow.Grow
 
 
 def main(options: Options) -> None:
+    if isinstance(options, grow.Grow):
+        grow.main(options)
+        return
     joins = isinstance(options, Join)
     state, generator, encoder = load_tuned(options.start, "W+" if joins else "W")
     data, heldout = load_split(options.data, "train"), heldout_of(options.data)

@@ -38,8 +38,9 @@ BLANK = 0.2  # squared error that counts as 1 in the pixel loss: about that of a
 class Options(Adversarial):
     """Train the encoder, alone or together with its generator."""
 
-    generator: Path
-    """Run of the generator stage: its model and its checkpoint (discriminator, optimizers)."""
+    generator: Path | None = None
+    """Run of the generator stage: its model and its checkpoint (discriminator, optimizers). By default those
+    of --start."""
     start: Path | None = None
     """Run of this stage or of align whose nets and optimizers to start from. By default a fresh encoder
     and the nets of --generator."""
@@ -83,6 +84,8 @@ class Options(Adversarial):
 
 
 def main(options: Options) -> None:
+    if options.generator is None and options.start is None:
+        raise ValueError("--generator and --start are missing: one of them must name the generator")
     images = load_split(options.data, "train").images
     load_split(options.data, "validation")
     if options.batch % (processes := number(options.processes)):
@@ -192,13 +195,13 @@ def build(options: Options, device: torch.device) -> dict:
     """Nets and optimizers by name: those of the generator's run, and an encoder shaped as that of --start
     or fresh. With --tune the generator and its discriminator have optimizers; else the generator is its
     moving average. FileNotFoundError without the generator's checkpoint."""
-    state = run.load_checkpoint(options.generator)
+    state = run.load_checkpoint(folder := options.generator or options.start)
     if state is None:
-        raise FileNotFoundError(f"{options.generator} holds no checkpoint.pt: "
+        raise FileNotFoundError(f"{folder} holds no checkpoint.pt: "
                                 "train it with `python -m trainers generator`")  # fmt: skip
-    shape = registry.load_model(options.generator, "generator")[0]["architecture"]
+    shape = registry.load_model(generator_folder(options), "generator")[0]["architecture"]
     generator = Generator(**shape)
-    generator.load_state_dict(state["ema"])
+    generator.load_state_dict(state["ema" if options.generator else "ema_generator"])
     nets = {"ema_generator": copy.deepcopy(generator)}
     if options.tune:
         generator.load_state_dict(state["generator"])
@@ -217,6 +220,11 @@ def build(options: Options, device: torch.device) -> dict:
             nets[name] = torch.optim.Adam(nets[net].parameters(), betas=(0.0, 0.99))
             nets[name].load_state_dict(state[name])
     return nets
+
+
+def generator_folder(options: Options) -> Path:
+    """The folder of the generator's model that a run starts from."""
+    return options.generator or options.start / "generator"
 
 
 def build_encoder(options: Options, generator: Generator) -> Encoder:
@@ -315,7 +323,7 @@ def save(
         save_generator(options.run / "generator", generator, domain, training)
         samples = sample(generator, shown(generator.resolution, 100), seed=0)
         save_sheet(options.run / "samples.png", samples, columns=10)
-    base = run.weights_hash(options.run / "generator" if tuned else options.generator)
+    base = run.weights_hash(options.run / "generator" if tuned else generator_folder(options))
     config = {
         "kind": "encoder", "domain": domain.name, "architecture": encoder.config,
         "base_revision": {"generator": base}, "training": training | {"validation_pixel_error": error},

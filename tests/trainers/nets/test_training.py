@@ -32,6 +32,7 @@ TOYS = {
     "encoder": {"batch": 4, "gan_batch": 8, "r1_every": 2, "processes": 1, "device": "cpu"},
     "join": {"pictures": 64},
     "match": {"pictures": 64, "directions": 4, "rounds": 2},
+    "grow": {"steps": 3},
 }  # fmt: skip
 STEP = 0.008  # thousands of pictures a step of the toy generator
 
@@ -39,7 +40,7 @@ STEP = 0.008  # thousands of pictures a step of the toy generator
 def arguments(stage: str, **options) -> list[str]:
     """The stage's command line: its toy options, changed by `options`. Tuples become several words, True
     none."""
-    words = [stage] if stage not in ("join", "match") else ["align", stage]
+    words = [stage] if stage not in ("join", "match", "grow") else ["align", stage]
     for name, value in (TOYS[stage] | options).items():
         words.append(f"--{name.replace('_', '-')}")
         if value is not True:
@@ -347,6 +348,33 @@ def test_a_join_that_was_killed_while_it_saved_is_done_again(data, tuned, tmp_pa
     assert Encoder.from_pretrained(tmp_path / "joined").config["space"] == "W"
 
 
+def test_grown_nets_are_trained_on_at_twice_the_side(joined, tmp_path):
+    large = make_data(tmp_path / "large", side=64)
+    small = {"encoder": joined, "generator": joined / "generator"}
+    trainers("grow", data=large, run=tmp_path / "grown", **small)
+    z = torch.randn(2, 8)
+    before, after = (
+        Generator.from_pretrained(folder / "generator") for folder in (joined, tmp_path / "grown")
+    )
+    enlarged = before(z).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    assert after(z).shape == (2, 3, 64, 64) and (after(z) - enlarged).abs().mean() < 0.2 * enlarged.std()
+    trainers("encoder", data=large, start=tmp_path / "grown", run=tmp_path / "run", steps=2, tune=True)
+    assert Encoder.from_pretrained(tmp_path / "run").config["resolution"] == 64
+    again = (tmp_path / "grown" / "checkpoint.pt").read_bytes()
+    trainers("grow", data=large, run=tmp_path / "grown", **small)
+    assert (tmp_path / "grown" / "checkpoint.pt").read_bytes() == again
+
+
+def test_nets_grow_by_a_factor_of_two_and_after_the_join(data, joined, tuned, tmp_path):
+    small = {"encoder": joined, "generator": joined / "generator"}
+    with pytest.raises(SystemExit, match=r"holds pictures of 32 px, expected 64 px: twice the 32 px of "):
+        trainers("grow", data=data, run=tmp_path / "grown", **small)
+    large = make_data(tmp_path / "large", side=64)
+    with pytest.raises(SystemExit, match=r"the encoder is 'small' into W\+, expected 'small' into W"):
+        trainers("grow", data=large, run=tmp_path / "grown", **small | {"encoder": tuned})
+    assert not (tmp_path / "grown").exists()
+
+
 # Refusals
 
 
@@ -375,6 +403,7 @@ def test_missing_and_damaged_data_are_refused(data, tmp_path):
     [
         ("generator", {"processes": 3}, "--batch 8 is no multiple of --processes 3"),
         ("encoder", {"generator": "nowhere", "steps": 1}, "nowhere holds no checkpoint"),
+        ("encoder", {"steps": 1}, "--generator and --start are missing"),
         ("encoder", {"generator": "nowhere", "gan_batch": 2}, "--gan-batch 2 is below --batch 4"),
     ],
 )

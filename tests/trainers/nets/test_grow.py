@@ -1,0 +1,57 @@
+"""Nets of twice the side: what is kept is kept exactly, and the fit gives the old codes."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from lwgan.encoder import Encoder
+from lwgan.generator import Generator, upsample
+from trainers.nets import grow
+
+
+@pytest.fixture
+def small():
+    """An encoder into W and a generator of 32 px."""
+    torch.manual_seed(0)
+    generator = Generator(resolution=32, img_channels=1, channels=(16, 16, 16, 12), z_dim=8, w_dim=8,
+                          mapping_layers=2, use_noise=False)  # fmt: skip
+    encoder = Encoder(resolution=32, img_channels=1, num_ws=8, w_dim=8, pyramid=16, head=8, space="W")
+    encoder.w_avg.normal_()
+    return encoder.requires_grad_(False), generator.requires_grad_(False)
+
+
+def test_the_grown_generator_draws_the_same_pictures_enlarged(small):
+    large = grow.grow_generator(small[1])
+    assert large.config["channels"] == [16, 16, 16, 12, 8] and large.resolution == 64
+    z = torch.randn(3, 8, generator=torch.Generator().manual_seed(1))
+    assert torch.allclose(large(z), upsample(small[1](z)), atol=1e-5)
+
+
+def test_the_grown_encoder_gives_the_old_codes_once_its_first_layers_do(small):
+    large = grow.grow_encoder(small[0])
+    assert large.config["resolution"] == 64 and large.config["num_ws"] == 10
+    features = torch.randn(2, *grow.first_layers(small[0], 1)(torch.zeros(1, 1, 32, 32)).shape[1:])
+    give = lambda *_: features
+    small[0].backbone[0].register_forward_hook(give)
+    large.backbone[1].register_forward_hook(give)
+    old, new = small[0](torch.zeros(2, 1, 32, 32)), large(torch.zeros(2, 1, 64, 64))
+    assert torch.allclose(old[:, 0], new[:, 0], atol=1e-5) and old.std() > 0.1
+
+
+def test_the_fit_learns_what_the_first_layers_gave(small):
+    large, images = grow.grow_encoder(small[0]), torch.randint(256, (64, 1, 64, 64)).to(torch.uint8)
+    images = F.interpolate(images.float()[:, :, ::8, ::8], scale_factor=8).to(torch.uint8)
+    kept = large.heads[0].linear.weight.clone()
+    x = images[:16].float() / 127.5 - 1
+    error = lambda: grow.relative_error(
+        grow.first_layers(large, 2)(x), grow.first_layers(small[0], 1)(F.avg_pool2d(x, 2))
+    )
+    before = error()
+    assert grow.fit(small[0], large, images, 60) < 0.3 * before
+    assert error() < 0.3 * before and torch.equal(large.heads[0].linear.weight, kept)
+
+
+def test_the_largest_encoder_does_not_grow(small):
+    encoder = Encoder(resolution=1024, img_channels=1, num_ws=18, w_dim=8, pyramid=16, head=8, space="W")
+    with pytest.raises(ValueError, match="the encoder is for 1024 px: there is no larger one"):
+        grow.grow_encoder(encoder)
