@@ -28,6 +28,9 @@ from lwgan.sources import SIZE, opened
 from lwgan.teach import LEAST, MOST, Report, mean_shift, teach
 
 PART = 50  # pictures that are encoded at once
+REDRAWN = (
+    256  # px: largest side of generated pictures of which some 300 are drawn and encoded while one waits
+)
 RARE = 0.99  # quantile of the samples' reconstruction errors above which a picture is badly inverted
 _WORST: WeakKeyDictionary[EditingPipeline, float] = WeakKeyDictionary()
 STRENGTHS, SHOWN, TRIED = (0, 0.5, 1, 1.5), 4, 150  # columns and rows of the strip; samples for it
@@ -118,11 +121,8 @@ def learn(
             bad = f" (the encoder cannot reconstruct {len(pile) - len(good)})" * (len(good) < len(pile))
             usable = f"{len(good)} usable pictures{bad}"
             raise ValueError(f"the pile {side!r} has {usable}: it needs {LEAST} to {MOST}")
-    f, read = pipe.latent_classifier, {}
-    if f is not None:
-        own = [label for label in change.labels if label in pipe.domain.attributes]
-        read = {"read": f, "names": f.card_config["names"], "own": own}
-    edit, report = teach(*map(torch.stack, codes), pipe.codes(CLOUD_CODES), kind=kind, **read)
+    edit, report = teach(*map(torch.stack, codes), pipe.codes(CLOUD_CODES), kind=kind,
+                         **helpers(pipe, change))  # fmt: skip
     bad = [len(pile) - len(good) for pile, good in zip((without, with_), codes, strict=True)]
     edit.config |= {
         "method": "teach", "domain": pipe.domain.name, "change": change_as_json(change) | {"kind": kind},
@@ -131,6 +131,25 @@ def learn(
         "report": asdict(report) | {"badly_inverted": bad}, **pipe.bases,
     }  # fmt: skip
     return edit, report
+
+
+def helpers(pipe: EditingPipeline, change: Change) -> dict:
+    """What a registry offers to `lwgan.teach.teach` besides codes: its classifier of codes, if it has one,
+    and its generator with its encoder, if its pictures are small enough to draw many."""
+    f, given = pipe.latent_classifier, {}
+    if f is not None:
+        own = [label for label in change.labels if label in pipe.domain.attributes]
+        given = {"read": f, "names": f.card_config["names"], "own": own}
+    if pipe.generator.config["resolution"] <= REDRAWN:
+        given["again"] = lambda w: again(pipe, w)
+    return given
+
+
+def again(pipe: EditingPipeline, w: Tensor) -> Tensor:
+    """The codes of the pictures of codes w [n, num_ws, w_dim]: E(G(w))."""
+    x, side = pipe.as_generated(pipe.generate(w)), pipe.encoder.config["resolution"]
+    x = x if x.shape[-1] == side else torch.nn.functional.interpolate(x, (side, side), mode="area")
+    return pipe.encode(x)
 
 
 def strip(pipe: EditingPipeline, edit: AffineEdit, without: Sequence[Look], with_: Sequence[Look]) -> Tensor:
@@ -236,7 +255,7 @@ It was taught from two piles of pictures, {n[0]} without and {n[1]} with. The pi
 ![Samples that were in neither pile, at the strengths 0, 0.5, 1 and 1.5](images/strip.png)
 
 At strength 1 (alpha = 1) about 70% of pictures change, with 50 or more pictures a pile between 50% and 90%.
-This is a rule, not a measurement: look at pictures before you rely on it.
+No judge measured this: look at pictures before you rely on it.
 
 ## How good it is: {light}
 {reasons}

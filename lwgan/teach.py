@@ -7,7 +7,10 @@ No classifier and no network is trained; it takes seconds. Two estimators, one f
 "choice" is a map of low rank by partial transport (`lwgan.losses.partial_transport`). All of it looks at
 codes alone, so it serves any domain (`lwgan.taught` makes codes of pictures, and a model folder of the edit).
 Where all layers of the codes are equal (an encoder into W), one layer is looked at. Alpha 1 of the result is
-strength 1, at which about 70% of pictures change."""
+strength 1, at which about 70% of pictures change.
+
+Codes do not say how far a "place" must go: the same distance is much for glasses and little for a slant. So
+edited codes are drawn and encoded again where `again` is given; strength 1 is where most of them arrive."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,6 +32,8 @@ MANY, STARTS, STEPS, RATE = 50, 2, 140, 0.3  # `partial_map`: a large pile; fits
 Z, SHARE, WORTH, EASE = 4.0, 0.25, 1 / 3, 0.02  # see `differing` (the first two), `evening` and `balance`
 # How far strength 1 goes, as a share of the difference of the means; n: codes in the smaller pile.
 RULE = lambda n: 0.68 + 5 / n
+# `visible_unit`: codes of a pile that are drawn; factors of the alpha by the rule; the share that arrives.
+SEEN, FACTORS, ARRIVED = 40, (0.5, 0.75, 1.0, 1.5, 2.0, 3.0), 0.65
 # `verdict`: from GREEN on a figure is good, below RED bad; FEW: codes in a pile that are enough.
 AUC_GREEN, AUC_RED, COSINE_GREEN, COSINE_RED, FEW = 0.95, 0.85, 0.55, 0.25, 10
 
@@ -73,13 +78,16 @@ class Piles(NamedTuple):
 def teach(
     without: Tensor, with_: Tensor, cloud: Tensor, *, kind: str = "place", seed: int = 0,
     read: Callable[[Tensor], Tensor] | None = None, names: Sequence[str] = (), own: Sequence[str] = (),
+    again: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[AffineEdit, Report]:  # fmt: skip
     """Fits an edit to two piles of codes.
 
     without, with_: float [n, num_ws, w_dim], LEAST to MOST codes each.  cloud: float [N, num_ws, w_dim],
     codes of the domain, for example `generator.mapping` of 4,000 random z.  kind: "place" or "choice"
     (`Change.kind`).  read: a classifier of codes, [n, num_ws, w_dim] -> logits [n, K] of `names`; where the
-    piles differ in other labels than `own`, a "place" is learned from weighted codes.
+    piles differ in other labels than `own`, a "place" is learned from weighted codes.  again: E(G(w)), the
+    codes of the pictures of codes w [n, num_ws, w_dim]; with it `visible_unit` decides how far a "place" goes
+    at alpha 1, without it `strength_unit`.
     The result is the same for the same arguments. ValueError for piles that are too small, too large, equal,
     or hold NaN; it names the pile and both values."""
     _check(without, with_, cloud, kind)
@@ -87,7 +95,8 @@ def teach(
     equal = all(torch.equal(w, w[:, :1].expand_as(w)) for w in (without, with_, cloud))  # an encoder into W
     flat = (lambda w: w[:, 0]) if equal else (lambda w: w.flatten(1))
     basis = _span(flat(torch.cat([without, with_])))
-    piles = Piles(*(flat(w) if basis is None else flat(w) @ basis for w in (without, with_, cloud)))
+    seen = flat if basis is None else (lambda w: flat(w) @ basis)
+    piles = Piles(*map(seen, (without, with_, cloud)))
     left_out = misplaced(piles, seed)
     kept = Piles(_drop(piles.without, left_out[0]), _drop(piles.with_, left_out[1]), piles.cloud)
     rest = _drop(without, left_out[0]), _drop(with_, left_out[1])
@@ -105,6 +114,9 @@ def teach(
         shift = denoised_shift(kept)  # in the basis
         shift = strength_unit(shift, kept) * (shift if basis is None else basis @ shift)
         edit = AffineEdit(None, shift.view(-1, w_dim).expand(layers, -1).clone())
+        if again is not None:
+            unit = visible_unit(edit, rest, lambda w: seen(again(w)), piles.cloud)
+            edit = AffineEdit(None, unit * edit.bias)
     auc, cosine = separation(piles, seed), stability(kept._replace(weights=None), seed)
     light, reasons = verdict(auc, cosine, kept, differ, evened)
     return edit, Report(light, reasons, (len(rest[0]), len(rest[1])), left_out, auc, cosine, differ)
@@ -153,6 +165,29 @@ def strength_unit(shift: Tensor, piles: Piles) -> float:
     the shift's share of the means' difference, more for few codes."""
     unit = RULE(min(len(piles.without), len(piles.with_)))
     return (shift @ piles.shift() / shift.square().sum().clamp(min=1e-12) * unit).item()
+
+
+def visible_unit(edit: AffineEdit, sides: Sequence[Tensor], redrawn: Callable, cloud: Tensor) -> float:
+    """The alpha at which the share ARRIVED of edited pictures lies on the other side, as the encoder sees it.
+
+    sides: codes without and with.  redrawn: codes [n, num_ws, w_dim] -> codes [n, D] of their pictures.
+    cloud: [N, D].  The first SEEN codes without are asked, but for those that lie there already. The share is
+    taken as linear between two FACTORS. Where too few ever arrive, the last of FACTORS."""
+    few = [side[:SEEN] for side in sides]
+    drawn = [redrawn(w) for w in few]
+    normal, threshold = probe(Piles(*drawn, cloud))
+    start = drawn[0] @ normal <= threshold
+    if not start.any():
+        return 1.0
+    alpha = arrived = 0.0
+    for factor in FACTORS:
+        before, last = arrived, alpha
+        alpha = factor
+        arrived = (redrawn(edit(few[0][start], alpha)) @ normal > threshold).float().mean().item()
+        if arrived >= ARRIVED:
+            reached = last + (alpha - last) * (ARRIVED - before) / (arrived - before)
+            return max(FACTORS[0], reached)
+    return FACTORS[-1]
 
 
 def differing(x: Tensor, y: Tensor, names: Sequence[str], own: Sequence[str]) -> list[int]:

@@ -1,12 +1,18 @@
 """An edit from two small piles: planted shifts and planted choices, whose answer is known."""
 
+from statistics import NormalDist
+
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
+from lwgan.edit import AffineEdit
 from lwgan.teach import (
+    ARRIVED,
+    FACTORS,
     LEAST,
     MOST,
+    SEEN,
     Piles,
     balance,
     denoised_shift,
@@ -15,6 +21,7 @@ from lwgan.teach import (
     out_of_fold,
     separation,
     teach,
+    visible_unit,
 )  # fmt: skip
 
 D = 64
@@ -59,6 +66,26 @@ def test_a_planted_shift_is_found_in_all_layers_and_its_light_is_green():
 def test_the_mean_shift_goes_as_far_as_the_rule_says():
     x, y = layered(draw(50, 0)), layered(draw(80, 1) + truth())
     assert torch.allclose(mean_shift(x, y).bias, (0.68 + 5 / 50) * (y.mean(0) - x.mean(0)))
+
+
+@pytest.mark.parametrize("part", [1.0, 0.6, 0.3])
+def test_strength_1_is_where_the_wanted_share_arrives_as_the_encoder_sees_it(part):
+    """The piles lie 4 standard deviations apart and the edit goes a part of the way. Pictures show codes as
+    they are. A picture arrives in the middle, 2 away, so the normal distribution says how many do."""
+    way, places = torch.tensor([[4.0, 0, 0]]), (torch.arange(SEEN) + 0.5) / SEEN
+    pile = torch.randn(SEEN, 3, generator=torch.Generator().manual_seed(0))
+    pile[:, 0] = 2**0.5 * torch.erfinv(2 * places - 1)  # the quantiles
+    cloud = torch.randn(4000, 3, generator=torch.Generator().manual_seed(1))
+    sides = pile[:, None], (pile + way)[:, None]
+    found = visible_unit(AffineEdit(None, part * way), sides, lambda w: w[:, 0], cloud)
+    wanted = (2 + NormalDist().inv_cdf(ARRIVED)) / (4 * part)
+    assert found == pytest.approx(wanted, rel=0.1)
+
+
+def test_an_edit_that_shows_too_little_goes_to_the_end_and_no_further():
+    sides = [layered(draw(50, 0), 1), layered(draw(50, 1) + truth(), 1)]
+    blind = lambda w: draw(len(w), len(w))  # pictures of anything
+    assert visible_unit(AffineEdit(None, truth()[None]), sides, blind, draw(4000, 99)) == FACTORS[-1]
 
 
 def test_two_draws_of_one_law_get_a_red_light():

@@ -29,6 +29,7 @@ from lwgan.files import atomic
 from lwgan.images import to_tensor
 from lwgan.metrics import identity_preservation, readings
 from lwgan.pipeline import CLOUD_CODES, EditingPipeline
+from lwgan.taught import helpers
 from lwgan.teach import teach
 from trainers.datasets import open_dataset
 from trainers.datasets.base import Dataset
@@ -103,9 +104,7 @@ class Bench:
         without, with_ = piles
         both = (with_.flatten(1)[:, None] == without.flatten(1)).all(2).any(1)  # one picture, two labels
         piles = without, with_[~both]
-        f = self.pipe.latent_classifier
-        named = {"read": f, "names": f.card_config["names"], "own": change.labels} if f else {}
-        edit, report = teach(*piles, self.cloud, kind=change.kind, **named)
+        edit, report = teach(*piles, self.cloud, kind=change.kind, **helpers(self.pipe, change))
         w = self.codes["test"][self.rows("test", change.source)[:cases]]
         stroke = change.name == STROKE.name
         (before, was), (after, now) = self.see(w, stroke), self.see(edit(w), stroke)
