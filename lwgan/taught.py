@@ -212,8 +212,12 @@ def make(
 def _rival(
     pipe: EditingPipeline, edit: AffineEdit, without: Sequence[Look], with_: Sequence[Look]
 ) -> AffineEdit:
-    """The mean shift of the usable pictures of the piles of which `edit` was learned."""
+    """The mean shift of the usable pictures of the piles of which `edit` was learned. Beside a "place" it
+    goes as far in the direction of the edit as the edit itself."""
     mean = mean_shift(*map(torch.stack, _usable(pipe, without, with_)))
+    if edit.config["change"]["kind"] == "place":
+        along = (mean.bias * edit.bias).sum()
+        mean = AffineEdit(None, mean.bias * edit.bias.square().sum() / along)
     same = ("domain", "change", "alpha", "strength", "base_revision")
     mean.config |= {"method": "centroids"} | {key: edit.config[key] for key in same}
     return mean

@@ -10,6 +10,7 @@ from PIL import Image
 from lwgan import AffineEdit, EditingPipeline, cli, taught
 from lwgan.images import mark_framed
 from tests.nets import make_domains
+from trainers.evaluate.piles import stroke_width
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +103,21 @@ def test_the_strip_shows_samples_of_neither_pile_that_are_like_those_without(dig
     # The judge, which took no part, reads most of them as lacking what the edit gives.
     two = digits.judge.names.index("2-or-more")
     assert digits.judge.read(start)[:, two].float().mean() <= 0.5
+
+
+def test_at_strength_1_most_pictures_change_by_a_ruler_that_took_no_part(digits):
+    """Thin strokes become thick, measured in pixels. The mean shift of Compare goes as far that way."""
+    looks = taught.look(digits, [digits.sample(seed) for seed in range(taught.TRIED)])
+    widths = stroke_width(digits.as_generated([each.picture for each in looks]))
+    order = widths.argsort().tolist()
+    thin, thick = ([looks[i] for i in part] for part in (order[:60], order[-60:]))
+    middle = (widths[order[30]] + widths[order[-30]]) / 2
+    edit, _ = taught.learn(digits, thin[::2], thick[::2], "thick strokes", "place")
+    w = torch.stack([each.code for each in thin[1::2]])
+    wide = lambda strength: stroke_width(digits.as_generated(digits.generate(edit(w, strength)))) > middle
+    assert wide(0.0).float().mean() < 0.1 and 0.5 <= wide(1.0).float().mean() <= 0.95
+    mean = taught._rival(digits, edit, thin[::2], thick[::2])
+    assert (mean.bias * edit.bias).sum() == pytest.approx(edit.bias.square().sum().item(), rel=1e-4)
 
 
 def test_names_become_changes(toy):
