@@ -33,7 +33,7 @@ Z, SHARE, WORTH, EASE = 4.0, 0.25, 1 / 3, 0.02  # see `differing` (the first two
 # How far strength 1 goes, as a share of the difference of the means; n: codes in the smaller pile.
 RULE = lambda n: 0.68 + 5 / n
 # `visible_unit`: codes of a pile that are drawn; factors of the alpha by the rule; the share that arrives.
-SEEN, FACTORS, ARRIVED = 40, (0.5, 0.75, 1.0, 1.5, 2.0, 3.0), 0.65
+SEEN, FACTORS, ARRIVED = 40, (0.5, 0.75, 1.0, 1.5, 2.0, 3.0), 0.75
 # `verdict`: from GREEN on a figure is good, below RED bad; FEW: codes in a pile that are enough.
 AUC_GREEN, AUC_RED, COSINE_GREEN, COSINE_RED, FEW = 0.95, 0.85, 0.55, 0.25, 10
 
@@ -161,7 +161,7 @@ def denoised_shift(piles: Piles) -> Tensor:
 
 
 def strength_unit(shift: Tensor, piles: Piles) -> float:
-    """The alpha at which about 70% of pictures change, by a rule that asks no judge (docs/results/teach.md):
+    """The alpha at which most pictures change, by a rule that asks no judge (docs/results/teach.md):
     the shift's share of the means' difference, more for few codes."""
     unit = RULE(min(len(piles.without), len(piles.with_)))
     return (shift @ piles.shift() / shift.square().sum().clamp(min=1e-12) * unit).item()
