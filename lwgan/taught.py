@@ -258,7 +258,7 @@ It was taught from two piles of pictures, {n[0]} without and {n[1]} with. The pi
 
 ![Samples that were in neither pile, at the strengths 0, 0.5, 1 and 1.5](images/strip.png)
 
-At strength 1 (alpha = 1) about 70% of pictures change, with 50 or more pictures a pile between 50% and 90%.
+At strength 1 (alpha = 1) about 80% of pictures change, if a pile has 50 or more.
 No judge measured this: look at pictures before you rely on it.
 
 ## How good it is: {light}

@@ -7,7 +7,7 @@ No classifier and no network is trained; it takes seconds. Two estimators, one f
 "choice" is a map of low rank by partial transport (`lwgan.losses.partial_transport`). All of it looks at
 codes alone, so it serves any domain (`lwgan.taught` makes codes of pictures, and a model folder of the edit).
 Where all layers of the codes are equal (an encoder into W), one layer is looked at. Alpha 1 of the result is
-strength 1, at which about 70% of pictures change.
+strength 1, at which about 80% of pictures change.
 
 Codes do not say how far a "place" must go: the same distance is much for glasses and little for a slant. So
 edited codes are drawn and encoded again where `again` is given; strength 1 is where most of them arrive."""
