@@ -18,17 +18,16 @@ stage align grow --data "$runs/data" --encoder "$bundled-encoder" --generator "$
     --run "$runs/grown"
 stage encoder --data "$runs/data" --start "$runs/grown" --run "$runs/tuned" --tune --steps $((2800 * scale)) \
     --gan-every 4 --code 0 --norm 0 --code-noise 0.1 --learning-rate 5e-4 --ema-kimg 3 --processes "$processes"
-stage align match --data "$runs/data" --start "$runs/tuned" --run "$runs/matched"
 
 # Readers: the selector chooses strengths, the judge measures.
 judge="judge labels --data $runs/data --network counts --shift 0 --darken 0.3 --ghosts 0.35 --batch 64"
 stage $judge --run "$runs/selector" --seed 2 --steps 500 --widths 16 32 64 --features 96
 stage $judge --run "$runs/judge" --seed 1 --steps 800 --widths 24 48 96
-stage codes --data "$runs/data" --encoder "$runs/matched" --run "$runs/codes" --train 25000 --heldout 2000
+stage codes --data "$runs/data" --encoder "$runs/tuned" --run "$runs/codes" --train 25000 --heldout 2000
 stage judge codes --codes "$runs/codes" --run "$runs/calibrator" --seed 2 --hidden 256 64
 
-stage register "$runs/matched/generator" "$model-generator"
-stage register "$runs/matched" "$model-encoder"
+stage register "$runs/tuned/generator" "$model-generator"
+stage register "$runs/tuned" "$model-encoder"
 stage register "$runs/judge" "$model-judge"
 stage register "$runs/calibrator" "$model-latent-classifier"
 stage sweep "$here/multimnist128.yaml" --run "$runs"
