@@ -7,6 +7,7 @@ DRAWN = 0.9  # of the pixels at the edge: if so many have one colour, the pictur
 NEAR, FAR = 2, 6  # px: an edge is sharp if most of the step within FAR is made within NEAR
 SHARP = 0.65  # of the step within FAR
 LEAST = 6  # of 255: lower steps are no edges, nor are those of less than four times the noise
+STRONG, FOUND = 0.75, 0.6  # of the strongest steps; so many of those must be sharp, or the picture is blurred
 SMOOTH = 2  # px: the light is blurred, so that the noise stays in the picture
 
 
@@ -15,29 +16,35 @@ def evened(pixels: np.ndarray) -> np.ndarray:
 
     The light is estimated as the picture whose steps are those of the photograph's logarithm, but none at
     sharp edges, which are those of ink, lines and sheets. Where a stroke hides a shadow's edge, the light
-    passes smoothly from one side to the other.
+    passes smoothly from one side to the other. A drawing stays as it is, and so does a blurred picture, whose
+    ink has soft edges too.
     """
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).astype(np.float32)
     if np.mean(np.abs(border - np.median(border, 0)).max(1) <= 3) > DRAWN:
         return pixels
-    (height, width), soft = pixels.shape[:2], ~_sharp(pixels)
+    sharp, strong = _edges(pixels)
+    if sharp[strong].mean() < FOUND:
+        return pixels
+    height, width = pixels.shape[:2]
     logs = np.log(pixels.astype(np.float32) + 4)
-    light = [_from_steps(logs[..., k], soft)[:height, :width] for k in range(3)]
+    light = [_from_steps(logs[..., k], ~sharp)[:height, :width] for k in range(3)]
     light = cv2.GaussianBlur(np.stack(light, 2), (0, 0), SMOOTH)
     light -= np.median(light[::2, ::2], (0, 1))
     return ((pixels + np.float32(4)) * np.exp(-light) - 4).clip(0, 255).astype(np.uint8)
 
 
-def _sharp(pixels: np.ndarray) -> np.ndarray:
-    """Whether a pixel of a picture, uint8 [H, W, 3], is at a sharp edge, [H, W]."""
+def _edges(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The pixels of a picture, uint8 [H, W, 3], near sharp edges, and those near strong ones, bool [H, W]."""
     smooth = cv2.GaussianBlur(pixels, (0, 0), 1.2)
-    near, far = (
-        cv2.morphologyEx(smooth, cv2.MORPH_GRADIENT, np.ones((2 * reach + 1,) * 2, np.uint8))
-        for reach in (NEAR, FAR)
-    )
+    square = lambda reach: np.ones((2 * reach + 1,) * 2, np.uint8)
+    near = cv2.morphologyEx(smooth, cv2.MORPH_GRADIENT, square(NEAR))
+    bright = cv2.dilate(smooth, square(FAR))
+    far = bright - cv2.erode(smooth, square(FAR))
     least = np.maximum(4 * np.quantile(near[::2, ::2], 0.2, (0, 1)), LEAST)
     sharp = ((near > SHARP * far) & (near > least)).any(2)
-    return cv2.dilate(sharp.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    share = (far / (bright + np.float32(8))).max(2)
+    strong = share >= STRONG * np.quantile(share[::2, ::2], 0.995)
+    return cv2.dilate(sharp.astype(np.uint8), square(3)) > 0, strong
 
 
 def _from_steps(values: np.ndarray, kept: np.ndarray) -> np.ndarray:

@@ -2,8 +2,8 @@
 
 Shadows are taken away (`lwgan.frames.light`), and a sheet on a table is cut out and seen from above. A median
 over a window twice as wide as a stroke estimates the paper's colour at each pixel. Ink is what differs from
-the paper along the colour axis of most contrast. Rulings are removed. Lengths are shares of the mean side, the
-root of the picture's area.
+the paper along the colour axis of most contrast. Rulings are removed. Lengths are shares of the mean side,
+the root of the picture's area.
 """
 
 from typing import NamedTuple
