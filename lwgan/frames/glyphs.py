@@ -124,11 +124,11 @@ def _without_frame(pieces: list[_Piece], components: np.ndarray) -> list[_Piece]
         return pieces
     frame, *others = sorted(pieces, key=lambda piece: -piece.sides.prod())
     most = max(piece.sides.max() for piece in others)
-    others = [piece for piece in others if piece.sides.max() > SPECK * frame.sides.max()]
-    inside = all((piece.start > frame.start).all() and (piece.stop < frame.stop).all() for piece in others)
+    marks = [piece for piece in others if piece.sides.max() > SPECK * frame.sides.max()]
+    inside = all((piece.start > frame.start).all() and (piece.stop < frame.stop).all() for piece in marks)
     thin = (components == frame.components[0]).sum() < 0.15 * frame.sides.prod()
     large = (frame.sides >= np.array(components.shape) / 2).all() and most < 0.6 * frame.sides.max()
-    return _without_frame(others, components) if others and inside and thin and large else pieces
+    return _without_frame(others, components) if marks and inside and thin and large else pieces
 
 
 def _belong(a: _Piece, b: _Piece, gap: float, longest: int) -> bool:
@@ -180,7 +180,9 @@ def normalise(ink: np.ndarray) -> np.ndarray:
     MNIST."""
     mended = resize(ink, MENDING_SIDE)
     width = stroke_width(mended)
-    if not STROKES[0] <= width <= STROKES[1]:
+    if width > STROKES[1]:
+        ink = _change_strokes(mended, max(min(width, _usual_width(mended)), STROKE))
+    elif width < STROKES[0]:
         ink = _change_strokes(mended, width)
     small = resize(ink, INK_SIDE)
     return (small * (255 / small.max())).round().astype(np.uint8)
@@ -206,6 +208,13 @@ def stroke_width(ink: np.ndarray) -> float:
     """
     padded = np.pad(ink.astype(np.float64), 1)
     return 2 * padded.sum() / np.hypot(np.diff(padded, axis=0)[:, 1:], np.diff(padded, axis=1)[1:]).sum()
+
+
+def _usual_width(ink: np.ndarray) -> float:
+    """The median width of strokes along their middle, px: a filled loop counts little."""
+    inside = cv2.distanceTransform(np.pad(ink > 127, 1).astype(np.uint8), cv2.DIST_L2, 5)
+    middle = (inside > 1) & (inside >= cv2.dilate(inside, np.ones((3, 3), np.uint8)))
+    return 2 * float(np.median(inside[middle])) if middle.any() else np.inf
 
 
 def _change_strokes(ink: np.ndarray, width: float) -> np.ndarray:

@@ -1,14 +1,17 @@
 """Marks on paper: from a photograph or a scan to the amount of ink at each pixel.
 
-A sheet on a table is cut out and seen from above. A median over a window twice as wide as a stroke estimates
-the paper's colour at each pixel and follows shadows. Ink is what differs from the paper along the colour axis
-of most contrast. Rulings are removed. Lengths are shares of the mean side, the root of the picture's area.
+Shadows are taken away (`lwgan.frames.light`), and a sheet on a table is cut out and seen from above. A median
+over a window twice as wide as a stroke estimates the paper's colour at each pixel. Ink is what differs from
+the paper along the colour axis of most contrast. Rulings are removed. Lengths are shares of the mean side,
+the root of the picture's area.
 """
 
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+
+from lwgan.frames.light import evened
 
 STROKE_INK = 48  # of 255: pixels with more ink are connected to strokes
 MIN_CONTRAST = 24  # of 255: a picture whose ink differs less from its paper counts as blank
@@ -65,6 +68,7 @@ def find_marks(pixels: np.ndarray, stroke: float) -> Marks:
 
     stroke: the widest stroke in uneven light, a share of the mean side.
     """
+    pixels = evened(pixels)
     sheet, axis = find_sheet(pixels), None
     if sheet is not None:
         page, inside, matrix = _cut(pixels, sheet)

@@ -1,10 +1,11 @@
 """Frame "ink": drawings and photographs of digits are brought into the cells of the training pictures."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
 from lwgan.frames.glyphs import INK_SIDE, find_glyphs, normalise, stroke_width
 from lwgan.frames.ink import CELL, frame_ink, ink_box
@@ -144,6 +145,14 @@ def test_dirt_is_no_digit():
     assert len(cells(frame_ink(picture))) == 1
 
 
+def test_a_small_stroke_within_a_large_frame_stays():
+    """The bar of a 5, smaller than what is dirt beside the frame."""
+    picture = draw([("5", 170, 150, 60)], 6, (400, 400))
+    framed = picture.copy()
+    ImageDraw.Draw(framed).ellipse((4, 4, 396, 396), outline=0, width=3)
+    assert np.array_equal(one(frame_ink(framed)), one(frame_ink(picture)))
+
+
 @pytest.mark.parametrize("value", [0, 128, 255])
 def test_a_blank_picture_is_refused(value):
     with pytest.raises(ValueError, match="blank"):
@@ -192,6 +201,12 @@ def test_stroke_width_of_bars_and_what_mending_makes_of_it():
         bar = np.zeros((200, 60), np.float32)
         bar[:, 20 : 20 + width] = 255
         assert stroke_width(bar) == pytest.approx(width, rel=0.12)  # the ends count too
+    filled = np.zeros((80, 60), np.float32)  # a 9 whose loop is full: its tail of 11 px is not worn away
+    cv2.ellipse(filled, (25, 18), (25, 18), 0, 0, 360, 255, -1)
+    filled[18:, 39:50] = 255
+    assert stroke_width(filled) > 13.5
+    tail = normalise(filled)[-6:].astype(float).sum(1) / 255
+    assert (tail > 1.5).all()
     thin = 255.0 - np.asarray(draw([("0", 60, 30, 200)], 3), np.float32)
     mended = normalise(find_glyphs(thin)[0].ink)
     assert 1.7 < stroke_width(mended) < 2.8  # MNIST's median is 2.2 px
