@@ -25,7 +25,7 @@ from lwgan.files import atomic, save_sheet
 from lwgan.images import to_tensor
 from lwgan.pipeline import CLOUD_CODES, CLOUD_PICTURES, MODULES, EditingPipeline
 from lwgan.sources import SIZE, opened
-from lwgan.teach import LEAST, MOST, Report, mean_shift, teach
+from lwgan.teach import AUC_GREEN, COSINE_GREEN, LEAST, MOST, Report, mean_shift, teach
 
 PART = 50  # pictures that are encoded at once
 REDRAWN = (
@@ -241,7 +241,7 @@ def card(pipe: EditingPipeline, edit: AffineEdit, name: str) -> str:
     return CARD.format(
         head="\n".join(head), name=name, domain=domain, change=change, n=n, reasons=reasons, bad=bad,
         left=left, light=report["light"], auc=report["auc"], cosine=report["cosine"],
-        base=edit.config["base_revision"],
+        base=edit.config["base_revision"], good=(AUC_GREEN, COSINE_GREEN),
     )  # fmt: skip
 
 
@@ -264,8 +264,8 @@ No judge measured this: look at pictures before you rely on it.
 ## How good it is: {light}
 {reasons}
 
-A probe tells pictures that it has not seen apart with an AUC of {auc:.2f} (0.95 or more is good). Two
-halves of the piles give edits with a cosine of {cosine:.2f} (0.55 or more is good). Left out were {bad}
+A probe tells pictures that it has not seen apart with an AUC of {auc:.2f} ({good[0]} or more is good). Two
+halves of the piles give edits with a cosine of {cosine:.2f} ({good[1]} or more is good). Left out were {bad}
 pictures that the encoder cannot reconstruct and {left} that seemed to lie on the wrong pile.
 
 ## Use

@@ -35,7 +35,7 @@ RULE = lambda n: 0.68 + 5 / n
 # `visible_unit`: codes of a pile that are drawn; factors of the alpha by the rule; the share that arrives.
 SEEN, FACTORS, ARRIVED = 40, (0.5, 0.75, 1.0, 1.5, 2.0, 3.0), 0.75
 # `verdict`: from GREEN on a figure is good, below RED bad; FEW: codes in a pile that are enough.
-AUC_GREEN, AUC_RED, COSINE_GREEN, COSINE_RED, FEW = 0.95, 0.85, 0.55, 0.25, 10
+AUC_GREEN, AUC_RED, COSINE_GREEN, COSINE_RED, FEW = 0.8, 0.65, 0.5, 0.25, 10
 
 
 @dataclass(frozen=True)
