@@ -67,7 +67,7 @@ OLD = ((r"^lwgan-[a-z]+-", ""), ("guidedstyle", "guided"), ("lw-paper-step", "lw
        (r"^(lt-r[\d-]+?)-(?=\dto)", r"\1-s0-"), (r"^lw-(?=\dto)", "lw-kappa2-"))  # fmt: skip
 
 
-@pytest.mark.parametrize("domain", ["multimnist", "synthfaces", "letters"])
+@pytest.mark.parametrize("domain", ["multimnist", "multimnist128", "synthfaces", "letters"])
 def test_every_edit_of_the_results_has_its_cell(domain):
     names = {cell.name for cell in read_table(TABLES / f"{domain}.yaml").cells()}
     results = ROOT / "docs" / "results" / f"{domain}.csv"
