@@ -31,7 +31,7 @@ class Grow:
     data: Path
     """Folder that `python -m trainers data` wrote, with pictures of twice the nets' side."""
     encoder: Path
-    """Model folder or Hub repo of an encoder into W, such as lwgan/bundled/lwgan-multimnist-encoder."""
+    """Model folder or Hub repo of an encoder into W."""
     generator: Path
     """Model folder or Hub repo of its generator."""
     run: Path
