@@ -28,9 +28,7 @@ from lwgan.sources import SIZE, opened
 from lwgan.teach import AUC_GREEN, COSINE_GREEN, LEAST, MOST, Report, mean_shift, teach
 
 PART = 50  # pictures that are encoded at once
-REDRAWN = (
-    256  # px: largest side of generated pictures of which some 300 are drawn and encoded while one waits
-)
+REDRAWN = 256  # px: up to this side some 300 pictures are drawn and encoded while a visitor waits
 RARE = 0.99  # quantile of the samples' reconstruction errors above which a picture is badly inverted
 _WORST: WeakKeyDictionary[EditingPipeline, float] = WeakKeyDictionary()
 STRENGTHS, SHOWN, TRIED = (0, 0.5, 1, 1.5), 4, 150  # columns and rows of the strip; samples for it
@@ -215,8 +213,8 @@ def _rival(
     """The mean shift of the usable pictures of the piles of which `edit` was learned. Beside a "place" it
     goes as far in the direction of the edit as the edit itself."""
     mean = mean_shift(*map(torch.stack, _usable(pipe, without, with_)))
-    if edit.config["change"]["kind"] == "place":
-        along = (mean.bias * edit.bias).sum()
+    along = (mean.bias * edit.bias).sum()
+    if edit.config["change"]["kind"] == "place" and along > 0:
         mean = AffineEdit(None, mean.bias * edit.bias.square().sum() / along)
     same = ("domain", "change", "alpha", "strength", "base_revision")
     mean.config |= {"method": "centroids"} | {key: edit.config[key] for key in same}

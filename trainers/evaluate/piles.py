@@ -165,7 +165,8 @@ def report(rows: list[dict]) -> str:
     said = [
         f"{tally(rows)} Here an edit works if its true change is {WORKS['choice']} or more (kind choice), "
         f"{WORKS['place']} or more (kind place).",
-        f"The thresholds of the light were chosen on {FITTED} draws. On the others: {tally(fresh)}",
+        f"The light's thresholds fit the first {FITTED} draws; the others had been seen too. There: "
+        + tally(fresh),
     ]
     return "\n".join([HEAD, *lines, "", *(textwrap.fill(each, 110) for each in said), ""])
 

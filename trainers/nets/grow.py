@@ -41,10 +41,8 @@ class Grow:
 
 
 def main(options: Grow) -> None:
-    small_encoder, small = (
-        Encoder.from_pretrained(options.encoder),
-        Generator.from_pretrained(options.generator),
-    )
+    small_encoder = Encoder.from_pretrained(options.encoder)
+    small = Generator.from_pretrained(options.generator)
     data, heldout = load_split(options.data, "train"), heldout_of(options.data)
     if (side := data.images.shape[-1]) != 2 * small.resolution:
         raise ValueError(f"{options.data} holds pictures of {side} px, expected {2 * small.resolution} px: "

@@ -22,8 +22,8 @@ stage encoder --data "$runs/data" --start "$runs/grown" --run "$runs/tuned" --tu
 # Readers: the selector chooses strengths, the judge measures.
 judge="judge labels --data $runs/data --network counts --shift 0 --darken 0.3 --ghosts 0.35 --batch 64"
 stage $judge --run "$runs/selector" --seed 2 --steps 500 --widths 16 32 64 --features 96
-stage $judge --run "$runs/judge" --seed 1 --steps 800 --widths 24 48 96
-stage codes --data "$runs/data" --encoder "$runs/tuned" --run "$runs/codes" --train 25000 --heldout 2000
+stage $judge --run "$runs/judge" --seed 1 --steps 600 --widths 24 48 96
+stage codes --data "$runs/data" --encoder "$runs/tuned" --run "$runs/codes" --train 25000 --heldout 700
 stage judge codes --codes "$runs/codes" --run "$runs/calibrator" --seed 2 --hidden 256 64
 
 stage register "$runs/tuned/generator" "$model-generator"
