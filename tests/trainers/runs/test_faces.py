@@ -180,9 +180,9 @@ def small_table(path: Path) -> Path:
 
 
 def photographs(folder: Path, generator: Path) -> Path:
-    """Stand for FFHQ: 20 test pictures, 10 validation pictures and one more, which the generator draws."""
+    """Stand for FFHQ: 20 test pictures, 8 validation pictures and one more, which the generator draws."""
     names = {split: [str(i) for i in range(400) if split_of(str(i)) == split] for split in SPLITS}
-    names = names["test"][:20] + names["validation"][:10] + names["train"][:1]
+    names = names["test"][:20] + names["validation"][:8] + names["train"][:1]
     z = torch.randn(len(names), 128, generator=torch.Generator().manual_seed(5))
     with torch.no_grad():
         pictures = to_uint8(Generator.from_pretrained(generator)(z).clamp(-1, 1))
@@ -205,7 +205,7 @@ def test_the_whole_command_learns_edits_from_what_the_generator_draws(files, tmp
     monkeypatch.setattr(sys, "executable", str(python))
     monkeypatch.setattr(engines, "local", lambda work, todo, _: ((cell, work(cell)) for cell in todo))
     monkeypatch.setattr(bench, "READABLE", 0)  # random networks read nothing in reconstructions
-    main(Options(tmp_path, *map(str, files.values()), learn=75, pictures=tmp_path / "ffhq"))
+    main(Options(tmp_path, *map(str, files.values()), learn=48, pictures=tmp_path / "ffhq"))
     photographs(tmp_path / "ffhq", registry / "lwgan-faces-generator")
     for call in calls.read_text().split("\x1e")[:-1]:
         monkeypatch.setattr(sys, "argv", call.split("\x1f")[1:-1])
