@@ -4,10 +4,10 @@
 
 No classifier and no network is trained; it takes seconds. Two estimators, one for each kind of change
 (`Change.kind`): "place" is the shift between the two means, denoised along the axes of the codes' own spread;
-"choice" is a map of low rank by partial transport (`lwgan.losses.partial_transport`). All of it looks at
-codes alone, so it serves any domain (`lwgan.taught` makes codes of pictures, and a model folder of the edit).
-Where all layers of the codes are equal (an encoder into W), one layer is looked at. Alpha 1 of the result is
-strength 1, at which about 80% of pictures change.
+"choice" is a map of low rank by partial transport (`lwgan.losses.partial_transport`). The direction is
+learned from codes alone, so it serves any domain (`lwgan.taught` makes codes of pictures, and a model folder
+of the edit). Where all layers of the codes are equal (an encoder into W), one layer is looked at. Alpha 1 of
+the result is strength 1, at which most pictures should change (docs/results/teach.md).
 
 Codes do not say how far a "place" must go: the same distance is much for glasses and little for a slant. So
 edited codes are drawn and encoded again where `again` is given; strength 1 is where most of them arrive."""
@@ -45,7 +45,8 @@ class Report:
     light: "green", "amber" or "red".  reasons: a sentence each.  n: codes used, without and with.  left_out:
     row numbers of each pile that seem to belong to the other.  auc: how well a probe tells codes that it has
     not seen, 0.5 to 1.  cosine: between the shifts of two halves of the piles, -1 to 1.  differ: labels in
-    which the piles differ besides."""
+    which the piles differ besides ("place" only).  arrived: the share of pictures that reach the second pile
+    at strength 1 (`visible_unit`), None if nothing was drawn."""
 
     light: str
     reasons: tuple[str, ...]
@@ -54,6 +55,7 @@ class Report:
     auc: float
     cosine: float
     differ: tuple[str, ...] = ()
+    arrived: float | None = None
 
 
 class Piles(NamedTuple):
@@ -88,8 +90,8 @@ def teach(
     piles differ in other labels than `own`, a "place" is learned from weighted codes.  again: E(G(w)), the
     codes of the pictures of codes w [n, num_ws, w_dim]; with it `visible_unit` decides how far a "place" goes
     at alpha 1, without it `strength_unit`.
-    The result is the same for the same arguments. ValueError for piles that are too small, too large, equal,
-    or hold NaN; it names the pile and both values."""
+    The result is the same for the same arguments. ValueError for piles that are too small or too large, share
+    a code, hold NaN, or have another shape or type than the cloud; it names the pile and both values."""
     _check(without, with_, cloud, kind)
     layers, w_dim = without.shape[1:]
     equal = all(torch.equal(w, w[:, :1].expand_as(w)) for w in (without, with_, cloud))  # an encoder into W
@@ -100,7 +102,7 @@ def teach(
     left_out = misplaced(piles, seed)
     kept = Piles(_drop(piles.without, left_out[0]), _drop(piles.with_, left_out[1]), piles.cloud)
     rest = _drop(without, left_out[0]), _drop(with_, left_out[1])
-    differ, evened = (), ()
+    differ, evened, arrived = (), (), None
     if kind == "choice":
         out, into, bias = partial_map(Piles(*map(flat, rest), piles.cloud), w_dim, seed)
         edit = AffineEdit.low_rank(out, into, bias.expand(layers, -1).clone())
@@ -115,11 +117,13 @@ def teach(
         shift = strength_unit(shift, kept) * (shift if basis is None else basis @ shift)
         edit = AffineEdit(None, shift.view(-1, w_dim).expand(layers, -1).clone())
         if again is not None:
-            unit = visible_unit(edit, rest, lambda w: seen(again(w)), piles.cloud)
+            unit, arrived = visible_unit(edit, rest, lambda w: seen(again(w)), piles.cloud)
             edit = AffineEdit(None, unit * edit.bias)
     auc, cosine = separation(piles, seed), stability(kept._replace(weights=None), seed)
     light, reasons = verdict(auc, cosine, kept, differ, evened)
-    return edit, Report(light, reasons, (len(rest[0]), len(rest[1])), left_out, auc, cosine, differ)
+    if arrived is not None and arrived < ARRIVED:
+        reasons += (f"Only {arrived:.0%} of the edited pictures reach the second pile at strength 1.",)
+    return edit, Report(light, reasons, tuple(map(len, rest)), left_out, auc, cosine, differ, arrived)
 
 
 def mean_shift(without: Tensor, with_: Tensor) -> AffineEdit:
@@ -167,18 +171,23 @@ def strength_unit(shift: Tensor, piles: Piles) -> float:
     return (shift @ piles.shift() / shift.square().sum().clamp(min=1e-12) * unit).item()
 
 
-def visible_unit(edit: AffineEdit, sides: Sequence[Tensor], redrawn: Callable, cloud: Tensor) -> float:
-    """The alpha at which the share ARRIVED of edited pictures lies on the other side, as the encoder sees it.
+def visible_unit(
+    edit: AffineEdit, sides: Sequence[Tensor], redrawn: Callable, cloud: Tensor
+) -> tuple[float, float]:
+    """The alpha, between the first and the last of FACTORS, at which the share ARRIVED of edited pictures is
+    on the other side, as the encoder sees it; and the share that is. It is below ARRIVED only at the last.
 
     sides: codes without and with.  redrawn: codes [n, num_ws, w_dim] -> codes [n, D] of their pictures.
     cloud: [N, D].  The first SEEN codes without are asked, but for those that lie there already. The share is
-    taken as linear between two FACTORS. Where too few ever arrive, the last of FACTORS."""
+    taken as linear between two FACTORS. ValueError if all pictures of the piles' codes have the same code."""
     few = [side[:SEEN] for side in sides]
     drawn = [redrawn(w) for w in few]
+    if not torch.cat(drawn).var(0).any():
+        raise ValueError("the generator draws pictures of the two piles that the encoder cannot tell apart")
     normal, threshold = probe(Piles(*drawn, cloud))
     start = drawn[0] @ normal <= threshold
     if not start.any():
-        return 1.0
+        return 1.0, 1.0
     alpha = arrived = 0.0
     for factor in FACTORS:
         before, last = arrived, alpha
@@ -186,8 +195,8 @@ def visible_unit(edit: AffineEdit, sides: Sequence[Tensor], redrawn: Callable, c
         arrived = (redrawn(edit(few[0][start], alpha)) @ normal > threshold).float().mean().item()
         if arrived >= ARRIVED:
             reached = last + (alpha - last) * (ARRIVED - before) / (arrived - before)
-            return max(FACTORS[0], reached)
-    return FACTORS[-1]
+            return (reached, ARRIVED) if reached > FACTORS[0] else (FACTORS[0], max(ARRIVED, arrived))
+    return FACTORS[-1], arrived
 
 
 def differing(x: Tensor, y: Tensor, names: Sequence[str], own: Sequence[str]) -> list[int]:
@@ -347,20 +356,24 @@ def _check(without: Tensor, with_: Tensor, cloud: Tensor, kind: str) -> None:
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}, expected one of {', '.join(KINDS)}")
     for name, pile in (("without", without), ("with", with_)):
-        if pile.ndim != 3 or pile.shape[1:] != cloud.shape[1:] or not pile.is_floating_point():
-            shapes = f"has shape {tuple(pile.shape)}, the cloud {tuple(cloud.shape)}"
-            raise ValueError(f"the pile {name!r} {shapes}: expected float [n, num_ws, w_dim] for both")
+        fits = pile.ndim == 3 and pile.shape[1:] == cloud.shape[1:]
+        if not fits or {pile.dtype, cloud.dtype} != {torch.float32}:
+            shapes = [f"{str(w.dtype)[6:]} {tuple(w.shape)}" for w in (pile, cloud)]
+            said = f"the pile {name!r} is {shapes[0]}, the cloud {shapes[1]}"
+            raise ValueError(f"{said}: expected float32 [n, num_ws, w_dim] for both")
         if not LEAST <= len(pile) <= MOST:
             raise ValueError(f"the pile {name!r} has {len(pile)} codes, expected {LEAST} to {MOST}")
         if not torch.isfinite(pile).all():
-            raise ValueError(f"the pile {name!r} holds NaN or infinity")
+            bad = (~torch.isfinite(pile)).flatten(1).any(1).sum().item()
+            raise ValueError(f"{bad} of {len(pile)} codes of the pile {name!r} hold NaN or infinity")
         if len(pile.unique(dim=0)) < LEAST:
             raise ValueError(f"the pile {name!r} has fewer than {LEAST} different codes")
     rows = {tuple(code) for code in without.flatten(1).tolist()}
     if common := sum(tuple(code) in rows for code in with_.flatten(1).tolist()):
         raise ValueError(f"{common} of {len(with_)} codes of the pile 'with' are in the pile 'without' too")
-    if len(cloud) < 2:
-        raise ValueError(f"the cloud has {len(cloud)} codes, at least 2 are needed")
+    if len(cloud) < 2 or not torch.isfinite(cloud).all() or not cloud.var(0).any():
+        raise ValueError(f"the cloud's {len(cloud)} codes hold NaN or infinity, or do not differ: "
+                         "at least 2 different ones are needed")  # fmt: skip
 
 
 def _span(codes: Tensor) -> Tensor | None:

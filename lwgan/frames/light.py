@@ -1,23 +1,30 @@
-"""Evens out light on paper: shadows have soft edges, ink has sharp ones."""
+"""Evens out light on paper: shadows have soft edges, ink has sharp ones.
+
+The light is found from its gradient, as Retinex does (Land and McCann, 1971; Horn, 1974). Lengths are px of a
+picture with a mean side of about 400, as `lwgan.frames.look` makes it.
+"""
 
 import cv2
 import numpy as np
 
-DRAWN = 0.9  # of the pixels at the edge: if so many have one colour, the picture is no photograph
+DRAWN = 0.9  # least share of border pixels of one colour (within 3 of 255) in a drawing
 NEAR, FAR = 2, 6  # px: an edge is sharp if most of the step within FAR is made within NEAR
 SHARP = 0.65  # of the step within FAR
 LEAST = 6  # of 255: lower steps are no edges, nor are those of less than four times the noise
-STRONG, FOUND = 0.75, 0.6  # of the strongest steps; so many of those must be sharp, or the picture is blurred
+# A step is strong from 75% of the 99.5% quantile on. If fewer than 60% of the pixels near strong steps are
+# near sharp edges too, the picture is blurred, or its ink is fainter than the edge of its shadow.
+STRONG, FOUND = 0.75, 0.6
 SMOOTH = 2  # px: the light is blurred, so that the noise stays in the picture
 
 
 def evened(pixels: np.ndarray) -> np.ndarray:
     """A photograph, uint8 [H, W, 3], in even light of its usual colour.
 
-    The light is estimated as the picture whose steps are those of the photograph's logarithm, but none at
+    The logarithm of the light is the picture whose gradient is that of the photograph's logarithm, and 0 at
     sharp edges, which are those of ink, lines and sheets. Where a stroke hides a shadow's edge, the light
-    passes smoothly from one side to the other. A drawing stays as it is, and so does a blurred picture, whose
-    ink has soft edges too.
+    passes smoothly from one side to the other. A drawing (also what has a border of one colour) stays as it
+    is. So does a picture whose strongest edges are soft: one that is blurred, or whose ink is fainter than
+    its shadow.
     """
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).astype(np.float32)
     if np.mean(np.abs(border - np.median(border, 0)).max(1) <= 3) > DRAWN:
@@ -48,7 +55,8 @@ def _edges(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _from_steps(values: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """The picture whose steps differ least from those of `values` [H, W] where kept, and from none elsewhere.
+    """The picture whose gradient differs least from that of `values` [H, W] where `kept`, bool [H, W], and
+    from 0 elsewhere.
 
     A discrete Poisson equation, solved by cosine transform. OpenCV's needs even sides: those of the
     result may be longer by one.

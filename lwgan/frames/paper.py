@@ -21,9 +21,8 @@ SHEET_SIDE = 240  # px: the mean side at which sheets are looked for
 SHEET = (0.15, 0.93)  # of the picture: the area of a sheet
 CONVEX = 0.93  # of its hull: the least area of a sheet
 CELL = (0.3, 0.85)  # of the sides of a drawn cell: the size of a mark in it
-TINT = (
-    1.15  # a shadow takes about the same share of each colour: shares that differ more mean another material
-)
+# A shadow takes about the same share of each colour. A larger factor between shares means another material.
+TINT = 1.15
 
 
 class Sheet(NamedTuple):

@@ -178,7 +178,8 @@ class Lesson:
         if min(map(len, looks)) < LEAST:
             return
         try:
-            report, mixed = taught.learn(pipe, *looks, "preview", "place")[1], self._mixed()
+            report = taught.learn(pipe, *looks, "preview", "place", draw=False)[1]
+            mixed = self._mixed()
         except ValueError as error:
             self.light = "red", [str(error)]
         else:

@@ -62,7 +62,7 @@ def unit_note(pipe: EditingPipeline, name: str) -> str:
     """What strength 1 of an edit means."""
     reach = pipe.scales[name].reach
     if reach is None and pipe.edits[name].config.get("method") == "teach":
-        return "where about 80% of pictures change, as far as the encoder sees it: no judge measured it"
+        return "where most pictures should change: no judge measured it"
     if reach is None:
         return "the edit's recommended alpha: its effect was never measured"
     if reach == 0:

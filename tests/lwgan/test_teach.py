@@ -77,15 +77,27 @@ def test_strength_1_is_where_the_wanted_share_arrives_as_the_encoder_sees_it(par
     pile[:, 0] = 2**0.5 * torch.erfinv(2 * places - 1)  # the quantiles
     cloud = torch.randn(4000, 3, generator=torch.Generator().manual_seed(1))
     sides = pile[:, None], (pile + way)[:, None]
-    found = visible_unit(AffineEdit(None, part * way), sides, lambda w: w[:, 0], cloud)
+    found, arrived = visible_unit(AffineEdit(None, part * way), sides, lambda w: w[:, 0], cloud)
     wanted = (2 + NormalDist().inv_cdf(ARRIVED)) / (4 * part)
-    assert found == pytest.approx(wanted, rel=0.1)
+    assert found == pytest.approx(wanted, rel=0.1) and arrived == ARRIVED
 
 
 def test_an_edit_that_shows_too_little_goes_to_the_end_and_no_further():
     sides = [layered(draw(50, 0), 1), layered(draw(50, 1) + truth(), 1)]
     blind = lambda w: draw(len(w), len(w))  # pictures of anything
-    assert visible_unit(AffineEdit(None, truth()[None]), sides, blind, draw(4000, 99)) == FACTORS[-1]
+    edit, cloud = AffineEdit(None, truth()[None]), draw(4000, 99)
+    alpha, arrived = visible_unit(edit, sides, blind, cloud)
+    assert alpha == FACTORS[-1] and arrived < ARRIVED
+    report = teach(*sides, layered(cloud, 1), again=lambda w: layered(blind(w), 1))[1]
+    assert report.arrived < ARRIVED
+    assert (
+        report.reasons[-1]
+        == f"Only {report.arrived:.0%} of the edited pictures reach the second pile at strength 1."
+    )
+    with pytest.raises(
+        ValueError, match="draws pictures of the two piles that the encoder cannot tell apart"
+    ):
+        teach(*sides, layered(cloud, 1), again=torch.zeros_like)
 
 
 def test_two_draws_of_one_law_get_a_red_light():
@@ -199,8 +211,9 @@ CLOUD = layered(draw(100, 99))
 BAD = {
     "pile 'without' has 2 codes, expected 3": (CLOUD[:2], CLOUD[:9]),
     "pile 'with' has 501 codes, expected 3 to 500": (CLOUD[:9], layered(draw(501, 5))),
-    "pile 'with' has shape (9, 3, 32), the cloud": (CLOUD[:9], CLOUD[:9, :, :32]),
-    "pile 'without' holds NaN": (CLOUD[:9] / 0, CLOUD[:9]),
+    "pile 'with' is float32 (9, 3, 32), the cloud float32 (100, ": (CLOUD[:9], CLOUD[:9, :, :32]),
+    "pile 'without' is float16 (9, ": (CLOUD[:9].half(), CLOUD[:9]),
+    "9 of 9 codes of the pile 'without' hold NaN": (CLOUD[:9] / 0, CLOUD[:9]),
     "pile 'with' has fewer than 3 different codes": (CLOUD[:9], CLOUD[10:11].expand(9, -1, -1)),
     "2 of 9 codes of the pile 'with' are in the pile 'without' too": (CLOUD[:9], CLOUD[7:16]),
 }
@@ -212,6 +225,12 @@ def test_bad_piles_are_refused_in_words(message):
     with pytest.raises(ValueError) as error:
         teach(without, with_, CLOUD)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("cloud", [CLOUD[:1], CLOUD[:1].expand(9, -1, -1), CLOUD / 0])
+def test_a_cloud_that_is_none_is_refused_in_words(cloud):
+    with pytest.raises(ValueError, match="the cloud's .* codes hold NaN or infinity, or do not differ"):
+        teach(CLOUD[:9], CLOUD[10:19], cloud)
 
 
 def test_an_unknown_kind_is_refused():

@@ -41,7 +41,7 @@ OFFSET = 5  # standard deviations from a coordinate's mean to 0, where the mappi
 
 @dataclass(frozen=True)
 class Align:
-    """The options of both steps."""
+    """The options of `join` and `match`."""
 
     data: Path
     """Folder that `python -m trainers data` wrote."""

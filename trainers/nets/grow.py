@@ -44,9 +44,7 @@ def main(options: Grow) -> None:
     small_encoder = Encoder.from_pretrained(options.encoder)
     small = Generator.from_pretrained(options.generator)
     data, heldout = load_split(options.data, "train"), heldout_of(options.data)
-    if (side := data.images.shape[-1]) != 2 * small.resolution:
-        raise ValueError(f"{options.data} holds pictures of {side} px, expected {2 * small.resolution} px: "
-                         f"twice the {small.resolution} px of {options.generator}")  # fmt: skip
+    check(options, small_encoder, small, data.images)
     torch.manual_seed(0)
     generator, encoder = grow_generator(small).requires_grad_(False), grow_encoder(small_encoder)
     run.start(options.run, options)
@@ -63,6 +61,23 @@ def main(options: Grow) -> None:
              for name in ("generator", "discriminator")}  # fmt: skip
     states = {name: part.state_dict() for name, part in (trained | adams).items()}
     run.save_checkpoint(options.run, step=0, **states)  # last: it says that the run is finished
+
+
+def check(options: Grow, encoder: Encoder, generator: Generator, images: Images) -> None:
+    """ValueError unless the nets are a pair and the pictures are of twice their side."""
+    if options.steps < 1:
+        raise ValueError(f"--steps is {options.steps}, expected 1 or more")
+    has = generator.config | {"num_ws": generator.num_ws}
+    for name in ("resolution", "num_ws", "w_dim", "img_channels"):
+        if (found := encoder.config[name]) != has[name]:
+            both = f"{options.encoder} has {name} {found}, {options.generator} {has[name]}"
+            raise ValueError(f"{both}: they are no pair")
+    if (side := images.shape[-1]) != (wanted := 2 * generator.resolution):
+        raise ValueError(f"{options.data} holds pictures of {side} px, expected {wanted} px: "
+                         f"twice the {generator.resolution} px of {options.generator}")  # fmt: skip
+    if (channels := images.shape[1]) != encoder.config["img_channels"]:
+        raise ValueError(f"{options.data} holds pictures of {channels} channels, "
+                         f"{options.encoder} takes {encoder.config['img_channels']}")  # fmt: skip
 
 
 @torch.no_grad()
@@ -83,12 +98,14 @@ def grow_generator(small: Generator) -> Generator:
 def grow_encoder(small: Encoder) -> Encoder:
     """The encoder for twice the side, with the layers of `small` but for those that see the picture first,
     which are random (`fit`). The heads of the two new styles add nothing yet. ValueError for another space or
-    backbone, or if there is no larger one."""
+    backbone, for an encoder that sees only a part of the picture, or if there is no larger one."""
     config, widths = small.config, BACKBONES["small"]["widths"]
     if config["space"] != "W" or config["backbone"] != "small":
         raise ValueError(
             f"the encoder is {config['backbone']!r} into {config['space']}, expected 'small' into W"
         )
+    if config.get("bands"):
+        raise ValueError(f"the encoder leaves out {config['bands']} rows at top and bottom, expected 0")
     if (levels := len(config["widths"])) == len(widths):
         raise ValueError(f"the encoder is for {config['resolution']} px: there is no larger one")
     shape = {"resolution": 2 * config["resolution"], "num_ws": config["num_ws"] + 2}
@@ -101,7 +118,7 @@ def grow_encoder(small: Encoder) -> Encoder:
 
 
 def seen_first(name: str) -> bool:
-    """Whether a weight of the small encoder belongs to the layers before its first halving."""
+    """Whether a weight of the small encoder belongs to its layers at half the picture's side."""
     return name.startswith(("stem.", "backbone.0."))
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The paper's digits: 128 px, in the slots of the repository that it cites, 25,000 codes. Sizes are for two CPU
-# cores and two hours; each line resumes what it finds half done.
+# The paper's digits: 128 px, in the slots of the repository that it cites, 25,000 codes. Sizes are for two
+# CPU cores and two hours. Each line resumes what it finds half done (`align grow`, 2 minutes, begins anew).
 #   bash trainers/runs/multimnist128.sh ../runs/multimnist128 [MNIST_FOLDER]
 # On a GPU: SCALE=10 PROCESSES=1 trains ten times as long. docs/training/multimnist.md says what came of it.
 set -euo pipefail
@@ -20,9 +20,9 @@ stage encoder --data "$runs/data" --start "$runs/grown" --run "$runs/tuned" --tu
     --gan-every 4 --code 0 --norm 0 --code-noise 0.1 --learning-rate 5e-4 --ema-kimg 3 --processes "$processes"
 
 # Readers: the selector chooses strengths, the judge measures.
-judge="judge labels --data $runs/data --network counts --shift 0 --darken 0.3 --ghosts 0.35 --batch 64"
-stage $judge --run "$runs/selector" --seed 2 --steps 500 --widths 16 32 64 --features 96
-stage $judge --run "$runs/judge" --seed 1 --steps 600 --widths 24 48 96
+judge=(--data "$runs/data" --network counts --shift 0 --darken 0.3 --ghosts 0.35 --batch 64)
+stage judge labels "${judge[@]}" --run "$runs/selector" --seed 2 --steps 500 --widths 16 32 64 --features 96
+stage judge labels "${judge[@]}" --run "$runs/judge" --seed 1 --steps 600 --widths 24 48 96
 stage codes --data "$runs/data" --encoder "$runs/tuned" --run "$runs/codes" --train 25000 --heldout 700
 stage judge codes --codes "$runs/codes" --run "$runs/calibrator" --seed 2 --hidden 256 64
 

@@ -51,6 +51,30 @@ def test_the_fit_learns_what_the_first_layers_gave(small):
     assert error() < 0.5 * before and torch.equal(large.heads[0].linear.weight, kept)
 
 
+NO_PAIR = {
+    "--steps is 0, expected 1 or more": {"steps": 0},
+    "E has w_dim 8, G 4: they are no pair": {"w_dim": 4},
+    "E has img_channels 1, G 3: they are no pair": {"img_channels": 3},
+    "D holds pictures of 32 px, expected 64 px": {"images": torch.zeros(2, 1, 32, 32)},
+    "D holds pictures of 3 channels, E takes 1": {"images": torch.zeros(2, 3, 64, 64)},
+}
+
+
+@pytest.mark.parametrize("message", NO_PAIR)
+def test_nets_and_pictures_that_do_not_fit_are_refused(small, message):
+    wrong = {"steps": 1, "images": torch.zeros(2, 1, 64, 64)} | NO_PAIR[message]
+    images, options = wrong.pop("images"), grow.Grow("D", "E", "G", "R", wrong.pop("steps"))
+    generator = Generator(**small[1].config | wrong)
+    with pytest.raises(ValueError, match=message):
+        grow.check(options, small[0], generator, images)
+
+
+def test_an_encoder_of_a_part_of_the_picture_does_not_grow(small):
+    encoder = Encoder(**small[0].config, bands=4)
+    with pytest.raises(ValueError, match="leaves out 4 rows at top and bottom, expected 0"):
+        grow.grow_encoder(encoder)
+
+
 def test_the_largest_encoder_does_not_grow(small):
     encoder = Encoder(resolution=1024, img_channels=1, num_ws=18, w_dim=8, pyramid=16, head=8, space="W")
     with pytest.raises(ValueError, match="the encoder is for 1024 px: there is no larger one"):
