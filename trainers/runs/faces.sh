@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Faces, with the paper's settings (Sec. 4.1 and 4.3). Each line resumes what it finds half done.
 #   bash trainers/runs/faces.sh RUNS_FOLDER [DATASET [NAMESPACE]]
-# Without DATASET the generator draws SAMPLES pictures and the judge labels them. DATASET: celebahq:FOLDER (the
-# pictures of CelebA-HQ) or hf:org/name; OPTIONS="labels=CelebAMask-HQ-attribute-anno.txt" names the list.
-# NAMESPACE: of the Hub, to push edits to; without it the cards are written and nothing is pushed. PICTURES: a
-# folder of photographs in FFHQ's frame to measure on, as the paper does; by default test pictures of DATASET.
-# TABLE: other edits than those of faces.yaml. The networks are fetched first, for research only:
-# `python -m trainers faces --help`. At the end `LWGAN_REGISTRY=RUNS_FOLDER/registry lwgan app` shows the edits.
+# Without DATASET the generator draws SAMPLES pictures and the judge labels them. DATASET: celebahq:FOLDER
+# (the pictures of CelebA-HQ) or hf:org/name; OPTIONS="labels=CelebAMask-HQ-attribute-anno.txt" names the
+# list. NAMESPACE: of the Hub, to push edits to; without it the cards are written and nothing is pushed.
+# PICTURES: a folder of photographs in FFHQ's frame to measure on, as the paper does; by default test pictures
+# of DATASET. TABLE: other edits than those of faces.yaml. The networks are fetched first, for research only:
+# `python -m trainers faces --help`. At the end `LWGAN_REGISTRY=RUNS_FOLDER/registry lwgan app` shows the
+# edits.
 set -euo pipefail
 runs=${1:?usage: faces.sh RUNS_FOLDER [DATASET [NAMESPACE]]} dataset=${2:-} namespace=${3:-}
 registry=$runs/registry samples=${SAMPLES:-10000}

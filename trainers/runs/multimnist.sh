@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # The domain of digits, from MNIST to measured models. Each line resumes what it finds half done.
 #   bash trainers/runs/multimnist.sh ../runs/multimnist [MNIST_FOLDER]
-# MNIST_FOLDER: its four IDX files; by default MNIST comes from the Hub. At the end the models are in RUNS_FOLDER/registry:
-# `LWGAN_REGISTRY=RUNS_FOLDER/registry python app.py` shows them. The methods that LW is compared with: multimnist.yaml.
+# MNIST_FOLDER: its four IDX files; by default MNIST comes from the Hub. At the end the models are in
+# RUNS_FOLDER/registry: `LWGAN_REGISTRY=RUNS_FOLDER/registry python app.py` shows them. The methods that LW is
+# compared with: multimnist.yaml.
 set -euo pipefail
 runs=${1:?usage: multimnist.sh RUNS_FOLDER [MNIST_FOLDER]}
 model=$runs/registry/lwgan-multimnist

@@ -17,7 +17,8 @@ stage data multimnist --data "$runs/data" --resolution 128 --options layout=slot
 stage align grow --data "$runs/data" --encoder "$bundled-encoder" --generator "$bundled-generator" \
     --run "$runs/grown"
 stage encoder --data "$runs/data" --start "$runs/grown" --run "$runs/tuned" --tune --steps $((2800 * scale)) \
-    --gan-every 4 --code 0 --norm 0 --code-noise 0.1 --learning-rate 5e-4 --ema-kimg 3 --processes "$processes"
+    --gan-every 4 --code 0 --norm 0 --code-noise 0.1 --learning-rate 5e-4 --ema-kimg 3 \
+    --processes "$processes"
 
 # Readers: the selector chooses strengths, the judge measures.
 judge=(--data "$runs/data" --network counts --shift 0 --darken 0.3 --ghosts 0.35 --batch 64)
