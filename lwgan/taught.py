@@ -106,13 +106,9 @@ def _slug(name: str) -> str:
 
 
 def learn(
-    pipe: EditingPipeline,
-    without: Sequence[Look],
-    with_: Sequence[Look],
-    name: str,
-    kind: str | None = None,
+    pipe: EditingPipeline, without: Sequence[Look], with_: Sequence[Look], name: str, kind: str | None = None,
     draw: bool = True,
-) -> tuple[AffineEdit, Report]:
+) -> tuple[AffineEdit, Report]:  # fmt: skip
     """An edit with its config, from two piles of which the badly inverted pictures are left out.
 
     name: as `check_name`.  kind: "place" or "choice", by default that of the change of this name.

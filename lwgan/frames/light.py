@@ -1,7 +1,7 @@
 """Evens out light on paper: shadows have soft edges, ink has sharp ones.
 
 The light is found from its gradient, as Retinex does (Land and McCann, 1971; Horn, 1974). Lengths are px of a
-picture with a mean side of about 400, as `lwgan.frames.look` makes it.
+picture with a mean side of at most about 400, as `lwgan.frames.look` makes it.
 """
 
 import cv2

@@ -70,6 +70,24 @@ def test_noise_is_badly_inverted_and_samples_are_not(digits, piles):
         taught.learn(digits, piles[0], noise, "noise")
 
 
+def test_a_look_at_the_light_draws_nothing(digits, piles, monkeypatch):
+    _, drawn = taught.learn(digits, *piles, "looks", "place")
+    monkeypatch.setattr(taught, "again", lambda *_: pytest.fail("pictures were drawn"))
+    _, report = taught.learn(digits, *piles, "looks", "place", draw=False)
+    assert report.arrived is None and drawn.arrived is not None and report.light == drawn.light
+
+
+def test_where_all_samples_are_on_a_pile_the_strip_shows_what_the_generator_draws(toy):
+    everything = taught.look(toy, [toy.sample(seed) for seed in range(min(taught.TRIED, len(toy.images)))])
+    still = AffineEdit(None, torch.zeros_like(everything[0].code))
+    pictures = taught.strip(toy, still, everything[::2], everything[1::2])
+    assert len(pictures) == taught.SHOWN * len(taught.STRENGTHS)
+    codes = toy.codes(taught.TRIED)
+    possible = toy.as_generated(toy.generate(codes))
+    rows = pictures[:: len(taught.STRENGTHS)]
+    assert all((possible == row).flatten(1).all(1).any() for row in rows)
+
+
 def test_the_folder_loads_and_serves_as_it_is(digits, piles, tmp_path):
     name, edit, _, report, data, strip = taught.make(digits, *piles, "1to2")
     (tmp_path / "edit.zip").write_bytes(data)

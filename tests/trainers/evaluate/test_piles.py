@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lwgan.edit import AffineEdit
-from trainers.evaluate.piles import stroke_width
+from trainers.evaluate.piles import stroke_width, tally
 from trainers.evaluate.reverse import inverse
 
 
@@ -22,3 +22,10 @@ def test_the_inverse_undoes_the_edit(rank):
     out, into = torch.randn(3, 8, 2) / 4, torch.randn(3, 2, 8) / 4
     edit = AffineEdit(None, bias) if rank is None else AffineEdit.low_rank(out, into, bias)
     assert torch.allclose(inverse(edit, edit(w, 0.7), 0.7), w, atol=1e-4)
+
+
+def test_the_light_is_counted_where_the_judge_read_a_case():
+    row = lambda light, **figures: {"light": light, "kind": "place", "figures": figures}
+    rows = [row("green", true_change=0.5), row("amber", true_change=0.9), row("green", true_change=0.4)]
+    said = tally([*rows, row("red", true_change=0.1), row("green")])
+    assert "green for 1 of the 2 edits that work, and amber or red for 1 of the 2 that do not" in said
