@@ -4,11 +4,13 @@ import base64
 import io
 import json
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from urllib.parse import unquote
 
+import gradio as gr
 import numpy as np
+import pytest
 from gradio_client import Client
 from PIL import Image
 from selenium.common.exceptions import (
@@ -20,6 +22,7 @@ from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
+from lwgan.page import serve
 from tests.browser import DESKTOP, set_screen
 from trainers.benchmark.app import served
 
@@ -39,6 +42,30 @@ def serving(folder: Path, code: str | None = None, **environment):
         yield address
         log = (folder / "log.txt").read_text()
         assert "Traceback" not in log, log[-3000:]
+
+
+@contextmanager
+def serving_here(folder: Path, registry: str | Path):
+    """The address of the page of a registry, served by this process, with its environment.
+
+    It saves what a process of its own takes to import everything, ten seconds. No traceback may be said."""
+    demos, launch, said = [], gr.Blocks.launch, io.StringIO()
+
+    def launch_and_return(demo, **options):
+        demos.append(demo)
+        return launch(demo, **options, prevent_thread_lock=True, quiet=True)
+
+    with pytest.MonkeyPatch.context() as patch, redirect_stderr(said):
+        patch.setattr(gr.Blocks, "launch", launch_and_return)
+        patch.setenv("GRADIO_TEMP_DIR", str(folder / "uploads"))
+        for name in ("share_heap", "share_cores"):  # they are for the life of a process
+            patch.setattr(serve, name, lambda *_: None)
+        serve.launch(registry)
+        try:
+            yield demos[0].local_url.rstrip("/")
+        finally:
+            demos[0].close()
+    assert "Traceback" not in said.getvalue(), said.getvalue()[-3000:]
 
 
 def client(address: str, folder: Path) -> Client:

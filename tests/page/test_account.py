@@ -4,12 +4,13 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from huggingface_hub import hf_api
 
 from lwgan import EditingPipeline, taught
 from lwgan.hub import registry
-from lwgan.page import account
+from lwgan.page import account, blocks
 from lwgan.page.editor import Editor
-from tests.live import serving
+from tests.live import serving_here
 from tests.nets import make_registry
 from tests.page.test_teach import NAME, Teach
 from trainers import publish
@@ -83,18 +84,13 @@ def test_only_a_visitor_on_this_machine_uses_its_token(hub, monkeypatch, request
     assert account.token_of(SimpleNamespace(token="hf_other"), visitor) == "hf_other"
 
 
-SERVE = """
-import warnings
-warnings.filterwarnings("ignore", "Gradio does not support OAuth")  # of its mock of the sign-in
-from lwgan.page import launch
-launch()
-"""
-
-
-def test_a_visitor_signs_in_pushes_and_finds_the_edit(chrome, server, pipe, tmp_path):
-    environment = {"HF_ENDPOINT": server.url, "HF_TOKEN": "hf_write", "HF_HUB_DISABLE_XET": "1",
-                   "OAUTH_CLIENT_ID": "mock", "LWGAN_REGISTRY": str(tmp_path / "shelf")}  # fmt: skip
-    with serving(tmp_path, SERVE, **environment) as address:
+@pytest.mark.filterwarnings("ignore:Gradio does not support OAuth")  # of its mock of the sign-in
+def test_a_visitor_signs_in_pushes_and_finds_the_edit(chrome, hub, pipe, tmp_path, monkeypatch):
+    monkeypatch.setenv("OAUTH_CLIENT_ID", "mock")
+    # As the variables make them in a new process.
+    monkeypatch.setattr(blocks, "SIGN_IN", True)
+    monkeypatch.setattr(hf_api.api, "endpoint", hub.url)
+    with serving_here(tmp_path, tmp_path / "shelf") as address:
         page = Teach(chrome, address)
         page.press("#sign-in")
         page.until(lambda: not page.has("#sign-in"), "the page to be left")
@@ -110,7 +106,7 @@ def test_a_visitor_signs_in_pushes_and_finds_the_edit(chrome, server, pipe, tmp_
         page.press("#push")
         said = lambda: page.attribute("#view-teach .said", "textContent")
         page.until(lambda: said() == f"Pushed to {REPO}, which only you can see.", f"the push, not {said()}")
-        assert not page.violations() and server.repos[REPO].private
+        assert not page.violations() and hub.repos[REPO].private
         page = Teach(chrome, address)  # another visit, in which the edit was not taught
         assert not page.has(page.row(NAME))
         page.tab("#source", "Link")

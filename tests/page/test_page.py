@@ -16,9 +16,9 @@ from selenium.webdriver.support.ui import Select
 from lwgan import EditingPipeline, recipe
 from lwgan.frames.ink import frame_ink, ink_box
 from lwgan.hub import registry
+from lwgan.page import blocks
 from tests.browser import DESKTOP, FILMED, PHONE, requests
-from tests.hub_server import MiniHub
-from tests.live import ALL, SEVEN, Page, pixels, serving
+from tests.live import ALL, SEVEN, Page, pixels, serving_here
 from tests.nets import EDITS, files_of, put
 from tests.pictures import BAD, draw
 
@@ -455,19 +455,20 @@ def check_dressed_for_faces(page) -> None:
     page.tab("#source", "Sample")
 
 
-def test_a_slow_hub_that_is_partly_broken_and_sliders_that_send_at_the_end_of_a_move(chrome, tmp_path):
+def test_a_slow_hub_that_is_partly_broken_and_sliders_that_send_at_the_end_of_a_move(
+    chrome, hub, tmp_path, monkeypatch
+):
     """One app for both. Its Hub is slow and has a broken edit; its sliders send as on ZeroGPU."""
     mine = files_of(registry.bundled() / ONE.replace("-lw-", "-centroids-"))
-    with MiniHub() as hub:
-        put(hub, "someone/lwgan-mine", mine)
-        put(hub, "someone/lwgan-broken", {**mine, "config.json": b"{"})
-        hub.fault("GET", "lwgan-mine", delay=2)
-        code = "from lwgan.page import blocks, launch; blocks.LIVE = False; launch()"
-        with serving(tmp_path, code, LWGAN_REGISTRY="someone", **at_hub(hub, tmp_path)) as address:
-            page = Page(chrome, address)
-            page.changes("edited", lambda: page.type(page.number(ONE), "2"), "typing, before they arrive")
-            check_arrivals(page, chrome)
-            check_ends_of_moves(page, chrome)
+    put(hub, "someone/lwgan-mine", mine)
+    put(hub, "someone/lwgan-broken", {**mine, "config.json": b"{"})
+    hub.fault("GET", "lwgan-mine", delay=2)
+    monkeypatch.setattr(blocks, "LIVE", False)
+    with serving_here(tmp_path, "someone") as address:
+        page = Page(chrome, address)
+        page.changes("edited", lambda: page.type(page.number(ONE), "2"), "typing, before they arrive")
+        check_arrivals(page, chrome)
+        check_ends_of_moves(page, chrome)
 
 
 def check_arrivals(page, chrome) -> None:
@@ -505,11 +506,6 @@ def check_ends_of_moves(page, chrome) -> None:
     assert len(joined()) == 1
     page.changes("edited", lambda: page.keys(slider, Keys.ARROW_RIGHT), "an arrow key")
     page.changes("edited", lambda: page.type(page.number(TWO), "0.3"), "typing")
-
-
-def at_hub(hub: MiniHub, folder: Path) -> dict[str, str]:
-    """The environment of an app that uses this Hub with an empty cache."""
-    return {"HF_ENDPOINT": hub.url, "HF_HOME": str(folder / "home"), "HF_HUB_DISABLE_XET": "1"}
 
 
 @pytest.mark.skipif(not SHOTS, reason="LWGAN_SHOTS names no folder for screenshots")

@@ -17,7 +17,7 @@ from lwgan.page.photograph import SHOWN
 from lwgan.page.uploads import How
 from tests.browser import PHONE, set_screen
 from tests.conftest import DATA
-from tests.live import Page, client, pixels, serving
+from tests.live import Page, client, pixels, serving_here
 
 EDIT = "lwgan-faces-lw-eyeglasses"
 
@@ -100,7 +100,7 @@ def test_a_face_that_is_not_there_and_a_file_that_is_gone_are_said(editor, opene
 
 @pytest.fixture(scope="module")
 def space_of_faces(faces_registry, tmp_path_factory):
-    with serving(tmp_path_factory.mktemp("space"), LWGAN_REGISTRY=str(faces_registry)) as address:
+    with serving_here(tmp_path_factory.mktemp("space"), faces_registry) as address:
         yield address
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from lwgan import EditingPipeline
 from lwgan.images import to_pil
-from tests.live import serving
+from tests.live import serving_here
 from tests.trainers.toy import LABELS, draw
 from trainers import __main__ as command_line
 
@@ -80,7 +80,7 @@ def test_a_strangers_pictures_reach_the_page(shoes, tmp_path, hub, monkeypatch):
     ]
     assert torch.equal(*edited) and not torch.equal(w[0], edited[0])
     assert pulled.generate(edited[1])[0].size == (32, 32)
-    with serving(tmp_path, LWGAN_REGISTRY=str(runs / "registry")) as address:
+    with serving_here(tmp_path, runs / "registry") as address:
         client = Client(address, verbose=False)
         listed = client.predict(api_name="/list_edits")
         assert {edit["name"] for edit in listed} == set(here.edits)

@@ -25,7 +25,7 @@ import tyro
 from torch import Tensor
 
 from lwgan.domain import Domain, default_changes, domain_from_json
-from lwgan.files import STORED, WEIGHTS
+from lwgan.files import STORED, WEIGHTS, is_finite
 from lwgan.frames import FRAMES
 from lwgan.hub import registry
 from trainers import run
@@ -129,7 +129,7 @@ def read(options: Checkpoint) -> list[layouts.Model]:
     for model in models:
         for name, value in model.weights.items():
             stored = value.to(STORED[options.dtype]) if value.is_floating_point() else torch.zeros(1)
-            if not torch.isfinite(stored).all():
+            if not is_finite(stored):
                 where = f"{name} of its {model.kind}"
                 raise ValueError(f"{source}: {where} holds NaN or infinity in {options.dtype}")
     return models

@@ -3,6 +3,7 @@
 A value that a template needs and that is missing is an error.
 """
 
+import functools
 import math
 import re
 from dataclasses import replace
@@ -41,10 +42,6 @@ def card(
 
     metrics: the content of metrics.json, or the config's `metrics`.  images: the folder of the PNGs to show.
     code: the address of lwgan's repository.  ValueError if a value that the card states is missing."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(tables.TEMPLATES), undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
     is_edit, training = config["kind"] in EDIT_KINDS, dict(config.get("training") or {})
     values = {
         "config": config, "domain": domain, "repo_id": repo_id, "name": _last(repo_id),
@@ -57,12 +54,22 @@ def card(
     try:
         values |= edit_values(config, metrics) if is_edit else net_values(config, metrics, domain)
         values["definitions"] = tables.definitions(values["groups"])
-        body = environment.get_template(f"{'edit' if is_edit else config['kind']}.md").render(values)
+        template = templates(tables.TEMPLATES).get_template(f"{'edit' if is_edit else config['kind']}.md")
+        body = template.render(values)
     except (jinja2.UndefinedError, KeyError) as error:
         raise ValueError(f"{repo_id}: {CONFIG} lacks a value that its card states: {error}") from error
     body = re.sub(r"\n{3,}", "\n\n", body).strip()
     head = metadata(config, metrics.get("chosen", metrics), domain, repo_id)
     return f"---\n{head.to_yaml()}\n---\n\n{body}\n"
+
+
+@functools.cache
+def templates(folder: Path) -> jinja2.Environment:
+    """The templates of a folder, each compiled once."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder), undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
 
 
 def licence(domain: Domain) -> tuple[str, str]:
