@@ -112,6 +112,11 @@ def changes_of(frame: pd.DataFrame) -> list[str]:
     return list(frame["change"].unique())
 
 
+def parts_of(frame: pd.DataFrame, *keys: str) -> dict:
+    """Value of a column, or tuple of the values of several -> the rows that have it, in their order."""
+    return dict(iter(frame.groupby(keys[0] if len(keys) == 1 else list(keys), sort=False)))
+
+
 # Tables
 
 
@@ -134,12 +139,12 @@ def sheet_of(name: str, change: str) -> str:
 def recommended(best: pd.DataFrame) -> str:
     chosen, lines = best[best["at"] == "chosen"], []
     shown = [metric for metric in FIGURES if (chosen["metric"] == metric).any()]
-    for change in changes_of(chosen):
-        here = chosen[chosen["change"] == change]
+    for change, here in parts_of(chosen, "change").items():
+        by_method = parts_of(here, "method")
         for method in methods_of(here):
-            rows = here[here["method"] == method]
-            of = lambda metric, rows=rows: rows[rows["metric"] == metric]
-            cells = [cell(of(metric), intervals=metric in WITH_INTERVALS) for metric in shown]
+            rows = by_method[method]
+            of = parts_of(rows, "metric")
+            cells = [cell(of.get(metric), intervals=metric in WITH_INTERVALS) for metric in shown]
             if any(cells):
                 lines.append([change, method, number(rows.groupby("edit")["alpha"].first()), *cells])
     head = ["change", "method", "alpha", *(FIGURES[metric] for metric in shown)]
@@ -162,8 +167,10 @@ def averaged(best: pd.DataFrame) -> str:
     """The paper's way: the mean over ten strengths from d to 2d, interpolated on the curves."""
     rows = []
     titles = titles_of("target_change", "others_kept", "all_kept", "identity")
-    for key, curve in best[best["at"] == "curve"].groupby(["edit", "method", "change"], sort=False):
-        wide = curve.pivot_table(index="alpha", columns="metric", values="value")
+    keys, curves = ["edit", "method", "change"], best[best["at"] == "curve"]
+    points = curves.pivot_table(index=[*keys, "alpha"], columns="metric", values="value")
+    for key, wide in points.groupby(level=keys, sort=False):
+        wide = wide.droplevel(keys)
         change = wide["target_change"].dropna() if "target_change" in wide else ()
         if len(change) < 2 or (d := alpha_at(change.index, change, START)) is None:
             continue
@@ -173,7 +180,7 @@ def averaged(best: pd.DataFrame) -> str:
             if len(known) > 1 and known.index[0] <= d and known.index[-1] >= alphas[-1]:
                 mean = np.mean([value_at(known.index, known, alpha) for alpha in alphas])
                 rows.append([*key, "averaged", metric, mean])
-    frame = pd.DataFrame(rows, columns=["edit", "method", "change", "at", "metric", "value"])
+    frame = pd.DataFrame(rows, columns=[*keys, "at", "metric", "value"])
     chosen = best[best["at"] == "chosen"]  # so that a method that never gets there has a line
     return section("As the paper averages", AVERAGED, pd.concat([chosen, frame]), "averaged", titles)
 
@@ -203,14 +210,13 @@ def settings(edits: pd.DataFrame) -> str:
              if ((real["at"] == "matched") & (real["metric"] == key)).any()]  # fmt: skip
     place = lambda item: (order.index(item[0][0]), methods.index(item[0][1]), item[0][2])
     for key, rows in sorted(real.groupby(["change", "method", "setting"], sort=False), key=place):
-        pick = lambda at, metric, rows=rows: rows[(rows["at"] == at) & (rows["metric"] == metric)]
-        seeds = rows["edit"].nunique()
+        of, seeds = parts_of(rows, "at", "metric"), rows["edit"].nunique()
         lines.append([
-            *key, str(seeds), number(pick("chosen", "norm")["alpha"]),
-            cell(pick("validation", "true_change")),
-            cell(pick("chosen", "target_change"), intervals=True),
-            cell(pick("chosen", "true_change")),
-            *(cell(pick("matched", metric), seeds) for metric in shown),
+            *key, str(seeds), number(of.get(("chosen", "norm"), rows[:0])["alpha"]),
+            cell(of.get(("validation", "true_change"))),
+            cell(of.get(("chosen", "target_change")), intervals=True),
+            cell(of.get(("chosen", "true_change"))),
+            *(cell(of.get(("matched", metric)), seeds) for metric in shown),
         ])  # fmt: skip
     head = ["change", "method", "setting", "seeds", "alpha", "true change (validation)", "target change",
             "true change", *(metric.replace("_", " ") for metric in shown)]  # fmt: skip
@@ -267,19 +273,19 @@ def by_change(frame: pd.DataFrame, at: str, metric: str, intervals: bool = False
     changes, methods = changes_of(frame), methods_of(pd.concat([rows, tried]))
     ours = [method for method in COMPARED if method in methods]
     common = [change for change in changes if ours and all((method, change) in arrives for method in ours)]
-    lines = []
+    lines, of = [], parts_of(rows, "method", "change")
     for method in methods:
-        of = {change: rows[(rows["method"] == method) & (rows["change"] == change)] for change in changes}
-        line = [cell(of[change], seeds.get((method, change), 0), intervals) for change in changes]
+        known = [(method, change) for change in changes]
+        line = [cell(of.get(key), seeds.get(key, 0), intervals) for key in known]
         everywhere = all((method, change) in arrives for change in common)
         mean = np.mean([arrives[method, change] for change in common]) if everywhere and common else None
         lines.append([method, *line, *[show(mean, metric)] * (len(common) > 1)])
     return table(["method", *changes, *["mean"] * (len(common) > 1)], lines)
 
 
-def cell(rows: pd.DataFrame, tried: int = 0, intervals: bool = False) -> str:
+def cell(rows: pd.DataFrame | None, tried: int = 0, intervals: bool = False) -> str:
     """The mean of the seeds' values, and how many of `tried` seeds have one; "never" if none of them has."""
-    if rows.empty:
+    if rows is None:
         return "never" if tried else ""
     n, seeds = len(rows), ""
     if n < tried:
