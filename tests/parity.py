@@ -4,6 +4,7 @@ The arrays in data/parity are what the community's implementations compute with 
 (data/parity/README.md).
 """
 
+import functools
 import json
 import re
 import zlib
@@ -122,7 +123,13 @@ def rosinality_weights(case: str) -> dict[str, Tensor]:
 
 
 def psp_weights(num_ws: int = 18, shrink: int = 1) -> dict[str, Tensor]:
-    """A reference encoder's state dict as pSp's class has it; with all widths divided by `shrink`."""
+    """A reference encoder's state dict as pSp's class has it; with all widths divided by `shrink`. The narrow
+    ones are drawn once: their tensors are not to be changed."""
+    return dict((_psp_weights if shrink > 1 else _psp_weights.__wrapped__)(num_ws, shrink))
+
+
+@functools.cache
+def _psp_weights(num_ws: int, shrink: int) -> dict[str, Tensor]:
     shapes = json.loads((FOLDER / "psp_enc_full.json").read_text())
     kept = {
         name: shape

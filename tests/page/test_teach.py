@@ -433,12 +433,12 @@ def test_holding_the_button_or_the_space_bar_takes_pictures_by_the_webcam(chrome
     page = Teach(chrome, space)
     button = page.find("#view-teach .record")
     page.chrome.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
-    ActionChains(chrome).click_and_hold(button).pause(3).release().perform()
+    ActionChains(chrome).click_and_hold(button).pause(1.5).release().perform()
     page.count(1)  # the film stands still: its pictures are one
     page.press("#view-teach .clear")
     page.count(0)
     page.chrome.execute_script("arguments[0].focus()", button)
-    ActionChains(chrome).key_down(Keys.SPACE).pause(2).key_up(Keys.SPACE).perform()
+    ActionChains(chrome).key_down(Keys.SPACE).pause(1.2).key_up(Keys.SPACE).perform()
     page.count(1)
     assert not page.violations()
 

@@ -12,6 +12,7 @@ TEXTS = {"domain": "faces", "licence": "other\nNo sale.", "about": "Photographs.
 
 
 def converted(folder, content):
+    folder.mkdir(exist_ok=True)
     torch.save(content, folder / "file.pt")
     (made,) = convert(Checkpoint(folder / "file.pt", folder / "out", **TEXTS))
     return made
@@ -23,9 +24,13 @@ def held() -> dict:
 
 
 @pytest.fixture(scope="module")
-def judge(tmp_path_factory) -> Judge:
-    folder = tmp_path_factory.mktemp("judge")
-    return Judge.from_pretrained(converted(folder, {"state_dict": published("resnet50")}))
+def resnet() -> dict:
+    return published("resnet50")
+
+
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory, resnet) -> Judge:
+    return Judge.from_pretrained(converted(tmp_path_factory.mktemp("judge"), {"state_dict": resnet}))
 
 
 def test_the_judge_reads_torchvisions_probabilities(judge, held):
@@ -49,17 +54,21 @@ def test_the_judge_reads_pictures_of_other_sizes_as_they_look_at_256_px(judge):
         assert judge.features(x).shape == (2, 2048)
 
 
-@pytest.mark.parametrize("counters", [True, False])
-def test_the_identity_network_computes_psps_embedding(tmp_path, held, counters):
+def test_the_identity_network_computes_psps_embedding(tmp_path, held):
     """Old files lack the counters of batches."""
     state = published("ir_se50")
-    if not counters:
-        state = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
-    network = IdentityNetwork.from_pretrained(converted(tmp_path, state))
+    old = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
+    network, same = (
+        IdentityNetwork.from_pretrained(converted(tmp_path / name, content))
+        for name, content in (("new", state), ("old", old))
+    )
     with torch.no_grad():
         found = network(picture(2, 256))
     assert error(found, held["embeddings"]) < 1e-5
     assert torch.allclose(found.norm(dim=1), torch.ones(2), atol=1e-6)
+    assert len(old) < len(state)
+    assert all(torch.equal(*pair) for pair in zip(network.parameters(), same.parameters(), strict=True))
+    assert all(torch.equal(*pair) for pair in zip(network.buffers(), same.buffers(), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -69,9 +78,8 @@ def test_the_identity_network_computes_psps_embedding(tmp_path, held, counters):
         ("layer1.0.conv1.weight", lambda w: w[:, :32], r"layer1.0.conv1.weight' has shape \(64, 32, 1, 1\)"),
     ],
 )
-def test_another_resnet_is_refused(tmp_path, name, change, message):
-    state = published("resnet50")
-    state[name] = change(state[name])
+def test_another_resnet_is_refused(tmp_path, resnet, name, change, message):
+    state = {**resnet, name: change(resnet[name])}
     with pytest.raises(ValueError, match=message):
         converted(tmp_path, {"state_dict": state})
     assert not (tmp_path / "out").exists()
