@@ -29,10 +29,6 @@ def build(catalog: Catalog) -> gr.Blocks:
     editor = Editor(catalog)
     session, sliders = editor.start()
     first = editor.show(session, sliders, "Edit")
-    if ZERO_GPU:  # which lends no GPU before the page is up: the first picture was made on the CPU
-        import spaces
-
-        catalog.lend(spaces.GPU(duration=GPU_SECONDS))
     ui = SimpleNamespace(shown={}, tabs={})  # the components that events read and write
     with gr.Blocks(title="lwgan", analytics_enabled=False, delete_cache=(60, HOUR)) as demo:
         domain = editor.pipe_of(session).domain
@@ -57,6 +53,10 @@ def build(catalog: Catalog) -> gr.Blocks:
         ui.waiting = gr.Timer(2, active=sliders["pending"])
         Events(ui, editor).add(demo)
         add_endpoints(editor)
+    if ZERO_GPU:  # which lends no GPU before the page is up: the first pictures were made on the CPU
+        import spaces
+
+        catalog.lend(spaces.GPU(duration=GPU_SECONDS))
     return demo
 
 

@@ -29,7 +29,7 @@ from lwgan.page import build
 from lwgan.page.events import FORGOTTEN
 from tests import live
 from tests.live import PATIENCE, ROOT
-from tests.nets import EDITS
+from tests.nets import EDITS, make_registry
 from tests.pictures import BAD, draw, saved
 
 ONE, TWO, THREE = EDITS
@@ -362,8 +362,9 @@ def test_spaces_comes_before_torch():
     assert imported.index("spaces") < imported.index("lwgan")
 
 
-def test_on_zero_gpu_the_app_is_built_with_the_nets_lent_to_the_gpu():
-    """As far as possible without ZeroGPU: all loads, the first picture is made, the functions are wrapped.
+def test_on_zero_gpu_the_app_is_built_with_the_nets_lent_to_the_gpu(tmp_path):
+    """As far as possible without ZeroGPU: all loads, the first picture and the examples are made (there are
+    no sample pictures here), then the functions are wrapped.
 
     The app's process never uses CUDA there. A torch without CUDA lacks only three names that `spaces` reads.
     """
@@ -379,7 +380,7 @@ def test_on_zero_gpu_the_app_is_built_with_the_nets_lent_to_the_gpu():
         **os.environ,
         "SPACES_ZERO_GPU": "true",
         "SPACES_ZERO_DEVICE_API_URL": "http://x",
-        "LWGAN_REGISTRY": "bundled",
+        "LWGAN_REGISTRY": str(make_registry(tmp_path)),
     }
     ended = subprocess.run(
         [sys.executable, "-c", code],

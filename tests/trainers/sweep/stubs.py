@@ -1,4 +1,4 @@
-"""Stands for the work of a cell, by the cell's name. Ray and child processes import it from here."""
+"""Stands for the work of a cell, by the cell's name. Child processes import it from here."""
 
 import os
 import signal
@@ -24,11 +24,3 @@ def work(cell: Cell, folder: Path) -> str:
     if cell.name.startswith("sleeps"):
         time.sleep(120)
     return cell.name.upper()
-
-
-def work_away(cell: Cell, key: str, inputs: dict) -> tuple[str, str]:
-    """For Ray: the words of the first input, and what `work` says."""
-    import ray
-
-    said = ray.get(inputs["words.txt"]).decode() if inputs else ""
-    return said, cell.name.upper()

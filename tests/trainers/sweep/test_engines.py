@@ -1,4 +1,4 @@
-"""Engines: cells that fail, die and are stopped, in processes of this machine and on a real Ray."""
+"""Engines: cells that fail, die and are stopped, in processes of this machine."""
 
 import functools
 import multiprocessing
@@ -6,9 +6,7 @@ import time
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-import pytest
-
-from tests.trainers.sweep.stubs import cell, work, work_away
+from tests.trainers.sweep.stubs import cell, work
 from trainers.sweep import engines
 
 
@@ -64,12 +62,3 @@ def test_a_machine_holds_as_many_cells_as_it_has_cores_and_memory(monkeypatch):
     monkeypatch.setattr(engines.os, "sysconf", {"SC_PHYS_PAGES": 16_000_000, "SC_PAGE_SIZE": 1000}.get)
     needs = {(1, 1): 8, (3, 1): 2, (1, 5): 3, (1, 50): 1}  # cores and GB of a cell: cells at once in 16 GB
     assert {key: engines.slots_of(cell("a", cores=key[0], memory=key[1])) for key in needs} == needs
-
-
-def test_ray_brings_inputs_to_the_cells_and_their_outcomes_back(tmp_path, monkeypatch):
-    pytest.importorskip("ray", reason="Ray is not installed: pip install -e '.[ray]'")
-    monkeypatch.setenv("RAY_ADDRESS", "local")
-    (tmp_path / "words.txt").write_text("as sent")
-    todo = [cell(f"cell{i}", memory=0.1) for i in range(20)]
-    found = dict(engines.on_ray(work_away, todo, lambda cell: {"words.txt": tmp_path / "words.txt"}))
-    assert found == {cell: ("as sent", cell.name.upper()) for cell in todo}
