@@ -95,7 +95,7 @@ class Page:
 
     def until(self, condition: Callable, what: str):
         """Waits until the condition holds and returns its value. Elements may be replaced meanwhile."""
-        return WebDriverWait(self.chrome, PATIENCE, 0.1, NOT_YET).until(
+        return WebDriverWait(self.chrome, PATIENCE, 0.25, NOT_YET).until(
             lambda _: condition(), f"in vain waited for {what}"
         )
 
