@@ -16,7 +16,7 @@ os.environ.update(
     GRADIO_ANALYTICS_ENABLED="False",
     SSL_CERT_FILE=HF_HOME.name + "/certificate.pem",
 )
-# One certificate: no test speaks TLS, and each HTTP client reads all that there are, which takes it 40 ms.
+# One certificate: no test speaks TLS, and each HTTP client would read all that there are.
 Path(os.environ["SSL_CERT_FILE"]).write_text(
     certifi.contents().partition("-----END")[0] + "-----END CERTIFICATE-----\n"
 )

@@ -36,9 +36,9 @@ AXE = (Path(__file__).parent / "data" / "axe" / "axe.min.js").read_text("utf-8")
 
 
 @contextmanager
-def serving(folder: Path, code: str | None = None, **environment):
-    """The address of `python app.py`, or of what `code` serves. Its log must hold no traceback."""
-    with served(folder, code, **environment) as (address, _, _):
+def serving(folder: Path, **environment):
+    """The address of `python app.py`. Its log must hold no traceback."""
+    with served(folder, **environment) as (address, _, _):
         yield address
         log = (folder / "log.txt").read_text()
         assert "Traceback" not in log, log[-3000:]
@@ -46,9 +46,9 @@ def serving(folder: Path, code: str | None = None, **environment):
 
 @contextmanager
 def serving_here(folder: Path, registry: str | Path):
-    """The address of the page of a registry, served by this process, with its environment.
+    """The address of the page of a registry, served by this process in its environment.
 
-    It saves what a process of its own takes to import everything, ten seconds. No traceback may be said."""
+    A process of its own would import everything anew, which takes long. Stderr must hold no traceback."""
     demos, launch, said = [], gr.Blocks.launch, io.StringIO()
 
     def launch_and_return(demo, **options):

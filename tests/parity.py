@@ -125,11 +125,10 @@ def rosinality_weights(case: str) -> dict[str, Tensor]:
 def psp_weights(num_ws: int = 18, shrink: int = 1) -> dict[str, Tensor]:
     """A reference encoder's state dict as pSp's class has it; with all widths divided by `shrink`. The narrow
     ones are drawn once: their tensors are not to be changed."""
-    return dict((_psp_weights if shrink > 1 else _psp_weights.__wrapped__)(num_ws, shrink))
+    return dict((_draw_psp_once if shrink > 1 else _draw_psp)(num_ws, shrink))
 
 
-@functools.cache
-def _psp_weights(num_ws: int, shrink: int) -> dict[str, Tensor]:
+def _draw_psp(num_ws: int, shrink: int) -> dict[str, Tensor]:
     shapes = json.loads((FOLDER / "psp_enc_full.json").read_text())
     kept = {
         name: shape
@@ -142,6 +141,9 @@ def _psp_weights(num_ws: int, shrink: int) -> dict[str, Tensor]:
     return {
         name: torch.from_numpy(np.asarray(encoder_weight(name, shape, kept))) for name, shape in kept.items()
     }
+
+
+_draw_psp_once = functools.cache(_draw_psp)
 
 
 def reference(case: str) -> tuple[dict, dict[str, Tensor], dict[str, Tensor]]:

@@ -92,8 +92,8 @@ def figures(options, folder: Path) -> dict[str, float | None]:
 
 
 @contextmanager
-def served(folder: Path, code: str | None = None, **environment: str) -> Iterator[tuple]:
-    """Runs `python app.py`, or the code. Yields its address, its process and the seconds until it answered.
+def served(folder: Path, **environment: str) -> Iterator[tuple]:
+    """Runs `python app.py`. Yields its address, its process and the seconds until it answered.
 
     folder: takes uploads and log.txt.  environment: variables to set.
     RuntimeError with the end of the log if it does not start."""
@@ -102,7 +102,7 @@ def served(folder: Path, code: str | None = None, **environment: str) -> Iterato
         port = str(free.getsockname()[1])
     known = {"GRADIO_SERVER_PORT": port, "GRADIO_TEMP_DIR": str(folder / "uploads"), "PYTHONUNBUFFERED": "1"}
     environment = {**os.environ, "LWGAN_REGISTRY": "bundled", **known, **environment}
-    command = [sys.executable, "-W", "error::UserWarning", *(["-c", code] if code else ["app.py"])]
+    command = [sys.executable, "-W", "error::UserWarning", "app.py"]
     log, began, address = folder / "log.txt", time.perf_counter(), f"http://127.0.0.1:{port}"
     with log.open("w") as file:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=file)

@@ -275,8 +275,8 @@ def by_change(frame: pd.DataFrame, at: str, metric: str, intervals: bool = False
     common = [change for change in changes if ours and all((method, change) in arrives for method in ours)]
     lines, of = [], parts_of(rows, "method", "change")
     for method in methods:
-        known = [(method, change) for change in changes]
-        line = [cell(of.get(key), seeds.get(key, 0), intervals) for key in known]
+        keys = [(method, change) for change in changes]
+        line = [cell(of.get(key), seeds.get(key, 0), intervals) for key in keys]
         everywhere = all((method, change) in arrives for change in common)
         mean = np.mean([arrives[method, change] for change in common]) if everywhere and common else None
         lines.append([method, *line, *[show(mean, metric)] * (len(common) > 1)])
