@@ -1,12 +1,14 @@
 """What all tests share: no network, no traces outside temporary folders, one thread, fixed seeds."""
 
 import contextlib
+import gc
 import os
 import tempfile
 from pathlib import Path
 
 import certifi
 
+gc.disable()  # until all tests are imported (below): what is imported stays
 HF_HOME = tempfile.TemporaryDirectory(prefix="lwgan-tests-")
 # Read once, when huggingface_hub and gradio are first imported: set before any test module is.
 os.environ.update(
@@ -46,6 +48,12 @@ LONGEST = ("page/", "runs/test_faces.py", "sweep/test_sweep.py", "test_whole_pat
 def pytest_collection_modifyitems(items):
     rank = lambda path: next((i for i, name in enumerate(LONGEST) if name in path), len(LONGEST))
     items.sort(key=lambda item: rank(item.nodeid.partition("::")[0]))
+
+
+def pytest_collection_finish():
+    """The collector no longer looks through a million objects that stay."""
+    gc.freeze()
+    gc.enable()
 
 
 class ByFile(LoadFileScheduling):

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
+from unittest.mock import patch
 from urllib.parse import unquote
 
-import gradio as gr
 import numpy as np
 import pytest
 from gradio_client import Client
@@ -21,6 +21,10 @@ from selenium.common.exceptions import (
 from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
+
+# Gradio writes stubs of its components for editors whenever it is imported, which takes two seconds.
+with patch("inspect.getfile", side_effect=OSError):
+    import gradio as gr
 
 from lwgan.page import serve
 from tests.browser import DESKTOP, set_screen

@@ -1,12 +1,12 @@
 """One space for codes and samples: new coordinates change no picture; the transport map is POT's."""
 
-import ot
 import pytest
 import torch
 
 from lwgan.encoder import Encoder
 from lwgan.generator import Generator
 from tests.nets import NUM_WS, W_DIM
+from tests.pot import ot
 from trainers.nets import align
 
 
@@ -78,7 +78,7 @@ def test_the_map_is_pots():
         @ torch.randn(6, 6, generator=generator, dtype=torch.float64)
         for _ in range(2)
     )
-    wanted, _ = ot.gaussian.bures_wasserstein_mapping(
+    wanted, _ = ot().gaussian.bures_wasserstein_mapping(
         source.mean(0), target.mean(0), torch.cov(source.T), torch.cov(target.T)
     )
     found = align.transport(source, target)
