@@ -10,7 +10,6 @@ import math
 
 import torch
 from geomloss import SamplesLoss
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from lwgan.costs import attribute_space, latent_space
@@ -88,6 +87,8 @@ def partial_transport(edited: Tensor, target: Tensor, skip: float = 0.0) -> Tens
 
 def _assignment(x: Tensor, y: Tensor, skipped: int) -> tuple[Tensor, Tensor]:
     """The rows of x and of y that the cheapest assignment pairs; `skipped` rows of x stay alone."""
+    from scipy.optimize import linear_sum_assignment  # half a second, which a page that only edits is spared
+
     centre = y.mean(0)
     x, y = x - centre, y - centre
     norm = x.square().sum((1, 2))[:, None] + y.square().sum((1, 2))[None]

@@ -12,7 +12,9 @@ from lwgan.page.blocks import PARTS, ZERO_GPU, build
 
 THREADS = 8  # of Gradio's pool (by default 40): they wait for the model, and each holds memory
 M_ARENA_MAX = -8  # of glibc's malloc.h
-PAUSE = 0.01  # seconds between two looks of Gradio's queue at its events: by default .001, 10% of a core for ever
+PAUSE = (
+    0.01  # seconds between two looks of Gradio's queue at its events; its .001 takes 10% of a core, for ever
+)
 SESSIONS = 1000  # kept at once, 0.1 MB each: a caller without a session makes one by each call
 
 
