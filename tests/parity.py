@@ -122,22 +122,23 @@ def rosinality_weights(case: str) -> dict[str, Tensor]:
     }
 
 
-def psp_weights(num_ws: int = 18, shrink: int = 1) -> dict[str, Tensor]:
-    """A reference encoder's state dict as pSp's class has it; with all widths divided by `shrink`. The narrow
-    ones are drawn once: their tensors are not to be changed."""
-    return dict((_draw_psp_once if shrink > 1 else _draw_psp)(num_ws, shrink))
+def psp_weights(num_ws: int = 18, shrink: int = 1, w_dim: int | None = None) -> dict[str, Tensor]:
+    """A reference encoder's state dict as pSp's class has it; with widths divided by `shrink`, down to 16,
+    and with w_dim if it is given. The narrow ones are drawn once: their tensors are not to be changed."""
+    return dict((_draw_psp_once if shrink > 1 else _draw_psp)(num_ws, shrink, w_dim or 512 // shrink))
 
 
-def _draw_psp(num_ws: int, shrink: int) -> dict[str, Tensor]:
+def _draw_psp(num_ws: int, shrink: int, w_dim: int) -> dict[str, Tensor]:
     shapes = json.loads((FOLDER / "psp_enc_full.json").read_text())
     kept = {
         name: shape
         for name, shape in shapes.items()
         if not re.match(r"styles\.(\d+)", name) or int(name.split(".")[1]) < num_ws
     }
-    kept = {
-        name: [side if side in (1, 3) else side // shrink for side in shape] for name, shape in kept.items()
-    }
+    # A unit's attention has a sixteenth of its width, at least 1. All four widths are different.
+    narrow = lambda side: side if side in (1, 3) else max(side // shrink, {64: 16, 128: 24}.get(side, 1))
+    kept = {name: [narrow(side) for side in shape] for name, shape in kept.items()}
+    kept |= {name: [w_dim, *shape[1:]] for name, shape in kept.items() if ".linear." in name}
     return {
         name: torch.from_numpy(np.asarray(encoder_weight(name, shape, kept))) for name, shape in kept.items()
     }

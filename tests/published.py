@@ -1,5 +1,5 @@
 """Files in the exact layouts of the published networks of faces, with random weights, by default in small: a
-generator of 64 px, quarter widths. The judge's labels are balanced on the generator's own pictures."""
+generator of 64 px, narrow networks. The judge's labels are balanced on the generator's own pictures."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def write(folder: Path, large: bool = False) -> dict[str, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     mean = torch.from_numpy(0.3 * drawn("latent_avg", (512 if large else 128,)))
     decoder = rosinality_weights("g1024cm2" if large else "g64s")
-    encoder = psp_weights(18) if large else psp_weights(10, shrink=4)
+    encoder = psp_weights(18) if large else psp_weights(10, shrink=8, w_dim=128)
     encoder = psp_file(folder / "e4e_ffhq_encode.pt", encoder, decoder, mean, **E4E)
     convert(Checkpoint(encoder, folder / "models", **TEXTS))
     generator = Generator.from_pretrained(folder / "models" / "lwgan-any-generator")
