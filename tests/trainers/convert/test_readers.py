@@ -55,20 +55,15 @@ def test_the_judge_reads_pictures_of_other_sizes_as_they_look_at_256_px(judge):
 
 
 def test_the_identity_network_computes_psps_embedding(tmp_path, held):
-    """Old files lack the counters of batches."""
+    """From an old file, which lacks the counters of batches. (tests/trainers/runs/test_faces.py has them.)"""
     state = published("ir_se50")
     old = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
-    network, same = (
-        IdentityNetwork.from_pretrained(converted(tmp_path / name, content))
-        for name, content in (("new", state), ("old", old))
-    )
+    assert len(old) < len(state)
+    network = IdentityNetwork.from_pretrained(converted(tmp_path, old))
     with torch.no_grad():
         found = network(picture(2, 256))
     assert error(found, held["embeddings"]) < 1e-5
     assert torch.allclose(found.norm(dim=1), torch.ones(2), atol=1e-6)
-    assert len(old) < len(state)
-    assert all(torch.equal(*pair) for pair in zip(network.parameters(), same.parameters(), strict=True))
-    assert all(torch.equal(*pair) for pair in zip(network.buffers(), same.buffers(), strict=True))
 
 
 @pytest.mark.parametrize(
