@@ -29,6 +29,7 @@ RIDGE = 0.1  # of the mean variance: of the probe that tells the piles apart
 FOLDS, AXES = 5, 1024  # of the cross-validation; dimensions of codes up to which all are looked at
 DOUBT, WORST = 0.3, 0.25  # `misplaced`: the least score; the largest share of a pile
 MANY, STARTS, STEPS, RATE = 50, 2, 140, 0.3  # `partial_map`: a large pile; fits; steps of Adam, learning rate
+NOISE = 0.25  # `partial_map`: standard deviation of the noise on codes, as a share of the cloud's
 Z, SHARE, WORTH, EASE = 4.0, 0.25, 1 / 3, 0.02  # see `differing` (the first two), `evening` and `balance`
 # How far strength 1 goes, as a share of the difference of the means; n: codes in the smaller pile.
 RULE = lambda n: 0.68 + 5 / n
@@ -104,7 +105,7 @@ def teach(
     rest = _drop(without, left_out[0]), _drop(with_, left_out[1])
     differ, evened, arrived = (), (), None
     if kind == "choice":
-        out, into, bias = partial_map(Piles(*map(flat, rest), piles.cloud), w_dim, seed)
+        out, into, bias = partial_map(Piles(*map(flat, (*rest, cloud))), w_dim, seed)
         edit = AffineEdit.low_rank(out, into, bias.expand(layers, -1).clone())
     else:
         if read is not None:
@@ -241,17 +242,21 @@ def balance(z: Tensor, wanted: Tensor, steps: int = 60) -> Tensor:
 def partial_map(piles: Piles, w_dim: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     """Factors out [L, w_dim, r] and into [L, r, w_dim] of A, and b [L, w_dim], by `partial_transport`: with
     rank 1 and kappa 2 for piles of fewer than MANY codes, else with rank 2 and kappa 4. The start is the mean
-    shift. Of STARTS fits the one with the least loss over its last steps is kept."""
+    shift. All codes get new noise at each step, so that a few of them stand for their surroundings. Of STARTS
+    fits the one with the least loss over its last steps is kept."""
     x, y = (pile.view(len(pile), -1, w_dim) for pile in piles[:2])
     rank, kappa = (1, 2) if min(len(x), len(y)) < MANY else (2, 4)
+    noise = NOISE * piles.cloud.std(0).view(-1, w_dim)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        fits = [_fit(x, y, rank, kappa) for _ in range(STARTS)]
+        fits = [_fit(x, y, rank, kappa, noise) for _ in range(STARTS)]
     return min(fits, key=lambda fit: fit[1])[0]
 
 
-def _fit(x: Tensor, y: Tensor, rank: int, kappa: int) -> tuple[tuple[Tensor, Tensor, Tensor], float]:
-    """One fit, and its mean loss over the last tenth of the steps."""
+def _fit(
+    x: Tensor, y: Tensor, rank: int, kappa: int, noise: Tensor
+) -> tuple[tuple[Tensor, Tensor, Tensor], float]:
+    """One fit, and its mean loss over the last tenth of the steps.  noise: standard deviations [L, w_dim]."""
     layers, w_dim = x.shape[1:]
     centre, gain = x.mean(0), (w_dim * rank) ** -0.5
     out, into = torch.zeros(layers, w_dim, rank), torch.randn(layers, rank, w_dim)
@@ -261,6 +266,7 @@ def _fit(x: Tensor, y: Tensor, rank: int, kappa: int) -> tuple[tuple[Tensor, Ten
     targets = min(len(y), kappa * len(x))
     for step in range(STEPS):
         batch, goal = x[torch.randperm(len(x))[: targets // kappa]], y[torch.randperm(len(y))[:targets]]
+        batch, goal = (codes + noise * torch.randn_like(codes) for codes in (batch, goal))
         inner = torch.einsum("nli,lri->nlr", batch - centre, into)
         loss = partial_transport(batch + gain * torch.einsum("nlr,lor->nlo", inner, out) + bias, goal)
         adam.param_groups[0]["lr"] = RATE * (1 - step / STEPS)
