@@ -87,7 +87,7 @@ def partial_transport(edited: Tensor, target: Tensor, skip: float = 0.0) -> Tens
 
 def _assignment(x: Tensor, y: Tensor, skipped: int) -> tuple[Tensor, Tensor]:
     """The rows of x and of y that the cheapest assignment pairs; `skipped` rows of x stay alone."""
-    from scipy.optimize import linear_sum_assignment  # half a second, which a page that only edits is spared
+    from scipy.optimize import linear_sum_assignment  # takes half a second, and only learning needs it
 
     centre = y.mean(0)
     x, y = x - centre, y - centre

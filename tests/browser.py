@@ -23,12 +23,12 @@ FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # nothing but the page itself can be reached
 )  # fmt: skip
 
-# Gradio 6.31's loader asks for a frame 60 times a second, and goes on when it is gone: 9% of a core for ever.
-# Here it is answered four times a second.
+# Gradio 6.31's loader requests frames for ever, also when it is hidden, which takes 9% of a core. In tests
+# its requests wait.
 FEWER_FRAMES = """
 const ask = window.requestAnimationFrame.bind(window);
 window.requestAnimationFrame = (draw) =>
-  String(draw).includes("performance.now()") ? setTimeout(draw, 250) : ask(draw);
+  String(draw).includes("performance.now()") ? setTimeout(() => ask(draw), 250) : ask(draw);
 """
 DESKTOP, PHONE = (1280, 900), (390, 844)  # screens, px
 FILMED = draw([("7", 200, 100, 200)], 24, size=(640, 480))  # what the webcam sees

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import certifi
 
-gc.disable()  # until all tests are imported (below): what is imported stays
 HF_HOME = tempfile.TemporaryDirectory(prefix="lwgan-tests-")
 # Read once, when huggingface_hub and gradio are first imported: set before any test module is.
 os.environ.update(
@@ -50,10 +49,15 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: rank(item.nodeid.partition("::")[0]))
 
 
-def pytest_collection_finish():
-    """The collector no longer looks through a million objects that stay."""
-    gc.freeze()
-    gc.enable()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """The garbage collector rests while tests are imported, and never looks through what they imported."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 class ByFile(LoadFileScheduling):

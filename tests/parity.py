@@ -123,8 +123,10 @@ def rosinality_weights(case: str) -> dict[str, Tensor]:
 
 
 def psp_weights(num_ws: int = 18, shrink: int = 1, w_dim: int | None = None) -> dict[str, Tensor]:
-    """A reference encoder's state dict as pSp's class has it; with widths divided by `shrink`, down to 16,
-    and with w_dim if it is given. The narrow ones are drawn once: their tensors are not to be changed."""
+    """A reference encoder's state dict as pSp's class has it; with widths divided by `shrink`, but 64 to
+    no less than 16 and 128 to no less than 24. w_dim: by default 512 / shrink.
+
+    The narrow ones are drawn once: their tensors are not to be changed."""
     return dict((_draw_psp_once if shrink > 1 else _draw_psp)(num_ws, shrink, w_dim or 512 // shrink))
 
 
@@ -135,7 +137,7 @@ def _draw_psp(num_ws: int, shrink: int, w_dim: int) -> dict[str, Tensor]:
         for name, shape in shapes.items()
         if not re.match(r"styles\.(\d+)", name) or int(name.split(".")[1]) < num_ws
     }
-    # A unit's attention has a sixteenth of its width, at least 1. All four widths are different.
+    # A unit's attention has a sixteenth of its width, at least 1. Widths stay different, as in the original.
     narrow = lambda side: side if side in (1, 3) else max(side // shrink, {64: 16, 128: 24}.get(side, 1))
     kept = {name: [narrow(side) for side in shape] for name, shape in kept.items()}
     kept |= {name: [w_dim, *shape[1:]] for name, shape in kept.items() if ".linear." in name}

@@ -1,8 +1,8 @@
-"""POT, the library `ot`, imported at its first use: it takes seconds, and every worker imports all tests."""
-
-import importlib
-from types import ModuleType
+"""POT, the library `ot`. Its import takes seconds, and each process of a shared run imports all tests."""
 
 
-def ot() -> ModuleType:
-    return importlib.import_module("ot")
+def ot():
+    """The module, imported at the first call."""
+    import ot
+
+    return ot

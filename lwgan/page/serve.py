@@ -12,9 +12,8 @@ from lwgan.page.blocks import PARTS, ZERO_GPU, build
 
 THREADS = 8  # of Gradio's pool (by default 40): they wait for the model, and each holds memory
 M_ARENA_MAX = -8  # of glibc's malloc.h
-PAUSE = (
-    0.01  # seconds between two looks of Gradio's queue at its events; its .001 takes 10% of a core, for ever
-)
+# Seconds between two looks of Gradio's queue. Its own 0.001 keeps a core 10% busy without any visitor.
+PAUSE = 0.01
 SESSIONS = 1000  # kept at once, 0.1 MB each: a caller without a session makes one by each call
 
 
@@ -31,7 +30,7 @@ def launch(registry: str | Path | None = None) -> None:
     # ZeroGPU has a scheduler of its own; a GPU overlaps a few calls; on a CPU more than two slow each other.
     limit = None if ZERO_GPU else 4 if device_of("auto").type == "cuda" else 2
     demo.queue(max_size=64, default_concurrency_limit=limit)
-    demo._queue.sleep_when_free = PAUSE
+    demo._queue.sleep_when_free = max(PAUSE, demo._queue.sleep_when_free)
     demo.launch(
         theme=theme(), css_paths=PARTS / "page.css", footer_links=["api"], run_history=False, mcp_server=True,
         max_file_size="20mb", max_threads=THREADS, state_session_capacity=SESSIONS,

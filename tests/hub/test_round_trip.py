@@ -40,13 +40,14 @@ def shelf(tmp_path):
 
 @pytest.fixture(scope="module")
 def bundled(tmp_path_factory) -> Path:
-    """The bundled models, but one edit of each method and domain: the others hold the same files."""
+    """All nets of the bundled models, and the first edit of each domain and method: the others have the same
+    layout, and tests/trainers/publish makes the cards of all."""
     folder, seen = tmp_path_factory.mktemp("bundled"), set()
-    for entry in registry.models():
-        method = entry.config.get("domain"), entry.config.get("method", entry.name)
-        if method not in seen:
+    for entry in registry.models(registry.bundled()):
+        key = entry.config.get("domain"), entry.config.get("method", entry.name)
+        if key not in seen:
             (folder / entry.name).symlink_to(Path(entry.source).absolute())
-        seen.add(method)
+        seen.add(key)
     return folder
 
 

@@ -6,6 +6,7 @@ import torch
 from lwgan.judges import IdentityNetwork, Judge
 from tests.parity import arrays_of, error, picture, published
 from trainers.convert import Checkpoint, convert
+from trainers.convert.layouts import readers
 from trainers.datasets.celeba import CELEBA
 
 TEXTS = {"domain": "faces", "licence": "other\nNo sale.", "about": "Photographs.", "limits": "Faces alone."}
@@ -55,10 +56,12 @@ def test_the_judge_reads_pictures_of_other_sizes_as_they_look_at_256_px(judge):
 
 
 def test_the_identity_network_computes_psps_embedding(tmp_path, held):
-    """From an old file, which lacks the counters of batches. (tests/trainers/runs/test_faces.py has them.)"""
+    """Old files lack the counters of batches."""
     state = published("ir_se50")
     old = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
-    assert len(old) < len(state)
+    made, same = (readers.identity(dict(content), "file").weights for content in (state, old))
+    assert len(old) < len(state) and made.keys() == same.keys()
+    assert all(torch.equal(made[name], same[name]) for name in made)
     network = IdentityNetwork.from_pretrained(converted(tmp_path, old))
     with torch.no_grad():
         found = network(picture(2, 256))
