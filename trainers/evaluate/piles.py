@@ -192,7 +192,8 @@ Made by `python -m trainers.evaluate.piles` (by default 5 draws a row and 50 tes
 lie beside this file). Piles are drawn from validation pictures. Edits are read at strength 1 in test
 pictures, by judges that took no part. A share of 50 pictures has a 95% interval of at most +-0.14, the mean
 of five draws on the same pictures one of about +-0.1. Of some labels there are fewer validation pictures than
-asked for: (n) is then what was taken.
+asked for: (n) is then what was taken. The noise of kind choice was chosen on other test pictures, but with
+the same piles.
 """
 
 
