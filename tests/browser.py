@@ -23,7 +23,7 @@ FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # nothing but the page itself can be reached
 )  # fmt: skip
 
-# Gradio 6.31's loader requests frames for ever, also when it is hidden, which keeps a core busy. In
+# Gradio 6.31's loader requests frames for ever, also when it is hidden, which costs CPU time. In
 # tests its requests wait.
 FEWER_FRAMES = """
 const ask = window.requestAnimationFrame.bind(window);

@@ -12,7 +12,7 @@ from lwgan.page.blocks import PARTS, ZERO_GPU, build
 
 THREADS = 8  # of Gradio's pool (by default 40): they wait for the model, and each holds memory
 M_ARENA_MAX = -8  # of glibc's malloc.h
-# Seconds between two looks of Gradio's queue. Its own 0.001 keeps a core busy without any visitor.
+# Seconds between two looks of Gradio's queue. Its own 0.001 costs CPU time also without any visitor.
 PAUSE = 0.01
 SESSIONS = 1000  # kept at once, 0.1 MB each: a caller without a session makes one by each call
 
