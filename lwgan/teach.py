@@ -10,7 +10,8 @@ of the edit). Where all layers of the codes are equal (an encoder into W), one l
 the result is strength 1, at which most pictures should change (docs/results/teach.md).
 
 Codes do not say how far a "place" must go: the same distance is much for glasses and little for a slant. So
-edited codes are drawn and encoded again where `again` is given; strength 1 is where most of them arrive."""
+edited codes are drawn and encoded again where `again` is given; strength 1 is where they have gone most of
+the way to the second pile."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from lwgan.edit import AffineEdit
 from lwgan.losses import partial_transport
 
 LEAST, MOST = 3, 500  # codes in a pile
-T = 2.5  # standard errors that a difference along an axis must exceed to stand out of the noise
+LEAST_SIGNAL = 0.05  # `denoised_shift`: of the mean square difference, what is signal at least
 RIDGE = 0.1  # of the mean variance: of the probe that tells the piles apart
 FOLDS, AXES = 5, 1024  # of the cross-validation; dimensions of codes up to which all are looked at
 DOUBT, WORST = 0.3, 0.25  # `misplaced`: the least score; the largest share of a pile
@@ -33,10 +34,11 @@ NOISE = 0.25  # `partial_map`: standard deviation of the noise on codes, as a sh
 Z, SHARE, WORTH, EASE = 4.0, 0.25, 1 / 3, 0.02  # see `differing` (the first two), `evening` and `balance`
 # How far strength 1 goes, as a share of the difference of the means; n: codes in the smaller pile.
 RULE = lambda n: 0.68 + 5 / n
-# `visible_unit`: codes of a pile that are drawn; factors of the alpha by the rule; the share that arrives.
-SEEN, FACTORS, ARRIVED = 40, (0.5, 0.75, 1.0, 1.5, 2.0, 3.0), 0.75
+# `visible_unit`: codes of a pile that are drawn; factors of the alpha by the rule; the share of the way.
+SEEN, FACTORS, WAY = 40, (0.5, 0.75, 1.0, 1.5, 2.0, 3.0), 0.8
 # `verdict`: from GREEN on a figure is good, below RED bad; FEW: codes in a pile that are enough.
-AUC_GREEN, AUC_RED, COSINE_GREEN, COSINE_RED, FEW = 0.8, 0.65, 0.5, 0.25, 10
+AUC_GREEN, AUC_RED, COSINE_GREEN, COSINE_RED, FEW = 0.75, 0.65, 0.35, 0.25, 10
+HALFWAY = 0.5  # an edit whose pictures go less far to the second pile is not green
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,8 @@ class Report:
     light: "green", "amber" or "red".  reasons: a sentence each.  n: codes used, without and with.  left_out:
     row numbers of each pile that seem to belong to the other.  auc: how well a probe tells codes that it has
     not seen, 0.5 to 1.  cosine: between the shifts of two halves of the piles, -1 to 1.  differ: labels in
-    which the piles differ besides ("place" only).  arrived: the share of pictures that reach the second pile
-    at strength 1 (`visible_unit`), None if nothing was drawn."""
+    which the piles differ besides ("place" only).  way: how far edited pictures go at strength 1, 0 at the
+    first pile and 1 at the second (`visible_unit`), None if nothing was drawn."""
 
     light: str
     reasons: tuple[str, ...]
@@ -56,7 +58,7 @@ class Report:
     auc: float
     cosine: float
     differ: tuple[str, ...] = ()
-    arrived: float | None = None
+    way: float | None = None
 
 
 class Piles(NamedTuple):
@@ -103,7 +105,7 @@ def teach(
     left_out = misplaced(piles, seed)
     kept = Piles(_drop(piles.without, left_out[0]), _drop(piles.with_, left_out[1]), piles.cloud)
     rest = _drop(without, left_out[0]), _drop(with_, left_out[1])
-    differ, evened, arrived = (), (), None
+    differ, evened, way = (), (), None
     if kind == "choice":
         out, into, bias = partial_map(Piles(*map(flat, (*rest, cloud))), w_dim, seed)
         edit = AffineEdit.low_rank(out, into, bias.expand(layers, -1).clone())
@@ -118,13 +120,16 @@ def teach(
         shift = strength_unit(shift, kept) * (shift if basis is None else basis @ shift)
         edit = AffineEdit(None, shift.view(-1, w_dim).expand(layers, -1).clone())
         if again is not None:
-            unit, arrived = visible_unit(edit, rest, lambda w: seen(again(w)), piles.cloud)
+            unit, way = visible_unit(edit, rest, lambda w: seen(again(w)), piles.cloud)
             edit = AffineEdit(None, unit * edit.bias)
     auc, cosine = separation(piles, seed), stability(kept._replace(weights=None), seed)
     light, reasons = verdict(auc, cosine, kept, differ, evened)
-    if arrived is not None and arrived < ARRIVED:
-        reasons += (f"Only {arrived:.0%} of the edited pictures reach the second pile at strength 1.",)
-    return edit, Report(light, reasons, tuple(map(len, rest)), left_out, auc, cosine, differ, arrived)
+    if way is not None and way < WAY:
+        light = "amber" if way < HALFWAY and light == "green" else light
+        reasons += (
+            f"Edited pictures go only {max(way, 0):.0%} of the way to the second pile at strength 1.",
+        )
+    return edit, Report(light, reasons, tuple(map(len, rest)), left_out, auc, cosine, differ, way)
 
 
 def mean_shift(without: Tensor, with_: Tensor) -> AffineEdit:
@@ -149,20 +154,17 @@ def spread(piles: Piles) -> Tensor:
 
 def denoised_shift(piles: Piles) -> Tensor:
     """The shift [D] between the two means, of which each axis of `spread` keeps the part that stands out of
-    the noise.
+    the noise (Wiener's filter).
 
-    Along an axis with variance v the difference d of two means has the noise s^2 = v (1/n + 1/m). Axes with
-    |d| <= T s share one estimate of the signal's variance and keep signal / (signal + s^2) (Wiener); the
-    others keep at least 1 - T^2 s^2 / d^2 (James and Stein)."""
+    Along an axis with variance v the difference d of two means has the noise s^2 = v (1/n + 1/m). All axes
+    share one estimate of the signal's variance: what d^2 has on average beyond the noise, but at least the
+    share LEAST_SIGNAL of d^2. An axis keeps signal / (signal + s^2) of d."""
     values, axes = torch.linalg.eigh(spread(piles).double())
     difference = piles.shift().double() @ axes
     noise = values.clamp(min=1e-9) * (1 / piles.worth() + 1 / len(piles.with_))
-    square = difference.square()
-    small = square <= T**2 * noise
-    energy = square[small].sum()
-    signal = torch.maximum(energy - noise[small].sum(), 0.05 * energy) / small.sum().clamp(min=1)
-    gain = torch.maximum(signal / (signal + noise), (1 - T**2 * noise / square.clamp(min=1e-30)).clamp(min=0))
-    return (axes @ (gain * difference)).to(piles.without)
+    square = difference.square().mean()
+    signal = torch.maximum(square - noise.mean(), LEAST_SIGNAL * square)
+    return (axes @ (signal / (signal + noise) * difference)).to(piles.without)
 
 
 def strength_unit(shift: Tensor, piles: Piles) -> float:
@@ -175,29 +177,28 @@ def strength_unit(shift: Tensor, piles: Piles) -> float:
 def visible_unit(
     edit: AffineEdit, sides: Sequence[Tensor], redrawn: Callable, cloud: Tensor
 ) -> tuple[float, float]:
-    """The alpha, between the first and the last of FACTORS, at which the share ARRIVED of edited pictures is
-    on the other side, as the encoder sees it; and the share that is. It is below ARRIVED only at the last.
+    """The alpha, between the first and the last of FACTORS, at which edited pictures have gone the share WAY
+    of the way to the second pile, as the encoder sees it; and the share that they have gone. It is below WAY
+    only at the last.
 
     sides: codes without and with.  redrawn: codes [n, num_ws, w_dim] -> codes [n, D] of their pictures.
-    cloud: [N, D].  The first SEEN codes without are asked, but for those that lie there already. The share is
-    taken as linear between two FACTORS. ValueError if all pictures of the piles' codes have the same code."""
+    cloud: [N, D].  The first SEEN codes of a side are asked. A `probe` of their pictures measures the way: 0
+    is the mean of the first pile, 1 that of the second. Between two FACTORS the way is taken as linear.
+    ValueError if all pictures of the piles' codes have the same code."""
     few = [side[:SEEN] for side in sides]
     drawn = [redrawn(w) for w in few]
     if not torch.cat(drawn).var(0).any():
         raise ValueError("the generator draws pictures of the two piles that the encoder cannot tell apart")
     normal, threshold = probe(Piles(*drawn, cloud))
-    start = drawn[0] @ normal <= threshold
-    if not start.any():
-        return 1.0, 1.0
-    alpha = arrived = 0.0
+    alpha = way = 0.0
     for factor in FACTORS:
-        before, last = arrived, alpha
+        before, last = way, alpha
         alpha = factor
-        arrived = (redrawn(edit(few[0][start], alpha)) @ normal > threshold).float().mean().item()
-        if arrived >= ARRIVED:
-            reached = last + (alpha - last) * (ARRIVED - before) / (arrived - before)
-            return (reached, ARRIVED) if reached > FACTORS[0] else (FACTORS[0], max(ARRIVED, arrived))
-    return FACTORS[-1], arrived
+        way = ((redrawn(edit(few[0], alpha)) @ normal - threshold).mean().item() + 1) / 2
+        if way >= WAY:
+            reached = last + (alpha - last) * (WAY - before) / (way - before)
+            return (reached, WAY) if reached > FACTORS[0] else (FACTORS[0], max(WAY, way))
+    return FACTORS[-1], way
 
 
 def differing(x: Tensor, y: Tensor, names: Sequence[str], own: Sequence[str]) -> list[int]:

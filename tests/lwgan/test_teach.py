@@ -1,18 +1,16 @@
 """An edit from two small piles: planted shifts and planted choices, whose answer is known."""
 
-from statistics import NormalDist
-
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
 from lwgan.edit import AffineEdit
 from lwgan.teach import (
-    ARRIVED,
     FACTORS,
     LEAST,
     MOST,
     SEEN,
+    WAY,
     Piles,
     balance,
     denoised_shift,
@@ -68,32 +66,33 @@ def test_the_mean_shift_goes_as_far_as_the_rule_says():
     assert torch.allclose(mean_shift(x, y).bias, (0.68 + 5 / 50) * (y.mean(0) - x.mean(0)))
 
 
-@pytest.mark.parametrize("part", [1.0, 0.6, 0.3])
-def test_strength_1_is_where_the_wanted_share_arrives_as_the_encoder_sees_it(part):
-    """The piles lie 4 standard deviations apart and the edit goes a part of the way. Pictures show codes as
-    they are. A picture arrives in the middle, 2 away, so the normal distribution says how many do."""
-    way, places = torch.tensor([[4.0, 0, 0]]), (torch.arange(SEEN) + 0.5) / SEEN
-    pile = torch.randn(SEEN, 3, generator=torch.Generator().manual_seed(0))
-    pile[:, 0] = 2**0.5 * torch.erfinv(2 * places - 1)  # the quantiles
-    cloud = torch.randn(4000, 3, generator=torch.Generator().manual_seed(1))
-    sides = pile[:, None], (pile + way)[:, None]
-    found, arrived = visible_unit(AffineEdit(None, part * way), sides, lambda w: w[:, 0], cloud)
-    wanted = (2 + NormalDist().inv_cdf(ARRIVED)) / (4 * part)
-    assert found == pytest.approx(wanted, rel=0.1) and arrived == ARRIVED
-
-
-def test_an_edit_that_shows_too_little_goes_to_the_end_and_no_further():
-    sides = [layered(draw(50, 0), 1), layered(draw(50, 1) + truth(), 1)]
-    blind = lambda w: draw(len(w), len(w))  # pictures of anything
-    edit, cloud = AffineEdit(None, truth()[None]), draw(4000, 99)
-    alpha, arrived = visible_unit(edit, sides, blind, cloud)
-    assert alpha == FACTORS[-1] and arrived < ARRIVED
-    report = teach(*sides, layered(cloud, 1), again=lambda w: layered(blind(w), 1))[1]
-    assert report.arrived < ARRIVED
-    assert (
-        report.reasons[-1]
-        == f"Only {report.arrived:.0%} of the edited pictures reach the second pile at strength 1."
+@pytest.mark.parametrize("part", [1.5, 1.0, 0.35])
+def test_strength_1_is_most_of_the_way_to_the_second_pile_as_the_encoder_sees_it(part):
+    """The edit goes a part of the way, and pictures show codes as they are."""
+    shift, pile = (
+        torch.tensor([[4.0, 0, 0]]),
+        torch.randn(SEEN, 3, generator=torch.Generator().manual_seed(0)),
     )
+    sides = pile[:, None], (pile + shift)[:, None]
+    cloud = torch.randn(4000, 3, generator=torch.Generator().manual_seed(1))
+    found, way = visible_unit(AffineEdit(None, part * shift), sides, lambda w: w[:, 0], cloud)
+    assert found == pytest.approx(WAY / part, rel=1e-4) and way == WAY
+
+
+def test_an_edit_that_pictures_do_not_show_goes_to_the_end_no_further_and_is_not_green():
+    without, with_ = draw(100, 0), draw(100, 1) + 2 * truth()
+    cloud, all_, rest = draw(4000, 99), torch.cat([without, with_]), truth() == 0
+    frozen = lambda w: all_[
+        torch.cdist(w[:, 0, rest], all_[:, rest]).argmin(1)
+    ]  # the picture before the edit
+    sides = layered(without, 1), layered(with_, 1)
+    alpha, way = visible_unit(AffineEdit(None, truth()[None]), sides, frozen, cloud)
+    assert alpha == FACTORS[-1] and way == pytest.approx(0, abs=1e-5)
+    assert teach(*sides, layered(cloud, 1))[1].light == "green"
+    _, report = teach(*sides, layered(cloud, 1), again=lambda w: layered(frozen(w), 1))
+    assert report.way < WAY and report.light == "amber"
+    said = f"Edited pictures go only {max(report.way, 0):.0%} of the way to the second pile at strength 1."
+    assert report.reasons == (said,)
     with pytest.raises(
         ValueError, match="draws pictures of the two piles that the encoder cannot tell apart"
     ):
