@@ -141,17 +141,24 @@ def teach_edit(options: argparse.Namespace) -> None:
     """Teaches an edit, writes its model folder, and prints how good it is."""
     from lwgan import taught
     from lwgan.pipeline import EditingPipeline
-    from lwgan.sources import files_in
+    from lwgan.sources import files_in, opened
+    from lwgan.teach import MOST
 
     pipe = EditingPipeline.from_pretrained(options.registry, options.domain, device=options.device)
-    name = taught.check_name(pipe, options.name).name
-    piles = [
-        taught.look(pipe, taught.pile_of(files_in(place)))
-        for place in (options.pile_without, options.pile_with)
-    ]
+    change = taught.check_name(pipe, options.name).name
+    places = options.pile_without, options.pile_with
+    given = [taught.frame_each(pipe, opened(files_in(place), MOST)) for place in places]
+    piles = [taught.look(pipe, list(framed.values())) for framed, _ in given]
     edit, report = taught.learn(pipe, *piles, options.name, options.kind)
-    folder = options.output or Path(taught.folder_name(pipe, name))
+    folder = options.output or Path(taught.folder_name(pipe, change))
     taught.save(pipe, edit, folder, *piles)
+    for side, (framed, refused), pile, rows in zip(
+        ("without", "with"), given, piles, report.left_out, strict=True
+    ):
+        dropped = taught.left_out(pipe, pile, rows)
+        refused |= {name: dropped[i] for i, name in enumerate(framed) if i in dropped}
+        for name, why in refused.items():
+            print(f"--{side}: {name} is left out: {why}")
     print(*(f"{report.light}: {reason}" for reason in report.reasons or ["nothing to object to"]), sep="\n")
     print(folder)
 

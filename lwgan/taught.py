@@ -9,7 +9,8 @@ import io
 import re
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -24,8 +25,8 @@ from lwgan.edit import AffineEdit
 from lwgan.files import atomic, save_sheet
 from lwgan.images import to_tensor
 from lwgan.pipeline import CLOUD_CODES, CLOUD_PICTURES, MODULES, EditingPipeline
-from lwgan.sources import SIZE, opened
-from lwgan.teach import AUC_GREEN, COSINE_GREEN, LEAST, MOST, Report, mean_shift, teach
+from lwgan.sources import SIZE
+from lwgan.teach import AUC_GOOD, COSINE_GOOD, LEAST, MOST, Report, mean_shift, teach
 
 PART = 50  # pictures that are encoded at once
 REDRAWN = 256  # px: up to this side some 300 pictures are drawn and encoded while a visitor waits
@@ -79,9 +80,20 @@ def worst_error(pipe: EditingPipeline) -> float:
     return _WORST[pipe]
 
 
-def pile_of(files: Sequence[Path]) -> list[Image.Image]:
-    """The pictures of a pile's files. Errors as `lwgan.sources.opened`."""
-    return [picture for _, picture in opened(files, MOST)]
+def frame_each(
+    pipe: EditingPipeline, named: Iterable[tuple[str, Image.Image]]
+) -> tuple[dict[str, Image.Image], dict[str, str]]:
+    """By their names, the framed pictures; and why others cannot be framed. A second picture of the same name
+    is called "name (2)"."""
+    framed, refused, count = {}, {}, Counter()
+    for name, picture in named:
+        count[name] += 1
+        name += f" ({count[name]})" * (count[name] > 1)
+        try:
+            framed[name] = pipe.frame(picture)
+        except ValueError as error:
+            refused[name] = str(error)
+    return framed, refused
 
 
 def check_name(pipe: EditingPipeline, name: object) -> Change:
@@ -151,6 +163,16 @@ def again(pipe: EditingPipeline, w: Tensor) -> Tensor:
     x, side = pipe.as_generated(pipe.generate(w)), pipe.encoder.config["resolution"]
     x = x if x.shape[-1] == side else torch.nn.functional.interpolate(x, (side, side), mode="area")
     return pipe.encode(x)
+
+
+def left_out(pipe: EditingPipeline, pile: Sequence[Look], rows: Sequence[int]) -> dict[int, str]:
+    """Positions in a pile of the pictures that `learn` left out, and why.
+
+    rows: the pile's part of `Report.left_out`."""
+    worst = worst_error(pipe)
+    good = [i for i, each in enumerate(pile) if each.error <= worst]
+    bad = {i: "the encoder cannot reconstruct it" for i in range(len(pile)) if i not in good}
+    return bad | {good[row]: "it seems to belong to the other pile" for row in rows}
 
 
 def strip(pipe: EditingPipeline, edit: AffineEdit, without: Sequence[Look], with_: Sequence[Look]) -> Tensor:
@@ -244,7 +266,7 @@ def card(pipe: EditingPipeline, edit: AffineEdit, name: str) -> str:
     return CARD.format(
         head="\n".join(head), name=name, domain=domain, change=change, n=n, reasons=reasons, bad=bad,
         left=left, light=report["light"], auc=report["auc"], cosine=report["cosine"],
-        base=edit.config["base_revision"], good=(AUC_GREEN, COSINE_GREEN),
+        base=edit.config["base_revision"], good=(AUC_GOOD, COSINE_GOOD),
     )  # fmt: skip
 
 

@@ -372,7 +372,10 @@ class Editor:
         for files in (without, with_):
             if not isinstance(files, list):
                 raise ValueError("a pile was not given: expected a list of files")
-            piles.append(taught.look(pipe, taught.pile_of([path_of(file) for file in files])))
+            framed, refused = taught.frame_each(pipe, opened([path_of(file) for file in files], taught.MOST))
+            if refused:
+                raise ValueError(": ".join(next(iter(refused.items()))))
+            piles.append(taught.look(pipe, list(framed.values())))
         if kind not in (None, "", *KINDS):
             raise ValueError(f"kind is {short(kind)}, expected one of {', '.join(KINDS)}")
         return taught.make(pipe, *piles, name, kind or None).archive

@@ -16,6 +16,7 @@ from lwgan.domain import KINDS
 from lwgan.images import open_picture
 from lwgan.page.pictures import decoded, thumb_url, url
 from lwgan.pipeline import EditingPipeline
+from lwgan.sources import opened
 from lwgan.teach import LEAST, MOST
 
 SIDES = ("without", "with")
@@ -80,7 +81,7 @@ class Lesson:
             self.add(pipe, [shown])
         elif act == "frames":
             frames = value[:FRAMES] if isinstance(value, list) else []
-            self._take(pipe, (open_picture(decoded(frame)) for frame in frames))
+            self._take(pipe, (("", open_picture(decoded(frame))) for frame in frames))
         elif isinstance(value, int) and 0 <= value < _samples(pipe):
             kept = [item for item in pile if item.seed != value]
             if len(kept) < len(pile):
@@ -93,21 +94,17 @@ class Lesson:
         """Adds files and zip archives to the pile of this step, but for pictures that cannot be framed."""
         self.said = ""
         if self.step != LEARN:
-            self._take(pipe, taught.pile_of(files))
+            self._take(pipe, opened(files, MOST))
             self._judge(pipe)
 
-    def _take(self, pipe: EditingPipeline, pictures: Iterable[Image.Image]) -> None:
+    def _take(self, pipe: EditingPipeline, named: Iterable[tuple[str, Image.Image]]) -> None:
         """Adds pictures to the pile of this step, but for those that cannot be framed."""
-        framed, refused = [], []
-        for picture in pictures:
-            try:
-                framed.append(pipe.frame(picture))
-            except ValueError as error:
-                refused.append(str(error))
+        framed, refused = taught.frame_each(pipe, named)
         if framed:
-            self.add(pipe, framed)
+            self.add(pipe, list(framed.values()))
         if refused:
-            self.said = f"{len(refused)} left out, the first because {refused[0]}. {self.said}"
+            why = next(iter(refused.values()))
+            self.said = f"{len(refused)} left out, the first because {why}. {self.said}"
 
     def add(self, pipe: EditingPipeline, pictures: Sequence[Image.Image], seed: int | None = None) -> None:
         """Adds pictures to the pile of this step, each once and not those of the other pile."""

@@ -66,6 +66,10 @@ def test_noise_is_badly_inverted_and_samples_are_not(digits, piles):
     assert sum(each.error > worst for pile in piles for each in pile) <= 2
     edit, _ = taught.learn(digits, piles[0] + noise, piles[1], "one more", "choice")
     assert edit.config["report"]["badly_inverted"][0] >= 5
+    why = taught.left_out(digits, piles[0] + noise, [0])
+    assert all(why[len(piles[0]) + i] == "the encoder cannot reconstruct it" for i in range(len(noise)))
+    first = min(i for i in range(len(piles[0])) if piles[0][i].error <= worst)
+    assert why[first] == "it seems to belong to the other pile"
     with pytest.raises(ValueError, match=r"the pile 'with' has 0 usable pictures \(the encoder cannot recon"):
         taught.learn(digits, piles[0], noise, "noise")
 
@@ -159,11 +163,14 @@ def test_the_command_teaches_from_folders(digits, piles, tmp_path, capsys):
             picture = digits.sample(seed)
             # A drawing is dark on white; the sample is bright on black.
             write(tmp_path / side / f"{seed}.png", Image.eval(picture, lambda value: 255 - value))
+    write(tmp_path / "with" / "blank.png", Image.new("L", (64, 64), 255))
     words = ["--without", str(tmp_path / "without"), "--with", str(tmp_path / "with"), "--name", "1to2"]
     cli.main(["teach", *words, "-o", str(tmp_path / "out"), "--device", "cpu"])
-    said = capsys.readouterr().out
-    assert said.splitlines()[-1] == str(tmp_path / "out") and said.split(":")[0] in ("green", "amber", "red")
+    *said, light, folder = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("--with: blank.png is left out: the picture is blank: ") for line in said)
+    assert folder == str(tmp_path / "out") and light.split(":")[0] in ("green", "amber", "red")
     edit = AffineEdit.from_pretrained(tmp_path / "out")
-    assert edit.config["report"]["n"][0] + edit.config["report"]["n"][1] >= 16
+    used = sum(edit.config["report"]["n"])
+    assert used >= 16 and sum("is left out: " in line for line in said) == 12 + 13 - used
     with pytest.raises(SystemExit, match="there is no folder"):
         cli.main(["teach", *words[:3], str(tmp_path / "none"), *words[4:]])

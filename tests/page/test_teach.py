@@ -252,7 +252,7 @@ def test_pictures_of_another_domain_get_a_red_light():
         for step, seeds in ((1, range(12)), (2, range(12, 24))):
             lesson.step = step
             strangers = [pipes[other].sample(seed).convert("RGB").resize((300, 300)) for seed in seeds]
-            lesson._take(pipe, strangers)
+            lesson._take(pipe, zip(map(str, seeds), strangers, strict=True))
         lesson._judge(pipe)
         assert lesson.light[0] == "red" and said in lesson.light[1][0]
     with pytest.raises(ValueError, match=r"'without' has 0 usable .*encoder cannot reconstruct 12"):
