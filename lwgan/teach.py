@@ -28,6 +28,7 @@ from lwgan.losses import partial_transport
 LEAST, MOST = 3, 500  # codes in a pile
 LEAST_SIGNAL = 0.05  # `denoised_shift`: of the mean square difference, what is signal at least
 RIDGE = 0.1  # of the mean variance: of the probe that tells the piles apart
+REPEATS, PLENTY = 6, 100  # `repeats`: for piles of fewer codes than the second
 FOLDS, AXES = 5, 1024  # of the cross-validation; dimensions of codes up to which all are looked at
 DOUBT, WORST = 0.3, 0.25  # `misplaced`: the least score; the largest share of a pile
 MANY, STARTS, STEPS, RATE = 50, 2, 140, 0.3  # `partial_map`: a large pile; fits; steps of Adam, learning rate
@@ -39,7 +40,7 @@ RULE = lambda n: 0.68 + 5 / n
 # `visible_unit`: codes of a pile that are drawn; factors of the alpha by the rule; the share of the way.
 SEEN, FACTORS, WAY = 40, (0.5, 0.75, 1.0, 1.5, 2.0, 3.0), 0.8
 # `light_of`: the chance from which it is green or below which it is red; codes in a pile that are enough.
-GREEN, RED, FEW = 0.88, 0.6, 8
+GREEN, RED, FEW = 0.86, 0.6, 8
 AUC_GOOD, COSINE_GOOD = 0.95, 0.5  # figures that give a green light together
 HALFWAY = 0.5  # an edit whose pictures go less far to the second pile is not green
 
@@ -306,17 +307,26 @@ def out_of_fold(piles: Piles, seed: int = 0) -> tuple[Tensor, Tensor]:
     return scores[0], scores[1]
 
 
+def repeats(piles: Piles) -> int:
+    """How often `separation` and `stability` are measured: the figures of few codes depend much on chance."""
+    return REPEATS if min(len(piles.without), len(piles.with_)) < PLENTY else 1
+
+
 def separation(piles: Piles, seed: int = 0) -> float:
-    """AUC of the out-of-fold scores: the chance that a code with scores above a code without."""
-    without, with_ = out_of_fold(piles, seed)
-    higher, equal = with_[:, None] > without, with_[:, None] == without
-    return (higher.float() + 0.5 * equal.float()).mean().item()
+    """AUC of the out-of-fold scores: the chance that a code with scores above a code without. The mean over
+    `repeats` random partitions into folds."""
+    aucs = []
+    for part in range(repeats(piles)):
+        without, with_ = out_of_fold(piles, seed + part)
+        higher, equal = with_[:, None] > without, with_[:, None] == without
+        aucs.append((higher.float() + 0.5 * equal.float()).mean())
+    return torch.stack(aucs).mean().item()
 
 
 def stability(piles: Piles, seed: int = 0) -> float:
-    """Mean cosine between the shifts of two random halves of the piles, over two draws."""
+    """Mean cosine between the shifts of two random halves of the piles, over 2 x `repeats` draws."""
     generator, cosines = torch.Generator().manual_seed(seed), []
-    for _ in range(2):
+    for _ in range(2 * repeats(piles)):
         halves = [pile[torch.randperm(len(pile), generator=generator)].tensor_split(2) for pile in piles[:2]]
         shifts = [denoised_shift(Piles(halves[0][i], halves[1][i], piles.cloud)) for i in (0, 1)]
         cosines.append(torch.cosine_similarity(*shifts, dim=0))
@@ -337,7 +347,7 @@ def misplaced(piles: Piles, seed: int = 0) -> tuple[tuple[int, ...], tuple[int, 
 def chance(auc: float, cosine: float) -> float:
     """How often edits with these figures work, 0 to 1: a logistic regression on the first 5 draws of each row
     of docs/results/teach.md. An edit with an AUC of 1 is not certain to work, hence 1.02."""
-    return 1 / (1 + math.exp(3 + 1.1 * math.log(1.02 - auc) - 5.5 * cosine))
+    return 1 / (1 + math.exp(3.5 + 0.8 * math.log(1.02 - auc) - 8 * cosine))
 
 
 def light_of(auc: float, cosine: float, fewer: int, way: float | None = None) -> str:

@@ -6,14 +6,21 @@ from sklearn.metrics import roc_auc_score
 
 from lwgan.edit import AffineEdit
 from lwgan.teach import (
+    AUC_GOOD,
+    COSINE_GOOD,
     FACTORS,
+    FEW,
+    HALFWAY,
     LEAST,
     MOST,
+    REPEATS,
     SEEN,
     WAY,
     Piles,
     balance,
+    chance,
     denoised_shift,
+    light_of,
     mean_shift,
     misplaced,
     out_of_fold,
@@ -139,8 +146,17 @@ def test_codes_on_the_wrong_pile_are_left_out():
 
 def test_the_score_of_separation_is_the_auc_of_scikit_learn():
     piles = Piles(draw(40, 0), draw(30, 1) + truth() / 4, draw(1000, 99))
-    scores = torch.cat(out_of_fold(piles))
-    assert separation(piles) == pytest.approx(roc_auc_score([0] * 40 + [1] * 30, scores.numpy()), abs=1e-6)
+    scores = [torch.cat(out_of_fold(piles, seed)).numpy() for seed in range(REPEATS)]
+    aucs = [roc_auc_score([0] * 40 + [1] * 30, score) for score in scores]
+    assert separation(piles) == pytest.approx(sum(aucs) / REPEATS, abs=1e-6)
+
+
+def test_good_figures_together_give_a_green_light_and_others_do_not():
+    assert light_of(AUC_GOOD, COSINE_GOOD, FEW) == "green" == light_of(1.0, 1.0, FEW, HALFWAY)
+    assert light_of(1.0, 1.0, FEW - 1) == light_of(0.5, 0.0, 100) == "red"
+    assert light_of(1.0, 1.0, 100, HALFWAY - 0.01) == "amber" == light_of(0.8, 0.4, 100)
+    figures = [chance(auc, cosine) for auc in (0.5, 0.9, 1.0) for cosine in (-1.0, 0.5, 1.0)]
+    assert figures[:3] == sorted(figures[:3]) and figures[::3] == sorted(figures[::3]) and max(figures) < 1
 
 
 def test_weights_give_the_wanted_mean_and_stay_as_equal_as_they_can():

@@ -36,7 +36,7 @@ from trainers.datasets.base import Dataset
 
 STROKE, FIFTH = change_of("thick strokes"), 0.2
 WORKS = {"choice": 0.6, "place": 0.5}  # the least true change of an edit that works, by kind
-SEEN = 5  # draws by which the thresholds of the light were chosen
+SEEN = 5  # draws to which the light was fitted
 COLUMNS = ("true change", "target change", "others kept", "identity", "green, amber, red")
 
 
@@ -168,7 +168,7 @@ def report(rows: list[dict]) -> str:
     said = (
         f"An edit works, as we count here, if its true change is {WORKS['choice']} or more (kind choice), "
         f"{WORKS['place']} or more (kind place). Of all {len(rows)} draws: {tally(rows)} Of the {len(fresh)} "
-        f"draws that were made after the light's thresholds were chosen: {tally(fresh)}"
+        f"draws that the light was not fitted to: {tally(fresh)}"
     )
     return "\n".join([HEAD, *lines, "", textwrap.fill(said, 110), ""])
 
@@ -193,8 +193,9 @@ lie beside this file). Piles are drawn from validation pictures. Edits are read 
 pictures, by judges that took no part. A share of 100 pictures has a 95% interval of at most +-0.1; the draws
 of a row are read in the same pictures. Of some labels there are fewer validation pictures than asked for: (n)
 is then what was taken. How far strength 1 goes was chosen on other draws from the same validation pictures,
-read in validation pictures; the light's thresholds on those and on the first 5 draws of each row. The noise
-of kind choice was chosen on other test pictures, but with the same piles.
+read in validation pictures. What the light makes of AUC and cosine was fitted to the first 5 draws of each
+row; that these two are means over several partitions of small piles was decided after a look at all draws.
+The noise of kind choice was chosen on other test pictures, but with the same piles.
 """
 
 
