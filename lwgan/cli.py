@@ -141,24 +141,23 @@ def teach_edit(options: argparse.Namespace) -> None:
     """Teaches an edit, writes its model folder, and prints how good it is."""
     from lwgan import taught
     from lwgan.pipeline import EditingPipeline
-    from lwgan.sources import files_in, opened
+    from lwgan.sources import files_in, frame_each, opened
     from lwgan.teach import MOST
 
     pipe = EditingPipeline.from_pretrained(options.registry, options.domain, device=options.device)
     change = taught.check_name(pipe, options.name).name
-    places = options.pile_without, options.pile_with
-    given = [taught.frame_each(pipe, opened(files_in(place), MOST)) for place in places]
-    piles = [taught.look(pipe, list(framed.values())) for framed, _ in given]
+    named = {}
+    for side, place in (("without", options.pile_without), ("with", options.pile_with)):
+        named[side], refused = frame_each(pipe.frame, opened(files_in(place), MOST))
+        for name, why in refused:
+            print(f"--{side}: {name} is left out: {why}")
+    piles = [taught.look(pipe, [picture for _, picture in pile]) for pile in named.values()]
     edit, report = taught.learn(pipe, *piles, options.name, options.kind)
+    for side, pile, rows in zip(named, piles, report.left_out, strict=True):
+        for at, why in taught.left_out(pipe, pile, rows).items():
+            print(f"--{side}: {named[side][at][0]} is left out: {why}")
     folder = options.output or Path(taught.folder_name(pipe, change))
     taught.save(pipe, edit, folder, *piles)
-    for side, (framed, refused), pile, rows in zip(
-        ("without", "with"), given, piles, report.left_out, strict=True
-    ):
-        dropped = taught.left_out(pipe, pile, rows)
-        refused |= {name: dropped[i] for i, name in enumerate(framed) if i in dropped}
-        for name, why in refused.items():
-            print(f"--{side}: {name} is left out: {why}")
     print(*(f"{report.light}: {reason}" for reason in report.reasons or ["nothing to object to"]), sep="\n")
     print(folder)
 

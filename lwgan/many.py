@@ -18,6 +18,7 @@ from torch import Tensor
 from lwgan.images import sheet
 from lwgan.pipeline import EditingPipeline
 from lwgan.recipe import png
+from lwgan.sources import frame_each
 
 MOST = 100  # pictures of a batch on the page, by the endpoint and on the command line
 PART = 50  # pictures that are encoded or generated at once
@@ -36,15 +37,10 @@ class Batch(NamedTuple):
 
 def encode(pipe: EditingPipeline, pictures: Sequence[tuple[str, Image.Image]]) -> Batch:
     """Frames and encodes named pictures. ValueError if none can be framed."""
-    names, framed, refused = [], [], []
-    for name, picture in pictures:
-        try:
-            framed.append(pipe.frame(picture))
-            names.append(name)
-        except ValueError as error:
-            refused.append((name, str(error)))
-    if not framed:
+    named, refused = frame_each(pipe.frame, pictures)
+    if not named:
         raise ValueError(f"{refused[0][0]}: {refused[0][1]}" if refused else "no picture was given")
+    names, framed = map(list, zip(*named, strict=True))
     codes = [pipe.encode(framed[at : at + PART]) for at in range(0, len(framed), PART)]
     return Batch(names, torch.cat(codes), refused)
 

@@ -3,7 +3,7 @@
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageSequence
@@ -35,6 +35,21 @@ def opened(files: Sequence[Path], most: int) -> Iterator[tuple[str, Image.Image]
             raise ValueError(f"{name}: {error}") from None
         if count > most:
             raise ValueError(f"these are too many pictures: {limits}")
+
+
+def frame_each(
+    frame: Callable[[Image.Image], Image.Image], named: Iterable[tuple[str, Image.Image]]
+) -> tuple[list[tuple[str, Image.Image]], list[tuple[str, str]]]:
+    """(name, framed picture) of all pictures that can be framed, and (name, reason) of the others.
+
+    frame: raises ValueError for a picture that cannot be framed (`EditingPipeline.frame`)."""
+    framed, refused = [], []
+    for name, picture in named:
+        try:
+            framed.append((name, frame(picture)))
+        except ValueError as error:
+            refused.append((name, str(error)))
+    return framed, refused
 
 
 def files_in(place: Path) -> list[Path]:

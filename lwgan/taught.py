@@ -9,8 +9,7 @@ import io
 import re
 import tempfile
 import zipfile
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +25,7 @@ from lwgan.files import atomic, save_sheet
 from lwgan.images import to_tensor
 from lwgan.pipeline import CLOUD_CODES, CLOUD_PICTURES, MODULES, EditingPipeline
 from lwgan.sources import SIZE
-from lwgan.teach import AUC_GOOD, COSINE_GOOD, LEAST, MOST, Report, mean_shift, teach
+from lwgan.teach import LEAST, MOST, Report, chance, mean_shift, teach
 
 PART = 50  # pictures that are encoded at once
 REDRAWN = 256  # px: up to this side some 300 pictures are drawn and encoded while a visitor waits
@@ -78,22 +77,6 @@ def worst_error(pipe: EditingPipeline) -> float:
         samples = [pipe.sample(seed) for seed in range(min(CLOUD_PICTURES, len(pipe.images)))]
         _WORST[pipe] = torch.tensor([each.error for each in look(pipe, samples)]).quantile(RARE).item()
     return _WORST[pipe]
-
-
-def frame_each(
-    pipe: EditingPipeline, named: Iterable[tuple[str, Image.Image]]
-) -> tuple[dict[str, Image.Image], dict[str, str]]:
-    """By their names, the framed pictures; and why others cannot be framed. A second picture of the same name
-    is called "name (2)"."""
-    framed, refused, count = {}, {}, Counter()
-    for name, picture in named:
-        count[name] += 1
-        name += f" ({count[name]})" * (count[name] > 1)
-        try:
-            framed[name] = pipe.frame(picture)
-        except ValueError as error:
-            refused[name] = str(error)
-    return framed, refused
 
 
 def check_name(pipe: EditingPipeline, name: object) -> Change:
@@ -266,7 +249,7 @@ def card(pipe: EditingPipeline, edit: AffineEdit, name: str) -> str:
     return CARD.format(
         head="\n".join(head), name=name, domain=domain, change=change, n=n, reasons=reasons, bad=bad,
         left=left, light=report["light"], auc=report["auc"], cosine=report["cosine"],
-        base=edit.config["base_revision"], good=(AUC_GOOD, COSINE_GOOD),
+        base=edit.config["base_revision"], chance=chance(report["auc"], report["cosine"]),
     )  # fmt: skip
 
 
@@ -289,9 +272,10 @@ on it. Other taught edits, from piles of 50 and more, changed between 53% and 10
 ## How good it is: {light}
 {reasons}
 
-A probe tells pictures that it has not seen apart with an AUC of {auc:.2f} ({good[0]} or more is good). Two
-halves of the piles give edits with a cosine of {cosine:.2f} ({good[1]} or more is good). Left out were {bad}
-pictures that the encoder cannot reconstruct and {left} that seemed to lie on the wrong pile.
+A probe tells pictures that it has not seen apart with an AUC of {auc:.2f} (0.5 is chance, 1 is best). Two
+halves of the piles give edits with a cosine of {cosine:.2f} (1 is best). Of measured edits with such figures
+about {chance:.0%} work. {bad} pictures were left out because the encoder cannot reconstruct them, and {left}
+because they seemed to lie on the wrong pile.
 
 ## Use
 

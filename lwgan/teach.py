@@ -41,6 +41,7 @@ RULE = lambda n: 0.68 + 5 / n
 SEEN, FACTORS, WAY = 40, (0.5, 0.75, 1.0, 1.5, 2.0, 3.0), 0.8
 # `light_of`: the chance from which it is green or below which it is red; codes in a pile that are enough.
 GREEN, RED, FEW = 0.86, 0.6, 8
+AUC_RED = 0.65
 AUC_GOOD, COSINE_GOOD = 0.95, 0.5  # figures that give a green light together
 HALFWAY = 0.5  # an edit whose pictures go less far to the second pile is not green
 
@@ -66,12 +67,12 @@ class Report:
 
 
 class Piles(NamedTuple):
-    """Codes without [n, D] and with [m, D], a cloud of the domain's codes [N, D] whose spread is the prior,
-    and weights of the codes without, float [n] with sum 1, by default all equal."""
+    """Codes without [n, D] and with [m, D], the covariance [D, D] of the domain's codes, and weights of the
+    codes without, float [n] with sum 1, by default all equal."""
 
     without: Tensor
     with_: Tensor
-    cloud: Tensor
+    prior: Tensor
     weights: Tensor | None = None
 
     def shift(self) -> Tensor:
@@ -105,13 +106,13 @@ def teach(
     flat = (lambda w: w[:, 0]) if equal else (lambda w: w.flatten(1))
     basis = _span(flat(torch.cat([without, with_])))
     seen = flat if basis is None else (lambda w: flat(w) @ basis)
-    piles = Piles(*map(seen, (without, with_, cloud)))
+    piles = Piles(seen(without), seen(with_), torch.cov(seen(cloud).T))
     left_out = misplaced(piles, seed)
-    kept = Piles(_drop(piles.without, left_out[0]), _drop(piles.with_, left_out[1]), piles.cloud)
+    kept = Piles(_drop(piles.without, left_out[0]), _drop(piles.with_, left_out[1]), piles.prior)
     rest = _drop(without, left_out[0]), _drop(with_, left_out[1])
     differ, evened, way = (), (), None
     if kind == "choice":
-        out, into, bias = partial_map(Piles(*map(flat, (*rest, cloud))), w_dim, seed)
+        out, into, bias = partial_map(*(w[:, :1] if equal else w for w in (*rest, cloud)), seed)
         edit = AffineEdit.low_rank(out, into, bias.expand(layers, -1).clone())
     else:
         if read is not None:
@@ -124,7 +125,7 @@ def teach(
         shift = strength_unit(shift, kept) * (shift if basis is None else basis @ shift)
         edit = AffineEdit(None, shift.view(-1, w_dim).expand(layers, -1).clone())
         if again is not None:
-            unit, way = visible_unit(edit, rest, lambda w: seen(again(w)), piles.cloud)
+            unit, way = visible_unit(edit, rest, lambda w: seen(again(w)), piles.prior)
             edit = AffineEdit(None, unit * edit.bias)
     auc, cosine = separation(piles, seed), stability(kept._replace(weights=None), seed)
     light, reasons = verdict(auc, cosine, kept, differ, evened, way)
@@ -141,12 +142,11 @@ def mean_shift(without: Tensor, with_: Tensor) -> AffineEdit:
 
 
 def spread(piles: Piles) -> Tensor:
-    """Covariance within the piles [D, D], shrunk towards the cloud's with weight D / (D + n + m)."""
-    x, y, cloud = piles[:3]
+    """Covariance within the piles [D, D], shrunk towards the domain's with weight D / (D + n + m)."""
+    x, y, prior = piles[:3]
     n, d = len(x) + len(y), x.shape[1]
     x, y = x - x.mean(0), y - y.mean(0)
     own = (x.T @ x + y.T @ y) / max(1, n - 2)
-    prior = torch.cov(cloud.T)
     weight = d / (d + n)
     return weight * prior * (own.trace() / prior.trace()) + (1 - weight) * own
 
@@ -174,21 +174,23 @@ def strength_unit(shift: Tensor, piles: Piles) -> float:
 
 
 def visible_unit(
-    edit: AffineEdit, sides: Sequence[Tensor], redrawn: Callable, cloud: Tensor
+    edit: AffineEdit, sides: Sequence[Tensor], redrawn: Callable, prior: Tensor
 ) -> tuple[float, float]:
     """The alpha, between the first and the last of FACTORS, at which edited pictures have gone the share WAY
     of the way to the second pile, as the encoder sees it; and the share that they have gone. It is below WAY
-    only at the last.
+    only at the last, and above WAY only at the first.
 
     sides: codes without and with.  redrawn: codes [n, num_ws, w_dim] -> codes [n, D] of their pictures.
-    cloud: [N, D].  The first SEEN codes of a side are asked. A `probe` of their pictures measures the way: 0
-    is the mean of the first pile, 1 that of the second. Between two FACTORS the way is taken as linear.
+    prior: [D, D], as in `Piles`.
+
+    The first SEEN codes of a side are drawn. A `probe` of their pictures measures the way: 0 is the mean of
+    the first pile, 1 that of the second. Between two FACTORS the way is taken as linear.
     ValueError if all pictures of the piles' codes have the same code."""
     few = [side[:SEEN] for side in sides]
     drawn = [redrawn(w) for w in few]
     if not torch.cat(drawn).var(0).any():
         raise ValueError("the generator draws pictures of the two piles that the encoder cannot tell apart")
-    normal, threshold = probe(Piles(*drawn, cloud))
+    normal, threshold = probe(Piles(*drawn, prior))
     alpha = way = 0.0
     for factor in FACTORS:
         before, last = way, alpha
@@ -213,9 +215,11 @@ def differing(x: Tensor, y: Tensor, names: Sequence[str], own: Sequence[str]) ->
 
 
 def evening(x: Tensor, y: Tensor, columns: Sequence[int]) -> tuple[Tensor | None, list[int]]:
-    """Weights [n] of x that even out columns, and which: the most different first, without those that would
-    leave less than the share WORTH of x, which cannot be told from the change itself, or fewer than ENOUGH
-    codes: the mean of so few has more noise than the weights take away."""
+    """Weights [n] of x that even out columns, and which, the most different first.
+
+    A column is left as it is if weights would leave less than the share WORTH of x: it cannot be told from
+    the change itself. So it is if they would leave fewer than ENOUGH codes: the mean of so few has more noise
+    than the weights take away."""
     weights, even = None, []
     for k in columns:
         tried = balance(x[:, [*even, k]], y[:, [*even, k]].mean(0))
@@ -240,14 +244,16 @@ def balance(z: Tensor, wanted: Tensor, steps: int = 60) -> Tensor:
 # A map by partial transport
 
 
-def partial_map(piles: Piles, w_dim: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-    """Factors out [L, w_dim, r] and into [L, r, w_dim] of A, and b [L, w_dim], by `partial_transport`: with
-    rank 1 and kappa 2 for piles of fewer than MANY codes, else with rank 2 and kappa 4. The start is the mean
-    shift. All codes get new noise at each step, so that a few of them stand for their surroundings. Of STARTS
-    fits the one with the least loss over its last steps is kept."""
-    x, y = (pile.view(len(pile), -1, w_dim) for pile in piles[:2])
+def partial_map(x: Tensor, y: Tensor, cloud: Tensor, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+    """A map from codes x [n, L, w_dim] to codes y [m, L, w_dim] by `partial_transport`: factors out
+    [L, w_dim, r] and into [L, r, w_dim] of A, and b [L, w_dim].
+
+    It has rank 1 and kappa 2 for piles of fewer than MANY codes, else rank 2 and kappa 4. The start is the
+    mean shift. All codes get new noise at each step, so that a few of them stand for their surroundings;
+    cloud, [N, L, w_dim], says how much. Of STARTS fits the one with the least loss over its last steps is
+    kept."""
     rank, kappa = (1, 2) if min(len(x), len(y)) < MANY else (2, 4)
-    noise = NOISE * piles.cloud.std(0).view(-1, w_dim)
+    noise = NOISE * cloud.std(0)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         fits = [_fit(x, y, rank, kappa, noise) for _ in range(STARTS)]
@@ -301,7 +307,7 @@ def out_of_fold(piles: Piles, seed: int = 0) -> tuple[Tensor, Tensor]:
     scores = [torch.zeros(len(pile)) for pile in piles[:2]]
     for fold in range(folds):
         seen = (pile[part != fold] for pile, part in zip(piles[:2], parts, strict=True))
-        normal, threshold = probe(Piles(*seen, piles.cloud))
+        normal, threshold = probe(Piles(*seen, piles.prior))
         for pile, part, score in zip(piles[:2], parts, scores, strict=True):
             score[part == fold] = pile[part == fold] @ normal - threshold
     return scores[0], scores[1]
@@ -328,7 +334,7 @@ def stability(piles: Piles, seed: int = 0) -> float:
     generator, cosines = torch.Generator().manual_seed(seed), []
     for _ in range(2 * repeats(piles)):
         halves = [pile[torch.randperm(len(pile), generator=generator)].tensor_split(2) for pile in piles[:2]]
-        shifts = [denoised_shift(Piles(halves[0][i], halves[1][i], piles.cloud)) for i in (0, 1)]
+        shifts = [denoised_shift(Piles(halves[0][i], halves[1][i], piles.prior)) for i in (0, 1)]
         cosines.append(torch.cosine_similarity(*shifts, dim=0))
     return torch.stack(cosines).mean().item()
 
@@ -345,17 +351,20 @@ def misplaced(piles: Piles, seed: int = 0) -> tuple[tuple[int, ...], tuple[int, 
 
 
 def chance(auc: float, cosine: float) -> float:
-    """How often edits with these figures work, 0 to 1: a logistic regression on the first 5 draws of each row
-    of docs/results/teach.md. An edit with an AUC of 1 is not certain to work, hence 1.02."""
+    """How often edits with these figures work, 0 to 1.  auc: 0 to 1.  cosine: -1 to 1.
+
+    The numbers are those of a logistic regression on the first 5 draws of each row of docs/results/teach.md,
+    rounded. 1.02 keeps the logarithm finite at an AUC of 1."""
     return 1 / (1 + math.exp(3.5 + 0.8 * math.log(1.02 - auc) - 8 * cosine))
 
 
 def light_of(auc: float, cosine: float, fewer: int, way: float | None = None) -> str:
-    """ "green", "amber" or "red".
+    """The light: "green", "amber" or "red".
 
-    fewer: codes in the smaller pile.  way: as in `Report`."""
+    auc, cosine: as in `chance`.  fewer: codes in the smaller pile.  way: as in `Report`. No measured pile had
+    a good cosine and a bad AUC: an AUC below AUC_RED is red whatever the cosine."""
     works = chance(auc, cosine)
-    if works < RED or fewer < FEW:
+    if works < RED or auc < AUC_RED or fewer < FEW:
         return "red"
     return "amber" if works < GREEN or (way is not None and way < HALFWAY) else "green"
 

@@ -28,9 +28,10 @@ from lwgan.page import axis, panel, photograph, pictures, uploads, views
 from lwgan.page.lesson import Lesson
 from lwgan.page.several import Several
 from lwgan.pipeline import MAX_ALPHA, EditingPipeline, check_alphas
-from lwgan.sources import opened
+from lwgan.sources import frame_each, opened
 from lwgan.strength import PLACES
 from lwgan.taught import Taught
+from lwgan.teach import MOST
 
 ROWS = 4  # sliders at the start; visitors can add more
 EXAMPLES = 8
@@ -372,10 +373,10 @@ class Editor:
         for files in (without, with_):
             if not isinstance(files, list):
                 raise ValueError("a pile was not given: expected a list of files")
-            framed, refused = taught.frame_each(pipe, opened([path_of(file) for file in files], taught.MOST))
+            named, refused = frame_each(pipe.frame, opened([path_of(file) for file in files], MOST))
             if refused:
-                raise ValueError(": ".join(next(iter(refused.items()))))
-            piles.append(taught.look(pipe, list(framed.values())))
+                raise ValueError(f"{short(refused[0][0], 80)}: {refused[0][1]}")
+            piles.append(taught.look(pipe, [picture for _, picture in named]))
         if kind not in (None, "", *KINDS):
             raise ValueError(f"kind is {short(kind)}, expected one of {', '.join(KINDS)}")
         return taught.make(pipe, *piles, name, kind or None).archive

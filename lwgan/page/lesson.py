@@ -16,7 +16,7 @@ from lwgan.domain import KINDS
 from lwgan.images import open_picture
 from lwgan.page.pictures import decoded, thumb_url, url
 from lwgan.pipeline import EditingPipeline
-from lwgan.sources import opened
+from lwgan.sources import frame_each, opened
 from lwgan.teach import LEAST, MOST
 
 SIDES = ("without", "with")
@@ -99,12 +99,11 @@ class Lesson:
 
     def _take(self, pipe: EditingPipeline, named: Iterable[tuple[str, Image.Image]]) -> None:
         """Adds pictures to the pile of this step, but for those that cannot be framed."""
-        framed, refused = taught.frame_each(pipe, named)
+        framed, refused = frame_each(pipe.frame, named)
         if framed:
-            self.add(pipe, list(framed.values()))
+            self.add(pipe, [picture for _, picture in framed])
         if refused:
-            why = next(iter(refused.values()))
-            self.said = f"{len(refused)} left out, the first because {why}. {self.said}"
+            self.said = f"{len(refused)} left out, the first because {refused[0][1]}. {self.said}"
 
     def add(self, pipe: EditingPipeline, pictures: Sequence[Image.Image], seed: int | None = None) -> None:
         """Adds pictures to the pile of this step, each once and not those of the other pile."""

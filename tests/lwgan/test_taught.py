@@ -1,5 +1,6 @@
 """Piles of pictures, and the folder of a taught edit, on toy nets and on the bundled digits."""
 
+import shutil
 import zipfile
 
 import numpy as np
@@ -172,5 +173,10 @@ def test_the_command_teaches_from_folders(digits, piles, tmp_path, capsys):
     edit = AffineEdit.from_pretrained(tmp_path / "out")
     used = sum(edit.config["report"]["n"])
     assert used >= 16 and sum("is left out: " in line for line in said) == 12 + 13 - used
+    write(tmp_path / "none" / "white.png", Image.new("L", (64, 64), 255))
+    with pytest.raises(SystemExit, match="the pile 'with' has 0 usable pictures"):
+        cli.main(["teach", *words[:3], str(tmp_path / "none"), *words[4:], "--device", "cpu"])
+    assert "--with: white.png is left out: the picture is blank" in capsys.readouterr().out
+    shutil.rmtree(tmp_path / "none")
     with pytest.raises(SystemExit, match="there is no folder"):
         cli.main(["teach", *words[:3], str(tmp_path / "none"), *words[4:]])

@@ -20,17 +20,20 @@ from lwgan.teach import (
     balance,
     chance,
     denoised_shift,
+    evening,
     light_of,
     mean_shift,
     misplaced,
     out_of_fold,
     separation,
     teach,
+    verdict,
     visible_unit,
 )  # fmt: skip
 
 D = 64
 SPREAD = torch.linspace(3, 0.3, D)
+PRIOR = SPREAD.square().diag()
 
 
 def draw(n: int, seed: int) -> torch.Tensor:
@@ -51,7 +54,7 @@ def layered(codes: torch.Tensor, layers: int = 3) -> torch.Tensor:
 def test_the_denoised_shift_points_nearer_to_the_truth_than_the_mean_shift(n):
     found = []
     for seed in range(5):
-        piles = Piles(draw(n, 10 * seed), draw(n, 10 * seed + 1) + truth(), draw(4000, 99))
+        piles = Piles(draw(n, 10 * seed), draw(n, 10 * seed + 1) + truth(), PRIOR)
         mean = piles.with_.mean(0) - piles.without.mean(0)
         found.append([torch.cosine_similarity(shift, truth(), 0) for shift in (denoised_shift(piles), mean)])
     denoised, mean = torch.tensor(found).mean(0).tolist()
@@ -73,33 +76,32 @@ def test_the_mean_shift_goes_as_far_as_the_rule_says():
     assert torch.allclose(mean_shift(x, y).bias, (0.68 + 5 / 50) * (y.mean(0) - x.mean(0)))
 
 
-@pytest.mark.parametrize("part", [1.5, 1.0, 0.35])
+@pytest.mark.parametrize("part", [3.0, 1.5, 1.0, 0.35])
 def test_strength_1_is_most_of_the_way_to_the_second_pile_as_the_encoder_sees_it(part):
     """The edit goes a part of the way, and pictures show codes as they are."""
-    shift, pile = (
-        torch.tensor([[4.0, 0, 0]]),
-        torch.randn(SEEN, 3, generator=torch.Generator().manual_seed(0)),
-    )
+    shift = torch.tensor([[4.0, 0, 0]])
+    pile = torch.randn(SEEN, 3, generator=torch.Generator().manual_seed(0))
     sides = pile[:, None], (pile + shift)[:, None]
-    cloud = torch.randn(4000, 3, generator=torch.Generator().manual_seed(1))
-    found, way = visible_unit(AffineEdit(None, part * shift), sides, lambda w: w[:, 0], cloud)
-    assert found == pytest.approx(WAY / part, rel=1e-4) and way == WAY
+    found, way = visible_unit(AffineEdit(None, part * shift), sides, lambda w: w[:, 0], torch.eye(3))
+    wanted = max(WAY / part, FACTORS[0])
+    assert found == pytest.approx(wanted, rel=1e-4) and way == pytest.approx(wanted * part, rel=1e-4)
 
 
 def test_an_edit_that_pictures_do_not_show_goes_to_the_end_no_further_and_is_not_green():
     without, with_ = draw(100, 0), draw(100, 1) + 2 * truth()
     cloud, all_, rest = draw(4000, 99), torch.cat([without, with_]), truth() == 0
-    frozen = lambda w: all_[
-        torch.cdist(w[:, 0, rest], all_[:, rest]).argmin(1)
-    ]  # the picture before the edit
+    # The generator draws the picture before the edit, whatever the edit.
+    frozen = lambda w: all_[torch.cdist(w[:, 0, rest], all_[:, rest]).argmin(1)]
     sides = layered(without, 1), layered(with_, 1)
-    alpha, way = visible_unit(AffineEdit(None, truth()[None]), sides, frozen, cloud)
+    alpha, way = visible_unit(AffineEdit(None, truth()[None]), sides, frozen, PRIOR)
     assert alpha == FACTORS[-1] and way == pytest.approx(0, abs=1e-5)
     assert teach(*sides, layered(cloud, 1))[1].light == "green"
     _, report = teach(*sides, layered(cloud, 1), again=lambda w: layered(frozen(w), 1))
     assert report.way < WAY and report.light == "amber"
-    said = f"Edited pictures go only {max(report.way, 0):.0%} of the way to the second pile at strength 1."
-    assert report.reasons == (said,)
+    assert report.reasons == ("Edited pictures go only 0% of the way to the second pile at strength 1.",)
+    piles = Piles(without, with_, PRIOR)
+    assert verdict(1.0, 1.0, piles, way=-0.3) == ("amber", report.reasons)
+    assert verdict(1.0, 1.0, piles, way=WAY) == ("green", ())
     with pytest.raises(
         ValueError, match="draws pictures of the two piles that the encoder cannot tell apart"
     ):
@@ -137,15 +139,15 @@ def test_a_choice_is_learned_that_no_shift_can_make():
 def test_codes_on_the_wrong_pile_are_left_out():
     without, with_ = draw(50, 0), draw(50, 1) + 2 * truth()
     swapped = torch.arange(5)
-    mixed = Piles(without.clone(), with_.clone(), draw(4000, 99))
+    mixed = Piles(without.clone(), with_.clone(), PRIOR)
     mixed.without[swapped], mixed.with_[swapped] = with_[swapped], without[swapped]
     for found in misplaced(mixed):
         assert len(set(found) & set(range(5))) >= 4 and len(set(found) - set(range(5))) <= 2
-    assert misplaced(Piles(without, with_, draw(4000, 99))) == ((), ())
+    assert misplaced(Piles(without, with_, PRIOR)) == ((), ())
 
 
 def test_the_score_of_separation_is_the_auc_of_scikit_learn():
-    piles = Piles(draw(40, 0), draw(30, 1) + truth() / 4, draw(1000, 99))
+    piles = Piles(draw(40, 0), draw(30, 1) + truth() / 4, PRIOR)
     scores = [torch.cat(out_of_fold(piles, seed)).numpy() for seed in range(REPEATS)]
     aucs = [roc_auc_score([0] * 40 + [1] * 30, score) for score in scores]
     assert separation(piles) == pytest.approx(sum(aucs) / REPEATS, abs=1e-6)
@@ -153,10 +155,18 @@ def test_the_score_of_separation_is_the_auc_of_scikit_learn():
 
 def test_good_figures_together_give_a_green_light_and_others_do_not():
     assert light_of(AUC_GOOD, COSINE_GOOD, FEW) == "green" == light_of(1.0, 1.0, FEW, HALFWAY)
-    assert light_of(1.0, 1.0, FEW - 1) == light_of(0.5, 0.0, 100) == "red"
+    assert light_of(1.0, 1.0, FEW - 1) == light_of(0.5, 0.0, 100) == light_of(0.5, 1.0, 100) == "red"
     assert light_of(1.0, 1.0, 100, HALFWAY - 0.01) == "amber" == light_of(0.8, 0.4, 100)
     figures = [chance(auc, cosine) for auc in (0.5, 0.9, 1.0) for cosine in (-1.0, 0.5, 1.0)]
     assert figures[:3] == sorted(figures[:3]) and figures[::3] == sorted(figures[::3]) and max(figures) < 1
+
+
+def test_weights_leave_enough_codes_or_are_not_used():
+    x, y = torch.tensor([1.0, 1.0, -1.0] * 12)[:, None], torch.full((30, 1), 0.5)
+    weights, columns = evening(x, y, [0])
+    assert columns == [0] and (weights @ x).item() == pytest.approx(0.5, abs=0.02)
+    # The same shares of fewer codes: of 18, fewer than ENOUGH are left in any case.
+    assert evening(x[:21], y, [0])[1] == [0] and evening(x[:18], y, [0]) == (None, [])
 
 
 def test_weights_give_the_wanted_mean_and_stay_as_equal_as_they_can():

@@ -103,8 +103,15 @@ def test_what_cannot_be_taught_is_answered_in_words(client, piles, given, words)
 
 def test_a_pile_that_is_no_pile_is_answered_in_words(client, piles, tmp_path):
     (tmp_path / "notes.png").write_text("no picture")
-    bad = {"without": [handle_file(tmp_path / "notes.png")], "with_": piles[1]}
-    for given, words in ((bad, "notes.png"), ({"without": piles[0], "with_": piles[0]}, "are in the pile")):
+    Image.new("L", (64, 64), 255).save(tmp_path / "white.png")
+    bad, white = (
+        {"without": [handle_file(tmp_path / name)], "with_": piles[1]} for name in ("notes.png", "white.png")
+    )
+    for given, words in (
+        (bad, "notes.png"),
+        (white, "(?i)white.png': the picture is blank"),
+        ({"without": piles[0], "with_": piles[0]}, "are in the pile"),
+    ):
         with pytest.raises(AppError, match=words):
             client.predict(**given, name="more", kind=None, domain=None, api_name="/teach_edit")
 

@@ -36,7 +36,7 @@ from trainers.datasets.base import Dataset
 
 STROKE, FIFTH = change_of("thick strokes"), 0.2
 WORKS = {"choice": 0.6, "place": 0.5}  # the least true change of an edit that works, by kind
-SEEN = 5  # draws to which the light was fitted
+FITTED = 5  # draws to which the light was fitted
 COLUMNS = ("true change", "target change", "others kept", "identity", "green, amber, red")
 
 
@@ -95,7 +95,7 @@ class Bench:
         return read, self.pipe.identity(x) if self.pipe.identity else None
 
     def measure(self, change: Change, n: int, draw: int, cases: int) -> dict:
-        """One draw of two piles: what the light says, and what the edit does at strength 1."""
+        """One draw of two piles: how far the edit can be trusted, and what it does at strength 1."""
         generator = torch.Generator().manual_seed(1000 * n + draw)
         piles = []
         for side in (change.source, change.target):
@@ -164,7 +164,7 @@ def report(rows: list[dict]) -> str:
         lights = ", ".join(str(sum(row["light"] == light for row in cell)) for light in LIGHTS)
         taken = f" ({cell[0]['pile']})" * (cell[0]["pile"] < n)
         lines.append(f"| {domain} | {change} | {n}{taken} | {' | '.join([*shown, lights])} |")
-    fresh = [row for row in rows if row["draw"] >= SEEN]
+    fresh = [row for row in rows if row["draw"] >= FITTED]
     said = (
         f"An edit works, as we count here, if its true change is {WORKS['choice']} or more (kind choice), "
         f"{WORKS['place']} or more (kind place). Of all {len(rows)} draws: {tally(rows)} Of the {len(fresh)} "
@@ -193,9 +193,9 @@ lie beside this file). Piles are drawn from validation pictures. Edits are read 
 pictures, by judges that took no part. A share of 100 pictures has a 95% interval of at most +-0.1; the draws
 of a row are read in the same pictures. Of some labels there are fewer validation pictures than asked for: (n)
 is then what was taken. How far strength 1 goes was chosen on other draws from the same validation pictures,
-read in validation pictures. What the light makes of AUC and cosine was fitted to the first 5 draws of each
-row; that these two are means over several partitions of small piles was decided after a look at all draws.
-The noise of kind choice was chosen on other test pictures, but with the same piles.
+read in validation pictures. The light was fitted to the first 5 draws of each row. For small piles AUC and
+cosine are means over several random partitions. We decided that after a look at all draws. The noise of kind
+choice was chosen on other test pictures, but with the same piles.
 """
 
 

@@ -102,7 +102,7 @@ function show() {
   const sources = value.draw ? "files, the webcam, drawings or samples" : "files, the webcam or samples";
   find(".ask").textContent = learning
     ? "Give what the second pile has a name, and learn the edit that adds it."
-    : `${step === 1 ? "Pictures that lack what the edit is to give" : "Pictures that have it"}: ${sources}. ${value.limits}; 20 to 100 are good.`;
+    : `${step === 1 ? "Pictures that lack what the edit is to give" : "Pictures that have it"}: ${sources}. ${value.limits}; 20 may do, 50 to 100 are better.`;
   if (learning) {
     const short = ["without", "with"].filter((side) => value.piles[side].good < value.least);
     find(".go").disabled = short.length > 0;

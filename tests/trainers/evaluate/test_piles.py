@@ -1,10 +1,13 @@
 """What the evaluation of taught edits and of ways back measures, against closed forms."""
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 
 from lwgan.edit import AffineEdit
-from trainers.evaluate.piles import stroke_width, tally
+from trainers.evaluate.piles import report, stroke_width, tally
 from trainers.evaluate.reverse import inverse
 
 
@@ -22,6 +25,12 @@ def test_the_inverse_undoes_the_edit(rank):
     out, into = torch.randn(3, 8, 2) / 4, torch.randn(3, 2, 8) / 4
     edit = AffineEdit(None, bias) if rank is None else AffineEdit.low_rank(out, into, bias)
     assert torch.allclose(inverse(edit, edit(w, 0.7), 0.7), w, atol=1e-4)
+
+
+def test_the_committed_report_is_that_of_the_committed_draws():
+    folder = Path(__file__).parents[3] / "docs" / "results"
+    rows = [json.loads(line) for line in (folder / "teach.jsonl").read_text("utf-8").splitlines()]
+    assert report(rows) == (folder / "teach.md").read_text("utf-8")
 
 
 def test_the_light_is_counted_where_the_judge_read_a_case():
