@@ -41,7 +41,7 @@ RULE = lambda n: 0.68 + 5 / n
 SEEN, FACTORS, WAY = 40, (0.5, 0.75, 1.0, 1.5, 2.0, 3.0), 0.8
 # `light_of`: the chance from which it is green or below which it is red; codes in a pile that are enough.
 GREEN, RED, FEW = 0.86, 0.6, 8
-AUC_RED = 0.65
+AUC_RED = 0.65  # below it the light is red, whatever the cosine
 AUC_GOOD, COSINE_GOOD = 0.95, 0.5  # figures that give a green light together
 HALFWAY = 0.5  # an edit whose pictures go less far to the second pile is not green
 
@@ -372,7 +372,9 @@ def light_of(auc: float, cosine: float, fewer: int, way: float | None = None) ->
 def verdict(
     auc: float, cosine: float, piles: Piles, differ=(), evened=(), way: float | None = None
 ) -> tuple[str, tuple[str, ...]]:
-    """The light, and sentences on what is not good.  differ, evened: labels (`differing`, `evening`)."""
+    """The light, and sentences on what is not good.
+
+    differ, evened: labels (`differing`, `evening`).  way: as in `Report`."""
     fewer, reasons = min(len(piles.without), len(piles.with_)), []
     light = light_of(auc, cosine, fewer, way)
     if fewer < FEW:
@@ -387,10 +389,9 @@ def verdict(
         if names:
             labels = ", ".join(name.replace("_", " ") for name in names)
             reasons.append(f"The piles also differ in {labels}: {what}.")
-    if way is not None and way < WAY:
-        reasons.append(
-            f"Edited pictures go only {max(way, 0):.0%} of the way to the second pile at strength 1."
-        )
+    percent = WAY * 100 if way is None else math.floor(100 * max(way, 0))
+    if percent < WAY * 100:
+        reasons.append(f"Edited pictures go only {percent}% of the way to the second pile at strength 1.")
     return light, tuple(reasons)
 
 
