@@ -25,7 +25,7 @@ from lwgan.files import atomic, save_sheet
 from lwgan.images import to_tensor
 from lwgan.pipeline import CLOUD_CODES, CLOUD_PICTURES, MODULES, EditingPipeline
 from lwgan.sources import SIZE
-from lwgan.teach import LEAST, MOST, Report, chance, mean_shift, teach
+from lwgan.teach import LEAST, MOST, Report, mean_shift, teach
 
 PART = 50  # pictures that are encoded at once
 REDRAWN = 256  # px: up to this side some 300 pictures are drawn and encoded while a visitor waits
@@ -249,7 +249,7 @@ def card(pipe: EditingPipeline, edit: AffineEdit, name: str) -> str:
     return CARD.format(
         head="\n".join(head), name=name, domain=domain, change=change, n=n, reasons=reasons, bad=bad,
         left=left, light=report["light"], auc=report["auc"], cosine=report["cosine"],
-        base=edit.config["base_revision"], chance=chance(report["auc"], report["cosine"]),
+        base=edit.config["base_revision"],
     )  # fmt: skip
 
 
@@ -273,9 +273,8 @@ on it. Other taught edits, from piles of 50 and more, changed between 53% and 10
 {reasons}
 
 A probe tells pictures that it has not seen apart with an AUC of {auc:.2f} (0.5 is chance, 1 is best). Two
-halves of the piles give edits with a cosine of {cosine:.2f} (1 is best). Of measured edits with such figures
-about {chance:.0%} work. {bad} pictures were left out because the encoder cannot reconstruct them, and {left}
-because they seemed to lie on the wrong pile.
+halves of the piles give edits with a cosine of {cosine:.2f} (1 is best). Left out were {bad} pictures that the
+encoder cannot reconstruct and {left} that seemed to lie on the wrong pile.
 
 ## Use
 
