@@ -273,8 +273,8 @@ on it. Other taught edits, from piles of 50 and more, changed between 53% and 10
 {reasons}
 
 A probe tells pictures that it has not seen apart with an AUC of {auc:.2f} (0.5 is chance, 1 is best). Two
-halves of the piles give edits with a cosine of {cosine:.2f} (1 is best). Left out were {bad} pictures that the
-encoder cannot reconstruct and {left} that seemed to lie on the wrong pile.
+halves of the piles give edits with a cosine of {cosine:.2f} (1 is best). Left out were {bad} pictures that
+the encoder cannot reconstruct and {left} that seemed to lie on the wrong pile.
 
 ## Use
 
