@@ -118,7 +118,7 @@ def _identity(
     if any(change.adds for change in changes):
         places = F.max_pool2d((x > -0.5).float(), 2 * NEAR + 1, stride=1, padding=NEAR) > 0
         x, y = (torch.where(places, pictures, -1.0) for pictures in (x, y))
-    return identity_preservation(embed(x), embed(y)).item()
+    return identity_preservation(*embed(torch.cat([x, y])).split(1)).item()
 
 
 def spell(opinion: Opinion, labels: Sequence[str]) -> str:

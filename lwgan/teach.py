@@ -3,7 +3,7 @@
     edit, report = teach(without, with_, cloud)
 
 No classifier and no network is trained; it takes seconds. Two estimators, one for each kind of change
-(`Change.kind`): "place" is the shift between the two means, denoised along the axes of the codes' own spread;
+(`Change.kind`): "place" is the shift between the two means, denoised by the codes' own spread;
 "choice" is a map of low rank by partial transport (`lwgan.losses.partial_transport`). The direction is
 learned from codes alone, so it serves any domain (`lwgan.taught` makes codes of pictures, and a model folder
 of the edit). Where all layers of the codes are equal (an encoder into W), one layer is looked at. Alpha 1 of
@@ -28,7 +28,7 @@ from lwgan.losses import partial_transport
 LEAST, MOST = 3, 500  # codes in a pile
 LEAST_SIGNAL = 0.05  # `denoised_shift`: of the mean square difference, what is signal at least
 RIDGE = 0.1  # of the mean variance: of the probe that tells the piles apart
-REPEATS, PLENTY = 6, 100  # `repeats`: for piles of fewer codes than the second
+REPEATS, PLENTY = 24, 100  # `repeats`: for piles of fewer codes than the second
 FOLDS, AXES = 5, 1024  # of the cross-validation; dimensions of codes up to which all are looked at
 DOUBT, WORST = 0.3, 0.25  # `misplaced`: the least score; the largest share of a pile
 MANY, STARTS, STEPS, RATE = 50, 2, 140, 0.3  # `partial_map`: a large pile; fits; steps of Adam, learning rate
@@ -37,8 +37,9 @@ Z, SHARE, EASE = 4.0, 0.25, 0.02  # see `differing` (the first two) and `balance
 WORTH, ENOUGH = 1 / 3, 20  # `evening`: the share of codes and the number that weights must leave at least
 # How far strength 1 goes, as a share of the difference of the means; n: codes in the smaller pile.
 RULE = lambda n: 0.68 + 5 / n
-# `visible_unit`: codes of a pile that are drawn; factors of the alpha by the rule; the share of the way.
-SEEN, FACTORS, WAY = 40, (0.5, 0.75, 1.0, 1.5, 2.0, 3.0), 0.8
+# `visible_unit`: codes of a pile that are drawn; looks at edited pictures; the share of the way, and how near
+# is near enough; the range of the factor by which it changes the alpha of `strength_unit`.
+SEEN, LOOKS, WAY, NEAR, SHORTEST, LONGEST = 40, 3, 0.8, 0.01, 0.5, 3.0
 # `light_of`: the chance from which it is green or below which it is red; codes in a pile that are enough.
 GREEN, RED, FEW = 0.86, 0.6, 8
 AUC_RED = 0.65  # below it the light is red, whatever the cosine
@@ -152,18 +153,18 @@ def spread(piles: Piles) -> Tensor:
 
 
 def denoised_shift(piles: Piles) -> Tensor:
-    """The shift [D] between the two means, of which each axis of `spread` keeps the part that stands out of
-    the noise (Wiener's filter).
+    """The shift [D] between the two means, without what is probably noise (Wiener's filter).
 
-    Along an axis with variance v the difference d of two means has the noise s^2 = v (1/n + 1/m). All axes
-    share one estimate of the signal's variance: what d^2 has on average beyond the noise, but at least the
-    share LEAST_SIGNAL of d^2. An axis keeps signal / (signal + s^2) of d."""
-    values, axes = torch.linalg.eigh(spread(piles).double())
-    difference = piles.shift().double() @ axes
-    noise = values.clamp(min=1e-9) * (1 / piles.worth() + 1 / len(piles.with_))
+    The difference d of two means has the noise N = `spread` (1/n + 1/m). The signal is taken to have one
+    variance s in all directions: what d^2 has on average beyond the noise, but at least the share
+    LEAST_SIGNAL of d^2. The estimate is s (s I + N)^-1 d: directions of little noise are kept, the others
+    shrink."""
+    difference = piles.shift().double()
+    noise = spread(piles).double() * (1 / piles.worth() + 1 / len(piles.with_))
     square = difference.square().mean()
-    signal = torch.maximum(square - noise.mean(), LEAST_SIGNAL * square)
-    return (axes @ (signal / (signal + noise) * difference)).to(piles.without)
+    signal = torch.maximum(square - noise.diagonal().mean(), LEAST_SIGNAL * square).clamp(min=1e-9)
+    shift = signal * torch.linalg.solve(signal * torch.eye(len(noise)) + noise, difference)
+    return shift.to(piles.without)
 
 
 def strength_unit(shift: Tensor, piles: Piles) -> float:
@@ -176,30 +177,34 @@ def strength_unit(shift: Tensor, piles: Piles) -> float:
 def visible_unit(
     edit: AffineEdit, sides: Sequence[Tensor], redrawn: Callable, prior: Tensor
 ) -> tuple[float, float]:
-    """The alpha, between the first and the last of FACTORS, at which edited pictures have gone the share WAY
-    of the way to the second pile, as the encoder sees it; and the share that they have gone. It is below WAY
-    only at the last, and above WAY only at the first.
+    """The alpha from SHORTEST to LONGEST at which edited pictures have gone about the share WAY of the way to
+    the second pile, as the encoder sees it; and the share that they have gone. It is below WAY only at
+    LONGEST, and above WAY only at SHORTEST.
 
     sides: codes without and with.  redrawn: codes [n, num_ws, w_dim] -> codes [n, D] of their pictures.
     prior: [D, D], as in `Piles`.
 
     The first SEEN codes of a side are drawn. A `probe` of their pictures measures the way: 0 is the mean of
-    the first pile, 1 that of the second. Between two FACTORS the way is taken as linear.
+    the first pile, 1 that of the second. Each of LOOKS alphas is where the line through the two looks before
+    it reaches WAY; the first is 1. A look that is less than NEAR from WAY is the last.
     ValueError if all pictures of the piles' codes have the same code."""
     few = [side[:SEEN] for side in sides]
     drawn = [redrawn(w) for w in few]
     if not torch.cat(drawn).var(0).any():
         raise ValueError("the generator draws pictures of the two piles that the encoder cannot tell apart")
     normal, threshold = probe(Piles(*drawn, prior))
-    alpha = way = 0.0
-    for factor in FACTORS:
-        before, last = way, alpha
-        alpha = factor
+    alpha, below, above = 1.0, (0.0, 0.0), None  # alpha and way of the nearest looks on both sides of WAY
+    for _ in range(LOOKS):
         way = ((redrawn(edit(few[0], alpha)) @ normal - threshold).mean().item() + 1) / 2
-        if way >= WAY:
-            reached = last + (alpha - last) * (WAY - before) / (way - before)
-            return (reached, WAY) if reached > FACTORS[0] else (FACTORS[0], max(WAY, way))
-    return FACTORS[-1], way
+        if alpha == (SHORTEST if way >= WAY else LONGEST):
+            return alpha, way
+        if abs(way - WAY) < NEAR:
+            break
+        last, below, above = (below, below, (alpha, way)) if way >= WAY else (below, (alpha, way), above)
+        (a, from_), (b, to) = (below, above) if above else (last, below)
+        alpha = b + (WAY - to) * (b - a) / (to - from_) if to > from_ else LONGEST
+        alpha = min(max(alpha, SHORTEST), LONGEST)
+    return alpha, WAY
 
 
 def differing(x: Tensor, y: Tensor, names: Sequence[str], own: Sequence[str]) -> list[int]:

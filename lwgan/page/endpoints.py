@@ -5,6 +5,7 @@ import json
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
+from lwgan.devices import aside
 from lwgan.page.editor import Editor, words
 from lwgan.page.photograph import FILE
 from lwgan.page.texts import EDITED, LISTED, MANY, PHOTOGRAPHED, SWEPT, TAUGHT
@@ -24,7 +25,8 @@ def add_endpoints(editor: Editor) -> None:
         return answer(result, editor.edit_image, *given)
 
     def edit_many(files, edits, domain=None):
-        return answer(many, editor.edit_many, files, parsed(edits, {}), domain, file="lwgan-pictures.zip")
+        given = files, parsed(edits, {}), domain
+        return answer(many, aside, editor.edit_many, *given, file="lwgan-pictures.zip")
 
     def edit_photograph(picture, edits=None, face=None, residual=None, domain=None):
         given = picture, parsed(edits, {}), face, residual, domain
@@ -35,7 +37,7 @@ def add_endpoints(editor: Editor) -> None:
 
     def teach_edit(without, with_, name, kind=None, domain=None):
         given = without, with_, name, kind, domain
-        return answer(archive, editor.teach_edit, *given, file="lwgan-taught.zip")
+        return answer(archive, aside, editor.teach_edit, *given, file="lwgan-taught.zip")
 
     gr.api(list_edits, api_name="list_edits", api_description=LISTED)
     # Inputs are not preprocessed, so that lwgan opens what callers send and refuses it in its own words.

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import gradio as gr
 
+from lwgan.devices import aside
 from lwgan.page import account
 from lwgan.page.editor import Editor, path_of, words
 from lwgan.page.endpoints import MODEL
@@ -37,6 +38,7 @@ class Events:
         self.by_domain = [ui.sliders, ui.waiting, ui.gallery, ui.pad, ui.head, ui.small, ui.domain, ui.upload]
         self.always = [ui.opened, ui.visit, ui.sliders, ui.view]  # the last inputs of every event
         self.everything = [ui.visit, ui.seed, *self.by_domain, *ui.shown.values()]
+        self.moved = [ui.visit, *(ui.shown[name] for name in ("readings", "status", "whole", "edit"))]
 
     def add(self, demo: gr.Blocks) -> None:
         """Adds all events. Some inputs are not preprocessed: lwgan refuses bad ones in its own words."""
@@ -50,7 +52,10 @@ class Events:
         on(ui.shown["adjust"].input, partial(self.become, editor.adjust), ui.shown["adjust"])
         opened = partial(gr.on, [ui.open.click, ui.link.submit])
         on(opened, partial(self.replay, editor.open_link), ui.link)
-        on(ui.sliders.input, lambda visit: None)  # every event brings the sliders and the view along
+        nothing = lambda visit: None  # every event brings the sliders and the view along
+        on(ui.sliders.input, nothing)
+        moved = self.connect(ui.sliders.move, self.move, self.always, self.moved)
+        on(moved.failure, nothing)
         private = {"inputs": self.always, "outputs": self.everything, "concurrency_id": "hub"}
         self.connect(ui.push.click, self.push, **private)
         found = partial(gr.on, [ui.add.click, ui.found.submit])
@@ -59,12 +64,13 @@ class Events:
         # An answer to an earlier message would take the place of one that waits ("always_last").
         on(ui.shown["whole"].input, self.photograph, ui.shown["whole"], trigger_mode="multiple")
         on(ui.shown["compare"].input, self.compare, ui.shown["compare"])
-        on(ui.shown["teach"].input, self.teach, ui.shown["teach"], trigger_mode="multiple")
+        teach = partial(aside, self.teach)
+        on(ui.shown["teach"].input, teach, ui.shown["teach"], trigger_mode="multiple")
         queued = {"show_progress": "full", "show_progress_on": ui.shown["teach"]}  # the place in the queue
-        on(ui.shown["teach"].submit, self.teach, ui.shown["teach"], trigger_mode="multiple", **queued)
-        on(ui.shown["many"].input, self.pack, ui.shown["many"])
+        on(ui.shown["teach"].submit, teach, ui.shown["teach"], trigger_mode="multiple", **queued)
+        on(ui.shown["many"].input, partial(aside, self.pack), ui.shown["many"])
         for files, work in ((ui.files, self.drop), (ui.several, self.gather)):
-            on(files.upload, work, files, preprocess=False)
+            on(files.upload, partial(aside, work), files, preprocess=False)
         for files in (ui.upload, ui.files, ui.several):
             files.upload(None, None, files, js="() => null", **PRIVATE)  # ready for more
         # Gradio would refuse a domain that came from the Hub if it forgot the visitor's session meanwhile.
@@ -73,17 +79,29 @@ class Events:
         for view, tab in ui.tabs.items():
             # The browser sets the view at once: a deferred event would begin with the view open before.
             tab.select(None, None, ui.view, js=f"() => '{view}'", **{**PRIVATE, "trigger_mode": "multiple"})
-            on(tab.select, lambda visit: None, trigger_mode="multiple")
+            on(tab.select, nothing, trigger_mode="multiple")
         ui.waiting.tick(self.arrive, [ui.visit, ui.sliders], [ui.sliders, ui.domain, ui.waiting], **PRIVATE)
 
     def on(self, trigger, work, *inputs, **options) -> None:
         """An event that calls work(*inputs, visit) and shows what has changed."""
         self.connect(trigger, partial(self.act, work), [*inputs, *self.always], self.everything, **options)
 
-    def connect(self, trigger, function, inputs, outputs, **options) -> None:
+    def connect(self, trigger, function, inputs, outputs, **options):
         done = trigger(function, inputs, outputs, js=BUSY, **{**PRIVATE, **MODEL, **options})
         done.success(None, js=DONE, **PRIVATE)
         done.failure(None, js=DONE, **PRIVATE)  # Gradio 6.31 runs no `then` after these events
+        return done
+
+    def move(self, opened, visit, sliders, view) -> list:
+        """The values of `moved`: all that a move of a slider changes in the view Edit. Gradio takes some 3 ms
+        for each component that an event may change, even if it stays as it is.
+
+        gr.Error, which nobody sees, if the visit was forgotten: then more changes, and the next event shows
+        it."""
+        if opened and not visit.used:
+            raise gr.Error(FORGOTTEN, visible=False, print_exception=False)
+        answer = self.act(lambda visit: None, opened, visit, sliders, view)
+        return [answer[self.everything.index(each)] for each in self.moved]
 
     def act(self, work, *inputs) -> list:
         """Lets `work` change the visit, then returns the values of all components that changed with it."""

@@ -1,12 +1,16 @@
 """Devices by name, and how many cores small networks take."""
 
+import os
 import re
+import sys
+import threading
+from contextvars import ContextVar
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from lwgan.devices import device_of, share_cores
+from lwgan.devices import NICE, aside, device_of, share_cores
 
 
 @pytest.mark.parametrize(
@@ -46,3 +50,17 @@ def test_only_small_networks_share_the_cores(monkeypatch, sides, set_to):
     monkeypatch.setattr(torch, "set_num_threads", asked.append)
     share_cores([SimpleNamespace(generator=SimpleNamespace(resolution=side)) for side in sides])
     assert asked == set_to
+
+
+def test_work_aside_has_a_low_priority_and_the_callers_context():
+    visitor, here = ContextVar("visitor"), threading.get_ident()
+    visitor.set("a")
+
+    def work(by: int) -> tuple:
+        return visitor.get(), threading.get_ident() != here, os.nice(0) + by
+
+    before = os.nice(0)
+    lower = min(before + NICE, 19) if sys.platform == "linux" else before
+    assert aside(work, 100) == ("a", True, lower + 100) and os.nice(0) == before
+    with pytest.raises(ValueError, match="invalid literal"):
+        aside(int, "x")

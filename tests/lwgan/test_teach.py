@@ -8,13 +8,14 @@ from lwgan.edit import AffineEdit
 from lwgan.teach import (
     AUC_GOOD,
     COSINE_GOOD,
-    FACTORS,
     FEW,
     HALFWAY,
     LEAST,
+    LONGEST,
     MOST,
     REPEATS,
     SEEN,
+    SHORTEST,
     WAY,
     Piles,
     balance,
@@ -83,7 +84,7 @@ def test_strength_1_is_most_of_the_way_to_the_second_pile_as_the_encoder_sees_it
     pile = torch.randn(SEEN, 3, generator=torch.Generator().manual_seed(0))
     sides = pile[:, None], (pile + shift)[:, None]
     found, way = visible_unit(AffineEdit(None, part * shift), sides, lambda w: w[:, 0], torch.eye(3))
-    wanted = max(WAY / part, FACTORS[0])
+    wanted = max(WAY / part, SHORTEST)
     assert found == pytest.approx(wanted, rel=1e-4) and way == pytest.approx(wanted * part, rel=1e-4)
 
 
@@ -94,7 +95,7 @@ def test_an_edit_that_pictures_do_not_show_goes_to_the_end_no_further_and_is_not
     frozen = lambda w: all_[torch.cdist(w[:, 0, rest], all_[:, rest]).argmin(1)]
     sides = layered(without, 1), layered(with_, 1)
     alpha, way = visible_unit(AffineEdit(None, truth()[None]), sides, frozen, PRIOR)
-    assert alpha == FACTORS[-1] and way == pytest.approx(0, abs=1e-5)
+    assert alpha == LONGEST and way == pytest.approx(0, abs=1e-5)
     assert teach(*sides, layered(cloud, 1))[1].light == "green"
     _, report = teach(*sides, layered(cloud, 1), again=lambda w: layered(frozen(w), 1))
     assert report.way < WAY and report.light == "amber"

@@ -26,7 +26,7 @@ function keep() {
 function send() {
   moves += 1;
   keep();
-  trigger("input");
+  trigger(document.querySelector("#view input:checked")?.value === "Edit" ? "move" : "input");
 }
 
 function within(edit, strength) {
