@@ -40,6 +40,7 @@ RULE = lambda n: 0.68 + 5 / n
 # `visible_unit`: codes of a pile that are drawn; looks at edited pictures; the share of the way, and how near
 # is near enough; the range of the factor by which it changes the alpha of `strength_unit`.
 SEEN, LOOKS, WAY, NEAR, SHORTEST, LONGEST = 40, 3, 0.8, 0.01, 0.5, 3.0
+CHANCE = 3.5, 0.8, 8.0  # `chance`: of its exponent
 # `light_of`: the chance from which it is green or below which it is red; codes in a pile that are enough.
 GREEN, RED, FEW = 0.86, 0.6, 8
 AUC_RED = 0.65  # below it the light is red, whatever the cosine
@@ -358,9 +359,15 @@ def misplaced(piles: Piles, seed: int = 0) -> tuple[tuple[int, ...], tuple[int, 
 def chance(auc: float, cosine: float) -> float:
     """How often edits with these figures work, 0 to 1.  auc: 0 to 1.  cosine: -1 to 1.
 
-    The numbers are those of a logistic regression on the first 5 draws of each row of docs/results/teach.md,
-    rounded. 1.02 keeps the logarithm finite at an AUC of 1."""
-    return 1 / (1 + math.exp(3.5 + 0.8 * math.log(1.02 - auc) - 8 * cosine))
+    CHANCE is a logistic regression on the first draws of each row of docs/results/teach.md, rounded; the
+    report there fits it anew."""
+    a, b, c = CHANCE
+    return 1 / (1 + math.exp(a + b * closeness(auc) - c * cosine))
+
+
+def closeness(auc: float) -> float:
+    """ln(1.02 - AUC): finite at an AUC of 1."""
+    return math.log(1.02 - auc)
 
 
 def light_of(auc: float, cosine: float, fewer: int, way: float | None = None) -> str:

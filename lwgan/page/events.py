@@ -93,11 +93,11 @@ class Events:
         return done
 
     def move(self, opened, visit, sliders, view) -> list:
-        """The values of `moved`: all that a move of a slider changes in the view Edit. Gradio takes some 3 ms
-        for each component that an event may change, even if it stays as it is.
+        """The values of `moved`: all that a move of a slider changes in the view Edit. They are few, because
+        Gradio takes time for each component that an event may change, even if it stays as it is.
 
-        gr.Error, which nobody sees, if the visit was forgotten: then more changes, and the next event shows
-        it."""
+        gr.Error, which nobody sees, if the visit was forgotten: then more changes, and the event after this
+        one shows it."""
         if opened and not visit.used:
             raise gr.Error(FORGOTTEN, visible=False, print_exception=False)
         answer = self.act(lambda visit: None, opened, visit, sliders, view)

@@ -13,6 +13,7 @@ part. A draw is written down as soon as it is measured, so that a run that was i
 
 import itertools
 import json
+import math
 import statistics
 import textwrap
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from lwgan.images import to_tensor
 from lwgan.metrics import identity_preservation, readings
 from lwgan.pipeline import CLOUD_CODES, EditingPipeline
 from lwgan.taught import helpers
-from lwgan.teach import light_of, teach
+from lwgan.teach import CHANCE, closeness, light_of, teach
 from trainers.datasets import open_dataset
 from trainers.datasets.base import Dataset
 
@@ -165,20 +166,41 @@ def report(rows: list[dict]) -> str:
         taken = f" ({cell[0]['pile']})" * (cell[0]["pile"] < n)
         lines.append(f"| {domain} | {change} | {n}{taken} | {' | '.join([*shown, lights])} |")
     fresh = [row for row in rows if row["draw"] >= FITTED]
+    a, b, c = fit([row for row in rows if row["draw"] < FITTED])
     said = (
         f"An edit works, as we count here, if its true change is {WORKS['choice']} or more (kind choice), "
         f"{WORKS['place']} or more (kind place). Of all {len(rows)} draws: {tally(rows)} Of the {len(fresh)} "
         f"draws that the light was not fitted to: {tally(fresh)}"
     )
-    return "\n".join([HEAD, *lines, "", textwrap.fill(said, 110), ""])
+    logit = (
+        "The light takes 1 / (1 + exp(a + b ln(1.02 - AUC) - c cosine)) as the chance that an edit works. A "
+        f"logistic regression on the first {FITTED} draws of each row gives a = {a:.2f}, b = {b:.2f}, "
+        f"c = {c:.2f}; `lwgan.teach.CHANCE` is {', '.join(map(str, CHANCE))}."
+    )
+    return "\n".join([HEAD, *lines, "", textwrap.fill(said, 110), "", textwrap.fill(logit, 110), ""])
+
+
+def fit(rows: list[dict]) -> tuple[float, float, float]:
+    """`CHANCE`, by a logistic regression (without a penalty) of whether edits work on AUC and cosine."""
+    from sklearn.linear_model import LogisticRegression  # here: it takes seconds
+
+    rows = [row for row in rows if row["figures"].get("true_change") is not None]
+    figures = [(closeness(row["auc"]), row["cosine"]) for row in rows]
+    model = LogisticRegression(C=math.inf, solver="newton-cholesky", tol=1e-8)
+    model.fit(figures, list(map(works, rows)))
+    return -model.intercept_.item(), -model.coef_[0, 0].item(), model.coef_[0, 1].item()
+
+
+def works(row: dict) -> bool:
+    return row["figures"]["true_change"] >= WORKS[row["kind"]]
 
 
 def tally(rows: list[dict]) -> str:
     """How often the light is right."""
     working, failing = [], []
     for row in rows:
-        if (true := row["figures"].get("true_change")) is not None:  # a judge may read no case as source
-            (working if true >= WORKS[row["kind"]] else failing).append(row["light"] == "green")
+        if row["figures"].get("true_change") is not None:  # a judge may read no case as source
+            (working if works(row) else failing).append(row["light"] == "green")
     return (
         f"the light is green for {sum(working)} of the {len(working)} edits that work, and amber or red for "
         f"{len(failing) - sum(failing)} of the {len(failing)} that do not."

@@ -1,13 +1,14 @@
 """What the evaluation of taught edits and of ways back measures, against closed forms."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 import torch
 
 from lwgan.edit import AffineEdit
-from trainers.evaluate.piles import report, stroke_width, tally
+from trainers.evaluate.piles import fit, report, stroke_width, tally
 from trainers.evaluate.reverse import inverse
 
 
@@ -38,3 +39,12 @@ def test_the_light_is_counted_where_the_judge_read_a_case():
     rows = [row("green", true_change=0.5), row("amber", true_change=0.9), row("green", true_change=0.4)]
     said = tally([*rows, row("red", true_change=0.1), row("green")])
     assert "green for 1 of the 2 edits that work, and amber or red for 1 of the 2 that do not" in said
+
+
+def test_a_planted_chance_is_fitted():
+    generator, rows = torch.Generator().manual_seed(0), []
+    a, b, c = 3.0, 1.0, 7.0
+    for auc, cosine, at in torch.rand(20_000, 3, generator=generator).tolist():
+        works = float(at < 1 / (1 + math.exp(a + b * math.log(1.02 - auc) - c * cosine)))
+        rows.append({"auc": auc, "cosine": cosine, "kind": "place", "figures": {"true_change": works}})
+    assert fit([*rows, {"figures": {}}]) == pytest.approx((a, b, c), rel=0.06)
