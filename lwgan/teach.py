@@ -40,9 +40,10 @@ RULE = lambda n: 0.68 + 5 / n
 # `visible_unit`: codes of a pile that are drawn; looks at edited pictures; the share of the way, and how near
 # is near enough; the range of the factor by which it changes the alpha of `strength_unit`.
 SEEN, LOOKS, WAY, NEAR, SHORTEST, LONGEST = 40, 3, 0.8, 0.01, 0.5, 3.0
-CHANCE = 3.5, 0.8, 8.0  # `chance`: of its exponent
-# `light_of`: the chance from which it is green or below which it is red; codes in a pile that are enough.
-GREEN, RED, FEW = 0.86, 0.6, 8
+CHANCE = 3.8, 0.6, 9.8  # `chance`: of its exponent
+# `light_of`: the chance from which it is green or below which it is red; the number of codes in a pile below
+# which it is red, and from which it may be green.
+GREEN, RED, FEW, TRUSTED = 0.83, 0.6, 8, 12
 AUC_RED = 0.65  # below it the light is red, whatever the cosine
 AUC_GOOD, COSINE_GOOD = 0.95, 0.5  # figures that give a green light together
 HALFWAY = 0.5  # an edit whose pictures go less far to the second pile is not green
@@ -378,7 +379,8 @@ def light_of(auc: float, cosine: float, fewer: int, way: float | None = None) ->
     works = chance(auc, cosine)
     if works < RED or auc < AUC_RED or fewer < FEW:
         return "red"
-    return "amber" if works < GREEN or (way is not None and way < HALFWAY) else "green"
+    doubtful = works < GREEN or fewer < TRUSTED or (way is not None and way < HALFWAY)
+    return "amber" if doubtful else "green"
 
 
 def verdict(
@@ -389,8 +391,8 @@ def verdict(
     differ, evened: labels (`differing`, `evening`).  way: as in `Report`."""
     fewer, reasons = min(len(piles.without), len(piles.with_)), []
     light = light_of(auc, cosine, fewer, way)
-    if fewer < FEW:
-        reasons.append(f"A pile has {fewer} usable pictures; a trustworthy edit needs {FEW} or more.")
+    if fewer < TRUSTED:
+        reasons.append(f"A pile has {fewer} usable pictures; a trustworthy edit needs {TRUSTED} or more.")
     if auc < AUC_GOOD and light != "green":
         reasons.append(f"The two piles are hard to tell apart (AUC {auc:.2f}; {AUC_GOOD} is good).")
     if cosine < COSINE_GOOD and light != "green":

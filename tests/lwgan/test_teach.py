@@ -16,6 +16,7 @@ from lwgan.teach import (
     REPEATS,
     SEEN,
     SHORTEST,
+    TRUSTED,
     WAY,
     Piles,
     balance,
@@ -155,7 +156,8 @@ def test_the_score_of_separation_is_the_auc_of_scikit_learn():
 
 
 def test_good_figures_together_give_a_green_light_and_others_do_not():
-    assert light_of(AUC_GOOD, COSINE_GOOD, FEW) == "green" == light_of(1.0, 1.0, FEW, HALFWAY)
+    assert light_of(AUC_GOOD, COSINE_GOOD, TRUSTED) == "green" == light_of(1.0, 1.0, TRUSTED, HALFWAY)
+    assert light_of(1.0, 1.0, FEW) == light_of(1.0, 1.0, TRUSTED - 1) == "amber"
     assert light_of(1.0, 1.0, FEW - 1) == light_of(0.5, 0.0, 100) == light_of(0.5, 1.0, 100) == "red"
     assert light_of(1.0, 1.0, 100, HALFWAY - 0.01) == "amber" == light_of(0.8, 0.4, 100)
     figures = [chance(auc, cosine) for auc in (0.5, 0.9, 1.0) for cosine in (-1.0, 0.5, 1.0)]
