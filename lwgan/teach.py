@@ -180,8 +180,8 @@ def visible_unit(
     edit: AffineEdit, sides: Sequence[Tensor], redrawn: Callable, prior: Tensor
 ) -> tuple[float, float]:
     """The alpha from SHORTEST to LONGEST at which edited pictures have gone about the share WAY of the way to
-    the second pile, as the encoder sees it; and the share that they have gone. It is below WAY only at
-    LONGEST, and above WAY only at SHORTEST.
+    the second pile, as the encoder sees it; and the share that they have gone, at LONGEST at least. It is
+    below WAY only at LONGEST, and above WAY only at SHORTEST.
 
     sides: codes without and with.  redrawn: codes [n, num_ws, w_dim] -> codes [n, D] of their pictures.
     prior: [D, D], as in `Piles`.
@@ -206,7 +206,7 @@ def visible_unit(
         (a, from_), (b, to) = (below, above) if above else (last, below)
         alpha = b + (WAY - to) * (b - a) / (to - from_) if to > from_ else LONGEST
         alpha = min(max(alpha, SHORTEST), LONGEST)
-    return alpha, WAY
+    return alpha, WAY if alpha < LONGEST else way
 
 
 def differing(x: Tensor, y: Tensor, names: Sequence[str], own: Sequence[str]) -> list[int]:

@@ -1,5 +1,7 @@
 """An edit from two small piles: planted shifts and planted choices, whose answer is known."""
 
+import math
+
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
@@ -12,6 +14,7 @@ from lwgan.teach import (
     HALFWAY,
     LEAST,
     LONGEST,
+    LOOKS,
     MOST,
     REPEATS,
     SEEN,
@@ -87,6 +90,24 @@ def test_strength_1_is_most_of_the_way_to_the_second_pile_as_the_encoder_sees_it
     found, way = visible_unit(AffineEdit(None, part * shift), sides, lambda w: w[:, 0], torch.eye(3))
     wanted = max(WAY / part, SHORTEST)
     assert found == pytest.approx(wanted, rel=1e-4) and way == pytest.approx(wanted * part, rel=1e-4)
+
+
+def test_pictures_that_change_less_and_less_go_to_the_end_and_their_way_is_one_that_was_seen():
+    """At alpha they have gone 0.75 (1 - exp(-alpha)) of the way: never far enough."""
+    pile = torch.randn(SEEN, 3, generator=torch.Generator().manual_seed(0))
+    shift = torch.tensor([4.0, 0, 0])
+    sides, ways = (pile[:, None], (pile + shift)[:, None]), []
+
+    def redrawn(w: torch.Tensor) -> torch.Tensor:
+        alpha = (w[:, 0] - pile)[0, 1].item()  # the edit shifts the second coordinate by alpha
+        if torch.equal(w, sides[1]) or alpha == 0:
+            return w[:, 0]
+        ways.append(0.75 * (1 - math.exp(-alpha)))
+        return pile + ways[-1] * shift
+
+    alpha, way = visible_unit(AffineEdit(None, torch.tensor([[0, 1.0, 0]])), sides, redrawn, torch.eye(3))
+    assert alpha == LONGEST and len(ways) == LOOKS
+    assert way < WAY and way == pytest.approx(ways[-1], rel=1e-4)
 
 
 def test_an_edit_that_pictures_do_not_show_goes_to_the_end_no_further_and_is_not_green():
