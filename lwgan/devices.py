@@ -37,7 +37,7 @@ def share_cores(pipelines: Iterable) -> None:
 def aside(work: Callable, *given):
     """work(*given) in a thread of low priority: where cores are scarce, short answers to others go first.
 
-    On Linux priority belongs to a thread; elsewhere it would be that of the whole process, and stays."""
+    On Linux priority belongs to a thread. Elsewhere it belongs to the whole process, and is left as it is."""
     lower = (lambda: os.nice(NICE)) if sys.platform == "linux" else None
     with ThreadPoolExecutor(1, initializer=lower) as pool:
         return pool.submit(copy_context().run, work, *given).result()

@@ -267,7 +267,7 @@ It was taught from two piles of pictures, {n[0]} without and {n[1]} with. The pi
 ![Pictures that were in neither pile, at the strengths 0, 0.5, 1 and 1.5](images/strip.png)
 
 At strength 1 (alpha = 1) most pictures should change. No judge measured it: look at pictures before you rely
-on it. Other taught edits, from piles of 50 and more, changed between 44% and 100% of the pictures.
+on it. Of other taught edits, from piles of 50 and more, the worst changed 44% of the pictures, the best 100%.
 
 ## How good it is: {light}
 {reasons}

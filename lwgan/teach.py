@@ -40,7 +40,7 @@ RULE = lambda n: 0.68 + 5 / n
 # `visible_unit`: codes of a pile that are drawn; looks at edited pictures; the share of the way, and how near
 # is near enough; the range of the factor by which it changes the alpha of `strength_unit`.
 SEEN, LOOKS, WAY, NEAR, SHORTEST, LONGEST = 40, 3, 0.8, 0.01, 0.5, 3.0
-CHANCE = 3.7, 0.8, 9.1  # `chance`: of its exponent
+CHANCE = 3.7, 0.8, 9.1  # `chance`: a, b, c of its exponent
 # `light_of`: the chance from which it is green or below which it is red; the number of codes in a pile below
 # which it is red, and from which it may be green.
 GREEN, RED, FEW, TRUSTED = 0.84, 0.6, 8, 12
@@ -180,8 +180,8 @@ def visible_unit(
     edit: AffineEdit, sides: Sequence[Tensor], redrawn: Callable, prior: Tensor
 ) -> tuple[float, float]:
     """The alpha from SHORTEST to LONGEST at which edited pictures have gone about the share WAY of the way to
-    the second pile, as the encoder sees it; and the share that they have gone, at LONGEST at least. It is
-    below WAY only at LONGEST, and above WAY only at SHORTEST.
+    the second pile, as the encoder sees it; and that share. It is WAY where that is reached. If not even
+    LONGEST reaches it, it is less: the share at the last look. If already SHORTEST goes further, it is more.
 
     sides: codes without and with.  redrawn: codes [n, num_ws, w_dim] -> codes [n, D] of their pictures.
     prior: [D, D], as in `Piles`.

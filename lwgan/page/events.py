@@ -96,8 +96,8 @@ class Events:
         """The values of `moved`: all that a move of a slider changes in the view Edit. They are few, because
         Gradio takes time for each component that an event may change, even if it stays as it is.
 
-        gr.Error, which nobody sees, if the visit was forgotten: then more changes, and the event after this
-        one shows it."""
+        gr.Error, which nobody sees, if the visit was forgotten: then more changes. After any failure of this
+        event another one shows everything."""
         if opened and not visit.used:
             raise gr.Error(FORGOTTEN, visible=False, print_exception=False)
         answer = self.act(lambda visit: None, opened, visit, sliders, view)

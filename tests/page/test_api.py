@@ -276,19 +276,21 @@ def test_a_visitor_whose_picture_was_forgotten_is_told():
         view["line"] for view in views if isinstance(view, dict) and "line" in view
     )
 
-    slid = event(named["sliders"], "move")  # a move of a slider in the view Edit
+    slide = next(fn for fn in demo.fns.values() if (named["sliders"], "move") in fn.targets)
+    slid = slide.fn  # a move of a slider in the view Edit
     used, fresh, early = (copy.deepcopy(first) for _ in range(3))
     opened = load(False, used, {}, "Edit", SimpleNamespace(query_params={}))[0]
     assert opened and FORGOTTEN not in lines(moved(opened, used, rows, "Edit"))
     assert FORGOTTEN not in lines(moved(False, early, rows, "Edit")), (
         "whoever is quicker than the page's own first call"
     )
-    assert FORGOTTEN not in lines(slid(opened, used, rows, "Edit"))
+    said = lines(slid(opened, used, rows, "Edit"))
+    assert "The judge reads" in said and FORGOTTEN not in said
     with pytest.raises(gr.Error) as refused:  # it shows too little, so the next event shows all
         slid(opened, fresh, rows, "Edit")
     assert not refused.value.visible and not refused.value.print_exception
-    following = [fn for fn in demo.fns.values() for _, name in fn.targets if name == "failure"]
-    assert slid.__self__.everything in [fn.outputs for fn in following]
+    after = [fn for fn in demo.fns.values() if fn.trigger_after == slide._id and fn.trigger_only_on_failure]
+    assert slid.__self__.everything in [fn.outputs for fn in after]
     assert FORGOTTEN in lines(moved(opened, fresh, rows, "Edit")) and FORGOTTEN not in lines(
         moved(opened, fresh, rows, "Edit")
     ), "once"

@@ -487,6 +487,13 @@ def test_a_forgotten_visitor_of_the_second_domain_stays_there_and_cannot_draw_a_
     assert answer["problem"] and "cannot be drawn" in answer["line"] and "png" not in lost.session["source"]
 
 
+def test_a_move_of_a_slider_shows_all_that_the_view_shows(editor, digits):
+    demo = blocks.build(editor.catalog)
+    outputs = next(fn.outputs for fn in demo.fns.values() if any(name == "move" for _, name in fn.targets))
+    shown = {block.elem_id.removeprefix("view-") for block in outputs if block.elem_id}
+    assert shown == editor.show(*digits, "Edit").keys()
+
+
 def test_a_panel_that_says_nothing_is_pending_holds_everything(editor, monkeypatch):
     """The last edits may arrive while the panel is made."""
     monkeypatch.setattr(editor.catalog, "pending", True)

@@ -23,7 +23,7 @@ function keep() {
   props.value = { rows: rows.map(({ name, strength }) => ({ name, strength })), current, ...panel, moves };
 }
 
-// In the view Edit an event of its own changes fewer components.
+// In the view Edit it sends "move", an event that changes fewer components and so is faster.
 function send() {
   moves += 1;
   keep();
