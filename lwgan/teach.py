@@ -363,11 +363,11 @@ def chance(auc: float, cosine: float) -> float:
     CHANCE is a logistic regression on the draws of docs/results/teach.md, rounded; the report there fits it
     anew."""
     a, b, c = CHANCE
-    return 1 / (1 + math.exp(a + b * closeness(auc) - c * cosine))
+    return 1 / (1 + math.exp(a + b * overlap(auc) - c * cosine))
 
 
-def closeness(auc: float) -> float:
-    """ln(1.02 - AUC): finite at an AUC of 1."""
+def overlap(auc: float) -> float:
+    """ln(1.02 - AUC), which grows as the piles overlap. It is finite at an AUC of 1.  auc: 0 to 1."""
     return math.log(1.02 - auc)
 
 
@@ -403,8 +403,8 @@ def verdict(
         if names:
             labels = ", ".join(name.replace("_", " ") for name in names)
             reasons.append(f"The piles also differ in {labels}: {what}.")
-    percent = WAY * 100 if way is None else math.floor(100 * max(way, 0))
-    if percent < WAY * 100:
+    if way is not None and way < WAY:
+        percent = math.floor(100 * max(way, 0))
         reasons.append(f"Edited pictures go only {percent}% of the way to the second pile at strength 1.")
     return light, tuple(reasons)
 

@@ -30,6 +30,10 @@ ONCE = ("problem", "file")  # what of a session is shown once
 MOST_ACTS = 200  # of a visitor in one message of the tab Teach
 
 
+def nothing(visit: Visit) -> None:
+    """The work of an event that only brings the sliders and the view, as every event does."""
+
+
 class Events:
     """Connects the components `ui` with an Editor."""
 
@@ -52,7 +56,6 @@ class Events:
         on(ui.shown["adjust"].input, partial(self.become, editor.adjust), ui.shown["adjust"])
         opened = partial(gr.on, [ui.open.click, ui.link.submit])
         on(opened, partial(self.replay, editor.open_link), ui.link)
-        nothing = lambda visit: None  # every event brings the sliders and the view along
         on(ui.sliders.input, nothing)
         moved = self.connect(ui.sliders.move, self.move, self.always, self.moved)
         on(moved.failure, nothing)
@@ -87,6 +90,7 @@ class Events:
         self.connect(trigger, partial(self.act, work), [*inputs, *self.always], self.everything, **options)
 
     def connect(self, trigger, function, inputs, outputs, **options):
+        """Adds an event whose progress the page shows. Returns it, so that others can follow it."""
         done = trigger(function, inputs, outputs, js=BUSY, **{**PRIVATE, **MODEL, **options})
         done.success(None, js=DONE, **PRIVATE)
         done.failure(None, js=DONE, **PRIVATE)  # Gradio 6.31 runs no `then` after these events
@@ -100,7 +104,7 @@ class Events:
         event another one shows everything."""
         if opened and not visit.used:
             raise gr.Error(FORGOTTEN, visible=False, print_exception=False)
-        answer = self.act(lambda visit: None, opened, visit, sliders, view)
+        answer = self.act(nothing, opened, visit, sliders, view)
         return [answer[self.everything.index(each)] for each in self.moved]
 
     def act(self, work, *inputs) -> list:

@@ -31,7 +31,7 @@ from lwgan.images import to_tensor
 from lwgan.metrics import identity_preservation, readings
 from lwgan.pipeline import CLOUD_CODES, EditingPipeline
 from lwgan.taught import helpers
-from lwgan.teach import CHANCE, closeness, light_of, teach
+from lwgan.teach import CHANCE, light_of, overlap, teach
 from trainers.datasets import open_dataset
 from trainers.datasets.base import Dataset
 
@@ -182,7 +182,7 @@ def fit(rows: list[dict]) -> tuple[float, float, float]:
     from sklearn.linear_model import LogisticRegression  # here: it takes seconds
 
     rows = [row for row in rows if row["figures"].get("true_change") is not None]
-    figures = [(closeness(row["auc"]), row["cosine"]) for row in rows]
+    figures = [(overlap(row["auc"]), row["cosine"]) for row in rows]
     model = LogisticRegression(C=math.inf, solver="newton-cholesky", tol=1e-8)
     model.fit(figures, list(map(works, rows)))
     return -model.intercept_.item(), -model.coef_[0, 0].item(), model.coef_[0, 1].item()
